@@ -1,0 +1,47 @@
+//! Whether a system is what the specification says: one suite for every system.
+//!
+//! A [`SystemUnderTest`] says what it can do and answers commands; a [`Subject`] is a kind of object
+//! (leases) and the words to speak about it. The specification itself is the first system
+//! ([`ModelSystem`]); production natively and in workerd are the others, outside this crate. Nothing
+//! here knows a runtime, a network or a clock: a system brings its own.
+//!
+//! | kind of check | where | what it shows |
+//! |---|---|---|
+//! | scripts | [`script`] | that every rule, told as a story, is repeated word for word |
+//! | differential | [`differential`] | that random histories from a seed are, too; a failing one is shrunk to a script |
+//! | concurrent | [`history`] | that what many clients saw at once, through kills and restarts, has one order that the specification explains |
+//!
+//! # Two clocks
+//!
+//! With *exact time* the test sets the host's clock, and [`lockstep`] compares the system with the
+//! specification event by event. On a *real clock* the commands are run as they come, and the
+//! specification is replayed at the time that each reply's commit names; so real time needs no
+//! tolerance. Alarms ring there when they like: their writes show as gaps in the sequence, and
+//! [`history::explain`] finds events that fill them.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "test machinery on numbers of its own; overflow would panic, which is a failed test"
+)]
+
+pub mod differential;
+mod directive;
+mod executor;
+pub mod history;
+mod lease;
+pub mod lockstep;
+mod model;
+mod notation;
+pub mod realtime;
+pub mod script;
+mod subject;
+mod system;
+
+pub use directive::{Directive, needs};
+pub use executor::block_on;
+pub use model::ModelSystem;
+pub use notation::{
+    EXACT_START, Epoch, parse_duration, parse_offset, spell_duration, spell_offset,
+};
+pub use subject::{AnswerOf, Pace, ReplyOf, Shown, StepOf, Subject};
+pub use system::{Capabilities, Capability, Failure, Needs, Rows, SystemUnderTest};

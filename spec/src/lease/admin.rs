@@ -1,0 +1,57 @@
+//! What only an admin may do: end somebody's lease, and say that the storage was restored.
+
+use alloc::string::String;
+
+use crate::lease::answer::{Notice, Outcome, OverReason, Rejection};
+use crate::lease::machine::Turn;
+use crate::lease::state::LeaseMachine;
+use crate::ordinal::Ordinal;
+use crate::time::Timestamp;
+
+impl LeaseMachine {
+    /// Ends the lease at once, or lets it drain: live on to its expiry, which nothing then moves, so
+    /// that no belief is broken.
+    pub(super) fn force_release(
+        &mut self,
+        turn: &mut Turn,
+        token: Ordinal,
+        reason: &str,
+        drain: bool,
+    ) -> Result<Outcome, Rejection> {
+        if let Some(lease) = self.leases.get_mut(&token) {
+            if drain && lease.draining {
+                return Ok(Outcome::Released);
+            }
+            let notice = Notice::Forced { token, reason: String::from(reason), drain };
+            turn.push(&lease.key.holder, notice);
+            if drain {
+                lease.draining = true;
+                turn.wrote = true;
+            } else {
+                self.end_lease(turn, token, OverReason::Forced);
+                self.grant_queue(turn);
+            }
+            return Ok(Outcome::Released);
+        }
+        if self.remembers(turn, token, |_, over| over.reason == OverReason::Forced) {
+            Ok(Outcome::Released)
+        } else {
+            Err(Rejection::Lost)
+        }
+    }
+
+    /// Begins a new generation: an object cannot know that it was restored, its operator does.
+    ///
+    /// The clock rises with the tokens, or tokens from a host that was once ahead would outrun the
+    /// object's time (second round A1); what that ends is settled here.
+    pub(super) fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
+        self.generation = self.generation.saturating_add(1).max(turn.now().ms());
+        self.last_token = self.last_token.max(at_least);
+        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
+            turn.seen.now = turn.seen.now.max(anchor);
+        }
+        self.settle(turn);
+        turn.wrote = true;
+        Outcome::Recovered
+    }
+}

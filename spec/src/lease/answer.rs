@@ -1,0 +1,218 @@
+//! What the lease object says: outcomes and rejections in reply, pushes unasked.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Holder, RequestId};
+use crate::ordinal::Ordinal;
+use crate::path::{LeasePath, PathSet};
+use crate::time::{HostTime, Timestamp, Ttl};
+
+/// What a command did, or what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The set is held.
+    Granted {
+        /// Fences every write under this lease.
+        token: Ordinal,
+        /// When it ends unless renewed, as of this commit.
+        expires_at: Timestamp,
+        /// The term granted *at first*, also in a repetition and whatever was renewed since; a
+        /// re-acquisition without request id answers the term it asked for. Belief is reckoned from it.
+        ttl: Ttl,
+    },
+    /// The claim waits.
+    Queued {
+        /// How many overlapping tickets arrived earlier; 0 is next.
+        position: u64,
+    },
+    /// The request has ended.
+    Over {
+        /// How.
+        reason: OverReason,
+        /// The token it had held, if it was ever granted.
+        token: Option<Ordinal>,
+    },
+    /// The lease lives on.
+    Renewed {
+        /// When it ends unless renewed again.
+        expires_at: Timestamp,
+        /// How many live tickets overlap it, so that a polite holder can let go.
+        waiting: u64,
+    },
+    /// The lease is given back (or was, within the memory).
+    Released,
+    /// The request is over and stays over.
+    Cancelled,
+    /// Nobody holds the path.
+    Free {
+        /// How many live tickets want it.
+        queue: u64,
+    },
+    /// Somebody holds the path.
+    Held {
+        /// The lease.
+        lease: LeaseEntry,
+        /// The whole set it covers.
+        paths: PathSet,
+        /// How many live tickets want the path.
+        queue: u64,
+    },
+    /// A page of leased paths in byte order.
+    Leases {
+        /// One entry a path.
+        leases: Vec<LeaseEntry>,
+        /// Whether there are more after the last.
+        more: bool,
+    },
+    /// The token guards the path, as of this commit.
+    Current {
+        /// Until when, unless renewed or released.
+        expires_at: Timestamp,
+    },
+    /// The token does not guard the path.
+    Stale,
+    /// A new generation has begun; the commit names it.
+    Recovered,
+}
+
+/// One leased path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseEntry {
+    /// The path.
+    pub path: LeasePath,
+    /// Who holds it.
+    pub holder: Holder,
+    /// The lease's token.
+    pub token: Ordinal,
+    /// When it ends unless renewed.
+    pub expires_at: Timestamp,
+    /// Whether it is being drained: nothing moves its end.
+    pub draining: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverReason {
+    /// Its holder gave the lease back.
+    Released,
+    /// The lease's time ran out.
+    Lapsed,
+    /// An admin ended or drained the lease.
+    Forced,
+    /// Its holder cancelled the request.
+    Cancelled,
+    /// The ticket's time ran out.
+    TimedOut,
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Something overlapping is in the way.
+    Held(Blocker),
+    /// Waiting would never end: the asker is reachable from its own blockers. Advice: release
+    /// something, or retry.
+    Deadlock {
+        /// The asker first, then each holder once, along a shortest path of waits.
+        cycle: Vec<Holder>,
+    },
+    /// The request id is known with other paths, TTL or wait.
+    Conflict,
+    /// A bound of [`limits`](crate::limits) is reached.
+    Limit(LimitKind),
+    /// The holder has no such lease (any more).
+    Lost,
+    /// The host's clock is not plausible; the commit's `now` is the floor.
+    Clock(HostTime),
+}
+
+/// What stands in the way of an acquisition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Its kind.
+    pub by: HeldBy,
+    /// Whose it is.
+    pub holder: Holder,
+    /// Its whole set.
+    pub paths: PathSet,
+    /// The lease's expiry or the ticket's deadline.
+    pub until: Timestamp,
+    /// How many live tickets overlap the asked paths.
+    pub queue: u64,
+}
+
+/// Which kind of claim is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldBy {
+    /// A live lease of another holder.
+    Lease,
+    /// An earlier live ticket of another holder.
+    Ticket,
+    /// A claim of the asker's own.
+    #[serde(rename = "self")]
+    Own,
+}
+
+/// Which bound is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKind {
+    /// Live leases and tickets of the workspace.
+    WorkspaceClaims,
+    /// Their paths.
+    WorkspacePaths,
+    /// Remembered requests of the workspace.
+    WorkspaceRemembered,
+    /// Live leases and tickets of the holder.
+    HolderClaims,
+    /// Their paths.
+    HolderPaths,
+    /// Remembered requests of the agent.
+    AgentRemembered,
+    /// No token is left.
+    Tokens,
+}
+
+/// What the object sends unasked to the sockets of a holder. An attempt: it may be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// Whose sockets.
+    pub to: Holder,
+    /// What.
+    pub notice: Notice,
+}
+
+/// What a push says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A ticket became a lease.
+    Granted {
+        /// The request that had queued.
+        request: RequestId,
+        /// Fences every write under the lease.
+        token: Ordinal,
+        /// When it ends unless renewed.
+        expires_at: Timestamp,
+        /// The first term, at most 30 s.
+        ttl: Ttl,
+    },
+    /// A lease's time ran out.
+    Lapsed {
+        /// Its token.
+        token: Ordinal,
+    },
+    /// An admin ended a lease, or began to drain it.
+    Forced {
+        /// Its token.
+        token: Ordinal,
+        /// What the admin said.
+        reason: String,
+        /// Whether it lives on to its expiry.
+        drain: bool,
+    },
+}

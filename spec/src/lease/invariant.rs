@@ -1,0 +1,345 @@
+//! What is true of every reachable lease state, and of every step between two.
+//!
+//! Each invariant is a named value with its claim and a checker, so that the exhaustive search, the
+//! simulator and the tests check the same thing under the same name. Claims about what clients
+//! believe and about whole histories need more than the object's state; their names are here, their
+//! checkers live where the histories are.
+
+use alloc::format;
+use alloc::string::String;
+
+use crate::lease::answer::{Outcome, Rejection};
+use crate::lease::command::{Command, ReleaseTarget};
+use crate::lease::machine::LeaseStep;
+use crate::lease::state::{ClaimKey, Lease, LeaseMachine, Ticket};
+use crate::limits;
+use crate::machine::Event;
+use crate::ordinal::Ordinal;
+use crate::time::{HostTime, Timestamp};
+
+/// One step of the machine, with the state on both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    /// The state before.
+    pub before: &'a LeaseMachine,
+    /// The host time of the event.
+    pub host: HostTime,
+    /// The event.
+    pub event: &'a Event<Command>,
+    /// What it did.
+    pub step: &'a LeaseStep,
+    /// The state after.
+    pub after: &'a LeaseMachine,
+}
+
+/// How an invariant is checked.
+#[derive(Clone, Copy, Debug)]
+pub enum Check {
+    /// On every state.
+    State(fn(&LeaseMachine) -> Result<(), String>),
+    /// On every step.
+    Step(fn(&Transition<'_>) -> Result<(), String>),
+    /// On a whole history with its clients: in the exhaustive search and the simulator.
+    History,
+}
+
+/// A named claim about the lease machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Invariant {
+    /// Its name, the same everywhere.
+    pub name: &'static str,
+    /// What it says.
+    pub claim: &'static str,
+    /// How it is checked here.
+    pub check: Check,
+}
+
+/// Every lease invariant, by the order of the design.
+pub const INVARIANTS: [Invariant; 12] = [
+    Invariant {
+        name: "server_exclusion",
+        claim: "at every commit, no two live leases overlap",
+        check: Check::State(server_exclusion),
+    },
+    Invariant {
+        name: "belief_exclusion",
+        claim: "inside the clock bound, at no true instant do two holders believe they hold overlapping leases",
+        check: Check::History,
+    },
+    Invariant {
+        name: "belief_within_grant",
+        claim: "who believes, inside the clock bound, is the holder at the object, with the same token, unexpired",
+        check: Check::History,
+    },
+    Invariant {
+        name: "fencing",
+        claim: "tokens strictly increase over grants under any clock",
+        check: Check::Step(fencing),
+    },
+    Invariant {
+        name: "ttl_honoured",
+        claim: "a lease ends before its expiry only when its holder gives it back or an admin forces it",
+        check: Check::Step(ttl_honoured),
+    },
+    Invariant {
+        name: "no_stale_effect",
+        claim: "a command with a stale token, a refusal or a repetition within its memory changes nothing that it may not",
+        check: Check::Step(no_stale_effect),
+    },
+    Invariant {
+        name: "fifo",
+        claim: "overlapping tickets are granted in order of arrival",
+        check: Check::Step(fifo),
+    },
+    Invariant {
+        name: "idempotent",
+        claim: "a request is granted at most once within its memory",
+        check: Check::Step(idempotent),
+    },
+    Invariant {
+        name: "no_lost_place",
+        claim: "a ticket that is extended in time keeps its place until it is granted, cancelled or over",
+        check: Check::Step(no_lost_place),
+    },
+    Invariant {
+        name: "lease_liveness",
+        claim: "what nothing blocks is granted, and no wait is endless",
+        check: Check::State(lease_liveness),
+    },
+    Invariant {
+        name: "bounded_leases",
+        claim: "what is over is remembered for its memory and then forgotten; nothing exceeds its limit",
+        check: Check::State(bounded_leases),
+    },
+    Invariant {
+        name: "silent_is_unchanged",
+        claim: "an event that wrote nothing left the state equal; one that wrote moved the sequence by one",
+        check: Check::Step(silent_is_unchanged),
+    },
+];
+
+fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+fn server_exclusion(state: &LeaseMachine) -> Result<(), String> {
+    for (token, lease) in &state.leases {
+        for (other, second) in state.leases.range(..token) {
+            ensure(!lease.content.paths.overlaps(&second.content.paths), || {
+                format!("leases {other} and {token} overlap")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The object time of a step; a recovery may move it ahead of what was read.
+fn object_now(transition: &Transition<'_>) -> Option<Timestamp> {
+    let seen = transition.before.clock.observe(transition.host).ok()?;
+    Some(match transition.event {
+        Event::Command(Command::Recover { .. }) => seen.now.max(transition.after.clock.floor),
+        _ => seen.now,
+    })
+}
+
+fn new_leases<'a>(
+    transition: &Transition<'a>,
+) -> impl Iterator<Item = (&'a Ordinal, &'a Lease)> + use<'a> {
+    let before = transition.before;
+    transition.after.leases.iter().filter(|(token, _)| !before.leases.contains_key(token))
+}
+
+fn fencing(transition: &Transition<'_>) -> Result<(), String> {
+    let last = transition.before.last_token;
+    for (token, _) in new_leases(transition) {
+        ensure(*token > last, || format!("token {token} was issued after {last}"))?;
+    }
+    ensure(transition.after.last_token >= last, || format!("the last token fell from {last}"))
+}
+
+fn ttl_honoured(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(now) = object_now(transition) else { return Ok(()) };
+    for (token, lease) in &transition.before.leases {
+        let still = transition.after.leases.get(token);
+        let shortened = still.is_some_and(|later| later.expires_at < lease.expires_at);
+        ensure(!shortened, || format!("lease {token} was shortened"))?;
+        if still.is_none() && now < lease.expires_at {
+            ensure(may_end(transition.event, *token, lease), || {
+                format!("lease {token} ended at {now}, before its expiry {}", lease.expires_at)
+            })?;
+        }
+        let outlived = still.is_some_and(|later| later.expires_at <= now);
+        ensure(!outlived, || format!("lease {token} outlived its expiry"))?;
+    }
+    Ok(())
+}
+
+/// Whether the event is one that may end this lease early: its holder's, or an admin's.
+fn may_end(event: &Event<Command>, token: Ordinal, lease: &Lease) -> bool {
+    match event {
+        Event::Command(Command::Release { holder, target }) => {
+            *holder == lease.key.holder
+                && match target {
+                    ReleaseTarget::Token(named) => *named == token,
+                    ReleaseTarget::Path(path) => lease.content.paths.covers(path),
+                }
+        }
+        Event::Command(Command::Cancel { holder, request }) => {
+            ClaimKey::of(holder, request) == lease.key
+        }
+        Event::Command(Command::ForceRelease { token: named, drain: false, .. }) => *named == token,
+        _ => false,
+    }
+}
+
+/// A refused or merely repeated command leaves what settling alone would leave.
+fn no_stale_effect(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(reply) = &transition.step.reply else { return Ok(()) };
+    let changes_nothing = match &reply.answer {
+        Err(Rejection::Clock(_)) => {
+            return ensure(transition.before == transition.after, || {
+                "a refused clock changed the state".into()
+            });
+        }
+        Err(_) | Ok(Outcome::Over { .. }) => true,
+        Ok(
+            Outcome::Free { .. }
+            | Outcome::Held { .. }
+            | Outcome::Leases { .. }
+            | Outcome::Current { .. }
+            | Outcome::Stale,
+        ) => true,
+        Ok(_) => false,
+    };
+    if !changes_nothing {
+        return Ok(());
+    }
+    let mut settled = transition.before.clone();
+    // A question about a path that cannot exist settles and does nothing else.
+    let nobody =
+        Event::Command(Command::List { prefix: String::from("\u{0}"), after: None, limit: 1 });
+    crate::machine::StateMachine::handle(&mut settled, transition.host, &nobody);
+    let same = settled.leases == transition.after.leases
+        && settled.queue == transition.after.queue
+        && settled.remembered == transition.after.remembered
+        && settled.last_token == transition.after.last_token;
+    ensure(same, || format!("{:?} changed the state", reply.answer))
+}
+
+fn fifo(transition: &Transition<'_>) -> Result<(), String> {
+    for (token, lease) in new_leases(transition) {
+        let arrival = transition
+            .before
+            .queue
+            .iter()
+            .find(|(_, ticket)| ticket.key() == lease.key)
+            .map_or(u64::MAX, |(arrival, _)| *arrival);
+        let overtaken = transition
+            .after
+            .queue
+            .range(..arrival)
+            .find(|(_, ticket)| ticket.content.paths.overlaps(&lease.content.paths));
+        ensure(overtaken.is_none(), || {
+            format!("lease {token} was granted before the ticket that arrived at {overtaken:?}")
+        })?;
+    }
+    Ok(())
+}
+
+fn idempotent(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(now) = object_now(transition) else { return Ok(()) };
+    for (token, lease) in new_leases(transition) {
+        let again = transition.before.remembered.get(&lease.key);
+        ensure(again.is_none_or(|over| over.memory_ends() <= now), || {
+            format!("a request that is remembered as over was granted as {token}")
+        })?;
+        let held = transition.before.leases.iter().find(|(_, live)| live.key == lease.key);
+        let lapsed = held.is_none_or(|(_, live)| live.expires_at.plus_ms(limits::MEMORY_MS) <= now);
+        ensure(lapsed, || format!("a request that held {held:?} was granted again as {token}"))?;
+    }
+    Ok(())
+}
+
+fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(now) = object_now(transition) else { return Ok(()) };
+    let cancelled = |ticket: &Ticket| match transition.event {
+        Event::Command(Command::Cancel { holder, request }) => {
+            ClaimKey::of(holder, request) == ticket.key()
+        }
+        _ => false,
+    };
+    for (arrival, ticket) in &transition.before.queue {
+        let kept = transition.after.queue.get(arrival);
+        let moved_forward = kept
+            .is_some_and(|later| later.key() == ticket.key() && later.deadline >= ticket.deadline);
+        let granted = transition.after.leases.values().any(|lease| lease.key == ticket.key());
+        let ended = kept.is_none() && (ticket.deadline <= now || cancelled(ticket));
+        ensure(moved_forward || granted || ended, || {
+            format!("the ticket that arrived at {arrival} lost its place")
+        })?;
+    }
+    Ok(())
+}
+
+fn lease_liveness(state: &LeaseMachine) -> Result<(), String> {
+    for (arrival, ticket) in &state.queue {
+        ensure(
+            state.is_blocked(&ticket.content.paths, *arrival) || state.last_token == Ordinal::MAX,
+            || format!("nothing blocks the ticket that arrived at {arrival}"),
+        )?;
+        ensure(!state.waits_for_itself(&ticket.holder), || {
+            format!("{} waits for itself", ticket.holder)
+        })?;
+    }
+    Ok(())
+}
+
+fn bounded_leases(state: &LeaseMachine) -> Result<(), String> {
+    let floor = state.clock.floor;
+    let lapsed = state.leases.values().find(|lease| lease.expires_at <= floor);
+    ensure(lapsed.is_none(), || format!("a lapsed lease is live: {lapsed:?}"))?;
+    let once = |key: &ClaimKey| {
+        let leases = state.leases.values().filter(|lease| lease.key == *key).count();
+        let tickets = state.queue.values().filter(|ticket| ticket.key() == *key).count();
+        leases.saturating_add(tickets)
+    };
+    let live = state.leases.values().map(|lease| lease.key.clone());
+    for key in live.chain(state.queue.values().map(Ticket::key)) {
+        ensure(once(&key) == 1 && !state.remembered.contains_key(&key), || {
+            format!("{key:?} is known twice")
+        })?;
+    }
+    let alarm = crate::machine::StateMachine::next_alarm(state);
+    let empty = state.leases.is_empty() && state.queue.is_empty() && state.remembered.is_empty();
+    ensure(alarm.is_some() != empty, || format!("the next alarm is {alarm:?}"))?;
+    ensure(state.leases.len().saturating_add(state.queue.len()) <= limits::WORKSPACE_CLAIMS, || {
+        "more claims are live than the workspace may have".into()
+    })
+}
+
+fn silent_is_unchanged(transition: &Transition<'_>) -> Result<(), String> {
+    let (before, after) = (transition.before, transition.after);
+    if transition.step.wrote {
+        let moved = after.sequence.checked_sub(before.sequence);
+        ensure(moved == Some(1), || format!("the sequence moved by {moved:?}"))?;
+        ensure(after.clock.floor >= before.clock.floor, || "the floor fell".into())
+    } else {
+        ensure(before == after, || "an event that wrote nothing changed the state".into())
+    }
+}
+
+/// Checks every invariant that a state and a step can show.
+///
+/// # Errors
+/// The name of the first that does not hold, and why.
+pub fn check(transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
+    for invariant in &INVARIANTS {
+        let result = match invariant.check {
+            Check::State(check) => check(transition.after),
+            Check::Step(check) => check(transition),
+            Check::History => Ok(()),
+        };
+        result.map_err(|why| (invariant.name, why))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! One event on the lease machine: observe the clock, settle, do the command, commit.
+
+use alloc::vec::Vec;
+
+use crate::lease::answer::{Notice, Outcome, Push, Rejection};
+use crate::lease::command::Command;
+use crate::lease::state::LeaseMachine;
+use crate::machine::{Event, Reply, StateMachine, Step};
+use crate::time::{HostTime, Observation, Timestamp};
+
+/// What one event on the lease machine does.
+pub type LeaseStep = Step<Outcome, Rejection, Push>;
+
+/// What an event has gathered so far.
+pub(super) struct Turn {
+    /// The clock as read for this event.
+    pub seen: Observation,
+    /// The object time up to which what time ended had already been written down.
+    pub floor: Timestamp,
+    /// Pushes, in order.
+    pub pushes: Vec<Push>,
+    /// Whether something has to become durable. An answer that depends on what time has ended
+    /// counts: the clock is written, so that no later event can see that end undone.
+    pub wrote: bool,
+}
+
+impl Turn {
+    /// Object time of the event.
+    pub fn now(&self) -> Timestamp {
+        self.seen.now
+    }
+
+    /// Notes that the answer depends on `end` being past. If that was not yet written down, the clock is.
+    pub fn depends_on_end(&mut self, end: Timestamp) {
+        if self.floor < end {
+            self.wrote = true;
+        }
+    }
+
+    /// Adds a push.
+    pub fn push(&mut self, to: &crate::id::Holder, notice: Notice) {
+        self.pushes.push(Push { to: to.clone(), notice });
+    }
+}
+
+impl LeaseMachine {
+    fn command(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
+        match command {
+            Command::Acquire(acquire) => self.acquire(turn, acquire),
+            Command::Renew { holder, token, ttl } => self.renew(turn, holder, *token, *ttl),
+            Command::Release { holder, target } => self.release(turn, holder, target),
+            Command::Cancel { holder, request } => self.cancel(turn, holder, request),
+            Command::Status { path } => Ok(self.status(path)),
+            Command::List { prefix, after, limit } => Ok(self.list(prefix, after.as_ref(), *limit)),
+            Command::Verify { path, token } => Ok(self.verify(path, *token)),
+            Command::ForceRelease { token, reason, drain } => {
+                self.force_release(turn, *token, reason, *drain)
+            }
+            Command::Recover { at_least } => Ok(self.recover(turn, *at_least)),
+        }
+    }
+
+    fn commit_turn(&mut self, turn: &Turn) {
+        if !turn.wrote {
+            return;
+        }
+        self.sequence = self.sequence.saturating_add(1);
+        self.clock = self.clock.advanced_to(&turn.seen);
+        if self.generation == 0 {
+            self.generation = turn.now().ms().max(1);
+        }
+    }
+}
+
+impl StateMachine for LeaseMachine {
+    type Command = Command;
+    type Outcome = Outcome;
+    type Rejection = Rejection;
+    type Push = Push;
+
+    fn handle(&mut self, host: HostTime, event: &Event<Command>) -> LeaseStep {
+        let seen = match self.clock.observe(host) {
+            Ok(seen) => seen,
+            Err(refused) => {
+                let commit = self.commit(self.clock.floor);
+                let reply = match event {
+                    Event::Command(_) => {
+                        Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit })
+                    }
+                    Event::Alarm => None,
+                };
+                return Step { reply, pushes: Vec::new(), wrote: false };
+            }
+        };
+        let mut turn =
+            Turn { seen, floor: self.clock.floor, pushes: Vec::new(), wrote: seen.reanchored };
+        self.settle(&mut turn);
+        let answer = match event {
+            Event::Command(command) => Some(self.command(&mut turn, command)),
+            Event::Alarm => {
+                self.collect(&mut turn);
+                None
+            }
+        };
+        self.commit_turn(&turn);
+        let reply = answer.map(|answer| Reply { answer, commit: self.commit(turn.now()) });
+        Step { reply, pushes: turn.pushes, wrote: turn.wrote }
+    }
+
+    fn next_alarm(&self) -> Option<Timestamp> {
+        let expiries = self.leases.values().map(|lease| lease.expires_at);
+        let deadlines = self.queue.values().map(|ticket| ticket.deadline);
+        let collections = self.remembered.values().filter_map(|over| {
+            Timestamp::from_ms(over.collectable_minute().saturating_mul(60_000))
+        });
+        expiries.chain(deadlines).chain(collections).min()
+    }
+}

@@ -1,0 +1,36 @@
+//! The lease machine: exclusive claims on sets of paths that end by themselves and are fenced by a
+//! token.
+//!
+//! Every event is *settle, then the command*. Settling ends what time has ended and hands what is
+//! free to those who wait; only then is the command looked at. Nothing depends on the alarm: it
+//! only makes happen sooner what the next event would do anyway.
+//!
+//! | file | what it says |
+//! |---|---|
+//! | [`command`] | what may be asked |
+//! | [`answer`] | what comes back: outcomes, rejections, pushes |
+//! | [`state`] | what the object knows: claims, tickets, remembered requests |
+//! | `settle` | what time does |
+//! | `acquire`, `keep`, `query`, `admin` | what commands do |
+//! | `waits` | who waits for whom, and which waits would never end |
+//! | [`invariant`] | what is true of every reachable state |
+
+mod acquire;
+mod admin;
+pub mod answer;
+pub mod command;
+pub mod invariant;
+mod keep;
+mod machine;
+mod query;
+mod settle;
+pub mod state;
+mod waits;
+
+pub use answer::{Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Push, Rejection};
+pub use command::{Acquire, Command, MalformedAcquire, ReleaseTarget};
+pub use machine::LeaseStep;
+pub use state::LeaseMachine;
+
+/// The reply to one lease command.
+pub type LeaseReply = crate::Reply<Outcome, Rejection>;

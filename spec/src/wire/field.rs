@@ -1,0 +1,166 @@
+//! Reading one member of an object: what is wrong with it, and where, in words.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Code, Problem};
+use crate::id::InvalidId;
+use crate::ordinal::Ordinal;
+use crate::path::LeasePath;
+
+/// One member of an object by its name: the text of its value, not yet looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'a> {
+    pub(super) name: &'static str,
+    pub(super) value: Option<&'a RawValue>,
+}
+
+impl<'a> Field<'a> {
+    pub(super) const fn is_present(self) -> bool {
+        self.value.is_some()
+    }
+
+    /// The problem of a member that is not what it has to be, where that has no code of its own.
+    pub(super) fn malformed(self, wanted: impl fmt::Display) -> Problem {
+        self.refused(Code::Malformed, wanted)
+    }
+
+    pub(super) fn refused(self, code: Code, wanted: impl fmt::Display) -> Problem {
+        let name = self.name;
+        match self.value {
+            None => Problem::new(code, format!("`{name}` is missing. It has to be {wanted}.")),
+            Some(value) => Problem::new(
+                code,
+                format!("`{name}` has to be {wanted}; it is {}.", Excerpt(value.get())),
+            ),
+        }
+    }
+
+    fn parsed<T: Deserialize<'a>>(self, wanted: impl fmt::Display) -> Result<Option<T>, Problem> {
+        let Some(value) = self.value else { return Ok(None) };
+        serde_json::from_str(value.get()).map(Some).map_err(|_| self.malformed(wanted))
+    }
+
+    pub(super) fn text(self) -> Result<Option<String>, Problem> {
+        self.parsed("a text")
+    }
+
+    pub(super) fn flag(self) -> Result<Option<bool>, Problem> {
+        self.parsed("true or false")
+    }
+
+    /// The name of somebody or something.
+    pub(super) fn id<T>(
+        self,
+        new: fn(String) -> Result<T, InvalidId>,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.text()? else { return Ok(None) };
+        new(text).map(Some).map_err(|invalid| {
+            Problem::new(
+                Code::IdInvalid,
+                format!(
+                    "`{}` {invalid}. A name has 1 to 128 bytes and no control characters.",
+                    self.name
+                ),
+            )
+        })
+    }
+
+    pub(super) fn path(self) -> Result<Option<LeasePath>, Problem> {
+        let Some(text) = self.text()? else { return Ok(None) };
+        path(self.name, &text).map(Some)
+    }
+
+    /// A number with a whole, non-negative value, however it is spelled.
+    pub(super) fn whole(self) -> Option<u64> {
+        self.value.and_then(|value| whole(value.get()))
+    }
+
+    pub(super) fn ordinal(self) -> Result<Ordinal, Problem> {
+        self.whole().and_then(Ordinal::new).ok_or_else(|| {
+            self.malformed(format_args!("a whole number from 0 to {}", Ordinal::MAX))
+        })
+    }
+}
+
+/// The path that a member's text spells.
+pub(super) fn path(name: &str, text: &str) -> Result<LeasePath, Problem> {
+    LeasePath::new(text).map_err(|invalid| {
+        let shown = Excerpt(text);
+        Problem::new(
+            Code::PathInvalid,
+            format!("`{name}`: the path `{shown}` {invalid}. Name one inside the workspace."),
+        )
+    })
+}
+
+/// The whole, non-negative value of a JSON number: `1000`, `1e3` and `1000.0` are one number.
+fn whole(text: &str) -> Option<u64> {
+    if let Ok(plain) = text.parse() {
+        return Some(plain);
+    }
+    // The value is known to be JSON, so what is left for `f64` are JSON's numbers; `null`, texts,
+    // arrays and objects do not parse. Up to 2^53 a whole value survives the way there and back.
+    let float: f64 = text.parse().ok()?;
+    let max = Ordinal::MAX.get();
+    let (whole, back) = (float as u64, (float as u64) as f64);
+    (back == float && whole <= max).then_some(whole)
+}
+
+/// The elements of a JSON array, or `None` if there are more than `max`: none of those is kept.
+pub(super) fn elements<'a, T: Deserialize<'a>>(
+    text: &'a str,
+    max: usize,
+) -> Result<Option<Vec<T>>, serde_json::Error> {
+    struct Bounded<T>(usize, PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Option<Vec<T>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an array")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut read = Vec::new();
+            while read.len() < self.0 {
+                let Some(element) = seq.next_element()? else { return Ok(Some(read)) };
+                read.push(element);
+            }
+            if seq.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(Some(read));
+            }
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(None)
+        }
+    }
+
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = serde::Deserializer::deserialize_seq(&mut deserializer, Bounded(max, PhantomData))?;
+    deserializer.end()?;
+    Ok(read)
+}
+
+/// The first characters of a text that somebody sent, in a form that fits into a sentence.
+pub(super) struct Excerpt<'a>(pub(super) &'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 40;
+        for c in self.0.chars().take(SHOWN) {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        if self.0.chars().nth(SHOWN).is_some() { f.write_str("…") } else { Ok(()) }
+    }
+}

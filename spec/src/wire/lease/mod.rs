@@ -1,0 +1,91 @@
+//! The lease object on the wire.
+//!
+//! | file | what it says |
+//! |---|---|
+//! | `request` | the members of a command, and commands out of HTTP bodies and frames |
+//! | `command` | what each action makes of them |
+//! | `call` | commands as a client writes them |
+//! | `reply` | what the object answers, both ways |
+//! | `shape` | the members of outcomes and rejections |
+//! | `detail` | what a person reads beside a rejection |
+//! | `push` | what the object sends unasked, and all that a client's socket receives |
+//! | `subscribe` | the query that opens a socket |
+//!
+//! # Commands
+//!
+//! `POST …/{action}` over HTTP, the same object with an `action` in a frame:
+//!
+//! | action | members |
+//! |---|---|
+//! | `acquire` | `agentId`, `session?`, `request?`, one of `paths`, `file`, `path`, `ttlMs`, `waitMs?` |
+//! | `renew` | `agentId`, `session?`, `token`, `ttlMs` |
+//! | `release` | `agentId`, `session?`, `token`, or without a session one of `file`, `path` |
+//! | `cancel` | `agentId`, `session?`, `request` |
+//! | `status` | one of `file`, `path` |
+//! | `list` | `prefix?`, `after?`, `limit?` |
+//! | `verify` | one of `file`, `path`, `token` |
+//! | `force-release` | `token`, `reason`, `drain?` |
+//! | `recover` | `atLeast` |
+//!
+//! and `call?` with each, a number that the reply repeats. Over a socket `agentId` and `session`
+//! default to the socket's; the agent cannot be another.
+//!
+//! # Replies
+//!
+//! A success is `{"outcome", …, "commit", "call"?}`:
+//!
+//! | outcome | members |
+//! |---|---|
+//! | `granted` | `acquired: true`, `token`, `expiresAt`, `ttlMs` |
+//! | `queued` | `acquired: false`, `position` |
+//! | `renewed` | `expiresAt`, `waiting` |
+//! | `released` | `released: true` |
+//! | `cancelled`, `stale`, `recovered` | |
+//! | `free` | `isLeased: false`, `queue` |
+//! | `held` | `isLeased: true`, `path`, `agentId`, `session`, `token`, `expiresAt`, `draining`, `paths`, `queue` |
+//! | `leases` | `leases`, each `path`, `agentId`, `session`, `token`, `expiresAt`, `draining`; `more` |
+//! | `current` | `expiresAt` |
+//!
+//! A refusal of the object is a [`Problem`](super::Problem) with a `commit`:
+//!
+//! | code | members |
+//! |---|---|
+//! | `held` | `by`, `agentId`, `session`, `paths`, `expiresAt`, `queue` |
+//! | `deadlock` | `cycle`, each `agentId`, `session` |
+//! | `over` | `reason`, `token?` |
+//! | `limit` | `kind` |
+//! | `clock` | `hostMs` |
+//! | `lost`, `conflict` | |
+//!
+//! but to [`Dialect::Original`] `held` is 200
+//! `{"acquired": false, "code": "held", "by", "agentId", "session", "paths", "expiresAt", "queue", …}`
+//! and `lost` is 200 `{"released": false, "code": "lost", …}`.
+
+mod call;
+mod command;
+mod detail;
+mod push;
+mod reply;
+mod request;
+mod shape;
+mod subscribe;
+
+pub use call::{encode_call, encode_frame};
+pub use push::{ServerFrame, decode_server_frame, encode_push};
+pub use reply::{Received, decode_reply, encode_reply};
+pub use request::{decode_frame, decode_request};
+pub use subscribe::{Protocol, Subscribe, decode_subscribe, encode_subscribe};
+
+use super::Dialect;
+use crate::lease::Command;
+
+/// One attempt at a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its number, fresh for every attempt, if the client gave it one. The reply repeats it.
+    pub number: Option<u64>,
+    /// How the command was spelled.
+    pub dialect: Dialect,
+    /// The command.
+    pub command: Command,
+}

@@ -1,0 +1,272 @@
+//! The members of outcomes, rejections and pushes, each written down once for both directions.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentId, Holder, RequestId, SessionId};
+use crate::lease::{Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason};
+use crate::ordinal::Ordinal;
+use crate::path::{LeasePath, PathSet};
+use crate::time::{HostTime, Timestamp, Ttl};
+
+/// The body of a success. `acquired`, `released` and `isLeased` are the original's; `outcome` tells
+/// all of them apart.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub(super) enum Success<'a> {
+    Granted {
+        acquired: bool,
+        token: Ordinal,
+        expires_at: Timestamp,
+        ttl_ms: Ttl,
+    },
+    Queued {
+        acquired: bool,
+        position: u64,
+    },
+    Renewed {
+        expires_at: Timestamp,
+        waiting: u64,
+    },
+    Released {
+        released: bool,
+    },
+    Cancelled,
+    Free {
+        is_leased: bool,
+        queue: u64,
+    },
+    Held {
+        is_leased: bool,
+        #[serde(flatten)]
+        lease: Entry<'a>,
+        paths: Cow<'a, PathSet>,
+        queue: u64,
+    },
+    Leases {
+        leases: Vec<Entry<'a>>,
+        more: bool,
+    },
+    Current {
+        expires_at: Timestamp,
+    },
+    Stale,
+    Recovered,
+}
+
+impl<'a> Success<'a> {
+    /// The body of an outcome; the end of a request that is over has none of its own.
+    pub(super) fn of(outcome: &'a Outcome) -> Result<Self, Over> {
+        Ok(match outcome {
+            &Outcome::Granted { token, expires_at, ttl } => {
+                Self::Granted { acquired: true, token, expires_at, ttl_ms: ttl }
+            }
+            &Outcome::Queued { position } => Self::Queued { acquired: false, position },
+            &Outcome::Over { reason, token } => return Err(Over { reason, token }),
+            &Outcome::Renewed { expires_at, waiting } => Self::Renewed { expires_at, waiting },
+            Outcome::Released => Self::Released { released: true },
+            Outcome::Cancelled => Self::Cancelled,
+            &Outcome::Free { queue } => Self::Free { is_leased: false, queue },
+            Outcome::Held { lease, paths, queue } => Self::Held {
+                is_leased: true,
+                lease: lease.into(),
+                paths: Cow::Borrowed(paths),
+                queue: *queue,
+            },
+            Outcome::Leases { leases, more } => {
+                Self::Leases { leases: leases.iter().map(Entry::from).collect(), more: *more }
+            }
+            &Outcome::Current { expires_at } => Self::Current { expires_at },
+            Outcome::Stale => Self::Stale,
+            Outcome::Recovered => Self::Recovered,
+        })
+    }
+}
+
+impl From<Success<'_>> for Outcome {
+    fn from(success: Success<'_>) -> Self {
+        match success {
+            Success::Granted { token, expires_at, ttl_ms, .. } => {
+                Self::Granted { token, expires_at, ttl: ttl_ms }
+            }
+            Success::Queued { position, .. } => Self::Queued { position },
+            Success::Renewed { expires_at, waiting } => Self::Renewed { expires_at, waiting },
+            Success::Released { .. } => Self::Released,
+            Success::Cancelled => Self::Cancelled,
+            Success::Free { queue, .. } => Self::Free { queue },
+            Success::Held { lease, paths, queue, .. } => {
+                Self::Held { lease: lease.into(), paths: paths.into_owned(), queue }
+            }
+            Success::Leases { leases, more } => {
+                Self::Leases { leases: leases.into_iter().map(LeaseEntry::from).collect(), more }
+            }
+            Success::Current { expires_at } => Self::Current { expires_at },
+            Success::Stale => Self::Stale,
+            Success::Recovered => Self::Recovered,
+        }
+    }
+}
+
+/// One leased path.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Entry<'a> {
+    path: Cow<'a, LeasePath>,
+    agent_id: Cow<'a, AgentId>,
+    session: Cow<'a, SessionId>,
+    token: Ordinal,
+    expires_at: Timestamp,
+    draining: bool,
+}
+
+impl<'a> From<&'a LeaseEntry> for Entry<'a> {
+    fn from(entry: &'a LeaseEntry) -> Self {
+        Self {
+            path: Cow::Borrowed(&entry.path),
+            agent_id: Cow::Borrowed(&entry.holder.agent),
+            session: Cow::Borrowed(&entry.holder.session),
+            token: entry.token,
+            expires_at: entry.expires_at,
+            draining: entry.draining,
+        }
+    }
+}
+
+impl From<Entry<'_>> for LeaseEntry {
+    fn from(entry: Entry<'_>) -> Self {
+        Self {
+            path: entry.path.into_owned(),
+            holder: Holder {
+                agent: entry.agent_id.into_owned(),
+                session: entry.session.into_owned(),
+            },
+            token: entry.token,
+            expires_at: entry.expires_at,
+            draining: entry.draining,
+        }
+    }
+}
+
+/// `over`: how a request ended.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Over {
+    pub(super) reason: OverReason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<Ordinal>,
+}
+
+impl From<Over> for Outcome {
+    fn from(over: Over) -> Self {
+        Self::Over { reason: over.reason, token: over.token }
+    }
+}
+
+/// `held`: what is in the way. `agentId` and `expiresAt` are the original's; of a ticket,
+/// `expiresAt` is its deadline.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Held<'a> {
+    by: HeldBy,
+    agent_id: Cow<'a, AgentId>,
+    session: Cow<'a, SessionId>,
+    paths: Cow<'a, PathSet>,
+    expires_at: Timestamp,
+    queue: u64,
+}
+
+impl<'a> From<&'a Blocker> for Held<'a> {
+    fn from(blocker: &'a Blocker) -> Self {
+        Self {
+            by: blocker.by,
+            agent_id: Cow::Borrowed(&blocker.holder.agent),
+            session: Cow::Borrowed(&blocker.holder.session),
+            paths: Cow::Borrowed(&blocker.paths),
+            expires_at: blocker.until,
+            queue: blocker.queue,
+        }
+    }
+}
+
+impl From<Held<'_>> for Blocker {
+    fn from(held: Held<'_>) -> Self {
+        Self {
+            by: held.by,
+            holder: Holder {
+                agent: held.agent_id.into_owned(),
+                session: held.session.into_owned(),
+            },
+            paths: held.paths.into_owned(),
+            until: held.expires_at,
+            queue: held.queue,
+        }
+    }
+}
+
+/// `deadlock`: who would wait for whom.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Deadlock {
+    pub(super) cycle: Vec<Waiter>,
+}
+
+/// One holder of a cycle.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Waiter {
+    agent_id: AgentId,
+    session: SessionId,
+}
+
+impl From<&Holder> for Waiter {
+    fn from(holder: &Holder) -> Self {
+        Self { agent_id: holder.agent.clone(), session: holder.session.clone() }
+    }
+}
+
+impl From<Waiter> for Holder {
+    fn from(waiter: Waiter) -> Self {
+        Self { agent: waiter.agent_id, session: waiter.session }
+    }
+}
+
+/// `limit`: which one.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Limit {
+    pub(super) kind: LimitKind,
+}
+
+/// `clock`: what the host's said.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Clock {
+    pub(super) host_ms: HostTime,
+}
+
+/// A rejection that says nothing but its code.
+#[derive(Serialize)]
+pub(super) struct Nothing {}
+
+/// `$granted`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Granted<'a> {
+    pub(super) request: Cow<'a, RequestId>,
+    pub(super) token: Ordinal,
+    pub(super) expires_at: Timestamp,
+    pub(super) ttl_ms: Ttl,
+}
+
+/// `$lapsed`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Lapsed {
+    pub(super) token: Ordinal,
+}
+
+/// `$forced`.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Forced<'a> {
+    pub(super) token: Ordinal,
+    pub(super) reason: Cow<'a, str>,
+    pub(super) drain: bool,
+}

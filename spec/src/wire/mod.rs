@@ -1,0 +1,45 @@
+//! The wire: the one place that knows JSON.
+//!
+//! Bytes come in as commands within their bounds or as a [`Problem`]; replies and pushes go out as
+//! text. Nothing else in the project names a JSON member, and nothing here decides anything. The
+//! shapes are a superset of the original's, so that its unmodified client works; each shape is
+//! written down once, as a type, and its bytes are pinned by tests.
+//!
+//! | module | what it says |
+//! |---|---|
+//! | [`lease`] | commands, replies and pushes of the lease object |
+//! | [`frame`] | what a WebSocket text frame carries |
+//! | `code`, `problem`, `answer` | refusals, and what an HTTP exchange is answered with |
+//! | `field`, `query` | reading one member of an object, and the query of a URL |
+//!
+//! # Rules of all shapes
+//!
+//! * The order of members is fixed: first what the answer is, then what it says, then `commit`, last
+//!   `call`.
+//! * A reply has either an `outcome` or a `code`, whatever its HTTP status: a body with a `code` is
+//!   a refusal, or the end of a request that is over.
+//! * `null` is the same as absent. Unknown members are ignored, a known member twice is malformed.
+//! * Instants and durations are integers in milliseconds; names end in `At` or `Ms`. A number is
+//!   what it is worth, not how it is spelled: `1e3` is 1000.
+
+mod answer;
+mod code;
+mod field;
+pub mod frame;
+pub mod lease;
+mod problem;
+mod query;
+
+pub use answer::{Answer, Dialect, Undecodable};
+pub use code::{Code, UnknownCode};
+pub use problem::Problem;
+
+use alloc::string::String;
+
+use serde::Serialize;
+
+/// The JSON text of a value of this module.
+fn text_of(value: &impl Serialize) -> String {
+    // Serialising to memory fails only for maps whose keys are not texts, and there are none here.
+    serde_json::to_string(value).unwrap_or_default()
+}

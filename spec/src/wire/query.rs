@@ -1,0 +1,44 @@
+//! The query of a URL: `name=value` pairs, percent-encoded.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::{Code, Problem};
+
+/// What RFC 3986 leaves as it is wherever it stands.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The value of the first pair with this name, decoded; `+` is a space, as browsers write it.
+pub(super) fn value(query: &str, name: &str) -> Result<Option<String>, Problem> {
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if decoded(key).is_ok_and(|key| key == name) {
+            return decoded(value).map(Some).map_err(|()| {
+                Problem::new(
+                    Code::Malformed,
+                    format!("`{name}` in the query is not UTF-8 after percent-decoding."),
+                )
+            });
+        }
+    }
+    Ok(None)
+}
+
+fn decoded(text: &str) -> Result<String, ()> {
+    let spaced =
+        if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
+    percent_decode_str(&spaced).decode_utf8().map(Cow::into_owned).map_err(|_| ())
+}
+
+/// Appends `name=value`, with whatever the value has escaped.
+pub(super) fn push(query: &mut String, name: &str, value: &str) {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    query.push_str(name);
+    query.push('=');
+    query.extend(utf8_percent_encode(value, ESCAPED));
+}
