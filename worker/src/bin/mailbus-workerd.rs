@@ -1,0 +1,63 @@
+//! `mailbus-workerd`: the release bundle in Cloudflare's own runtime, on this machine.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::Parser;
+use mailbus_worker::bundle;
+use mailbus_worker::native::program::{self, ALLOW_ANONYMOUS, Arguments, SECRET, StartError};
+use mailbus_worker::router::Access;
+use mailbus_worker::workerd::{Log, Options, Workerd};
+
+/// A mailbus server in workerd: the very module that is deployed, built first if it is stale.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Program {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+fn main() -> ExitCode {
+    let program = Program::parse();
+    program::start_log();
+    match serve(&program.arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mailbus-workerd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: &Arguments) -> Result<(), StartError> {
+    let access = arguments.access()?;
+    let _folder = arguments.take_folder()?;
+    let bundle = bundle::provide(&mut |step| tracing::info!("{step}")).map_err(other)?;
+    let mut environment = BTreeMap::new();
+    if access == Access::Anonymous {
+        environment.insert(ALLOW_ANONYMOUS.to_owned(), "true".to_owned());
+    }
+    if let Ok(secret) = std::env::var(SECRET) {
+        environment.insert(SECRET.to_owned(), secret);
+    }
+    let workerd = Workerd::start(Options {
+        bundle,
+        data: arguments.data.clone(),
+        listen: arguments.listen,
+        environment,
+        evictable: false,
+        log: Log::Inherit,
+    })
+    .map_err(other)?;
+    arguments.announce("mailbus-workerd", workerd.address()).map_err(other)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(other)?.block_on(program::asked_to_stop());
+    // Nothing acknowledged is lost by a kill, and open sockets would keep it from ending otherwise.
+    workerd.kill();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn other(error: impl std::fmt::Display) -> StartError {
+    StartError::Other(error.to_string())
+}

@@ -1,0 +1,65 @@
+//! The Worker in front of the objects: it lets requests in and hands them on, unread.
+
+use worker::{Context, Env, Request, Response, Result, event};
+
+use crate::object;
+use crate::router::{self, Access, Class, Credentials, Route};
+
+use super::exchange;
+
+/// The variable that lets everybody in.
+const ALLOW_ANONYMOUS: &str = "MAILBUS_ALLOW_ANONYMOUS";
+
+#[event(fetch)]
+async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
+    let method = request.inner().method();
+    let url = request.url()?;
+    let addressed = address(&request, &env, &method, url.path())?;
+    match addressed {
+        Ok(Route::Object { class, workspace, .. }) => {
+            let namespace = env.durable_object(binding(class))?;
+            let object = namespace.id_from_name(workspace.as_str())?.get_stub()?;
+            object.fetch_with_request(request).await
+        }
+        Ok(Route::Version) => exchange::respond(router::version()),
+        Err(refused) => {
+            // Else a client that is still sending would see a reset connection, and no reason.
+            let _ = exchange::read_body(&mut request).await?;
+            exchange::respond(refused)
+        }
+    }
+}
+
+/// Who asks, for what, in which form: everything that the head decides.
+fn address<'a>(
+    request: &Request,
+    env: &Env,
+    method: &str,
+    path: &'a str,
+) -> Result<Result<Route<'a>, object::Response>> {
+    let headers = request.headers();
+    let authorization = headers.get("authorization")?;
+    let origin = headers.get("origin")?;
+    let content_type = headers.get("content-type")?;
+    let credentials =
+        Credentials { authorization: authorization.as_deref(), origin: origin.as_deref() };
+    Ok(access(env).admit(credentials).and_then(|_| router::route(method, path)).and_then(|route| {
+        if method == "POST" {
+            router::check_media_type(content_type.as_deref())?;
+        }
+        Ok(route)
+    }))
+}
+
+fn access(env: &Env) -> Access {
+    match env.var(ALLOW_ANONYMOUS) {
+        Ok(value) if value.to_string() == "true" => Access::Anonymous,
+        _ => Access::Closed,
+    }
+}
+
+fn binding(class: Class) -> &'static str {
+    match class {
+        Class::Lease => "LEASE",
+    }
+}

@@ -1,0 +1,231 @@
+//! Requests and frames in, answers and pushes out. Nothing here decides anything about leases.
+
+mod socket;
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use mailbus_spec::lease::{LeaseReply, Push};
+use mailbus_spec::wire::lease::{
+    Call, Protocol, Subscribe, decode_frame, decode_request, decode_subscribe, encode_push,
+    encode_reply,
+};
+use mailbus_spec::wire::{Answer, Code, Problem, frame};
+use mailbus_spec::{Holder, HostTime, machine};
+
+use crate::lease::Leases;
+use crate::object::{Body, Effects, Event, Object, Request, Response, SocketId, Target};
+use crate::storage::{Storage, StorageError};
+
+/// The close of a socket that this version cannot serve: its client comes back on a new one.
+const RESTART: (u16, &str) = (1012, "restart");
+/// The least that touches the storage, whatever is in it.
+const TOUCH: &str = "SELECT 1 FROM sqlite_master LIMIT 1";
+
+/// The lease object of one workspace over the machine `L`.
+#[derive(Debug)]
+pub struct LeaseObject<L> {
+    leases: L,
+}
+
+impl<L> LeaseObject<L> {
+    /// The machine behind the endpoint.
+    pub fn leases(&self) -> &L {
+        &self.leases
+    }
+}
+
+impl<L: Leases> Object for LeaseObject<L> {
+    fn wake(pending_alarm: Option<HostTime>) -> Self {
+        Self { leases: L::wake(pending_alarm) }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: Event<'_>,
+    ) -> Result<Effects, StorageError> {
+        let mut exchange = Exchange::new(&mut self.leases, storage, host);
+        match event {
+            Event::Request(request) => exchange.request(&request)?,
+            Event::Frame { socket, attachment, text } => {
+                exchange.frame(socket, attachment, text)?;
+            }
+            // A lease does not end with a socket: its holder may be back before it lapses.
+            Event::Closed { .. } => {}
+            Event::Alarm => {
+                exchange.machine_event(&machine::Event::Alarm)?;
+            }
+        }
+        Ok(exchange.into_effects())
+    }
+}
+
+/// One event on the object, and what it has come to so far.
+struct Exchange<'e, L, S> {
+    leases: &'e mut L,
+    storage: &'e mut S,
+    host: HostTime,
+    effects: Effects,
+    pushes: Vec<Push>,
+}
+
+impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
+    fn new(leases: &'e mut L, storage: &'e mut S, host: HostTime) -> Self {
+        Self { leases, storage, host, effects: Effects::default(), pushes: Vec::new() }
+    }
+
+    fn request(&mut self, request: &Request<'_>) -> Result<(), StorageError> {
+        if request.action == "subscribe" {
+            return self.subscribe(request);
+        }
+        let call = match call_of(request) {
+            Ok(call) => call,
+            Err(response) => {
+                self.effects.response = Some(response);
+                return Ok(());
+            }
+        };
+        let answer = self.answer(call)?;
+        self.effects.response = Some(Response {
+            status: answer.status,
+            body: answer.body,
+            retry_after: answer.retry_after,
+            allow: None,
+            charged: None,
+        });
+        Ok(())
+    }
+
+    fn subscribe(&mut self, request: &Request<'_>) -> Result<(), StorageError> {
+        let asked = if request.method != "GET" {
+            Err(method_not_allowed("GET"))
+        } else if !request.upgrade {
+            Err(refused(&Problem::new(
+                Code::UpgradeRequired,
+                "A subscription is a WebSocket. Send the headers of an upgrade.",
+            )))
+        } else {
+            decode_subscribe(request.query).map_err(|problem| refused(&problem))
+        };
+        match asked {
+            Ok(subscribe) => {
+                // A replaced object would keep the socket from its successor.
+                self.storage.query(TOUCH, &[])?;
+                self.effects.accept = Some(socket::accept(subscribe));
+            }
+            Err(response) => self.effects.response = Some(response),
+        }
+        Ok(())
+    }
+
+    fn frame(
+        &mut self,
+        socket: SocketId,
+        attachment: &str,
+        text: &str,
+    ) -> Result<(), StorageError> {
+        let Some(Subscribe { holder, protocol }) = socket::subscriber(attachment) else {
+            let (code, reason) = RESTART;
+            self.effects.closes.push((Target::Socket(socket), code, reason.to_owned()));
+            return Ok(());
+        };
+        let reply = match protocol {
+            Protocol::One => self.replies(&holder, text)?,
+            Protocol::Original => frame::error(&Problem::new(
+                Code::Malformed,
+                "This socket takes no commands. Subscribe with `protocol=1` to send some.",
+            )),
+        };
+        self.effects.frames.push((Target::Socket(socket), reply));
+        Ok(())
+    }
+
+    /// The frame that answers a frame of commands.
+    fn replies(&mut self, holder: &Holder, text: &str) -> Result<String, StorageError> {
+        let calls = match decode_frame(text, Some(holder)) {
+            Ok(calls) => calls,
+            Err(problem) => return Ok(frame::error(&problem)),
+        };
+        let mut answers = Vec::with_capacity(calls.len());
+        for call in calls {
+            answers.push(match call {
+                Ok(call) => self.answer(call)?,
+                Err(problem) => problem.to_answer(),
+            });
+        }
+        Ok(frame::replies(&answers))
+    }
+
+    fn answer(&mut self, call: Call) -> Result<Answer, StorageError> {
+        let Call { number, dialect, command } = call;
+        let reply = self.machine_event(&machine::Event::Command(command))?;
+        Ok(match reply {
+            Some(reply) => encode_reply(number, dialect, &reply),
+            None => Problem::internal().with_call(number).to_answer(),
+        })
+    }
+
+    fn machine_event(
+        &mut self,
+        event: &machine::Event<mailbus_spec::lease::Command>,
+    ) -> Result<Option<LeaseReply>, StorageError> {
+        let handled = self.leases.handle(self.storage, self.host, event)?;
+        self.effects.rows = self.effects.rows.saturating_add(handled.rows);
+        self.effects.alarm = handled.alarm.or(self.effects.alarm);
+        self.pushes.extend(handled.step.pushes);
+        Ok(handled.step.reply)
+    }
+
+    fn into_effects(mut self) -> Effects {
+        // By holder, so that all that one event sends to a socket shares a frame where it may.
+        let mut order: Vec<&Holder> = Vec::new();
+        let mut texts: BTreeMap<&Holder, Vec<String>> = BTreeMap::new();
+        for push in &self.pushes {
+            let of_holder = texts.entry(&push.to).or_insert_with(|| {
+                order.push(&push.to);
+                Vec::new()
+            });
+            of_holder.push(encode_push(&push.notice));
+        }
+        for holder in order {
+            let texts = texts.remove(holder).unwrap_or_default();
+            let whole = Target::Tag(socket::tag(holder, Protocol::One));
+            self.effects.frames.push((whole, frame::share(&texts)));
+            let one_by_one = socket::tag(holder, Protocol::Original);
+            let single = texts.into_iter().map(|text| (Target::Tag(one_by_one.clone()), text));
+            self.effects.frames.extend(single);
+        }
+        self.effects
+    }
+}
+
+/// The command of a request, or the answer that refuses it.
+fn call_of(request: &Request<'_>) -> Result<Call, Response> {
+    match (request.method, request.body) {
+        ("POST", Body::Whole(body)) => {
+            decode_request(request.action, body).map_err(|problem| refused(&problem))
+        }
+        // What is not there is not found, under any method and of any size.
+        (method, _) => match decode_request(request.action, b"") {
+            Err(problem) if problem.code == Code::NotFound => Err(refused(&problem)),
+            _ if method == "POST" => Err(refused(&Problem::new(
+                Code::MessageTooLarge,
+                "The body is larger than a command can be.",
+            ))),
+            _ => Err(method_not_allowed("POST")),
+        },
+    }
+}
+
+fn method_not_allowed(allow: &'static str) -> Response {
+    let problem = Problem::new(Code::MethodNotAllowed, format!("Use {allow} for this action."));
+    Response { allow: Some(allow), ..refused(&problem) }
+}
+
+fn refused(problem: &Problem) -> Response {
+    let Answer { status, body, retry_after } = problem.to_answer();
+    Response { status, body, retry_after, allow: None, charged: None }
+}

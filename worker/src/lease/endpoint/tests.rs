@@ -1,0 +1,238 @@
+//! What comes in over HTTP and sockets, and what goes out to whom, on the native runtime.
+
+use mailbus_spec::HostTime;
+use serde_json::{Value, json};
+
+use crate::lease::ProductionLeaseObject;
+use crate::native::sockets::Sockets;
+use crate::native::{Arrival, Database, Delivered, Instance};
+use crate::object::{Body, Request, Response, SocketId};
+
+const NOON: u64 = 1_800_000_000_000;
+
+struct Workspace(Instance<ProductionLeaseObject>);
+
+impl Workspace {
+    fn new() -> Self {
+        Self(Instance::open(Database::in_memory().unwrap(), Sockets::default()).unwrap())
+    }
+
+    fn deliver(&mut self, arrival: &Arrival<'_>) -> Delivered {
+        self.0.deliver(HostTime(NOON), arrival).unwrap()
+    }
+
+    fn request(&mut self, method: &str, action: &str, body: Body<'_>) -> Response {
+        let request = Request { method, action, query: "", upgrade: false, body };
+        self.deliver(&Arrival::Request(request)).response.unwrap()
+    }
+
+    fn post(&mut self, action: &str, body: Value) -> (Response, Value) {
+        let response = self.request("POST", action, Body::Whole(body.to_string().as_bytes()));
+        let body = serde_json::from_str(&response.body).unwrap();
+        (response, body)
+    }
+
+    fn subscribe(&mut self, query: &str) -> SocketId {
+        let body = Body::Whole(b"");
+        let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
+        self.deliver(&Arrival::Request(request)).accepted.unwrap()
+    }
+
+    fn frame(&mut self, socket: SocketId, text: &str) -> Vec<(SocketId, Value)> {
+        let delivered = self.deliver(&Arrival::Frame { socket, text });
+        delivered
+            .frames
+            .iter()
+            .map(|(socket, text)| (*socket, serde_json::from_str(text).unwrap()))
+            .collect()
+    }
+}
+
+fn code(response: &Response) -> (u16, String) {
+    let body: Value = serde_json::from_str(&response.body).unwrap();
+    (response.status, body["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn what_is_not_there_is_not_found_and_the_rest_is_posted() {
+    let mut workspace = Workspace::new();
+    for body in [Body::Whole(b"{}"), Body::TooLarge] {
+        for method in ["GET", "POST", "DELETE"] {
+            let response = workspace.request(method, "nothing", body);
+            assert_eq!(code(&response), (404, "not_found".to_owned()), "{method}");
+        }
+        let response = workspace.request("GET", "acquire", body);
+        assert_eq!(code(&response), (405, "method_not_allowed".to_owned()));
+        assert_eq!(response.allow, Some("POST"));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_by_its_code() {
+    let mut workspace = Workspace::new();
+    let response = workspace.request("POST", "acquire", Body::TooLarge);
+    assert_eq!(code(&response), (413, "message_too_large".to_owned()));
+    let response = workspace.request("POST", "acquire", Body::Whole(b"{"));
+    assert_eq!(code(&response), (400, "malformed".to_owned()));
+    let (response, body) = workspace.post("status", json!({"path": "../a", "call": 7}));
+    assert_eq!((code(&response), &body["call"]), ((400, "path_invalid".to_owned()), &json!(7)));
+}
+
+#[test]
+fn a_clock_that_cannot_be_is_503_with_a_time_to_retry() {
+    let mut workspace = Workspace::new();
+    let body = Body::Whole(br#"{"path":"a"}"#);
+    let request = Request { method: "POST", action: "status", query: "", upgrade: false, body };
+    let delivered = workspace.0.deliver(HostTime(0), &Arrival::Request(request)).unwrap();
+    let response = delivered.response.unwrap();
+    assert_eq!(code(&response), (503, "clock".to_owned()));
+    assert!(response.retry_after.is_some());
+}
+
+#[test]
+fn a_command_is_answered_with_its_call_and_commit() {
+    let mut workspace = Workspace::new();
+    let lock = json!({
+        "agentId": "ann", "session": "1", "request": "r", "path": "a", "ttlMs": 1_000, "call": 3,
+    });
+    let (response, body) = workspace.post("acquire", lock);
+    assert_eq!((response.status, response.allow), (200, None));
+    assert_eq!(body["outcome"], "granted");
+    assert_eq!(body["call"], 3);
+    assert_eq!(body["commit"], json!({"sequence": 1, "now": NOON, "generation": NOON}));
+}
+
+#[test]
+fn a_subscription_is_an_upgrade() {
+    let mut workspace = Workspace::new();
+    let body = Body::Whole(b"");
+    let response = workspace.request("GET", "subscribe", body);
+    assert_eq!(code(&response), (426, "upgrade_required".to_owned()));
+    let response = workspace.request("POST", "subscribe", body);
+    assert_eq!((response.status, response.allow), (405, Some("GET")));
+    let request =
+        Request { method: "GET", action: "subscribe", query: "session=1", upgrade: true, body };
+    let refused = workspace.deliver(&Arrival::Request(request));
+    assert_eq!(refused.response.unwrap().status, 400);
+    assert_eq!(refused.accepted, None);
+}
+
+#[test]
+fn the_commands_of_a_frame_are_events_of_their_own_and_share_a_reply() {
+    let mut workspace = Workspace::new();
+    let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    let frame = json!([
+        {"action": "acquire", "request": "r", "path": "a", "ttlMs": 1_000, "call": 1},
+        {"action": "acquire", "request": "s", "path": "a", "ttlMs": 1_000, "call": 2},
+        {"action": "dance", "call": 3},
+        {"action": "acquire", "request": "t", "path": "b", "ttlMs": 1_000, "call": 4},
+    ]);
+    let frames = workspace.frame(socket, &frame.to_string());
+    let [(to, reply)] = &frames[..] else { panic!("{frames:?}") };
+    assert_eq!((*to, &reply["type"]), (socket, &json!("$replies")));
+    let said: Vec<_> = reply["replies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let what = entry.get("outcome").or(entry.get("code")).unwrap();
+            (entry["call"].clone(), what.clone(), entry["commit"]["sequence"].clone())
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (json!(1), json!("granted"), json!(1)),
+            (json!(2), json!("held"), json!(1)),
+            (json!(3), json!("malformed"), Value::Null),
+            (json!(4), json!("granted"), json!(2)),
+        ]
+    );
+}
+
+#[test]
+fn a_frame_that_cannot_be_taken_apart_is_an_error() {
+    let mut workspace = Workspace::new();
+    let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    for text in ["", "[", "7", "[]", "ping"] {
+        let frames = workspace.frame(socket, text);
+        assert_eq!(frames.len(), 1, "{text}");
+        assert_eq!(frames[0].1["type"], "$error", "{text}");
+    }
+    let original = workspace.subscribe("agentId=ann");
+    let frames = workspace.frame(original, r#"{"action":"list"}"#);
+    assert_eq!(frames[0].1["type"], "$error");
+}
+
+#[test]
+fn pushes_reach_the_sockets_of_their_holder_and_share_a_frame_where_they_may() {
+    let mut workspace = Workspace::new();
+    let ann = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    let bob = workspace.subscribe("agentId=bob&session=1&protocol=1");
+    let again = workspace.subscribe("agentId=bob&session=1&protocol=1");
+    let plain = workspace.subscribe("agentId=bob&session=1");
+    workspace.subscribe("agentId=bob&session=2&protocol=1");
+    let (_, held) = workspace.post(
+        "acquire",
+        json!({"agentId": "ann", "session": "1", "request": "r", "paths": ["a", "b"], "ttlMs": 9_000}),
+    );
+    for path in ["a", "b"] {
+        let (_, body) = workspace.post(
+            "acquire",
+            json!({
+                "agentId": "bob", "session": "1", "request": path, "path": path, "ttlMs": 9_000,
+                "waitMs": 9_000,
+            }),
+        );
+        assert_eq!(body["outcome"], "queued");
+    }
+    // The tags live with the sockets, not in memory.
+    workspace.0.evict();
+    let release = json!({"action": "release", "token": held["token"], "call": 1});
+    let frames = workspace.frame(ann, &release.to_string());
+    let kinds: Vec<_> = frames
+        .iter()
+        .map(|(socket, frame)| {
+            let objects = frame.as_array().cloned().unwrap_or_else(|| vec![frame.clone()]);
+            let types: Vec<_> = objects.iter().map(|object| object["type"].clone()).collect();
+            (*socket, types)
+        })
+        .collect();
+    let granted = json!("$granted");
+    assert_eq!(
+        kinds,
+        [
+            (ann, vec![json!("$replies")]),
+            (bob, vec![granted.clone(), granted.clone()]),
+            (again, vec![granted.clone(), granted.clone()]),
+            (plain, vec![granted.clone()]),
+            (plain, vec![granted]),
+        ]
+    );
+}
+
+#[test]
+fn a_lease_outlives_its_holders_socket() {
+    let mut workspace = Workspace::new();
+    let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    let lock = json!({"action": "acquire", "request": "r", "path": "a", "ttlMs": 1_000});
+    workspace.frame(socket, &lock.to_string());
+    let closed = workspace.deliver(&Arrival::Closed { socket });
+    assert_eq!(closed, Delivered::default());
+    let (_, status) = workspace.post("status", json!({"path": "a"}));
+    assert_eq!(status["isLeased"], true);
+}
+
+#[test]
+fn the_longest_names_have_a_tag_the_platform_takes() {
+    let mut workspace = Workspace::new();
+    let (long, other) = ("x".repeat(128), format!("{}y", "x".repeat(127)));
+    let subscribe = |session: &str| format!("agentId={long}&session={session}&protocol=1");
+    let mine = workspace.subscribe(&subscribe(&long));
+    workspace.subscribe(&subscribe(&other));
+    let lock = json!({"action": "acquire", "request": "r", "path": "a", "ttlMs": 1_000});
+    workspace.frame(mine, &lock.to_string());
+    let later = workspace.0.deliver(HostTime(NOON + 1_000), &Arrival::Alarm).unwrap();
+    let to: Vec<_> = later.frames.iter().map(|(socket, _)| *socket).collect();
+    assert_eq!(to, [mine], "its lease lapsed");
+}

@@ -1,0 +1,261 @@
+//! Acquiring. The order of the checks is part of the protocol.
+
+use mailbus_spec::lease::{Acquire, Blocker, HeldBy, LimitKind, Outcome, Rejection};
+use mailbus_spec::{Holder, RequestId, Timestamp, Wait, limits};
+
+use super::ended::Ended;
+use super::live::{Claim, Lease, LiveId, Ticket};
+use super::paths::Overlap;
+use super::rows;
+use super::state::Machine;
+use super::turn::{Answer, Stop, Turn};
+use crate::storage::StorageError;
+
+/// What is known of a request before it is decided.
+enum Known {
+    /// Its present state is the answer.
+    Answer(Outcome),
+    /// It may be decided anew; the row of its last use is still there.
+    Forgotten(Ended),
+    /// Nothing.
+    New,
+}
+
+impl Machine {
+    pub(super) fn acquire(&mut self, turn: &mut Turn<'_>, acquire: &Acquire) -> Answer {
+        let known = match acquire.request() {
+            Some(request) => self.known(turn, acquire, request)?,
+            None => match self.extend_exact_set(turn, acquire) {
+                Some(extended) => Known::Answer(extended),
+                None => Known::New,
+            },
+        };
+        let forgotten = match known {
+            Known::Answer(outcome) => return Ok(outcome),
+            Known::Forgotten(ended) => Some(ended),
+            Known::New => None,
+        };
+        let overlap = self.live.index().overlap(acquire.paths().as_slice().iter());
+        if let Some(own) = self.own_claim(acquire.holder(), &overlap)? {
+            return Err(Rejection::Held(own).into());
+        }
+        self.within_limits(turn, acquire)?;
+        let Some(blocker) = self.first_blocker(&overlap)? else {
+            return self.grant(turn, acquire, forgotten.as_ref());
+        };
+        let (Some(_), Some(wait)) = (acquire.request(), acquire.wait()) else {
+            return Err(Rejection::Held(blocker).into());
+        };
+        if let Some(cycle) = self.cycle_of(acquire.holder(), acquire.paths()) {
+            return Err(Rejection::Deadlock { cycle }.into());
+        }
+        let deadline = turn.now().plus_ms(wait.ms());
+        Ok(self.enqueue(turn, acquire, deadline, &overlap, forgotten.as_ref()))
+    }
+
+    fn known(
+        &mut self,
+        turn: &mut Turn<'_>,
+        acquire: &Acquire,
+        request: &RequestId,
+    ) -> Result<Known, Stop> {
+        match self.live.find(acquire.holder(), request) {
+            Some(LiveId::Lease(token)) => {
+                let lease = self.live.lease(token).filter(|lease| lease.claim.agrees(acquire));
+                let lease = lease.ok_or(Rejection::Conflict)?;
+                let (expires_at, ttl) = (lease.expires_at, lease.first_term);
+                Ok(Known::Answer(Outcome::Granted { token, expires_at, ttl }))
+            }
+            Some(LiveId::Ticket(arrival)) => self.keep_place(turn, acquire, arrival),
+            None if self.has_tables => {
+                let Some(ended) = Ended::of_request(turn, acquire.holder(), request)? else {
+                    return Ok(Known::New);
+                };
+                if ended.memory_ends() <= turn.now() {
+                    turn.depends_on_end(ended.memory_ends());
+                    return Ok(Known::Forgotten(ended));
+                }
+                if !ended.agrees(acquire) {
+                    return Err(Rejection::Conflict.into());
+                }
+                Ok(Known::Answer(Outcome::Over { reason: ended.reason, token: ended.token }))
+            }
+            None => Ok(Known::New),
+        }
+    }
+
+    fn keep_place(
+        &mut self,
+        turn: &mut Turn<'_>,
+        acquire: &Acquire,
+        arrival: u64,
+    ) -> Result<Known, Stop> {
+        let ticket = self.live.ticket(arrival).filter(|ticket| ticket.claim.agrees(acquire));
+        let ticket = ticket.ok_or(Rejection::Conflict)?;
+        let tickets = self.live.index().overlap(ticket.claim.paths()).tickets;
+        let position = count(tickets.partition_point(|earlier| *earlier < arrival));
+        let wait_ms = ticket.claim.wait.map_or(0, Wait::ms);
+        let deadline = turn.now().plus_ms(wait_ms);
+        if ticket.deadline < deadline
+            && let Some(ticket) = self.live.extend_ticket(arrival, deadline)
+        {
+            turn.write(rows::MOVE_END, rows::end_columns(&ticket.claim, None, deadline));
+        }
+        Ok(Known::Answer(Outcome::Queued { position }))
+    }
+
+    /// The original's clients renew so, whatever waits.
+    fn extend_exact_set(&mut self, turn: &mut Turn<'_>, acquire: &Acquire) -> Option<Outcome> {
+        let token = self.live.index().lease(acquire.paths().as_slice().first()?)?;
+        let lease = self.live.own_lease(acquire.holder(), token)?;
+        if lease.draining || !lease.claim.is_on(acquire.paths()) {
+            return None;
+        }
+        let asked = turn.now().plus_ms(acquire.ttl().ms());
+        let expires_at = self.prolong(turn, token, asked).unwrap_or(asked);
+        Some(Outcome::Granted { token, expires_at, ttl: acquire.ttl() })
+    }
+
+    fn own_claim(
+        &self,
+        holder: &Holder,
+        overlap: &Overlap,
+    ) -> Result<Option<Blocker>, StorageError> {
+        if self.live.share(holder).is_none() {
+            return Ok(None);
+        }
+        let mut leases = overlap.leases.iter().filter_map(|token| self.live.lease(*token));
+        let mut tickets = overlap.tickets.iter().filter_map(|arrival| self.live.ticket(*arrival));
+        let own = leases
+            .find(|lease| lease.claim.holder == *holder)
+            .map(|lease| (&lease.claim, lease.expires_at))
+            .or_else(|| {
+                let own = tickets.find(|ticket| ticket.claim.holder == *holder);
+                own.map(|ticket| (&ticket.claim, ticket.deadline))
+            });
+        own.map(|(claim, until)| blocker(HeldBy::Own, claim, until, overlap)).transpose()
+    }
+
+    fn first_blocker(&self, overlap: &Overlap) -> Result<Option<Blocker>, StorageError> {
+        let lease = overlap.leases.first().and_then(|token| self.live.lease(*token));
+        if let Some(lease) = lease {
+            return blocker(HeldBy::Lease, &lease.claim, lease.expires_at, overlap).map(Some);
+        }
+        let ticket = overlap.tickets.first().and_then(|arrival| self.live.ticket(*arrival));
+        ticket
+            .map(|ticket| blocker(HeldBy::Ticket, &ticket.claim, ticket.deadline, overlap))
+            .transpose()
+    }
+
+    fn within_limits(&self, turn: &mut Turn<'_>, acquire: &Acquire) -> Result<(), Rejection> {
+        let more = acquire.paths().as_slice().len();
+        let (own_claims, own_paths) =
+            self.live.share(acquire.holder()).map_or((0, 0), |share| (share.claims, share.paths));
+        let limit = if self.live.claim_count() >= limits::WORKSPACE_CLAIMS {
+            LimitKind::WorkspaceClaims
+        } else if self.live.path_count().saturating_add(more) > limits::WORKSPACE_PATHS {
+            LimitKind::WorkspacePaths
+        } else if own_claims >= limits::HOLDER_CLAIMS {
+            LimitKind::HolderClaims
+        } else if own_paths.saturating_add(more) > limits::HOLDER_PATHS {
+            LimitKind::HolderPaths
+        } else {
+            return self.within_memory(turn, acquire.holder());
+        };
+        Err(Rejection::Limit(limit))
+    }
+
+    /// Refuses what would have to be remembered beyond the bounds of memory.
+    pub(super) fn within_memory(
+        &self,
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+    ) -> Result<(), Rejection> {
+        // Neither bound can be reached below the smaller one.
+        if self.remembered.total() < limits::AGENT_REMEMBERED {
+            return Ok(());
+        }
+        let full = |at: Timestamp| {
+            if self.remembered.count(at) >= limits::WORKSPACE_REMEMBERED {
+                Some(LimitKind::WorkspaceRemembered)
+            } else if self.remembered.count_of(&holder.agent, at) >= limits::AGENT_REMEMBERED {
+                Some(LimitKind::AgentRemembered)
+            } else {
+                None
+            }
+        };
+        if let Some(kind) = full(turn.now()) {
+            return Err(Rejection::Limit(kind));
+        }
+        if full(turn.floor()).is_some() {
+            turn.depends_on_end(turn.now());
+        }
+        Ok(())
+    }
+
+    fn grant(
+        &mut self,
+        turn: &mut Turn<'_>,
+        acquire: &Acquire,
+        forgotten: Option<&Ended>,
+    ) -> Answer {
+        let token = self.ledger.last_token.next(turn.seen.host);
+        let token = token.ok_or(Rejection::Limit(LimitKind::Tokens))?;
+        let lease = Lease {
+            claim: self.live.claim_of(acquire),
+            first_term: acquire.ttl(),
+            expires_at: turn.now().plus_ms(acquire.ttl().ms()),
+            draining: false,
+        };
+        let outcome =
+            Outcome::Granted { token, expires_at: lease.expires_at, ttl: lease.first_term };
+        turn.write(rows::WRITE_CLAIM, rows::lease_columns(token, &lease));
+        self.replace(acquire.holder(), forgotten);
+        self.ledger.last_token = token;
+        self.live.add_lease(token, lease);
+        Ok(outcome)
+    }
+
+    fn enqueue(
+        &mut self,
+        turn: &mut Turn<'_>,
+        acquire: &Acquire,
+        deadline: Timestamp,
+        overlap: &Overlap,
+        forgotten: Option<&Ended>,
+    ) -> Outcome {
+        let arrival = self.ledger.sequence.saturating_add(1);
+        let ticket = Ticket { claim: self.live.claim_of(acquire), deadline };
+        turn.write(rows::WRITE_CLAIM, rows::ticket_columns(arrival, &ticket));
+        self.replace(acquire.holder(), forgotten);
+        self.live.add_ticket(arrival, ticket);
+        Outcome::Queued { position: count(overlap.tickets.len()) }
+    }
+
+    /// The row of a forgotten request is written over by its next use.
+    fn replace(&mut self, holder: &Holder, forgotten: Option<&Ended>) {
+        if let Some(ended) = forgotten {
+            self.remembered.remove(&holder.agent, ended.end);
+        }
+    }
+}
+
+/// A number of claims as answers have it.
+pub(super) fn count(claims: usize) -> u64 {
+    u64::try_from(claims).unwrap_or(u64::MAX)
+}
+
+fn blocker(
+    by: HeldBy,
+    claim: &Claim,
+    until: Timestamp,
+    overlap: &Overlap,
+) -> Result<Blocker, StorageError> {
+    Ok(Blocker {
+        by,
+        holder: claim.holder.clone(),
+        paths: claim.path_set()?,
+        until,
+        queue: count(overlap.tickets.len()),
+    })
+}

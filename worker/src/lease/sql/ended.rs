@@ -1,0 +1,120 @@
+//! Requests that are over, as their rows have them.
+
+use mailbus_spec::lease::{Acquire, OverReason};
+use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Wait};
+
+use super::columns::{Columns, checked};
+use super::remembered::memory_ends;
+use super::rows::{self, State};
+use super::turn::Turn;
+use crate::storage::{Row, StorageError};
+
+/// Parameters: the primary key.
+const BY_REQUEST: &str = "\
+    SELECT until, state, token, ttl, wait, paths, paths_digest FROM claim \
+    WHERE agent = ?1 AND session = ?2 AND request = ?3";
+/// A scan of what the holder has or had: only a release that finds nothing live asks so.
+const BY_HOLDER_AND_TOKEN: &str = "\
+    SELECT until, state, token, ttl, wait, paths, paths_digest FROM claim \
+    WHERE agent = ?1 AND session = ?2 AND token = ?3";
+/// A scan of everything: only an admin asks so.
+const BY_TOKEN: &str = "\
+    SELECT until, state, token, ttl, wait, paths, paths_digest FROM claim WHERE token = ?1";
+
+/// A request that is over and not yet collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// When it ended.
+    pub end: Timestamp,
+    /// How.
+    pub reason: OverReason,
+    /// The token it had held.
+    pub token: Option<Ordinal>,
+    content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    /// It was cancelled before it was seen, and agrees with everything.
+    Any,
+    Known {
+        ttl_ms: u64,
+        wait_ms: Option<u64>,
+        paths: Paths,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Paths {
+    Lines(String),
+    Digest(Vec<u8>),
+}
+
+impl Ended {
+    /// The request of this name. It must not be live.
+    pub fn of_request(
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+        request: &RequestId,
+    ) -> Result<Option<Self>, StorageError> {
+        Self::first(turn.query(BY_REQUEST, &rows::named_key(holder, request))?)
+    }
+
+    /// What the holder had under this token. It must not be live.
+    pub fn of_holder(
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+        token: Ordinal,
+    ) -> Result<Option<Self>, StorageError> {
+        let parameters = [
+            rows::text(holder.agent.as_str()),
+            rows::text(holder.session.as_str()),
+            rows::integer(token.get()),
+        ];
+        Self::first(turn.query(BY_HOLDER_AND_TOKEN, &parameters)?)
+    }
+
+    /// What anybody had under this token. It must not be live.
+    pub fn of_token(turn: &mut Turn<'_>, token: Ordinal) -> Result<Option<Self>, StorageError> {
+        Self::first(turn.query(BY_TOKEN, &[rows::integer(token.get())])?)
+    }
+
+    fn first(rows: Vec<Row>) -> Result<Option<Self>, StorageError> {
+        rows.into_iter().next().map(Self::read).transpose()
+    }
+
+    fn read(row: Row) -> Result<Self, StorageError> {
+        let mut columns = Columns::of(row);
+        let end = columns.instant()?;
+        let state = checked("a state", State::parse(&columns.text()?))?;
+        let token = columns.optional_ordinal()?;
+        let (ttl_ms, wait_ms) = (columns.optional_integer()?, columns.optional_integer()?);
+        let paths = match (columns.optional_text()?, columns.optional_blob()?) {
+            (Some(lines), _) => Some(Paths::Lines(lines)),
+            (None, digest) => digest.map(Paths::Digest),
+        };
+        let content = match (ttl_ms, paths) {
+            (Some(ttl_ms), Some(paths)) => Content::Known { ttl_ms, wait_ms, paths },
+            _ => Content::Any,
+        };
+        Ok(Self { end, reason: state.reason(), token, content })
+    }
+
+    /// When the memory of it is over.
+    pub fn memory_ends(&self) -> Timestamp {
+        memory_ends(self.end)
+    }
+
+    /// Whether it had asked for the same.
+    pub fn agrees(&self, acquire: &Acquire) -> bool {
+        let Content::Known { ttl_ms, wait_ms, paths } = &self.content else { return true };
+        *ttl_ms == acquire.ttl().ms()
+            && *wait_ms == acquire.wait().map(Wait::ms)
+            && match paths {
+                Paths::Lines(lines) => *lines == rows::paths_text(acquire.paths()),
+                Paths::Digest(digest) => {
+                    *digest == rows::paths_digest(&rows::paths_text(acquire.paths()))
+                }
+            }
+    }
+}

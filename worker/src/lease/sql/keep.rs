@@ -1,0 +1,168 @@
+//! Keeping and ending one's own: renew, release, cancel.
+
+use mailbus_spec::lease::{Outcome, OverReason, Rejection, ReleaseTarget};
+use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Ttl};
+
+use super::acquire::count;
+use super::ended::Ended;
+use super::live::LiveId;
+use super::rows::{self, Ending};
+use super::state::Machine;
+use super::turn::{Answer, Stop, Turn};
+
+impl Machine {
+    pub(super) fn renew(
+        &mut self,
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+        token: Ordinal,
+        ttl: Ttl,
+    ) -> Answer {
+        let lease = self.live.own_lease(holder, token).filter(|lease| !lease.draining);
+        let lease = lease.ok_or(Rejection::Lost)?;
+        let waiting = count(self.live.index().queue(lease.claim.paths()));
+        let asked = turn.now().plus_ms(ttl.ms());
+        let expires_at = self.prolong(turn, token, asked).ok_or(Rejection::Lost)?;
+        Ok(Outcome::Renewed { expires_at, waiting })
+    }
+
+    /// Lets a lease live until `asked` if that is later than it would, and gives its end. An end that
+    /// does not move writes nothing.
+    pub(super) fn prolong(
+        &mut self,
+        turn: &mut Turn<'_>,
+        token: Ordinal,
+        asked: Timestamp,
+    ) -> Option<Timestamp> {
+        let expires_at = self.live.lease(token)?.expires_at;
+        if asked <= expires_at {
+            return Some(expires_at);
+        }
+        let lease = self.live.extend_lease(token, asked)?;
+        turn.write(rows::MOVE_END, rows::end_columns(&lease.claim, Some(token), asked));
+        Some(asked)
+    }
+
+    pub(super) fn release(
+        &mut self,
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+        target: &ReleaseTarget,
+    ) -> Answer {
+        let named = match target {
+            ReleaseTarget::Token(token) => Some(*token),
+            ReleaseTarget::Path(path) => self.live.index().lease(path),
+        };
+        let token = named.ok_or(Rejection::Lost)?;
+        if self.live.own_lease(holder, token).is_some() {
+            self.end_lease(turn, token, Ending::Released);
+            return Ok(Outcome::Released);
+        }
+        match target {
+            ReleaseTarget::Token(_) if self.was_given_back(turn, holder, token)? => {
+                Ok(Outcome::Released)
+            }
+            _ => Err(Rejection::Lost.into()),
+        }
+    }
+
+    /// Whether the holder itself ended the lease under `token`, within the memory.
+    fn was_given_back(
+        &self,
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+        token: Ordinal,
+    ) -> Result<bool, Stop> {
+        if !self.may_be_remembered(token) {
+            return Ok(false);
+        }
+        let ended = Ended::of_holder(turn, holder, token)?
+            .filter(|ended| matches!(ended.reason, OverReason::Released | OverReason::Cancelled));
+        Ok(is_remembered(turn, ended.as_ref()))
+    }
+
+    /// Whether a lease that an admin ended under `token` is remembered.
+    pub(super) fn was_forced(&self, turn: &mut Turn<'_>, token: Ordinal) -> Result<bool, Stop> {
+        if !self.may_be_remembered(token) {
+            return Ok(false);
+        }
+        let ended = Ended::of_token(turn, token)?;
+        let forced = ended.filter(|ended| ended.reason == OverReason::Forced);
+        Ok(is_remembered(turn, forced.as_ref()))
+    }
+
+    /// Whether it is worth looking for a token that no live lease has.
+    fn may_be_remembered(&self, token: Ordinal) -> bool {
+        self.has_tables && token <= self.ledger.last_token && self.live.lease(token).is_none()
+    }
+
+    /// Ends a live lease now, and grants what that frees.
+    pub(super) fn end_lease(&mut self, turn: &mut Turn<'_>, token: Ordinal, ending: Ending) {
+        let Some(lease) = self.live.remove_lease(token) else { return };
+        let now = turn.now();
+        let (sql, columns) = rows::ended_columns(&lease.claim, Some(token), ending, now);
+        turn.write(sql, columns);
+        self.remembered.add(&lease.claim.holder.agent, now);
+        self.grant_freed(turn, &lease.claim.paths);
+    }
+
+    fn end_ticket(&mut self, turn: &mut Turn<'_>, arrival: u64, ending: Ending) {
+        let Some(ticket) = self.live.remove_ticket(arrival) else { return };
+        let now = turn.now();
+        let (sql, columns) = rows::ended_columns(&ticket.claim, None, ending, now);
+        turn.write(sql, columns);
+        self.remembered.add(&ticket.claim.holder.agent, now);
+        self.grant_freed(turn, &ticket.claim.paths);
+    }
+
+    /// Ends the request whatever it became, so that no late copy of it can be granted.
+    pub(super) fn cancel(
+        &mut self,
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+        request: &RequestId,
+    ) -> Answer {
+        match self.live.find(holder, request) {
+            Some(LiveId::Lease(token)) => self.end_lease(turn, token, Ending::Cancelled),
+            Some(LiveId::Ticket(arrival)) => self.end_ticket(turn, arrival, Ending::Cancelled),
+            None => self.cancel_ended(turn, holder, request)?,
+        }
+        Ok(Outcome::Cancelled)
+    }
+
+    fn cancel_ended(
+        &mut self,
+        turn: &mut Turn<'_>,
+        holder: &Holder,
+        request: &RequestId,
+    ) -> Result<(), Stop> {
+        let now = turn.now();
+        let ended = if self.has_tables { Ended::of_request(turn, holder, request)? } else { None };
+        if let Some(ended) = ended.as_ref().filter(|ended| ended.memory_ends() > now) {
+            if ended.end < now {
+                let mut columns = rows::named_key(holder, request);
+                columns.push(rows::integer(now.ms()));
+                turn.write(rows::MOVE_END, columns);
+                self.remembered.remove(&holder.agent, ended.end);
+                self.remembered.add(&holder.agent, now);
+            }
+            return Ok(());
+        }
+        self.within_memory(turn, holder)?;
+        turn.write(rows::WRITE_CLAIM, rows::tombstone_columns(holder, request, now));
+        if let Some(ended) = ended {
+            self.remembered.remove(&holder.agent, ended.end);
+        }
+        self.remembered.add(&holder.agent, now);
+        Ok(())
+    }
+}
+
+fn is_remembered(turn: &mut Turn<'_>, ended: Option<&Ended>) -> bool {
+    let Some(ended) = ended else { return false };
+    let is_over = ended.memory_ends() <= turn.now();
+    if is_over {
+        turn.depends_on_end(ended.memory_ends());
+    }
+    !is_over
+}

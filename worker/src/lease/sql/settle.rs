@@ -1,0 +1,85 @@
+//! What time does to the live claims, and what becomes free by it.
+
+use std::collections::BTreeSet;
+
+use mailbus_spec::lease::answer::Notice;
+
+use super::live::{Lease, LiveId};
+use super::paths::SharedPath;
+use super::remembered::collectable_until_ms;
+use super::rows;
+use super::state::Machine;
+use super::turn::Turn;
+
+impl Machine {
+    /// The first half of every event. What has lapsed keeps its row as it is: the clock, written with
+    /// this event, says that it is over.
+    pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now();
+        if self.live.first_end().is_none_or(|end| end > now) {
+            return;
+        }
+        let mut freed = Vec::new();
+        for id in self.live.due(now) {
+            let (claim, end) = match id {
+                LiveId::Lease(token) => {
+                    let Some(lease) = self.live.remove_lease(token) else { continue };
+                    turn.push(&lease.claim.holder, Notice::Lapsed { token });
+                    (lease.claim, lease.expires_at)
+                }
+                LiveId::Ticket(arrival) => {
+                    let Some(ticket) = self.live.remove_ticket(arrival) else { continue };
+                    (ticket.claim, ticket.deadline)
+                }
+            };
+            self.remembered.add(&claim.holder.agent, end);
+            freed.extend(claim.paths);
+            turn.writes_clock();
+        }
+        self.grant_freed(turn, &freed);
+    }
+
+    /// Grants the tickets that nothing stands before any more, in order of arrival.
+    ///
+    /// On each freed path only the first ticket can be granted: it, or the lease it becomes, blocks
+    /// the others there.
+    pub(super) fn grant_freed(&mut self, turn: &mut Turn<'_>, freed: &[SharedPath]) {
+        let candidates: BTreeSet<u64> = freed
+            .iter()
+            .filter_map(|path| self.live.index().tickets(path.get()).first().copied())
+            .collect();
+        for arrival in candidates {
+            self.grant_ticket(turn, arrival);
+        }
+    }
+
+    fn grant_ticket(&mut self, turn: &mut Turn<'_>, arrival: u64) {
+        let Some(ticket) = self.live.ticket(arrival) else { return };
+        if self.live.index().is_blocked(ticket.claim.paths(), arrival) {
+            return;
+        }
+        // Without a token left it stays a ticket until its deadline.
+        let Some(token) = self.ledger.last_token.next(turn.seen.host) else { return };
+        let Some(ticket) = self.live.remove_ticket(arrival) else { return };
+        let first_term = ticket.claim.ttl.queued_term();
+        let expires_at = turn.now().plus_ms(first_term.ms());
+        let lease = Lease { claim: ticket.claim, first_term, expires_at, draining: false };
+        if let Some(request) = &lease.claim.request {
+            let notice =
+                Notice::Granted { request: request.clone(), token, expires_at, ttl: first_term };
+            turn.push(&lease.claim.holder, notice);
+        }
+        turn.write(rows::GRANT_TICKET, rows::grant_columns(token, &lease));
+        self.ledger.last_token = token;
+        self.live.add_lease(token, lease);
+    }
+
+    /// The alarm's own work: deletes what need not be remembered any longer.
+    pub(super) fn collect(&mut self, turn: &mut Turn<'_>) {
+        let minute = turn.now().minute_floor();
+        if self.remembered.first_minute().is_some_and(|first| first <= minute) {
+            self.remembered.collect(minute);
+            turn.collect(collectable_until_ms(minute));
+        }
+    }
+}

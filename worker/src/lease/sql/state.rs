@@ -1,0 +1,31 @@
+//! What the machine keeps in memory between two events.
+
+use mailbus_spec::Timestamp;
+
+use super::ledger::Ledger;
+use super::live::Live;
+use super::remembered::Remembered;
+
+/// The machine's memory: all of it is in the rows too.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Machine {
+    /// Whether the tables are there: nothing is created for a read or a refusal.
+    pub has_tables: bool,
+    /// The numbers.
+    pub ledger: Ledger,
+    /// The live claims.
+    pub live: Live,
+    /// How much is remembered.
+    pub remembered: Remembered,
+}
+
+impl Machine {
+    /// When the object wants to be woken next, in object time.
+    pub fn next_alarm(&self) -> Option<Timestamp> {
+        let collection = self
+            .remembered
+            .first_minute()
+            .and_then(|minute| Timestamp::from_ms(minute.saturating_mul(60_000)));
+        self.live.first_end().into_iter().chain(collection).min()
+    }
+}

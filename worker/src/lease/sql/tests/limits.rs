@@ -1,0 +1,151 @@
+//! The bounds of what is held and remembered.
+
+use mailbus_spec::lease::state::{ClaimKey, Remembered};
+use mailbus_spec::lease::{Acquire, Command, LimitKind, Outcome, OverReason, Rejection};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{
+    AgentId, Holder, HostTime, LeasePath, PathSet, RequestId, SessionId, Timestamp, Ttl, limits,
+};
+
+use super::history::NOON;
+use super::pair::Pair;
+use crate::lease::Leases;
+use crate::storage::{Storage, Value};
+
+fn holder(agent: &str) -> Holder {
+    Holder { agent: AgentId::new(agent).unwrap(), session: SessionId::new("s").unwrap() }
+}
+
+fn request(number: usize) -> RequestId {
+    RequestId::new(format!("r{number}")).unwrap()
+}
+
+/// The acquisition of `count` paths that nobody else asks for.
+fn acquire(holder: &Holder, number: usize, count: usize) -> Event<Command> {
+    let path = |of: usize| LeasePath::new(&format!("{}/{number}/{of}", holder.agent)).unwrap();
+    let paths = PathSet::new((0..count).map(path).collect()).unwrap();
+    let ttl = Ttl::from_ms(3_600_000).unwrap();
+    let asked = Acquire::new(holder.clone(), Some(request(number)), paths, ttl, None);
+    Event::Command(Command::Acquire(asked.unwrap()))
+}
+
+fn cancel(holder: &Holder, number: usize) -> Event<Command> {
+    Event::Command(Command::Cancel { holder: holder.clone(), request: request(number) })
+}
+
+fn answer(pair: &mut Pair, host: HostTime, event: &Event<Command>) -> Result<Outcome, Rejection> {
+    pair.event(host, event).reply.unwrap().answer
+}
+
+#[test]
+fn a_holder_has_a_bounded_number_of_claims() {
+    let (mut pair, ann, host) = (Pair::new(), holder("ann"), HostTime(NOON));
+    for number in 0..limits::HOLDER_CLAIMS {
+        assert!(answer(&mut pair, host, &acquire(&ann, number, 1)).is_ok());
+    }
+    let more = acquire(&ann, 9_999, 1);
+    let refused = Err(Rejection::Limit(LimitKind::HolderClaims));
+    assert_eq!(answer(&mut pair, host, &more), refused);
+    pair.evict();
+    assert_eq!(answer(&mut pair, host, &more), refused);
+    answer(&mut pair, host, &cancel(&ann, 0)).unwrap();
+    assert!(answer(&mut pair, host, &more).is_ok());
+    pair.check_memory();
+}
+
+#[test]
+fn a_holder_has_a_bounded_number_of_paths() {
+    let (mut pair, ann, host) = (Pair::new(), holder("ann"), HostTime(NOON));
+    for number in 0..limits::HOLDER_PATHS / 64 {
+        assert!(answer(&mut pair, host, &acquire(&ann, number, 64)).is_ok());
+    }
+    let refused = Err(Rejection::Limit(LimitKind::HolderPaths));
+    assert_eq!(answer(&mut pair, host, &acquire(&ann, 9_999, 1)), refused);
+    assert!(answer(&mut pair, host, &acquire(&holder("bob"), 0, 1)).is_ok());
+}
+
+/// The model looks at every claim in every event, so here production stands alone.
+#[test]
+fn a_workspace_has_a_bounded_number_of_claims_and_paths() {
+    for (paths, kind) in [(1, LimitKind::WorkspaceClaims), (64, LimitKind::WorkspacePaths)] {
+        let (mut pair, host) = (Pair::new(), HostTime(NOON));
+        let claims = limits::WORKSPACE_CLAIMS.min(limits::WORKSPACE_PATHS / paths);
+        let mut ask = |number: usize, agent: usize| {
+            let event = acquire(&holder(&format!("a{agent}")), number, paths);
+            let handled = pair.leases.handle(&mut pair.database, host, &event).unwrap();
+            handled.step.reply.unwrap().answer
+        };
+        for number in 0..claims {
+            assert!(ask(number, number / 64).is_ok());
+        }
+        assert_eq!(ask(0, 9_999), Err(Rejection::Limit(kind)));
+    }
+}
+
+const TOMBSTONES: &str = "\
+    WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
+    INSERT INTO claim (agent, session, request, until, state, sequence, clock, last_token) \
+    SELECT 'ann', 's', 'old' || n, ?2, 'cancelled', 0, 0, 0 FROM number";
+
+/// Lets `ann` have cancelled so many requests, in the model and in the rows.
+fn remember(pair: &mut Pair, count: usize, end: Timestamp) {
+    let parameters = [count as u64, end.ms()].map(|n| Value::Integer(i64::try_from(n).unwrap()));
+    pair.database.execute(TOMBSTONES, &parameters).unwrap();
+    let ann = holder("ann");
+    pair.model.remembered.extend((1..=count).map(|number| {
+        let key = ClaimKey::of(&ann, &RequestId::new(format!("old{number}")).unwrap());
+        let (content, token, reason) = (None, None, OverReason::Cancelled);
+        (key, Remembered { content, token, reason, end })
+    }));
+    pair.evict();
+}
+
+#[test]
+fn an_agent_has_a_bounded_memory_that_time_frees() {
+    let (mut pair, ann) = (Pair::new(), holder("ann"));
+    answer(&mut pair, HostTime(NOON), &cancel(&ann, 1)).unwrap();
+    remember(&mut pair, limits::AGENT_REMEMBERED - 1, Timestamp::from_ms(NOON).unwrap());
+    let full = Err(Rejection::Limit(LimitKind::AgentRemembered));
+    let later = HostTime(NOON + 1_000);
+    assert_eq!(answer(&mut pair, later, &acquire(&ann, 2, 1)), full);
+    assert_eq!(answer(&mut pair, later, &cancel(&ann, 2)), full);
+    // What is remembered may be ended again; other agents have their own bound.
+    assert_eq!(answer(&mut pair, later, &cancel(&ann, 1)), Ok(Outcome::Cancelled));
+    assert!(answer(&mut pair, later, &acquire(&holder("bob"), 1, 1)).is_ok());
+    assert_eq!(answer(&mut pair, HostTime(NOON + 119_999), &acquire(&ann, 2, 1)), full);
+    // Two minutes on nothing counts, though no alarm has rung: a refusal that depends on it writes
+    // the clock.
+    let much_later = HostTime(NOON + 120_000);
+    let held = acquire(&holder("bob"), 1, 1);
+    let Event::Command(Command::Acquire(held)) = held else { unreachable!() };
+    let same_paths =
+        Acquire::new(ann.clone(), Some(request(3)), held.paths().clone(), held.ttl(), None);
+    let same_paths = Event::Command(Command::Acquire(same_paths.unwrap()));
+    let step = pair.event(much_later, &same_paths);
+    assert!(matches!(step.reply.unwrap().answer, Err(Rejection::Held(_))) && step.wrote);
+    assert!(!pair.event(much_later, &same_paths).wrote);
+    pair.event(much_later, &Event::Alarm);
+    assert!(answer(&mut pair, much_later, &acquire(&ann, 4, 1)).is_ok());
+    pair.check_memory();
+}
+
+#[test]
+fn a_workspace_has_a_bounded_memory() {
+    let (mut pair, host) = (Pair::new(), HostTime(NOON));
+    answer(&mut pair, host, &cancel(&holder("ann"), 1)).unwrap();
+    let machine = pair.leases.machine.as_mut().unwrap();
+    let minute = Timestamp::from_ms(NOON).unwrap().minute_floor() + 2;
+    for agent in 0..10 {
+        let agent = AgentId::new(format!("a{agent}")).unwrap();
+        machine.remembered.add_many(&agent, minute, 99_999);
+    }
+    let mut cancels = |number: usize| {
+        let event = cancel(&holder("bob"), number);
+        let handled = pair.leases.handle(&mut pair.database, host, &event).unwrap();
+        handled.step.reply.unwrap().answer
+    };
+    for number in 0..9 {
+        assert_eq!(cancels(number), Ok(Outcome::Cancelled));
+    }
+    assert_eq!(cancels(9), Err(Rejection::Limit(LimitKind::WorkspaceRemembered)));
+}

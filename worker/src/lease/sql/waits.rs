@@ -1,0 +1,97 @@
+//! Waits that would never end: a search through who waits for whom.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet};
+
+use super::live::Live;
+use super::state::Machine;
+
+impl Machine {
+    /// The shortest cycle that a new ticket of `asker` on `paths` would close, breadth first: the
+    /// asker, then each holder once.
+    pub(super) fn cycle_of(&self, asker: &Holder, paths: &PathSet) -> Option<Vec<Holder>> {
+        Search::new(&self.live).cycle(asker, paths)
+    }
+}
+
+/// A breadth-first search from one asker.
+///
+/// Each claim is looked at once on each of its paths, however many wait there: all tickets before
+/// `seen_before` are discovered already. So the work is bounded by the number of live paths, and the
+/// order of discoveries is the same as without that.
+struct Search<'l> {
+    live: &'l Live,
+    reached_from: BTreeMap<&'l Holder, Option<&'l Holder>>,
+    to_expand: VecDeque<&'l Holder>,
+    seen_before: BTreeMap<&'l LeasePath, u64>,
+}
+
+impl<'l> Search<'l> {
+    fn new(live: &'l Live) -> Self {
+        Self {
+            live,
+            reached_from: BTreeMap::new(),
+            to_expand: VecDeque::new(),
+            seen_before: BTreeMap::new(),
+        }
+    }
+
+    fn cycle(mut self, asker: &Holder, paths: &'l PathSet) -> Option<Vec<Holder>> {
+        // Who has nothing and waits for nothing cannot be waited for.
+        self.live.share(asker)?;
+        self.discover(None, paths.as_slice().iter(), u64::MAX);
+        while !self.reached_from.contains_key(asker) {
+            let holder = self.to_expand.pop_front()?;
+            let live = self.live;
+            for arrival in live.share(holder).into_iter().flat_map(|share| &share.tickets) {
+                if let Some(ticket) = live.ticket(*arrival) {
+                    self.discover(Some(holder), ticket.claim.paths(), *arrival);
+                }
+            }
+        }
+        let mut cycle = Vec::new();
+        let mut before = self.reached_from.get(asker).copied().flatten();
+        while let Some(holder) = before {
+            cycle.push(holder.clone());
+            before = self.reached_from.get(holder).copied().flatten();
+        }
+        cycle.push(asker.clone());
+        cycle.reverse();
+        Some(cycle)
+    }
+
+    /// Notes the holders in front of a claim: live leases by token, then earlier tickets by arrival.
+    /// `from` is the claim's holder, none for the asker.
+    fn discover(
+        &mut self,
+        from: Option<&'l Holder>,
+        paths: impl Iterator<Item = &'l LeasePath>,
+        arrival: u64,
+    ) {
+        let live = self.live;
+        let (mut leases, mut tickets): (Vec<Ordinal>, Vec<u64>) = (Vec::new(), Vec::new());
+        for path in paths {
+            if !self.seen_before.contains_key(path) {
+                leases.extend(live.index().lease(path));
+            }
+            let seen_before = self.seen_before.entry(path).or_default();
+            let on_path = live.index().tickets(path);
+            let from = on_path.partition_point(|earlier| *earlier < *seen_before);
+            let to = on_path.partition_point(|earlier| *earlier < arrival);
+            tickets.extend(on_path.get(from..to).unwrap_or_default());
+            *seen_before = arrival.max(*seen_before);
+        }
+        leases.sort_unstable();
+        tickets.sort_unstable();
+        let leases = leases.into_iter().filter_map(|token| live.lease(token));
+        let tickets = tickets.into_iter().filter_map(|arrival| live.ticket(arrival));
+        let claims = leases.map(|lease| &lease.claim).chain(tickets.map(|ticket| &ticket.claim));
+        for claim in claims {
+            if !self.reached_from.contains_key(&claim.holder) {
+                self.reached_from.insert(&claim.holder, from);
+                self.to_expand.push_back(&claim.holder);
+            }
+        }
+    }
+}

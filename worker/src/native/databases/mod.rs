@@ -1,0 +1,39 @@
+//! Where the databases of one class of objects are.
+
+mod file;
+mod memory;
+
+use std::rc::Rc;
+
+use mailbus_spec::Workspace;
+
+use crate::storage::StorageError;
+
+use super::flush::Flush;
+use super::sqlite::Database;
+
+pub use file::FileDatabases;
+pub use memory::MemoryDatabases;
+
+/// The databases of one class, by workspace.
+pub trait Databases {
+    /// Opens the database of a workspace, a new one if there is none. It is not open already.
+    ///
+    /// # Errors
+    /// [`StorageError`] if it cannot be opened.
+    fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError>;
+
+    /// The workspaces that have a database.
+    ///
+    /// # Errors
+    /// [`StorageError`] if they cannot be listed.
+    fn existing(&self) -> Result<Vec<Workspace>, StorageError>;
+}
+
+/// An open database.
+pub struct Opened {
+    /// The database.
+    pub database: Database,
+    /// How its commits become durable; `None` where a commit is durable when it returns.
+    pub flush: Option<Rc<dyn Flush>>,
+}

@@ -1,0 +1,54 @@
+//! When what an event wrote is durable.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+
+/// Makes the commits of one object's database durable, all of them at once.
+///
+/// It stands for the platform's output gate: an effect leaves when the flush that covers its event
+/// has ended. A test holds or cuts it, a simulated host lets it take simulated time.
+pub trait Flush {
+    /// Starts now; what was committed before this call is durable when the future ends with `Ok`.
+    ///
+    /// The namespace runs one flush of an object at a time.
+    ///
+    /// # Errors
+    /// What the storage said. What is durable is unknown then, and the object is stopped.
+    fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>>;
+}
+
+/// One `fdatasync` of a database's write-ahead log, on a thread for blocking work.
+#[derive(Clone, Debug)]
+pub struct WalFlush {
+    log: Arc<File>,
+}
+
+impl WalFlush {
+    /// Flushes the log of the database in this file, which must be open and stay open.
+    ///
+    /// # Errors
+    /// If there is no log, or the folder cannot be flushed: after that the names of both files are
+    /// durable too.
+    pub fn of(database: &Path) -> io::Result<Self> {
+        let mut name = database.as_os_str().to_owned();
+        name.push("-wal");
+        // A descriptor of our own: SQLite holds no locks on the log that closing it could drop.
+        let log = File::options().read(true).write(true).open(PathBuf::from(name))?;
+        if let Some(folder) = database.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(Self { log: Arc::new(log) })
+    }
+}
+
+impl Flush for WalFlush {
+    fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
+        let log = Arc::clone(&self.log);
+        let flushed = tokio::task::spawn_blocking(move || log.sync_data());
+        Box::pin(async move { flushed.await.map_err(io::Error::other)? })
+    }
+}

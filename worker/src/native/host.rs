@@ -1,0 +1,73 @@
+//! Where a shell's time comes from.
+
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use mailbus_spec::HostTime;
+
+/// The clocks of the machine that objects run on: the system's, or a simulated host's.
+pub trait Host {
+    /// The wall clock. It may step either way.
+    fn now(&self) -> HostTime;
+
+    /// The monotonic clock: time since some moment before the first call.
+    fn uptime(&self) -> Duration;
+
+    /// Ends when this much time has passed on the monotonic clock.
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()>;
+}
+
+/// How long a sleeper trusts the wall clock not to step: 10 s.
+const STEP_CHECK_MS: u64 = 10_000;
+
+/// Ends when the host's wall clock has reached `at`; at most 10 s late after the clock stepped forward.
+pub async fn sleep_until(host: &dyn Host, at: HostTime) {
+    loop {
+        let left = at.0.saturating_sub(host.now().0);
+        if left == 0 {
+            return;
+        }
+        host.sleep(Duration::from_millis(left.min(STEP_CHECK_MS))).await;
+    }
+}
+
+/// The clocks of this machine, through the tokio runtime it is used in.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemHost {
+    started: std::time::Instant,
+}
+
+impl SystemHost {
+    /// The clocks of this machine.
+    #[expect(clippy::disallowed_methods, reason = "this is the shell's clock")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self { started: std::time::Instant::now() }
+    }
+}
+
+impl Default for SystemHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Host for SystemHost {
+    #[expect(clippy::disallowed_methods, reason = "this is the shell's clock")]
+    fn now(&self) -> HostTime {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        // A clock before 1970 is as implausible as 0, which every object refuses.
+        HostTime(
+            since_epoch.map_or(0, |passed| u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the shell's clock")]
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}

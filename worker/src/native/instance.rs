@@ -1,0 +1,264 @@
+//! One object of a namespace: its database, its memory, its alarm and its sockets.
+//!
+//! Synchronous and without a clock: who calls it decides when things happen, and what goes wrong.
+
+use mailbus_spec::HostTime;
+
+use crate::object::{Effects, Event, Object, Request, Response, SocketId};
+use crate::storage::StorageError;
+
+use super::sockets::Sockets;
+use super::sqlite::{Bookmark, Database};
+
+/// One event as it arrives at the runtime, which adds what a socket keeps.
+#[derive(Clone, Debug)]
+pub enum Arrival<'a> {
+    /// An HTTP exchange.
+    Request(Request<'a>),
+    /// A text frame over an accepted socket.
+    Frame {
+        /// The socket.
+        socket: SocketId,
+        /// The frame.
+        text: &'a str,
+    },
+    /// A socket is closed or broken. Whatever the object makes of it, the socket is gone afterwards.
+    Closed {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// The alarm rings: on time, early, late, again or without being set.
+    Alarm,
+}
+
+/// What an event came to. Everything in it still has to be let go, in the order of the fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Text frames to send, in order. A frame to a tag is one for each socket.
+    pub frames: Vec<(SocketId, String)>,
+    /// Sockets to close, with code and reason.
+    pub closes: Vec<(SocketId, u16, String)>,
+    /// The answer to a request.
+    pub response: Option<Response>,
+    /// The socket that a request became, instead of an answer.
+    pub accepted: Option<SocketId>,
+    /// The alarm that the event set: part of its transaction, and a row that the platform charges.
+    pub alarm: Option<HostTime>,
+    /// Rows written, as counted at the storage seam; alarms are not among them.
+    pub rows: u64,
+}
+
+impl Delivered {
+    /// Whether the event made anything durable, and so has to be flushed before its effects leave.
+    #[must_use]
+    pub fn wrote(&self) -> bool {
+        self.rows > 0 || self.alarm.is_some()
+    }
+
+    /// What the platform charges for: rows written and alarms set.
+    #[must_use]
+    pub fn charged(&self) -> u64 {
+        self.rows.saturating_add(u64::from(self.alarm.is_some()))
+    }
+}
+
+/// One object, or the place of one: its memory may be gone while its storage and sockets are there.
+///
+/// Invariant: after a failed event, storage, alarm, attachments and sockets are as before it, but for
+/// the socket of an [`Arrival::Closed`].
+pub struct Instance<O> {
+    database: Database,
+    object: Option<O>,
+    alarm: Option<HostTime>,
+    sockets: Sockets,
+}
+
+const CREATE_ALARM: &str = "CREATE TABLE IF NOT EXISTS _shell_alarm (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT";
+const READ_ALARM: &str = "SELECT at FROM _shell_alarm";
+const SET_ALARM: &str = "INSERT INTO _shell_alarm (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = excluded.at";
+const CLEAR_ALARM: &str = "DELETE FROM _shell_alarm";
+
+impl<O: Object> Instance<O> {
+    /// The object of this database, asleep, with the sockets it had.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the pending alarm cannot be read, or its table not be made.
+    pub fn open(mut database: Database, sockets: Sockets) -> Result<Self, StorageError> {
+        database.shell(|connection| connection.execute_batch(CREATE_ALARM))?;
+        let alarm = read_alarm(&mut database)?;
+        Ok(Self { database, object: None, alarm, sockets })
+    }
+
+    /// Handles one event at the host time read for it: opens a transaction, wakes the object if it is
+    /// not in memory, and ends the transaction.
+    ///
+    /// An event of a socket that is not there (any more) comes to nothing.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed: the event has been undone and the object's memory
+    /// dropped.
+    pub fn deliver(
+        &mut self,
+        host: HostTime,
+        arrival: &Arrival<'_>,
+    ) -> Result<Delivered, StorageError> {
+        let event = match arrival {
+            Arrival::Request(request) => Event::Request(request.clone()),
+            Arrival::Alarm => Event::Alarm,
+            Arrival::Frame { socket, text } => match self.sockets.attachment(*socket) {
+                Some(attachment) => Event::Frame { socket: *socket, attachment, text },
+                None => return Ok(Delivered::default()),
+            },
+            Arrival::Closed { socket } => match self.sockets.attachment(*socket) {
+                Some(attachment) => Event::Closed { socket: *socket, attachment },
+                None => return Ok(Delivered::default()),
+            },
+        };
+        // While its alarm rings, none is pending.
+        let rings = matches!(arrival, Arrival::Alarm);
+        let pending = if rings { None } else { self.alarm };
+        let object = self.object.get_or_insert_with(|| O::wake(pending));
+        let handled =
+            transact(&mut self.database, object, host, event, rings && self.alarm.is_some());
+        if handled.is_err() {
+            self.object = None;
+        }
+        let delivered = handled.map(|(effects, rows)| self.apply(effects, rows, pending));
+        if let Arrival::Closed { socket } = arrival {
+            self.sockets.remove(*socket);
+        }
+        delivered
+    }
+
+    fn apply(&mut self, effects: Effects, rows: u64, pending: Option<HostTime>) -> Delivered {
+        let mut delivered = Delivered {
+            response: effects.response,
+            alarm: effects.alarm,
+            rows,
+            ..Delivered::default()
+        };
+        self.alarm = effects.alarm.or(pending);
+        for (socket, attachment) in effects.attachments {
+            self.sockets.attach(socket, attachment);
+        }
+        for (target, text) in effects.frames {
+            let sockets = self.sockets.resolve(&target);
+            delivered.frames.extend(sockets.into_iter().map(|socket| (socket, text.clone())));
+        }
+        for (target, code, reason) in effects.closes {
+            for socket in self.sockets.resolve(&target) {
+                self.sockets.close(socket);
+                delivered.closes.push((socket, code, reason.clone()));
+            }
+        }
+        delivered.accepted = effects.accept.map(|accept| self.sockets.accept(accept));
+        delivered
+    }
+
+    /// Drops the memory, as the platform does with an idle object. Storage, alarm and sockets stay.
+    pub fn evict(&mut self) {
+        self.object = None;
+    }
+
+    /// Drops memory and sockets, as when the process or the machine ends. Says which sockets are gone.
+    pub fn crash(&mut self) -> Vec<SocketId> {
+        self.object = None;
+        self.sockets.drop_all()
+    }
+
+    /// Whether the object is in memory.
+    #[must_use]
+    pub fn is_awake(&self) -> bool {
+        self.object.is_some()
+    }
+
+    /// The state of storage and alarm, to come back to.
+    ///
+    /// # Errors
+    /// [`StorageError`] if it cannot be read.
+    pub fn bookmark(&mut self) -> Result<Bookmark, StorageError> {
+        self.database.bookmark()
+    }
+
+    /// Puts storage and alarm back into the state of the bookmark and drops the memory. The sockets
+    /// stay; a platform's restore drops them too ([`Instance::crash`]).
+    ///
+    /// # Errors
+    /// [`StorageError`] if it cannot be written; the state is then the old or the new one.
+    pub fn restore(&mut self, bookmark: &Bookmark) -> Result<(), StorageError> {
+        self.object = None;
+        self.database.restore(bookmark)?;
+        self.database.shell(|connection| connection.execute_batch(CREATE_ALARM))?;
+        self.alarm = read_alarm(&mut self.database)?;
+        Ok(())
+    }
+
+    /// When the alarm is set to ring, by the host's clock. Ringing it is an [`Arrival::Alarm`].
+    #[must_use]
+    pub fn due_alarm(&self) -> Option<HostTime> {
+        self.alarm
+    }
+
+    /// The platform forgets the alarm without ringing it. The object is not told.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed.
+    pub fn lose_alarm(&mut self) -> Result<(), StorageError> {
+        self.database.shell(|connection| connection.execute_batch(CLEAR_ALARM))?;
+        self.alarm = None;
+        Ok(())
+    }
+
+    /// The sockets.
+    #[must_use]
+    pub fn sockets(&self) -> &Sockets {
+        &self.sockets
+    }
+
+    /// The database: to plant faults, and to look at what an object keeps.
+    pub fn database(&mut self) -> &mut Database {
+        &mut self.database
+    }
+
+    /// Closes the database. What is left are the sockets.
+    #[must_use]
+    pub fn close(self) -> Sockets {
+        self.sockets
+    }
+}
+
+fn read_alarm(database: &mut Database) -> Result<Option<HostTime>, StorageError> {
+    database.shell(|connection| {
+        let mut statement = connection.prepare_cached(READ_ALARM)?;
+        let mut rows = statement.query([])?;
+        let at: Option<i64> = rows.next()?.map(|row| row.get(0)).transpose()?;
+        Ok(at.map(|at| HostTime(u64::try_from(at).unwrap_or(0))))
+    })
+}
+
+/// The event's transaction: all of it, or nothing.
+fn transact<O: Object>(
+    database: &mut Database,
+    object: &mut O,
+    host: HostTime,
+    event: Event<'_>,
+    clear_alarm: bool,
+) -> Result<(Effects, u64), StorageError> {
+    database.begin()?;
+    let handled = object.handle(database, host, event).and_then(|effects| {
+        if let Some(at) = effects.alarm {
+            let at = i64::try_from(at.0).unwrap_or(i64::MAX);
+            database.shell(|connection| connection.prepare_cached(SET_ALARM)?.execute([at]))?;
+        } else if clear_alarm {
+            database.shell(|connection| connection.prepare_cached(CLEAR_ALARM)?.execute([]))?;
+        }
+        let rows = database.take_rows();
+        database.commit()?;
+        Ok((effects, rows))
+    });
+    if handled.is_err() {
+        // The first failure is the one to tell. If undoing fails too, the next event does it again.
+        let _ = database.rollback();
+    }
+    handled
+}

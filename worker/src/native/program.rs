@@ -1,0 +1,165 @@
+//! What the programs that run a bus on one machine have in common: their arguments, their start and
+//! their end.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use tracing_subscriber::EnvFilter;
+
+use crate::router::Access;
+
+/// The environment variable with the secret that signs tokens. It is no argument: every process of
+/// the machine can read those.
+pub const SECRET: &str = "MAILBUS_SECRET";
+/// The environment variable that stands for `--anonymous`.
+pub const ALLOW_ANONYMOUS: &str = "MAILBUS_ALLOW_ANONYMOUS";
+
+/// The arguments of `mailbusd` and `mailbus-workerd`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+    /// The folder of the databases, made if it is not there. One process at a time.
+    #[arg(long, value_name = "FOLDER", default_value = "mailbus-data")]
+    pub data: PathBuf,
+    /// Let everybody in who reaches the address, which must be a loopback one, under any name.
+    #[arg(long, env = ALLOW_ANONYMOUS, value_parser = BoolishValueParser::new())]
+    pub anonymous: bool,
+    /// Print the line that says it is ready as a JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why a program did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Anonymous access beyond this machine.
+    #[error("anonymous access is for this machine alone: listen on a loopback address, not on {0}")]
+    Exposed(SocketAddr),
+    /// Another process has the folder.
+    #[error("{} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// The folder cannot be made or used.
+    #[error("cannot use {}: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}: {source}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something else, in the words of who found it.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A data folder that is this process's alone while this lives.
+#[derive(Debug)]
+pub struct Folder {
+    _lock: File,
+}
+
+impl Arguments {
+    /// Whom to let in. Says so on standard error if that is everybody.
+    ///
+    /// # Errors
+    /// [`StartError::Exposed`] for anonymous access on an address that others can reach.
+    pub fn access(&self) -> Result<Access, StartError> {
+        if !self.anonymous {
+            // Without a secret nobody can have a token, and with one nobody checks it yet.
+            tracing::warn!("every request will be refused: start with --anonymous to let all in");
+            return Ok(Access::Closed);
+        }
+        if !self.listen.ip().is_loopback() {
+            return Err(StartError::Exposed(self.listen));
+        }
+        eprintln!("anonymous access: every program on this machine may take any name");
+        Ok(Access::Anonymous)
+    }
+
+    /// Makes the data folder and takes it for this process.
+    ///
+    /// # Errors
+    /// [`StartError::InUse`], [`StartError::Folder`].
+    pub fn take_folder(&self) -> Result<Folder, StartError> {
+        let failed = |source| StartError::Folder { folder: self.data.clone(), source };
+        fs::create_dir_all(&self.data).map_err(failed)?;
+        let lock = File::create(self.data.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Folder { _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StartError::InUse(self.data.clone())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Prints the one line on standard output: that the program is ready, and where.
+    ///
+    /// # Errors
+    /// If nobody can read it.
+    pub fn announce(&self, program: &str, address: SocketAddr) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            let pid = std::process::id();
+            writeln!(out, r#"{{"program":"{program}","url":"http://{address}","pid":{pid}}}"#)?;
+        } else {
+            writeln!(out, "{program} listening on http://{address}")?;
+        }
+        out.flush()
+    }
+}
+
+/// Sends the program's log to standard error, at the level that `RUST_LOG` says, else `info`.
+pub fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Fails only where a log has been started already, which is then as good.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .try_init();
+}
+
+/// Ends when the program is asked to end: `SIGINT` or `SIGTERM`.
+pub async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use futures_util::future::{Either, select};
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            let interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+            let terminate = std::pin::pin!(terminate.recv());
+            match select(interrupt, terminate).await {
+                Either::Left(_) | Either::Right(_) => return,
+            }
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// How many files the process may have open, after asking for as many as it may ask for.
+#[must_use]
+pub fn open_files() -> u64 {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        let _ = setrlimit(Resource::Nofile, limit);
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    }
+    #[cfg(not(unix))]
+    {
+        512
+    }
+}

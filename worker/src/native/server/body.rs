@@ -1,0 +1,68 @@
+//! Reading a body within its bounds.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::{FutureExt, select_biased};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use mailbus_spec::limits::{BODY_DRAIN_BYTES, BODY_MAX_BYTES};
+
+use crate::native::host::Host;
+
+/// What came.
+pub(super) enum Read {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// It was longer than allowed; it has been read and dropped.
+    TooLarge,
+    /// It was too long even for that: the connection cannot go on.
+    Endless,
+}
+
+/// The body broke off, or paused for too long.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+/// Reads a body and keeps at most `keep` bytes of it, itself at most [`BODY_MAX_BYTES`].
+pub(super) async fn read(
+    mut body: Incoming,
+    keep: usize,
+    host: &dyn Host,
+    pause: Duration,
+) -> Result<Read, Broken> {
+    let keep = keep.min(BODY_MAX_BYTES);
+    if body.size_hint().lower() > BODY_DRAIN_BYTES as u64 {
+        return Ok(Read::Endless);
+    }
+    let mut kept = Vec::new();
+    let mut seen = 0_usize;
+    while let Some(frame) = within(host, pause, body.frame()).await? {
+        let Ok(bytes) = frame.map_err(|_| Broken)?.into_data() else { continue };
+        seen = seen.saturating_add(bytes.len());
+        if seen <= keep {
+            kept.extend_from_slice(&bytes);
+        } else if seen <= BODY_DRAIN_BYTES {
+            kept = Vec::new();
+        } else {
+            return Ok(Read::Endless);
+        }
+    }
+    Ok(if seen <= keep { Read::Whole(kept) } else { Read::TooLarge })
+}
+
+/// What is there at once takes no timer.
+async fn within<T>(
+    host: &dyn Host,
+    pause: Duration,
+    future: impl Future<Output = T> + Unpin,
+) -> Result<T, Broken> {
+    let mut future = future.fuse();
+    if let Some(now) = (&mut future).now_or_never() {
+        return Ok(now);
+    }
+    select_biased! {
+        done = future => Ok(done),
+        () = host.sleep(pause).fuse() => Err(Broken),
+    }
+}

@@ -1,0 +1,220 @@
+//! One HTTP exchange: from hyper's request to an object and back.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    WWW_AUTHENTICATE,
+};
+use http::{Method, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use mailbus_spec::Workspace;
+use mailbus_spec::limits::{BODY_DRAIN_BYTES, BODY_MAX_BYTES};
+use mailbus_spec::wire::{Code, Problem};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::native::instance::Arrival;
+use crate::native::namespace::{Exchange, Objects, Outbox, Stopped};
+use crate::object::{Body, CHARGED_HEADER, Request, Response, SocketId};
+use crate::router::{self, Class, Credentials, Route};
+
+use super::Server;
+use super::body::{self, Broken, Read};
+use super::deadline::Deadline;
+
+/// A connection that is becoming a WebSocket.
+pub(super) struct Upgrade {
+    pub(super) on: OnUpgrade,
+    pub(super) objects: Rc<dyn Objects>,
+    pub(super) workspace: Workspace,
+    pub(super) socket: SocketId,
+    pub(super) outbox: Rc<Outbox>,
+}
+
+/// The exchanges of one connection.
+pub(super) struct Exchanger {
+    server: Rc<Server>,
+    deadline: Rc<Deadline>,
+    upgrade: RefCell<Option<Upgrade>>,
+}
+
+/// There is no answer that would be true: the connection drops.
+#[derive(Debug)]
+pub(super) enum Dropped {
+    /// The body broke off.
+    Body,
+    /// The object was stopped.
+    Stopped,
+}
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Body => "the body broke off",
+            Self::Stopped => "the object was stopped",
+        })
+    }
+}
+
+impl std::error::Error for Dropped {}
+
+impl From<Broken> for Dropped {
+    fn from(Broken: Broken) -> Self {
+        Self::Body
+    }
+}
+
+impl From<Stopped> for Dropped {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+type HttpResponse = http::Response<Full<Bytes>>;
+
+impl Exchanger {
+    pub(super) fn new(server: Rc<Server>, deadline: Rc<Deadline>) -> Self {
+        Self { server, deadline, upgrade: RefCell::new(None) }
+    }
+
+    /// What the connection becomes when it has ended as HTTP.
+    pub(super) fn take_upgrade(&self) -> Option<Upgrade> {
+        self.upgrade.take()
+    }
+
+    /// Answers one request.
+    pub(super) async fn exchange(
+        self: Rc<Self>,
+        request: http::Request<Incoming>,
+    ) -> Result<HttpResponse, Dropped> {
+        let _serving = self.deadline.serve();
+        let (mut head, incoming) = request.into_parts();
+        let on = head.extensions.remove::<OnUpgrade>();
+        let addressed = self.address(&head);
+        let keep = if addressed.is_ok() { BODY_MAX_BYTES } else { 0 };
+        let pause = self.server.settings.body_pause;
+        let read = body::read(incoming, keep, &*self.server.host, pause).await?;
+        let (class, workspace, action) = match addressed {
+            Err(refused) => return Ok(rendered(refused, matches!(read, Read::Endless))),
+            Ok(Route::Version) => return Ok(rendered(router::version(), false)),
+            Ok(Route::Object { class, workspace, action }) => (class, workspace, action),
+        };
+        let handshake = match handshake(&head.method, &head.headers) {
+            Ok(handshake) => handshake,
+            Err(refused) => return Ok(rendered(refused, false)),
+        };
+        let body = match &read {
+            Read::Whole(bytes) => Body::Whole(bytes),
+            Read::TooLarge => Body::TooLarge,
+            Read::Endless => return Ok(rendered(endless(), true)),
+        };
+        let Class::Lease = class;
+        let objects = Rc::clone(&self.server.leases);
+        let arrival = Arrival::Request(Request {
+            method: head.method.as_str(),
+            action,
+            query: head.uri.query().unwrap_or_default(),
+            upgrade: handshake.is_some(),
+            body,
+        });
+        match objects.submit(&workspace, &arrival).await? {
+            Exchange::Answered(response) => Ok(rendered(response, false)),
+            Exchange::Accepted { socket, outbox } => {
+                let (Some(on), Some(accept)) = (on, handshake) else {
+                    return Err(Dropped::Stopped);
+                };
+                self.upgrade.replace(Some(Upgrade { on, objects, workspace, socket, outbox }));
+                Ok(switching(&accept))
+            }
+            Exchange::Done => Ok(rendered(Response::failed(), false)),
+        }
+    }
+
+    /// Who asks, for what, in which form: everything that the head decides.
+    fn address<'a>(&self, head: &'a http::request::Parts) -> Result<Route<'a>, Response> {
+        let text = |name: HeaderName| head.headers.get(name).map(text_of);
+        let credentials = Credentials { authorization: text(AUTHORIZATION), origin: text(ORIGIN) };
+        self.server.access.admit(credentials)?;
+        let route = router::route(head.method.as_str(), head.uri.path())?;
+        if head.method == Method::POST {
+            router::check_media_type(text(CONTENT_TYPE))?;
+        }
+        Ok(route)
+    }
+}
+
+/// A header's text; one that is not text is as good as a wrong one.
+fn text_of(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or("\u{fffd}")
+}
+
+/// The key that accepts a request to become a WebSocket; `None` if it is not one.
+fn handshake(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Response> {
+    let has = |name: HeaderName, wanted: &str| {
+        let tokens = headers.get_all(name).into_iter().flat_map(|value| text_of(value).split(','));
+        tokens.into_iter().any(|token| token.trim().eq_ignore_ascii_case(wanted))
+    };
+    if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
+        return Ok(None);
+    }
+    match headers.get(SEC_WEBSOCKET_KEY) {
+        Some(key) if has(SEC_WEBSOCKET_VERSION, "13") => {
+            Ok(Some(derive_accept_key(key.as_bytes())))
+        }
+        _ => Err(router::refusal(&Problem::new(
+            Code::Malformed,
+            "A WebSocket needs `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.",
+        ))),
+    }
+}
+
+fn endless() -> Response {
+    router::refusal(&Problem::new(
+        Code::MessageTooLarge,
+        format!(
+            "A body is at most {BODY_MAX_BYTES} bytes; beyond {BODY_DRAIN_BYTES} it is not even read."
+        ),
+    ))
+}
+
+fn rendered(response: Response, close: bool) -> HttpResponse {
+    let mut rendered = http::Response::new(Full::new(Bytes::from(response.body)));
+    *rendered.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = rendered.headers_mut();
+    let kind = if response.status < 400 { "application/json" } else { "application/problem+json" };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Some(seconds) = response.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(methods) = response.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    if let Some(rows) = response.charged {
+        headers.insert(CHARGED_HEADER, HeaderValue::from(rows));
+    }
+    if response.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    rendered
+}
+
+fn switching(accept: &str) -> HttpResponse {
+    let mut response = http::Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::from_str(accept) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}

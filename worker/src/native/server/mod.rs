@@ -1,0 +1,150 @@
+//! HTTP/1 and WebSocket over any byte stream, in front of the objects.
+//!
+//! One task per connection: [`Server::serve_connection`] ends with it. What a connection can cost is
+//! bounded: the time until a head has come, the time between two pieces of a body, the size of bodies
+//! and frames, the frames of one socket that are under way, and how far a reader may fall behind.
+
+mod body;
+mod deadline;
+mod exchange;
+mod listen;
+mod websocket;
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, select_biased};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+use crate::router::Access;
+
+use super::host::Host;
+use super::namespace::Objects;
+
+use deadline::Deadline;
+use exchange::{Exchanger, Upgrade};
+
+/// The bounds of a server that are not part of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// How long a connection may go without a (next) request: it is closed after one to two times this.
+    pub idle: Duration,
+    /// How long a body may pause.
+    pub body_pause: Duration,
+    /// After how much silence a WebSocket is asked for a sign of life; after three times this it is
+    /// given up.
+    pub ping: Duration,
+    /// How long a peer has to answer a close.
+    pub close: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            body_pause: Duration::from_secs(30),
+            ping: Duration::from_secs(25),
+            close: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The objects of a deployment behind HTTP and WebSocket.
+pub struct Server {
+    host: Rc<dyn Host>,
+    access: Access,
+    settings: ServerSettings,
+    leases: Rc<dyn Objects>,
+    stopping: watch::Sender<bool>,
+    connections: Cell<usize>,
+}
+
+impl Server {
+    /// A server in front of these lease objects.
+    #[must_use]
+    pub fn new(
+        host: Rc<dyn Host>,
+        access: Access,
+        settings: ServerSettings,
+        leases: Rc<dyn Objects>,
+    ) -> Rc<Self> {
+        let stopping = watch::Sender::new(false);
+        Rc::new(Self { host, access, settings, leases, stopping, connections: Cell::new(0) })
+    }
+
+    /// Asks all connections to end: HTTP after the exchange that is under way, WebSockets with a close
+    /// 1012.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    /// Serves one connection until it ends, its WebSocket included.
+    ///
+    /// Dropping the future is what a crash of the process is: no object hears of it.
+    pub async fn serve_connection<Io>(self: Rc<Self>, io: Io)
+    where
+        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let _counted = Counted::new(&self);
+        let deadline = Rc::new(Deadline::default());
+        let exchanger = Rc::new(Exchanger::new(Rc::clone(&self), Rc::clone(&deadline)));
+        let service = service_fn(|request| Rc::clone(&exchanger).exchange(request));
+        let connection = http1::Builder::new()
+            // Answers shall not differ from run to run.
+            .auto_date_header(false)
+            .half_close(false)
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        let mut connection = pin!(connection);
+        let mut late = pin!(deadline.passes(&*self.host, self.settings.idle).fuse());
+        let mut stopping = self.stopping.subscribe();
+        let mut stopped = pin!(stopping.wait_for(|stop| *stop).fuse());
+        loop {
+            select_biased! {
+                ended = connection.as_mut().fuse() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection broke");
+                    }
+                    break;
+                }
+                () = late => break,
+                _ = stopped => connection.as_mut().graceful_shutdown(),
+            }
+        }
+        if let Some(upgrade) = exchanger.take_upgrade() {
+            self.serve_websocket(upgrade).await;
+        }
+    }
+
+    async fn serve_websocket(&self, upgrade: Upgrade) {
+        websocket::serve(self, upgrade).await;
+    }
+}
+
+/// One connection, counted while it lives.
+struct Counted<'a>(&'a Cell<usize>);
+
+impl<'a> Counted<'a> {
+    fn new(server: &'a Server) -> Self {
+        server.connections.set(server.connections.get().saturating_add(1));
+        Self(&server.connections)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,248 @@
+//! One WebSocket: frames in become events, the outbox goes out, and neither waits for the other.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{FutureExt, SinkExt, StreamExt, select_biased};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use mailbus_spec::limits::{BODY_DRAIN_BYTES, FRAME_MAX_BYTES};
+use tokio::io::AsyncReadExt;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+
+use crate::native::instance::Arrival;
+use crate::native::namespace::{BEHIND_MAX, Outbox, Outgoing, Submitted};
+
+use super::Server;
+use super::exchange::Upgrade;
+
+/// Most frames of one socket whose events wait for their flush; then no more are read.
+const UNDERWAY_MAX: usize = 64;
+/// Most frames that are written before they are flushed to the network.
+const BATCH_MAX: usize = 64;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// Why nothing more is read.
+enum ReadEnd {
+    /// The other end is gone, or the object is.
+    Gone,
+    /// The other end broke the rules; this close says which.
+    Refused(u16, &'static str),
+}
+
+/// Why nothing more is written.
+#[derive(PartialEq)]
+enum WriteEnd {
+    /// The close has been sent.
+    Closed,
+    /// The connection is broken, the reader too far behind or the object gone.
+    GivenUp,
+}
+
+/// Serves the socket until it ends, and tells its object.
+pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
+    let Upgrade { on, objects, workspace, socket, outbox } = upgrade;
+    if let Ok(upgraded) = on.await {
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(FRAME_MAX_BYTES))
+            .max_frame_size(Some(FRAME_MAX_BYTES));
+        let io = TokioIo::new(upgraded);
+        let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        let submit = |text: &str| objects.submit(&workspace, &Arrival::Frame { socket, text });
+        Conversation {
+            server,
+            outbox: &outbox,
+            submit: &submit,
+            heard: Cell::new(server.host.uptime()),
+            closing: Cell::new(false),
+        }
+        .run(websocket)
+        .await;
+    }
+    outbox.abandon();
+    drop(objects.submit(&workspace, &Arrival::Closed { socket }));
+}
+
+/// What the sides of one socket share.
+struct Conversation<'a> {
+    server: &'a Server,
+    outbox: &'a Outbox,
+    submit: &'a dyn Fn(&str) -> Submitted,
+    /// When something came in last.
+    heard: Cell<Duration>,
+    /// Whether either side has closed: what still comes in is read and dropped.
+    closing: Cell<bool>,
+}
+
+impl Conversation<'_> {
+    async fn run(&self, websocket: Socket) {
+        let (mut sink, mut stream) = websocket.split();
+        let refused = {
+            let mut reading = pin!(self.read(&mut stream).fuse());
+            let mut writing = pin!(self.write(&mut sink).fuse());
+            let mut silent = pin!(self.watch().fuse());
+            let mut stopping = self.server.stopping.subscribe();
+            let mut stopped = pin!(stopping.wait_for(|stop| *stop).fuse());
+            let patience = self.server.settings.close;
+            loop {
+                select_biased! {
+                    end = writing => {
+                        if end == WriteEnd::Closed {
+                            self.closing.set(true);
+                            let mut late = self.server.host.sleep(patience).fuse();
+                            select_biased! { _ = reading => {}, () = late => {} }
+                        }
+                        break false;
+                    }
+                    end = reading => match end {
+                        ReadEnd::Gone => break false,
+                        ReadEnd::Refused(code, reason) => {
+                            self.outbox.push(Outgoing::Close(code, reason.to_owned()));
+                            let mut late = self.server.host.sleep(patience).fuse();
+                            select_biased! { _ = writing => {}, () = late => {} }
+                            break true;
+                        }
+                    },
+                    () = silent => break false,
+                    _ = stopped => {
+                        self.outbox.push(Outgoing::Close(1012, "the service restarts".to_owned()));
+                    }
+                }
+            }
+        };
+        if refused && let Ok(mut websocket) = sink.reunite(stream) {
+            self.drain(websocket.get_mut()).await;
+        }
+    }
+
+    /// Turns frames into events, in order.
+    async fn read(&self, stream: &mut SplitStream<Socket>) -> ReadEnd {
+        let mut underway: VecDeque<Submitted> = VecDeque::new();
+        while let Some(message) = stream.next().await {
+            self.heard.set(self.server.host.uptime());
+            match message {
+                Ok(_) if self.closing.get() => {}
+                Ok(Message::Text(text)) => underway.push_back((self.submit)(text.as_str())),
+                Ok(Message::Binary(_)) => return ReadEnd::Refused(1003, "frames are text"),
+                Ok(Message::Close(_)) => self.closing.set(true),
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Err(Error::Capacity(_)) => {
+                    return ReadEnd::Refused(1009, "a frame is at most 4 MiB");
+                }
+                Err(Error::Utf8(_)) => return ReadEnd::Refused(1007, "frames are UTF-8"),
+                Err(Error::Protocol(_)) => return ReadEnd::Refused(1002, "not a WebSocket frame"),
+                Err(_) => return ReadEnd::Gone,
+            }
+            loop {
+                let full = underway.len() >= UNDERWAY_MAX;
+                let Some(first) = underway.front_mut() else { break };
+                let done = if full { Some(first.await) } else { first.now_or_never() };
+                match done {
+                    None => break,
+                    Some(Ok(_)) => drop(underway.pop_front()),
+                    Some(Err(_)) => return ReadEnd::Gone,
+                }
+            }
+        }
+        ReadEnd::Gone
+    }
+
+    /// Writes what the object sends, as fast as the other end reads it.
+    async fn write(&self, sink: &mut SplitSink<Socket, Message>) -> WriteEnd {
+        while let Some((since, first)) = self.outbox.next().await {
+            let mut batch = pin!(self.write_batch(sink, first).fuse());
+            // What goes out at once takes no timer.
+            let written = match batch.as_mut().now_or_never() {
+                Some(written) => written,
+                None => {
+                    let behind = self.server.host.uptime().saturating_sub(since);
+                    let mut late = self.server.host.sleep(BEHIND_MAX.saturating_sub(behind)).fuse();
+                    let mut abandoned = pin!(self.outbox.abandoned().fuse());
+                    select_biased! {
+                        written = batch => written,
+                        () = abandoned => return WriteEnd::GivenUp,
+                        () = late => return WriteEnd::GivenUp,
+                    }
+                }
+            };
+            match written {
+                Ok(false) => {}
+                Ok(true) => return WriteEnd::Closed,
+                Err(_) => return WriteEnd::GivenUp,
+            }
+        }
+        WriteEnd::GivenUp
+    }
+
+    /// Writes what waits, and says whether a close was among it.
+    async fn write_batch(
+        &self,
+        sink: &mut SplitSink<Socket, Message>,
+        first: Outgoing,
+    ) -> Result<bool, Error> {
+        let mut outgoing = first;
+        let mut closed = false;
+        for left in (0..BATCH_MAX).rev() {
+            closed = matches!(outgoing, Outgoing::Close(..));
+            sink.feed(message(outgoing)).await?;
+            if closed || left == 0 {
+                break;
+            }
+            match self.outbox.try_next() {
+                Some((_, next)) => outgoing = next,
+                None => break,
+            }
+        }
+        sink.flush().await?;
+        Ok(closed)
+    }
+
+    /// Asks for a sign of life in every silence; ends when none came.
+    async fn watch(&self) {
+        let ping = self.server.settings.ping;
+        loop {
+            self.server.host.sleep(ping).await;
+            let silence = self.server.host.uptime().saturating_sub(self.heard.get());
+            if silence >= ping.saturating_mul(3) {
+                return;
+            }
+            if silence >= ping {
+                self.outbox.push(Outgoing::Ping);
+            }
+        }
+    }
+
+    /// Reads and drops what the other end is still sending: closing on unread bytes would reset the
+    /// connection, and it would not see why.
+    async fn drain(&self, io: &mut TokioIo<Upgraded>) {
+        let mut late = self.server.host.sleep(self.server.settings.close).fuse();
+        let mut buffer = vec![0; 16 << 10];
+        let mut drained = 0_usize;
+        while drained < BODY_DRAIN_BYTES {
+            let mut reading = pin!(io.read(&mut buffer).fuse());
+            select_biased! {
+                read = reading => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(bytes) => drained = drained.saturating_add(bytes),
+                },
+                () = late => return,
+            }
+        }
+    }
+}
+
+fn message(outgoing: Outgoing) -> Message {
+    match outgoing {
+        Outgoing::Frame(text) => Message::text(text),
+        Outgoing::Ping => Message::Ping(Bytes::new()),
+        Outgoing::Close(code, reason) => {
+            Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What a production object is to the shell that runs it: one event in, effects out, synchronously.
+//!
+//! A shell reads the host's clock once, opens a transaction, calls [`Object::handle`], ends the
+//! transaction, and *only then* applies the [`Effects`]: pushes and attachments do not roll back.
+//! If `handle` failed, the shell rolls back, drops the object (its memory may be ahead of its
+//! storage) and answers the exchange with [`Response::failed`].
+
+use mailbus_spec::HostTime;
+
+use crate::storage::{Storage, StorageError};
+
+/// A socket, by a number that its shell gives it and that means nothing elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u64);
+
+/// The bytes a socket keeps for its object while the object is not in memory; at most 16 KiB, JSON.
+pub type Attachment = String;
+
+/// One event for an object.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// An HTTP exchange.
+    Request(Request<'a>),
+    /// A text frame came in over an accepted socket.
+    Frame {
+        /// The socket.
+        socket: SocketId,
+        /// What it keeps for the object.
+        attachment: &'a str,
+        /// The frame.
+        text: &'a str,
+    },
+    /// A socket is closed or broken.
+    Closed {
+        /// The socket.
+        socket: SocketId,
+        /// What it kept for the object.
+        attachment: &'a str,
+    },
+    /// The alarm rang, or the object woke and wants its alarm looked at: early, late or repeated.
+    Alarm,
+}
+
+/// An HTTP exchange as an object sees it.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// `GET`, `POST` or anything else, in capitals.
+    pub method: &'a str,
+    /// The last segment of the URL's path: an object answers the original's bare URLs too.
+    pub action: &'a str,
+    /// The query without its question mark, still encoded.
+    pub query: &'a str,
+    /// Whether it asks to become a WebSocket.
+    pub upgrade: bool,
+    /// The body, at most [`BODY_MAX_BYTES`](mailbus_spec::limits::BODY_MAX_BYTES) of it.
+    pub body: Body<'a>,
+}
+
+/// A request's body after the shell has read it.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// It was longer than allowed and has been read and dropped.
+    TooLarge,
+}
+
+/// What a request is answered with: JSON, always.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON text. From 400 on it is an RFC 9457 problem.
+    pub body: String,
+    /// Seconds after which a retry may help.
+    pub retry_after: Option<u32>,
+    /// For 405: the methods that are allowed.
+    pub allow: Option<&'static str>,
+    /// What the platform charges for the event that this answers: rows written and alarms set. The
+    /// shell fills it in and tells it in the header [`CHARGED_HEADER`]; `None` where no object was
+    /// asked.
+    pub charged: Option<u64>,
+}
+
+/// The response header that tells what an event cost, in rows as the platform charges them.
+pub const CHARGED_HEADER: &str = "mailbus-rows";
+
+/// Where a frame or a close goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// One socket.
+    Socket(SocketId),
+    /// Every socket that was accepted with this tag.
+    Tag(String),
+}
+
+/// The acceptance of a request that asked to become a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accept {
+    /// What the socket keeps for the object.
+    pub attachment: Attachment,
+    /// Under which names the socket is found again; at most ten of at most 256 characters.
+    pub tags: Vec<String>,
+}
+
+/// What an event does to the world, in this order: attachments, frames, closes, alarm, answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The answer to a [`Event::Request`]: exactly one of this and `accept` is there then.
+    pub response: Option<Response>,
+    /// The acceptance of a WebSocket.
+    pub accept: Option<Accept>,
+    /// Text frames, in order.
+    pub frames: Vec<(Target, String)>,
+    /// What sockets keep from now on.
+    pub attachments: Vec<(SocketId, Attachment)>,
+    /// Sockets to close, with code and reason.
+    pub closes: Vec<(Target, u16, String)>,
+    /// The alarm to set, as host time. `None` leaves the pending one alone.
+    pub alarm: Option<HostTime>,
+    /// Rows written: 0 means that nothing became durable and nothing has to be flushed.
+    pub rows: u64,
+}
+
+impl Effects {
+    /// What the platform charges for the event: rows written, and one for an alarm set.
+    #[must_use]
+    pub fn charged(&self) -> u64 {
+        self.rows.saturating_add(u64::from(self.alarm.is_some()))
+    }
+}
+
+/// A production object.
+///
+/// Invariant: an event that fails leaves the storage to the shell's rollback and asks for no effects.
+pub trait Object: Sized {
+    /// An object that has just woken. It reads nothing yet: the first event will.
+    ///
+    /// `pending_alarm` is the alarm the platform says is set.
+    fn wake(pending_alarm: Option<HostTime>) -> Self;
+
+    /// Handles one event at the host time read for it.
+    ///
+    /// Before [`Event::Alarm`] of a ringing alarm the platform's alarm is no longer pending; the
+    /// object knows.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed. The object must not be used again.
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: Event<'_>,
+    ) -> Result<Effects, StorageError>;
+}
+
+impl Response {
+    /// The answer when the storage failed. Whether the event became durable is unknown to the asker: a
+    /// flush that failed may have reached the disk. A retry finds out.
+    #[must_use]
+    pub fn failed() -> Self {
+        Self {
+            status: 500,
+            body: mailbus_spec::wire::Problem::internal().to_json(),
+            retry_after: None,
+            allow: None,
+            charged: None,
+        }
+    }
+}

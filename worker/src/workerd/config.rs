@@ -1,0 +1,130 @@
+//! The configuration file of `workerd`, in Cap'n Proto's text form.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use crate::bundle::Deployment;
+
+use super::Options;
+
+/// The socket that serves the worker, by the name the runtime reports its port under.
+pub(super) const HTTP: &str = "http";
+/// The socket that serves [`EVICTION_SCRIPT`].
+pub(super) const EVICTION: &str = "eviction";
+/// The module behind [`EVICTION`], and its file beside the configuration.
+pub(super) const EVICTION_SCRIPT: &str = "eviction.js";
+/// The folder of the databases, beside the configuration.
+pub(super) const OBJECTS: &str = "objects";
+
+/// The configuration for `options`.
+///
+/// `embed "/…"` is looked up in the bundle's folder, which is the process's import path.
+pub(super) fn render(options: &Options, objects: &str) -> String {
+    let deployment = options.bundle.deployment();
+    let mut services = String::new();
+    let mut sockets = socket(HTTP, options.listen, "mailbus");
+    let mut workers = mailbus(options, deployment);
+    if options.evictable {
+        services.push_str("    (name = \"eviction\", worker = .eviction),\n");
+        sockets.push_str(&socket(EVICTION, SocketAddr::from(([127, 0, 0, 1], 0)), "eviction"));
+        workers.push_str(&eviction(deployment));
+    }
+    format!(
+        r#"using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "mailbus", worker = .mailbus),
+    (name = "objects", disk = (path = {objects}, writable = true)),
+{services}  ],
+  sockets = [
+{sockets}  ],
+);
+{workers}"#,
+        objects = text(objects),
+    )
+}
+
+fn socket(name: &str, address: SocketAddr, service: &str) -> String {
+    let address = text(&address.to_string());
+    format!("    (name = \"{name}\", address = {address}, http = (), service = \"{service}\"),\n")
+}
+
+fn mailbus(options: &Options, deployment: &Deployment) -> String {
+    let mut namespaces = String::new();
+    let mut bindings = String::new();
+    for binding in deployment.bindings() {
+        let class = text(&binding.class);
+        let key = text(&format!("{}-{}", deployment.name, binding.class));
+        let name = text(&binding.name);
+        let _ =
+            writeln!(namespaces, "    (className = {class}, uniqueKey = {key}, enableSql = true),");
+        let _ = writeln!(bindings, "    (name = {name}, durableObjectNamespace = {class}),");
+    }
+    for name in options.environment.keys().map(|name| text(name)) {
+        let _ = writeln!(bindings, "    (name = {name}, fromEnvironment = {name}),");
+    }
+    format!(
+        r#"
+const mailbus :Workerd.Worker = (
+  modules = [
+    (name = "index.js", esModule = embed "/index.js"),
+    (name = "index_bg.wasm", wasm = embed "/index_bg.wasm"),
+  ],
+  compatibilityDate = {date},
+  durableObjectNamespaces = [
+{namespaces}  ],
+  durableObjectStorage = (localDisk = "objects"),
+  bindings = [
+{bindings}  ],
+);
+"#,
+        date = text(&deployment.compatibility_date),
+    )
+}
+
+fn eviction(deployment: &Deployment) -> String {
+    let mut bindings = String::new();
+    for class in deployment.bindings().iter().map(|binding| text(&binding.class)) {
+        let _ = writeln!(
+            bindings,
+            "    (name = {class}, durableObjectNamespace = (className = {class}, serviceName = \"mailbus\")),"
+        );
+    }
+    format!(
+        r#"
+const eviction :Workerd.Worker = (
+  modules = [(name = "eviction.js", esModule = embed "eviction.js")],
+  compatibilityDate = {date},
+  compatibilityFlags = ["unsafe_module"],
+  bindings = [
+{bindings}  ],
+);
+"#,
+        date = text(&deployment.compatibility_date),
+    )
+}
+
+/// A Cap'n Proto text literal.
+fn text(value: &str) -> String {
+    let mut literal = String::from("\"");
+    for letter in value.chars() {
+        match letter {
+            '"' | '\\' => literal.extend(['\\', letter]),
+            '\n' => literal.push_str("\\n"),
+            other => literal.push(other),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_cannot_leave_its_literal() {
+        assert_eq!(text("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
+    }
+}

@@ -1,0 +1,92 @@
+//! Cases as named trials: `system::kind::case`.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use mailbus_spec::conformance::script::{Script, ScriptFile, Verdict, scripts_of};
+use mailbus_spec::conformance::{Capabilities, SystemUnderTest, differential};
+use mailbus_spec::lease::LeaseMachine;
+
+use crate::support::on_event_loop;
+
+/// How long a case may take: one that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A system that can be started for a trial.
+pub trait Start: Copy + Send + 'static {
+    /// The started system.
+    type System: SystemUnderTest<LeaseMachine>;
+
+    /// Its name in front of its trials.
+    fn name(self) -> &'static str;
+
+    /// What it will be able to do.
+    fn capabilities(self) -> Capabilities;
+
+    /// Starts it.
+    fn start(self) -> impl Future<Output = Result<Self::System, Failed>>;
+}
+
+/// The scripts, read once.
+pub fn scripts() -> Vec<ScriptFile> {
+    scripts_of::<LeaseMachine>().expect("the scripts lie in the specification's folder")
+}
+
+/// One trial for each script. What the system cannot do is ignored, and the trial's kind says why.
+pub fn script_trials<S: Start>(start: S, files: &[ScriptFile]) -> Vec<Trial> {
+    files.iter().map(|file| script_trial(start, file)).collect()
+}
+
+fn script_trial<S: Start>(start: S, file: &ScriptFile) -> Trial {
+    let name = format!("{}::script::{}", start.name(), file.name);
+    let script = match Script::<LeaseMachine>::parse(&file.text) {
+        Ok(script) => script,
+        Err(error) => return Trial::test(name, move || Err(Failed::from(error))),
+    };
+    let lacks = start.capabilities().lacks(&script.needs());
+    let ignored = lacks.is_some();
+    let trial = Trial::test(name, move || {
+        on_event_loop(within_patience(async {
+            let mut system = start.start().await?;
+            match script.run(&mut system).await? {
+                Verdict::Passed => Ok(()),
+                Verdict::Skipped(reason) => Err(Failed::from(reason)),
+            }
+        }))
+    });
+    trial.with_ignored_flag(ignored).with_kind(lacks.unwrap_or_default())
+}
+
+/// One trial for each range of seeds.
+pub fn differential_trials<S: Start>(start: S, seeds: Range<u64>, each: u64) -> Vec<Trial> {
+    let firsts = seeds.clone().step_by(usize::try_from(each).unwrap_or(1));
+    let trial = |first: u64| {
+        let last = (first + each).min(seeds.end);
+        let name = format!("{}::differential::seeds_{first}_to_{}", start.name(), last - 1);
+        Trial::test(name, move || on_event_loop(within_patience(differential(start, first..last))))
+    };
+    firsts.map(trial).collect()
+}
+
+/// How many directives a random history has.
+const HISTORY_LENGTH: usize = 120;
+
+async fn differential<S: Start>(start: S, seeds: Range<u64>) -> Result<(), Failed> {
+    let mut system = start.start().await?;
+    for seed in seeds {
+        differential::check(seed, HISTORY_LENGTH, &mut system).await?;
+    }
+    Ok(())
+}
+
+/// Fails where a trial would hang for ever.
+#[expect(clippy::disallowed_methods, reason = "a hang is no answer; nothing else depends on it")]
+pub async fn within_patience(
+    trial: impl Future<Output = Result<(), Failed>>,
+) -> Result<(), Failed> {
+    match tokio::time::timeout(PATIENCE, trial).await {
+        Ok(result) => result,
+        Err(_) => Err(Failed::from(format!("it hangs: no end in {PATIENCE:?}"))),
+    }
+}

@@ -1,0 +1,349 @@
+//! HTTP and WebSocket in front of a toy object: bounds, headers, closes, and that nobody waits for
+//! somebody else. Streams are in memory and time is the test's, but for a few that need neither.
+
+mod support;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use mailbus_worker::native::{
+    Host, MemoryDatabases, Namespace, NamespaceSettings, Server, ServerSettings,
+};
+use mailbus_worker::router::Access;
+use support::flush::HeldDatabases;
+use support::host::ManualHost;
+use support::http::{Connection, subscribe_over, within_a_minute};
+use support::toy::Toy;
+use support::{on_event_loop, settle};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+struct Bus {
+    host: ManualHost,
+    server: Rc<Server>,
+    namespace: Namespace<Toy>,
+}
+
+fn bus() -> Bus {
+    let host = ManualHost::default();
+    let shared: Rc<dyn Host> = Rc::new(host.clone());
+    let databases = Rc::new(MemoryDatabases::new());
+    let namespace = Namespace::new(Rc::clone(&shared), databases, NamespaceSettings::default());
+    let objects = Rc::new(namespace.clone());
+    let server = Server::new(shared, Access::Anonymous, ServerSettings::default(), objects);
+    Bus { host, server, namespace }
+}
+
+impl Bus {
+    fn stream(&self) -> DuplexStream {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        tokio::task::spawn_local(Rc::clone(&self.server).serve_connection(far));
+        near
+    }
+
+    async fn connect(&self) -> Connection {
+        Connection::over(self.stream()).await.unwrap()
+    }
+
+    async fn subscribe(&self) -> WebSocketStream<DuplexStream> {
+        subscribe_over(self.stream(), "/v1/w/lease/subscribe").await
+    }
+
+    /// How many texts the object has.
+    async fn count(&self) -> u64 {
+        let answer = self.connect().await.post("/v1/w/lease/count", "").await.unwrap();
+        answer.json()["n"].as_u64().unwrap()
+    }
+}
+
+/// Runs a test that must not hang.
+fn test<T>(future: impl Future<Output = T>) -> T {
+    on_event_loop(within_a_minute(future))
+}
+
+async fn next(socket: &mut WebSocketStream<DuplexStream>) -> Option<Message> {
+    socket.next().await.and_then(Result::ok)
+}
+
+async fn close_code(socket: &mut WebSocketStream<DuplexStream>) -> Option<CloseCode> {
+    loop {
+        match next(socket).await? {
+            Message::Close(frame) => return frame.map(|frame| frame.code),
+            _ => continue,
+        }
+    }
+}
+
+const ADD: &str = "/v1/w/lease/add";
+
+#[test]
+fn an_answer_has_its_headers_and_no_date() {
+    test(async {
+        let bus = bus();
+        let mut connection = bus.connect().await;
+        let answer = connection.post(ADD, "a").await.unwrap();
+        assert_eq!((answer.status, answer.json()["n"].as_u64()), (200, Some(1)));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(answer.header("date"), None);
+        let body = "x".repeat((2 << 20) + 1);
+        let refused = connection.post(ADD, &body).await.unwrap();
+        assert_eq!(refused.status, 413);
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            (refused.header("retry-after"), refused.header("allow")),
+            (Some("7"), Some("GET"))
+        );
+        assert_eq!(
+            connection.post(ADD, &body[1..]).await.unwrap().status,
+            200,
+            "2 MiB, same connection"
+        );
+        let version = connection.send("GET", "/v1/version", &[], Vec::new()).await.unwrap();
+        assert_eq!(version.json()["name"], "mailbus");
+    });
+}
+
+#[test]
+fn a_body_beyond_what_is_drained_is_refused_and_the_connection_closed() {
+    test(async {
+        let bus = bus();
+        let mut stream = bus.stream();
+        let head = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 40000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 413") && answer.contains("connection: close"),
+            "{answer}"
+        );
+        assert!(answer.contains("message_too_large"), "{answer}");
+        assert_eq!(bus.count().await, 0);
+    });
+}
+
+#[test]
+fn a_failure_is_answered_and_the_connection_goes_on() {
+    test(async {
+        let bus = bus();
+        let mut connection = bus.connect().await;
+        let failed = connection.post("/v1/w/lease/fail", "a").await.unwrap();
+        assert_eq!((failed.status, failed.code().as_str()), (500, "internal"));
+        assert_eq!(connection.post(ADD, "a").await.unwrap().json()["n"], 1);
+    });
+}
+
+#[test]
+fn no_answer_leaves_before_its_flush_and_a_cut_one_drops_the_connection() {
+    test(async {
+        let databases = HeldDatabases::new();
+        let host: Rc<dyn Host> = Rc::new(ManualHost::default());
+        let objects = Namespace::<Toy>::new(
+            Rc::clone(&host),
+            Rc::new(databases.clone()),
+            NamespaceSettings::default(),
+        );
+        let server =
+            Server::new(host, Access::Anonymous, ServerSettings::default(), Rc::new(objects));
+        let connect = || {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            tokio::task::spawn_local(Rc::clone(&server).serve_connection(far));
+            Connection::over(near)
+        };
+        let post = |mut connection: Connection, text: &'static str| {
+            tokio::task::spawn_local(async move {
+                let answer = connection.post(ADD, text).await;
+                (answer, connection)
+            })
+        };
+        let held = post(connect().await.unwrap(), "a");
+        assert_eq!(databases.under_way().await, 1);
+        settle().await;
+        assert!(!held.is_finished(), "nothing leaves before the flush");
+        databases.let_go().await;
+        let (answer, connection) = held.await.unwrap();
+        assert_eq!(answer.unwrap().status, 200);
+        let lost = post(connection, "b");
+        assert_eq!(databases.under_way().await, 1);
+        databases.cut().await;
+        assert!(lost.await.unwrap().0.is_err(), "no answer would be true");
+        let stopped = connect().await.unwrap().post(ADD, "c").await.unwrap();
+        assert_eq!((stopped.status, stopped.code().as_str()), (503, "overloaded"));
+        assert!(stopped.header("retry-after").is_some());
+    });
+}
+
+#[test]
+fn frames_become_events_and_effects_find_their_sockets() {
+    test(async {
+        let bus = bus();
+        let (mut one, mut other) = (bus.subscribe().await, bus.subscribe().await);
+        for text in ["a", "b"] {
+            one.send(Message::text(text)).await.unwrap();
+        }
+        assert_eq!(next(&mut one).await, Some(Message::text("1:a")));
+        assert_eq!(next(&mut one).await, Some(Message::text("2:b")));
+        bus.connect().await.post(ADD, "c").await.unwrap();
+        for socket in [&mut one, &mut other] {
+            assert_eq!(next(socket).await, Some(Message::text("added 3")));
+        }
+        one.send(Message::text("close")).await.unwrap();
+        assert_eq!(close_code(&mut one).await, Some(CloseCode::Library(4001)));
+        assert_eq!(next(&mut one).await, None);
+        settle().await;
+        assert_eq!(bus.count().await, 4, "the object has heard of the close");
+        other.close(None).await.unwrap();
+        while next(&mut other).await.is_some() {}
+        settle().await;
+        assert_eq!(bus.count().await, 5);
+        assert_eq!(bus.server.connections(), 1, "only the one that counted");
+    });
+}
+
+#[test]
+fn a_socket_that_breaks_the_rules_is_told_which() {
+    test(async {
+        let bus = bus();
+        for (message, code) in [
+            (Message::binary(vec![1]), CloseCode::Unsupported),
+            (Message::text("x".repeat((4 << 20) + 1)), CloseCode::Size),
+        ] {
+            let mut socket = bus.subscribe().await;
+            socket.send(message).await.unwrap();
+            assert_eq!(close_code(&mut socket).await, Some(code));
+        }
+        let mut socket = bus.subscribe().await;
+        socket.send(Message::text(format!("tell:{}", "x".repeat((4 << 20) - 5)))).await.unwrap();
+        assert_eq!(next(&mut socket).await.unwrap().len(), (4 << 20) - 5, "4 MiB are allowed");
+    });
+}
+
+#[test]
+fn a_broken_handshake_is_malformed() {
+    test(async {
+        let bus = bus();
+        let upgrade =
+            [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-version", "8")];
+        let answer = bus
+            .connect()
+            .await
+            .send("GET", "/v1/w/lease/subscribe", &upgrade, Vec::new())
+            .await
+            .unwrap();
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
+        let answer = bus
+            .connect()
+            .await
+            .send("GET", "/v1/w/lease/subscribe", &[], Vec::new())
+            .await
+            .unwrap();
+        assert_eq!(answer.status, 404, "the object was asked without an upgrade");
+    });
+}
+
+#[test]
+fn a_stalled_reader_is_dropped_and_delays_nobody() {
+    test(async {
+        let bus = bus();
+        let mut stalled = bus.subscribe().await;
+        let (mut quick, mut teller) = (bus.subscribe().await, bus.subscribe().await);
+        let megabyte = "x".repeat(1 << 20);
+        for _ in 0..10 {
+            teller.send(Message::text(format!("tell:{megabyte}"))).await.unwrap();
+            assert_eq!(next(&mut teller).await.unwrap().len(), 1 << 20);
+            assert_eq!(next(&mut quick).await.unwrap().len(), 1 << 20);
+        }
+        settle().await;
+        assert_eq!(bus.server.connections(), 2);
+        let mut got = 0;
+        while next(&mut stalled).await.is_some() {
+            got += 1;
+        }
+        assert!(got < 10, "it was cut off after {got}");
+        assert_eq!(bus.count().await, 1, "the object has heard of it");
+    });
+}
+
+#[test]
+fn a_reader_thirty_seconds_behind_is_dropped() {
+    test(async {
+        let bus = bus();
+        let _stalled = bus.subscribe().await;
+        let mut teller = bus.subscribe().await;
+        teller.send(Message::text(format!("tell:{}", "x".repeat(1 << 20)))).await.unwrap();
+        next(&mut teller).await.unwrap();
+        bus.host.advance(Duration::from_millis(29_999)).await;
+        assert_eq!(bus.server.connections(), 2);
+        bus.host.advance(Duration::from_millis(1)).await;
+        assert_eq!(bus.server.connections(), 1);
+    });
+}
+
+#[test]
+fn a_silent_socket_is_asked_and_then_given_up() {
+    test(async {
+        let bus = bus();
+        let mut alive = bus.subscribe().await;
+        let _dead = bus.subscribe().await;
+        for _ in 0..4 {
+            bus.host.advance(Duration::from_secs(25)).await;
+            // Reading is what answers the ping.
+            assert_eq!(next(&mut alive).await, Some(Message::Ping(Vec::new().into())));
+            alive.flush().await.unwrap();
+            settle().await;
+        }
+        assert_eq!(bus.server.connections(), 1);
+        assert_eq!(bus.count().await, 1, "the object has heard of the dead one");
+    });
+}
+
+#[test]
+fn who_sends_no_request_or_no_body_is_dropped() {
+    test(async {
+        let bus = bus();
+        let silent = bus.stream();
+        let mut slow = bus.stream();
+        slow.write_all(b"GET /v1/version HTTP/1.1\r\nho").await.unwrap();
+        let mut stuck = bus.stream();
+        stuck
+            .write_all(b"POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nab")
+            .await
+            .unwrap();
+        settle().await;
+        assert_eq!(bus.server.connections(), 3);
+        bus.host.advance(Duration::from_secs(30)).await;
+        assert_eq!(bus.server.connections(), 2, "the body paused for too long");
+        for _ in 0..3 {
+            bus.host.advance(Duration::from_secs(30)).await;
+        }
+        assert_eq!(bus.server.connections(), 0);
+        drop((silent, slow));
+    });
+}
+
+#[test]
+fn a_connection_that_is_used_is_kept() {
+    test(async {
+        let bus = bus();
+        let mut connection = bus.connect().await;
+        for n in 1..=8 {
+            assert_eq!(connection.post(ADD, "a").await.unwrap().json()["n"], n);
+            bus.host.advance(Duration::from_secs(40)).await;
+        }
+    });
+}
+
+#[test]
+fn a_crash_of_the_object_drops_its_sockets() {
+    test(async {
+        let bus = bus();
+        let mut socket = bus.subscribe().await;
+        bus.namespace.crash(&support::workspace("w"));
+        assert_eq!(next(&mut socket).await, None);
+        settle().await;
+        assert_eq!(bus.server.connections(), 0);
+        assert_eq!(bus.count().await, 0, "nobody told the object");
+    });
+}

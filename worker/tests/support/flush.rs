@@ -1,0 +1,85 @@
+//! Databases whose flushes a test holds, lets end or cuts.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+use mailbus_spec::Workspace;
+use mailbus_worker::native::{Databases, Flush, MemoryDatabases, Opened};
+use mailbus_worker::storage::StorageError;
+use tokio::sync::oneshot;
+
+use super::settle;
+
+/// Databases in memory, flushed when the test says so.
+#[derive(Clone)]
+pub struct HeldDatabases {
+    databases: MemoryDatabases,
+    begun: Rc<RefCell<VecDeque<oneshot::Sender<bool>>>>,
+}
+
+impl HeldDatabases {
+    pub fn new() -> Self {
+        Self { databases: MemoryDatabases::that_may_lose_power(), begun: Rc::default() }
+    }
+
+    /// How many flushes are under way.
+    pub async fn under_way(&self) -> usize {
+        settle().await;
+        self.begun.borrow().len()
+    }
+
+    /// Lets the first flush that is under way end well.
+    pub async fn let_go(&self) {
+        self.end(true).await;
+    }
+
+    /// Lets the first flush that is under way fail.
+    pub async fn cut(&self) {
+        self.end(false).await;
+    }
+
+    async fn end(&self, well: bool) {
+        settle().await;
+        let begun = self.begun.borrow_mut().pop_front().expect("no flush is under way");
+        let _ = begun.send(well);
+        settle().await;
+    }
+
+    pub fn lose_power(&self) {
+        self.databases.lose_power().unwrap();
+    }
+}
+
+impl Databases for HeldDatabases {
+    fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
+        let opened = self.databases.open(workspace)?;
+        let held = Held { inner: opened.flush.unwrap(), begun: Rc::clone(&self.begun) };
+        Ok(Opened { database: opened.database, flush: Some(Rc::new(held)) })
+    }
+
+    fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
+        self.databases.existing()
+    }
+}
+
+struct Held {
+    inner: Rc<dyn Flush>,
+    begun: Rc<RefCell<VecDeque<oneshot::Sender<bool>>>>,
+}
+
+impl Flush for Held {
+    fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
+        let (end, ended) = oneshot::channel();
+        self.begun.borrow_mut().push_back(end);
+        let inner = self.inner.flush();
+        Box::pin(async move {
+            match ended.await {
+                Ok(true) => inner.await,
+                _ => Err(io::Error::other("the flush was cut")),
+            }
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! An object that does one of everything, so that a shell can be tested without a real one.
+
+use mailbus_spec::HostTime;
+use mailbus_worker::native::Arrival;
+use mailbus_worker::object::{Accept, Body, Effects, Event, Object, Request, Response, Target};
+use mailbus_worker::storage::{Storage, StorageError, Value};
+
+/// A list of texts.
+///
+/// | event | what it does |
+/// |---|---|
+/// | `POST add` | adds the body, answers how many there are, tells every socket |
+/// | `GET count` | answers how many there are, in storage and by its memory |
+/// | `POST fail` | adds the body and fails |
+/// | `POST alarm` | sets the alarm to the body's number of milliseconds from now |
+/// | `GET subscribe` | becomes a socket that counts its frames |
+/// | frame | adds it and echoes it with the socket's count; `close` closes, `fail` fails, `tell:` only tells every socket |
+/// | closed | adds `closed` |
+/// | alarm | adds `alarm` |
+pub struct Toy {
+    /// Events since it woke.
+    events: u64,
+    /// The alarm it was woken with.
+    woken_with: Option<HostTime>,
+}
+
+const CREATE: &str =
+    "CREATE TABLE IF NOT EXISTS text (n INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT";
+const ADD: &str = "INSERT INTO text (text) VALUES (?1)";
+const COUNT: &str = "SELECT count(*) FROM text";
+
+fn count<S: Storage>(storage: &mut S) -> Result<i64, StorageError> {
+    match storage.query(COUNT, &[])?.first().and_then(|row| row.first()) {
+        Some(Value::Integer(count)) => Ok(*count),
+        other => Err(StorageError(format!("{other:?}"))),
+    }
+}
+
+fn add<S: Storage>(storage: &mut S, text: &str) -> Result<i64, StorageError> {
+    storage.execute(ADD, &[Value::Text(text.to_owned())])?;
+    count(storage)
+}
+
+fn answer(body: String) -> Option<Response> {
+    Some(Response { status: 200, body, retry_after: None, allow: None, charged: None })
+}
+
+impl Toy {
+    fn request<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        request: &Request<'_>,
+    ) -> Result<Effects, StorageError> {
+        let body = match request.body {
+            Body::Whole(bytes) => std::str::from_utf8(bytes).unwrap_or("?"),
+            Body::TooLarge => {
+                let response = Response {
+                    status: 413,
+                    body: "{}".to_owned(),
+                    retry_after: Some(7),
+                    allow: Some("GET"),
+                    charged: None,
+                };
+                return Ok(Effects { response: Some(response), ..Effects::default() });
+            }
+        };
+        let mut effects = Effects::default();
+        match request.action {
+            "add" => {
+                let n = add(storage, body)?;
+                effects.response = answer(format!(r#"{{"n":{n}}}"#));
+                effects.frames.push((Target::Tag("all".to_owned()), format!("added {n}")));
+            }
+            "count" => {
+                let n = count(storage)?;
+                let woken_with = self.woken_with.map_or(0, |at| at.0);
+                effects.response = answer(format!(
+                    r#"{{"n":{n},"events":{},"wokenWith":{woken_with}}}"#,
+                    self.events
+                ));
+            }
+            "fail" => {
+                add(storage, body)?;
+                return Err(StorageError("asked to".to_owned()));
+            }
+            "alarm" => {
+                add(storage, "set")?;
+                effects.alarm = Some(HostTime(host.0 + body.parse::<u64>().unwrap()));
+                effects.response = answer("{}".to_owned());
+            }
+            "subscribe" if request.upgrade => {
+                effects.accept =
+                    Some(Accept { attachment: "0".to_owned(), tags: vec!["all".to_owned()] });
+            }
+            _ => {
+                effects.response = Some(Response {
+                    status: 404,
+                    body: "{}".to_owned(),
+                    retry_after: None,
+                    allow: None,
+                    charged: None,
+                });
+            }
+        }
+        Ok(effects)
+    }
+}
+
+impl Object for Toy {
+    fn wake(pending_alarm: Option<HostTime>) -> Self {
+        Self { events: 0, woken_with: pending_alarm }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: Event<'_>,
+    ) -> Result<Effects, StorageError> {
+        if self.events == 0
+            && storage.query("SELECT 1 FROM sqlite_schema WHERE name = 'text'", &[])?.is_empty()
+        {
+            storage.execute(CREATE, &[])?;
+        }
+        self.events += 1;
+        let mut effects = Effects::default();
+        match event {
+            Event::Request(request) => return self.request(storage, host, &request),
+            Event::Frame { socket, attachment, text } => {
+                let frames = attachment.parse::<u64>().unwrap() + 1;
+                effects.attachments.push((socket, frames.to_string()));
+                if text == "close" {
+                    effects.closes.push((Target::Socket(socket), 4001, "asked to".to_owned()));
+                    return Ok(effects);
+                }
+                if let Some(told) = text.strip_prefix("tell:") {
+                    effects.frames.push((Target::Tag("all".to_owned()), told.to_owned()));
+                    return Ok(effects);
+                }
+                add(storage, text)?;
+                if text == "fail" {
+                    return Err(StorageError("asked to".to_owned()));
+                }
+                effects.frames.push((Target::Socket(socket), format!("{frames}:{text}")));
+            }
+            Event::Closed { .. } => {
+                add(storage, "closed")?;
+            }
+            Event::Alarm => {
+                add(storage, "alarm")?;
+            }
+        }
+        Ok(effects)
+    }
+}
+
+/// A request as a shell would make it.
+pub fn request<'a>(action: &'a str, body: &'a str) -> Arrival<'a> {
+    Arrival::Request(Request {
+        method: "POST",
+        action,
+        query: "",
+        upgrade: action == "subscribe",
+        body: Body::Whole(body.as_bytes()),
+    })
+}
