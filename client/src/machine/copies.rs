@@ -1,0 +1,157 @@
+//! Copies of one command: when the next is due, and when to stop.
+
+use std::time::Duration;
+
+use super::event::CallNumber;
+
+/// The pacing of the attempts at one command. Instants are of the monotonic clock.
+///
+/// Invariant: at most one attempt is awaited at a time, and none is due while one is.
+/// Invariant: nothing is due later than the horizon allows.
+#[derive(Clone, Debug)]
+pub(super) struct Copies {
+    due: Option<Duration>,
+    awaited: Option<Awaited>,
+    /// The sending after which the horizon counts: of the last answered copy, else of the first.
+    since: Option<Duration>,
+    /// How long after `since` the last copy may go; `None` for a ticket's `Acquire`.
+    horizon: Option<Duration>,
+    sent: u32,
+    answered: u32,
+    silent: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    call: CallNumber,
+    until: Duration,
+}
+
+impl Copies {
+    /// A command whose first attempt is due at `due`.
+    pub fn due_at(due: Duration, horizon: Option<Duration>) -> Self {
+        Self {
+            due: Some(due),
+            awaited: None,
+            since: None,
+            horizon,
+            sent: 0,
+            answered: 0,
+            silent: 0,
+        }
+    }
+
+    /// Whether an attempt is to be sent at `now`.
+    pub fn is_due(&self, now: Duration) -> bool {
+        self.due.is_some_and(|due| due <= now) && self.end().is_none_or(|end| now <= end)
+    }
+
+    /// Notes an attempt.
+    pub fn note_sent(&mut self, call: CallNumber, now: Duration, timeout: Duration) {
+        self.due = None;
+        self.awaited = Some(Awaited { call, until: now.saturating_add(timeout) });
+        self.since.get_or_insert(now);
+        self.sent = self.sent.saturating_add(1);
+    }
+
+    /// Notes the first reply to the attempt sent at `sent`.
+    pub fn note_answered(&mut self, call: CallNumber, sent: Duration) {
+        self.answered = self.answered.saturating_add(1);
+        self.silent = 0;
+        self.since = self.since.max(Some(sent));
+        if self.awaits(call) {
+            self.awaited = None;
+        }
+    }
+
+    /// Notes the first refusal of an attempt that was not carried out. It does not count as an
+    /// answer to the command: copies do not go on for longer because of it.
+    pub fn note_refused(&mut self, call: CallNumber) {
+        self.answered = self.answered.saturating_add(1);
+        self.give_up_on(call);
+    }
+
+    /// Whether any attempt is awaited.
+    pub fn is_awaiting(&self) -> bool {
+        self.awaited.is_some()
+    }
+
+    /// Whether `call` is the attempt that is awaited.
+    pub fn awaits(&self, call: CallNumber) -> bool {
+        self.awaited.is_some_and(|awaited| awaited.call == call)
+    }
+
+    /// Gives up on the awaited attempt if its time is over; says which it was.
+    pub fn expire(&mut self, now: Duration) -> Option<CallNumber> {
+        let awaited = self.awaited.filter(|awaited| awaited.until <= now)?;
+        self.give_up_on(awaited.call).then_some(awaited.call)
+    }
+
+    /// Gives up on `call`. False if it was not awaited.
+    pub fn give_up_on(&mut self, call: CallNumber) -> bool {
+        let awaited = self.awaits(call);
+        if awaited {
+            self.awaited = None;
+            self.silent = self.silent.saturating_add(1);
+        }
+        awaited
+    }
+
+    /// Makes the next attempt due at `at`, unless one is awaited or due.
+    pub fn schedule_if_none(&mut self, at: Duration) {
+        if self.due.is_none() {
+            self.schedule(at);
+        }
+    }
+
+    /// Makes the next attempt due at `at`, unless one is awaited.
+    pub fn schedule(&mut self, at: Duration) {
+        if self.awaited.is_none() {
+            self.due = Some(at);
+        }
+    }
+
+    /// No further attempt is needed.
+    pub fn stop(&mut self) {
+        self.due = None;
+        self.awaited = None;
+    }
+
+    /// Whether all that may be sent has been sent and nothing is awaited.
+    pub fn is_exhausted(&self, now: Duration) -> bool {
+        self.awaited.is_none() && self.end().is_some_and(|end| end < now)
+    }
+
+    /// How many attempts in a row have gone unanswered.
+    pub fn silent(&self) -> u32 {
+        self.silent
+    }
+
+    /// Whether any attempt may still be executed with nobody waiting for its reply.
+    pub fn any_unanswered(&self) -> bool {
+        self.answered < self.sent
+    }
+
+    /// Whether an attempt is due or awaited.
+    pub fn is_active(&self) -> bool {
+        self.due.is_some() || self.awaited.is_some()
+    }
+
+    /// When something is to be done about it next.
+    pub fn timeout(&self) -> Option<Duration> {
+        if let Some(awaited) = self.awaited {
+            return Some(awaited.until);
+        }
+        // The instant after the horizon is the first at which nothing may be sent.
+        let end = self.end().map(|end| end.saturating_add(Duration::from_nanos(1)));
+        match (self.due, end) {
+            (Some(due), Some(end)) => Some(due.min(end)),
+            (due, _) => due,
+        }
+    }
+
+    /// The last instant at which a copy may be sent.
+    fn end(&self) -> Option<Duration> {
+        Some(self.since?.saturating_add(self.horizon?))
+    }
+}

@@ -1,0 +1,197 @@
+//! How long and how often a session asks, and when it stops.
+
+use std::time::Duration;
+
+use mailbus_client::machine::{CallFailure, Event, Refusal};
+use mailbus_spec::lease::{Command, OverReason, Rejection};
+use mailbus_spec::wire::{Code, Problem};
+use mailbus_spec::{LeasePath, Wait};
+
+use crate::stage::*;
+
+#[test]
+fn copies_stop_a_minute_after_the_first_went_unanswered_and_the_request_is_cancelled() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted());
+    let first = sends_one(&mut session, 0);
+    let mut now = 1;
+    let mut last_copy = 0;
+    let cancel = loop {
+        let (sent_at, sent) = sends_next(&mut session, now);
+        now = sent_at + 1;
+        match &sent.command {
+            Command::Acquire(_) => {
+                assert_eq!(request(&sent), request(&first));
+                last_copy = sent_at;
+            }
+            _ => break sent,
+        }
+    };
+    assert!(last_copy <= 60_000, "{last_copy}");
+    assert!(last_copy > 45_000, "it did not give up early: {last_copy}");
+    assert_eq!((cancel.command.name(), request(&cancel)), ("cancel", request(&first)));
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::Unanswered }]);
+}
+
+#[test]
+fn a_grant_that_comes_after_the_cancel_is_not_believed_and_given_back() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted());
+    let acquire = sends_one(&mut session, 0);
+    session.cancel(at(100), claim);
+    assert_eq!(names(&sends(&mut session, 100)), ["cancel"]);
+    answer(&mut session, 110, acquire.call, granted(5, 30_000));
+    assert!(!session.believes(at(110), claim));
+    assert_eq!(session.beliefs(at(110)).count(), 0);
+    assert_eq!(names(&sends(&mut session, 110)), ["release"]);
+}
+
+#[test]
+fn a_waiting_session_asks_again_every_third_of_its_wait() {
+    let mut session = session();
+    session.acquire(at(0), awaited().wait(Wait::from_ms(6_000).unwrap()));
+    let mut asked_at = Vec::new();
+    let mut now = 0;
+    while now < 10_000 {
+        let (sent_at, sent) = sends_next(&mut session, now);
+        asked_at.push(sent_at);
+        now = sent_at + 1;
+        answer(&mut session, now, sent.call, queued(0));
+    }
+    assert_eq!(asked_at, [0, 2_000, 4_000, 6_000, 8_000, 10_000]);
+}
+
+#[test]
+fn a_waiting_session_asks_on_through_silence_for_as_long_as_its_caller_waits() {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited());
+    let first = sends_one(&mut session, 0);
+    let mut now = 1;
+    let mut before = 0;
+    loop {
+        let (sent_at, sent) = sends_next(&mut session, now);
+        now = sent_at + 1;
+        if sent.command.name() == "cancel" {
+            assert_eq!(sent_at, 600_000, "the patience is over");
+            break;
+        }
+        assert_eq!(request(&sent), request(&first), "the place is not given up");
+        assert!(sent_at - before <= 10_000, "{before} to {sent_at}");
+        before = sent_at;
+    }
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::PatienceOver }]);
+}
+
+#[test]
+fn a_ticket_that_timed_out_is_asked_for_anew_while_the_caller_waits() {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited());
+    let first = sends_one(&mut session, 0);
+    answer(&mut session, 10, first.call, over(OverReason::TimedOut));
+    let second = sends_one(&mut session, 10);
+    assert_ne!(request(&second), request(&first));
+    answer(&mut session, 20, second.call, granted(5, 30_000));
+    assert_eq!(events(&mut session), [Event::Acquired { claim, token: token(5) }]);
+    assert_eq!(session.deadline(claim), Some(at(10 + 29_689).monotonic));
+}
+
+#[test]
+fn a_request_left_behind_with_copies_under_way_is_cancelled() {
+    let mut session = session();
+    session.acquire(at(0), awaited());
+    let first = sends_one(&mut session, 0);
+    let (second_at, second) = sends_next(&mut session, 1);
+    answer(&mut session, second_at + 10, second.call, over(OverReason::TimedOut));
+    let sent = sends(&mut session, second_at + 10);
+    assert_eq!(names(&sent), ["cancel", "acquire"]);
+    assert_eq!(request(&sent[0]), request(&first));
+}
+
+#[test]
+fn a_refusal_is_final_and_cancels_what_else_is_under_way() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted());
+    let first = sends_one(&mut session, 0);
+    let mut alone = crate::stage::session();
+    alone.acquire(at(0), wanted());
+    let only = sends_one(&mut alone, 0);
+    answer(&mut alone, 10, only.call, held());
+    assert!(alone.is_idle(), "the only copy was answered");
+
+    let (second_at, second) = sends_next(&mut session, 1);
+    answer(&mut session, second_at + 10, second.call, held());
+    let refused = events(&mut session);
+    let refusal = |event: &Event| match event {
+        Event::Refused { claim: whose, refusal: Refusal::Rejected(Rejection::Held(_)) } => {
+            *whose == claim
+        }
+        _ => false,
+    };
+    assert!(matches!(&refused[..], [event] if refusal(event)), "{refused:?}");
+    let cancel = sends_one(&mut session, second_at + 10);
+    assert_eq!((cancel.command.name(), request(&cancel)), ("cancel", request(&first)));
+    answer(&mut session, second_at + 20, first.call, granted(5, 30_000));
+    assert_eq!(session.beliefs(at(second_at + 20)).count(), 0);
+}
+
+#[test]
+fn an_overloaded_service_is_asked_again_not_before_it_said() {
+    let mut session = session();
+    session.acquire(at(0), wanted());
+    let first = sends_one(&mut session, 0);
+    session.handle_problem(at(10), first.call, Problem::new(Code::Overloaded, "busy"));
+    let (again_at, again) = sends_next(&mut session, 10);
+    assert!(again_at >= 1_010, "{again_at}");
+    assert_eq!(request(&again), request(&first));
+}
+
+#[test]
+fn what_is_forbidden_is_refused_at_once() {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited());
+    let first = sends_one(&mut session, 0);
+    let problem = Problem::new(Code::Forbidden, "not yours");
+    session.handle_problem(at(10), first.call, problem.clone());
+    let refusal = Refusal::Problem(problem);
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal }]);
+    assert!(session.is_idle());
+}
+
+#[test]
+fn a_term_too_short_to_be_believed_is_refused_before_anything_is_sent() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted().ttl(ttl(250)));
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::NeverBelievable }]);
+    assert!(sends(&mut session, 0).is_empty() && session.is_idle());
+}
+
+#[test]
+fn a_question_is_asked_until_it_is_answered_and_a_recovery_once() {
+    let mut session = session();
+    let path = LeasePath::new("x").unwrap();
+    let status = session.ask(at(0), Command::Status { path });
+    let first = sends_one(&mut session, 0);
+    session.handle_failure(at(10), first.call);
+    let (again_at, again) = sends_next(&mut session, 10);
+    answer(&mut session, again_at + 1, again.call, lost());
+    let answered = Event::Answered { question: status, answer: Ok(lost()) };
+    assert_eq!(events(&mut session), [answered]);
+
+    let recover = session.ask(at(20_000), Command::Recover { at_least: token(1) });
+    let only = sends_one(&mut session, 20_000);
+    session.handle_failure(at(20_010), only.call);
+    let answer = Err(CallFailure::Unanswered);
+    assert_eq!(events(&mut session), [Event::Answered { question: recover, answer }]);
+    assert!(session.is_idle());
+}
+
+#[test]
+fn repeated_attempts_say_how_many_went_unanswered() {
+    let mut session = session();
+    session.acquire(at(0), wanted());
+    let first = sends_one(&mut session, 0);
+    let (_, second) = sends_next(&mut session, 1);
+    assert_eq!((first.unanswered, second.unanswered), (0, 1));
+    assert_eq!(first.timeout, Duration::from_secs(5));
+    assert_ne!(first.call, second.call);
+}

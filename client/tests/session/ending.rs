@@ -1,0 +1,145 @@
+//! Giving back, being taken from, and what is reported of it.
+
+use mailbus_client::machine::{Event, LossCause, Refusal, Released};
+use mailbus_spec::lease::Outcome;
+use mailbus_spec::lease::answer::Notice;
+use mailbus_spec::wire::{Code, Problem};
+
+use crate::stage::*;
+
+#[test]
+fn belief_ends_before_a_release_is_sent_for_good() {
+    let (mut session, claim) = holding();
+    let renew = sends_one(&mut session, 10_000);
+    session.release(at(10_010), claim);
+    assert_eq!(session.beliefs(at(10_010)).count(), 0);
+    let release = sends_one(&mut session, 10_020);
+    assert_eq!(release.command.name(), "release");
+    answer(&mut session, 10_030, renew.call, renewed());
+    assert_eq!(session.beliefs(at(10_030)).count(), 0);
+    answer(&mut session, 10_040, release.call, reply(Ok(Outcome::Released)));
+    assert_eq!(events(&mut session), [Event::Released { claim, ending: Released::Ended }]);
+    assert!(session.is_idle());
+}
+
+#[test]
+fn a_release_is_repeated_for_a_minute_and_then_unknown() {
+    let (mut session, claim) = holding();
+    session.release(at(100), claim);
+    let mut now = 100;
+    while !session.is_idle() {
+        let sent = sends(&mut session, now);
+        assert!(sent.is_empty() || now <= 60_100, "{now}: {sent:?}");
+        if let Some(due) = session.poll_timeout() {
+            now = u64::try_from(due.as_nanos().div_ceil(1_000_000)).unwrap();
+        }
+    }
+    assert_eq!(events(&mut session), [Event::Released { claim, ending: Released::Unanswered }]);
+}
+
+#[test]
+fn releasing_what_was_lost_says_so() {
+    let (mut session, claim) = holding();
+    session.release(at(100), claim);
+    let release = sends_one(&mut session, 100);
+    answer(&mut session, 110, release.call, lost());
+    assert_eq!(events(&mut session), [Event::Released { claim, ending: Released::AlreadyOver }]);
+    session.release(at(120), claim);
+    assert_eq!(events(&mut session), [Event::Released { claim, ending: Released::AlreadyOver }]);
+}
+
+#[test]
+fn releasing_what_was_never_sent_sends_nothing() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted());
+    session.release(at(0), claim);
+    assert_eq!(events(&mut session), [Event::Released { claim, ending: Released::Ended }]);
+    assert!(sends(&mut session, 0).is_empty() && session.is_idle());
+}
+
+#[test]
+fn a_drained_lease_is_believed_to_its_end_and_not_renewed() {
+    let (mut session, claim) = holding();
+    let reason = "make room".to_owned();
+    let notice = Notice::Forced { token: token(5), reason: reason.clone(), drain: true };
+    session.handle_notice(at(5_000), notice.clone());
+    session.handle_notice(at(5_001), notice);
+    assert_eq!(events(&mut session), [Event::Draining { claim, reason }]);
+    assert!(sends(&mut session, 10_000).is_empty(), "a renewal would be refused and end it early");
+    assert!(session.believes(at(29_688), claim));
+    assert!(sends(&mut session, 29_688).is_empty());
+    assert!(!session.believes(at(29_689), claim));
+    assert_eq!(names(&sends(&mut session, 29_689)), ["release"]);
+}
+
+#[test]
+fn a_lease_that_an_admin_took_is_believed_no_more() {
+    let (mut session, claim) = holding();
+    let reason = "broken".to_owned();
+    let notice = Notice::Forced { token: token(5), reason: reason.clone(), drain: false };
+    session.handle_notice(at(5_000), notice);
+    assert!(!session.believes(at(5_000), claim));
+    assert_eq!(events(&mut session), [Event::Lost { claim, cause: LossCause::Forced { reason } }]);
+    assert!(session.is_idle(), "there is nothing left to give back");
+}
+
+#[test]
+fn a_lease_that_the_object_ended_is_believed_no_more() {
+    let (mut session, claim) = holding();
+    session.handle_notice(at(5_000), Notice::Lapsed { token: token(4) });
+    assert!(session.believes(at(5_000), claim), "that was another's");
+    session.handle_notice(at(5_001), Notice::Lapsed { token: token(5) });
+    assert!(!session.believes(at(5_001), claim));
+    assert_eq!(events(&mut session), [Event::Lost { claim, cause: LossCause::Lapsed }]);
+}
+
+#[test]
+fn a_push_about_a_request_that_nobody_made_is_given_back() {
+    let mut session = session();
+    let request = mailbus_spec::RequestId::new("another").unwrap();
+    let expires_at = mailbus_spec::Timestamp::ZERO;
+    let notice = Notice::Granted { request, token: token(9), expires_at, ttl: ttl(30_000) };
+    session.handle_notice(at(0), notice.clone());
+    session.handle_notice(at(1), notice);
+    assert_eq!(names(&sends(&mut session, 1)), ["release"], "once");
+    assert_eq!(session.beliefs(at(1)).count(), 0);
+}
+
+#[test]
+fn a_renewal_refused_on_the_way_ends_nothing() {
+    let (mut session, claim) = holding();
+    let renew = sends_one(&mut session, 10_000);
+    session.handle_problem(at(10_010), renew.call, Problem::new(Code::Unauthorized, "expired"));
+    assert!(session.believes(at(10_010), claim));
+    assert!(events(&mut session).is_empty());
+    let (_, again) = sends_next(&mut session, 10_010);
+    assert_eq!(again.command.name(), "renew");
+}
+
+#[test]
+fn patience_that_ends_before_the_first_renewal_cancels_the_grant() {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited().patience(std::time::Duration::from_secs(40)));
+    let first = sends_one(&mut session, 0);
+    answer(&mut session, 35_000, first.call, granted(5, 30_000));
+    assert_eq!(names(&sends(&mut session, 35_000)), ["renew"]);
+    session.handle_timeout(at(40_000));
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::PatienceOver }]);
+    assert!(names(&sends(&mut session, 40_000)).contains(&"cancel"));
+}
+
+#[test]
+fn a_new_generation_is_reported_once() {
+    let (mut session, _) = holding();
+    let renew = sends_one(&mut session, 10_000);
+    let mut newer = renewed();
+    newer.commit.generation = 9;
+    answer(&mut session, 10_010, renew.call, newer.clone());
+    answer(&mut session, 10_011, renew.call, renewed());
+    answer(&mut session, 10_012, renew.call, newer);
+    let changed = events(&mut session)
+        .into_iter()
+        .filter(|event| matches!(event, Event::GenerationChanged { .. }))
+        .collect::<Vec<_>>();
+    assert_eq!(changed, [Event::GenerationChanged { from: 1, to: 9 }]);
+}
