@@ -1,0 +1,39 @@
+//! The object sends its pushes in the order of a hash map, which differs from process to process.
+//!
+//! It breaks no invariant of leases. It is the canary of the check that a plan, run twice, gives one
+//! event log.
+
+use std::hash::{BuildHasher, RandomState};
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::Bug;
+use crate::invariants::conforms;
+use crate::subject::{Model, ObjectVariant, Subject, sound};
+
+pub(super) const BUG: Bug = Bug {
+    name: "order_of_a_hash_map",
+    breaks: conforms::NAME,
+    subject: Subject {
+        object: ObjectVariant::Model(|| Box::new(OrderOfAHashMap(RandomState::new()))),
+        client: sound,
+    },
+    profile: None,
+};
+
+struct OrderOfAHashMap(RandomState);
+
+impl Model for OrderOfAHashMap {
+    fn handle(
+        &mut self,
+        state: &mut LeaseMachine,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> LeaseStep {
+        let mut step = state.handle(host, event);
+        step.pushes.sort_by_key(|push| self.0.hash_one(format!("{push:?}")));
+        step
+    }
+}

@@ -1,0 +1,234 @@
+//! The program's commands.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::bugs;
+use crate::explore::{Exploration, explore, verdict_or_panic};
+use crate::plan::{Plan, Profile};
+use crate::report;
+use crate::subject::Subject;
+
+/// Simulates clients and objects on a bad network with bad clocks, and checks every invariant.
+#[derive(Debug, Parser)]
+#[command(name = "mailbus-sim", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Request>,
+    #[command(flatten)]
+    exploring: Exploring,
+}
+
+#[derive(Debug, Subcommand)]
+enum Request {
+    /// Runs the plans of many seeds (the default: 200 of them).
+    Explore(Exploring),
+    /// Runs one plan again and tells what happened, line by line.
+    Replay(Replaying),
+    /// Looks for every planted bug.
+    Bugs(Hunting),
+}
+
+#[derive(Clone, Debug, Args)]
+struct Exploring {
+    /// How many seeds, or a range of them.
+    #[arg(long, value_name = "N|A..B", default_value = "200")]
+    seeds: Seeds,
+    /// What stands behind the endpoint.
+    #[arg(long, value_enum, default_value = "native")]
+    target: Target,
+    /// How rough the world is; without it, a third of the seeds each.
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
+    /// Where to write what the run came to, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Replaying {
+    /// The seed whose plan to run.
+    #[arg(long, required_unless_present = "plan", conflicts_with = "plan")]
+    seed: Option<u64>,
+    /// The plan to run.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// What stands behind the endpoint.
+    #[arg(long, value_enum, default_value = "native")]
+    target: Target,
+    /// The profile the seed's plan was drawn with, if one was named.
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
+    /// A planted bug to run it with, in the place of a target.
+    #[arg(long, value_name = "NAME", conflicts_with = "target")]
+    bug: Option<String>,
+    /// Prints every line of the event log, and nothing else.
+    #[arg(long)]
+    log: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Hunting {
+    /// Where to write which bugs were caught, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What stands behind the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// The production machine over SQLite.
+    Native,
+    /// The reference model.
+    Spec,
+}
+
+impl Target {
+    fn subject(self) -> Subject {
+        match self {
+            Self::Native => Subject::NATIVE,
+            Self::Spec => Subject::SPEC,
+        }
+    }
+}
+
+/// Which seeds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seeds(std::ops::Range<u64>);
+
+impl std::str::FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            text.parse::<u64>().map_err(|wrong| format!("`{text}` is no number of seeds: {wrong}"))
+        };
+        match text.split_once("..") {
+            Some((from, to)) => Ok(Self(number(from)?..number(to)?)),
+            None => Ok(Self(0..number(text)?)),
+        }
+    }
+}
+
+/// Does what was asked.
+#[must_use]
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let done = match &arguments.command {
+        None => explore_seeds(&arguments.exploring),
+        Some(Request::Explore(exploring)) => explore_seeds(exploring),
+        Some(Request::Replay(replaying)) => replay(replaying),
+        Some(Request::Bugs(hunting)) => hunt(hunting),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(wrong) => {
+            eprintln!("{wrong}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a run took is told to its user")]
+fn explore_seeds(exploring: &Exploring) -> Result<bool, String> {
+    let began = Instant::now();
+    let seeds: Vec<u64> = exploring.seeds.0.clone().collect();
+    let bar = progress(seeds.len(), "plans")?;
+    let subject = exploring.target.subject();
+    let broken = std::sync::atomic::AtomicU64::new(0);
+    let mut exploration = explore(&seeds, exploring.profile, subject, |_, violation| {
+        if violation.is_some() {
+            let count = broken.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            bar.set_message(format!("{count} broken"));
+        }
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    exploration.wall_seconds = began.elapsed().as_secs_f64();
+    if let Some(file) = &exploring.json {
+        write_json(file, &exploration)?;
+    }
+    println!("{}", report::table::exploration(&exploration));
+    Ok(tell(&exploration, exploring, subject))
+}
+
+fn tell(exploration: &Exploration, exploring: &Exploring, subject: Subject) -> bool {
+    for failure in &exploration.violations {
+        println!("seed {}: {}", failure.seed, failure.violation.invariant);
+    }
+    if let Some(failure) = exploration.violations.first() {
+        let plan = Plan::from_seed(failure.seed, exploring.profile);
+        println!("{}", report::failure::shrunk(&plan, &failure.violation, subject));
+    }
+    // A floor over the run is only fair to a run of full length.
+    let gaps = if exploration.seeds >= 200 && exploring.profile.is_none() {
+        exploration.gaps()
+    } else {
+        Vec::new()
+    };
+    for gap in &gaps {
+        println!("{gap}");
+    }
+    exploration.violations.is_empty() && gaps.is_empty()
+}
+
+fn hunt(hunting: &Hunting) -> Result<bool, String> {
+    let bar = progress(bugs::GALLERY.len(), "bugs")?;
+    let caught = bugs::hunt(|_| bar.inc(1));
+    bar.finish_and_clear();
+    if let Some(file) = &hunting.json {
+        write_json(file, &serde_json::json!({ "bugs": caught }))?;
+    }
+    println!("{}", report::table::bugs(&caught));
+    Ok(caught.iter().all(|catch| catch.caught))
+}
+
+fn progress(length: usize, of: &str) -> Result<ProgressBar, String> {
+    let bar = ProgressBar::new(u64::try_from(length).unwrap_or(0));
+    let style = format!("{{bar:40.cyan/blue}} {{pos}}/{{len}} {of}  {{msg}}  {{elapsed}}");
+    bar.set_style(ProgressStyle::with_template(&style).map_err(|wrong| wrong.to_string())?);
+    Ok(bar)
+}
+
+fn write_json(file: &Path, value: &impl Serialize) -> Result<(), String> {
+    let json = serde_json::to_string_pretty(value).map_err(|wrong| wrong.to_string())?;
+    std::fs::write(file, json + "\n").map_err(|wrong| format!("{}: {wrong}", file.display()))
+}
+
+fn replay(replaying: &Replaying) -> Result<bool, String> {
+    let plan = match (&replaying.plan, replaying.seed) {
+        (Some(file), _) => {
+            let text = std::fs::read_to_string(file);
+            Plan::from_json(&text.map_err(|wrong| format!("{}: {wrong}", file.display()))?)?
+        }
+        (None, seed) => Plan::from_seed(seed.unwrap_or(0), replaying.profile),
+    };
+    let subject = match &replaying.bug {
+        None => replaying.target.subject(),
+        Some(name) => bugs::named(name).ok_or_else(|| format!("no planted bug is `{name}`"))?.subject,
+    };
+    let verdict = verdict_or_panic(&plan, subject);
+    for (at, line) in verdict.history.lines() {
+        println!("{at} {line}");
+    }
+    if replaying.log {
+        return Ok(true);
+    }
+    for violation in &verdict.judgement.violations {
+        println!("BROKEN {} at {} us: {}", violation.invariant, violation.at_us, violation.why);
+    }
+    println!(
+        "{} operations, {} events, {}, {:?}, {} violations",
+        verdict.history.operations,
+        verdict.history.event_count(),
+        verdict.history.ended,
+        plan.clock_class(),
+        verdict.judgement.violations.len(),
+    );
+    Ok(verdict.judgement.violations.is_empty())
+}

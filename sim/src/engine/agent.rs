@@ -1,0 +1,81 @@
+//! The processes of agents on a simulated machine.
+
+use std::rc::Rc;
+
+use futures_util::future::join;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{FutureExt, select_biased};
+use mailbus_client::lease::{Lease, LeaseClient};
+use mailbus_client::machine::{Config, LeaseSession};
+use mailbus_client::transport::{Endpoint, Options, connect};
+use mailbus_spec::{AgentId, Holder, SessionId};
+
+use crate::clock::{MachineClocks, TrueTime};
+use crate::engine::beliefs::BeliefWatch;
+use crate::engine::gate::gated;
+use crate::engine::streams::{AgentClocks, OBJECT, PORT, SimulatedNetwork, sleep_until};
+use crate::engine::{Stage, object};
+use crate::plan::{FaultKind, MachinePlan};
+use crate::workload;
+
+/// The client of a simulated agent.
+pub(crate) type Client = LeaseClient<Rc<AgentClocks>>;
+/// What it holds.
+pub(crate) type Guard = Lease<Rc<AgentClocks>>;
+
+/// What runs on a machine: its agents, each a process of its own.
+pub(crate) async fn run_machine(stage: Rc<Stage>, machine: MachinePlan) -> turmoil::Result {
+    let clocks = Rc::new(stage.plan.machine_clocks(&machine));
+    let agents = stage.plan.agents.iter().filter(|agent| agent.machine == machine.machine);
+    let runs: FuturesUnordered<_> = agents
+        .map(|agent| run_agent(Rc::clone(&stage), agent.agent, Rc::clone(&clocks)))
+        .collect();
+    runs.collect::<Vec<()>>().await;
+    std::future::pending().await
+}
+
+/// One agent: run after run under the same name.
+async fn run_agent(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
+    loop {
+        let began = stage.now();
+        let crash = stage.plan.faults.iter().find_map(|fault| match fault.kind {
+            FaultKind::Crash { agent: whose, down_ms } if whose == agent => {
+                let at = TrueTime::from_ms(fault.at_ms);
+                (began <= at).then(|| (at, at.plus_ms(down_ms)))
+            }
+            _ => None,
+        });
+        let process = Box::pin(run_process(Rc::clone(&stage), agent, Rc::clone(&clocks)));
+        let Some((dies, reborn)) = crash else { return process.await };
+        let mut process = process.fuse();
+        let mut death = Box::pin(sleep_until(&stage, dies).fuse());
+        select_biased! {
+            () = death => {}
+            () = process => return,
+        }
+        stage.note(format!("agent       {agent} crashes"));
+        drop(process);
+        // Also past the instant of its death, or it would die of the same fault again.
+        let reborn = reborn.max(TrueTime(dies.0 + 1_000));
+        sleep_until(&stage, reborn).await;
+    }
+}
+
+async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
+    let run = stage.next_run(agent);
+    let holder = Holder {
+        agent: AgentId::new(format!("a{agent}")).expect("a plain name"),
+        session: SessionId::new(run.to_string()).expect("a plain name"),
+    };
+    let seed = stage.plan.seed.wrapping_mul(1_000_003) ^ (u64::from(agent) << 32) ^ u64::from(run);
+    let session =
+        LeaseSession::with_rules(holder.clone(), Config::default(), seed, (stage.subject.client)());
+    let endpoint = Endpoint::new(&format!("http://{OBJECT}:{PORT}"), object::workspace())
+        .expect("a plain address");
+    let own = Rc::new(AgentClocks { stage: Rc::clone(&stage), clocks: Rc::clone(&clocks) });
+    let (client, driver) = connect(session, endpoint, SimulatedNetwork, own, Options::default());
+    let watch = BeliefWatch::new(Rc::clone(&stage), client.clone(), clocks, holder.clone());
+    let work = workload::work(Rc::clone(&stage), client, holder, agent, seed);
+    let process = join(driver.run(), work).map(|_| ());
+    gated(Rc::clone(&stage), stage.plan.stopped(agent), watch, process).await;
+}

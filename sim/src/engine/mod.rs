@@ -1,0 +1,17 @@
+//! Engines: what makes a plan happen.
+//!
+//! [`network`] runs it on turmoil: the production client over simulated streams, HTTP, WebSocket and
+//! the production objects, at true times, under the plan's clocks.
+
+pub(crate) mod agent;
+mod alarms;
+mod beliefs;
+mod gate;
+pub mod network;
+pub(crate) mod object;
+pub(crate) mod office;
+pub(crate) mod stage;
+pub(crate) mod streams;
+
+pub use network::run;
+pub use stage::Stage;

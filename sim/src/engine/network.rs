@@ -1,0 +1,204 @@
+//! The engine on turmoil: depth. It steps the simulated network and makes the plan's faults happen
+//! between two steps.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use mailbus_spec::Ordinal;
+use mailbus_worker::storage::{Storage, Value};
+use turmoil::{Builder, Sim};
+
+use crate::clock::TrueTime;
+use crate::engine::stage::Errand;
+use crate::engine::streams::OBJECT;
+use crate::engine::{Stage, agent, object, office};
+use crate::faults::{Act, Timeline, apply};
+use crate::history::{History, Residue};
+use crate::marks::Mark;
+use crate::plan::Plan;
+use crate::subject::{ObjectVariant, Subject};
+
+/// How far the network is stepped at a time.
+pub const TICK_MS: u64 = 10;
+/// How long after the healing claims may take at most, so that a simulation ends.
+const HEALING_MS: u64 = 1_800_000;
+/// How long after the last lease may have lapsed everything must be forgotten: the memory, its
+/// minute, and an alarm's lateness.
+const FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
+
+/// After how long an alarm that has not rung is lost, with some room.
+const ALARM_LATE_MS: u64 = 65_000;
+
+/// Runs a plan and tells what was seen.
+#[must_use]
+pub fn run(plan: &Plan, subject: Subject) -> History {
+    let stage = Stage::put_up(plan, subject);
+    let mut engine = Engine::new(Rc::clone(&stage));
+    engine.safety();
+    engine.healing();
+    engine.forgetting();
+    let ended = engine.now();
+    drop(engine);
+    stage.namespace.take();
+    stage.server.take();
+    Stage::take_down();
+    let mut history = std::mem::take(&mut *stage.history.borrow_mut());
+    history.healed = stage.heals_at();
+    history.ended = ended;
+    history
+}
+
+/// The name of a machine's host.
+pub(crate) fn host_of(machine: u8) -> String {
+    format!("machine-{machine}")
+}
+
+struct Engine {
+    stage: Rc<Stage>,
+    sim: Sim<'static>,
+    timeline: Timeline,
+}
+
+impl Engine {
+    fn new(stage: Rc<Stage>) -> Self {
+        let (least, most) = stage.plan.latency_ms;
+        let mut sim = Builder::new()
+            .rng_seed(stage.plan.seed)
+            .tick_duration(Duration::from_millis(TICK_MS))
+            .simulation_duration(Duration::from_secs(1_000_000))
+            .min_message_latency(Duration::from_millis(least.max(1)))
+            .max_message_latency(Duration::from_millis(most.max(least.max(1))))
+            .tcp_capacity(4_096)
+            .build();
+        let on_stage = Rc::clone(&stage);
+        sim.host(OBJECT, move || object::run(Rc::clone(&on_stage)));
+        let on_stage = Rc::clone(&stage);
+        sim.host("office", move || office::run(Rc::clone(&on_stage)));
+        for machine in &stage.plan.machines {
+            let (on_stage, machine) = (Rc::clone(&stage), machine.clone());
+            sim.host(host_of(machine.machine), move || {
+                agent::run_machine(Rc::clone(&on_stage), machine.clone())
+            });
+        }
+        let timeline = Timeline::of(&stage.plan);
+        Self { stage, sim, timeline }
+    }
+
+    fn now(&self) -> TrueTime {
+        TrueTime::after_start(self.sim.elapsed())
+    }
+
+    fn step(&mut self) {
+        self.stage.between.set(None);
+        let stepped = self.sim.step();
+        self.stage.between.set(Some(self.now()));
+        if let Err(error) = stepped {
+            panic!("seed {}: a simulated host failed: {error}", self.stage.plan.seed);
+        }
+    }
+
+    fn act(&mut self, act: &Act) {
+        apply(&self.stage, &mut self.sim, &mut self.timeline.links, act);
+    }
+
+    /// Faults and work.
+    fn safety(&mut self) {
+        while self.now() < self.stage.heals_at() {
+            while let Some(act) = self.timeline.next_until(self.now()) {
+                self.act(&act);
+            }
+            self.step();
+        }
+    }
+
+    /// Faults end; everybody who waits, and everybody who now asks, has to be let through.
+    fn healing(&mut self) {
+        for act in self.timeline.rest() {
+            self.act(&act);
+        }
+        self.stage.note("world       heals".into());
+        let least = self.stage.heals_at().plus_ms(2_000);
+        let most = self.stage.heals_at().plus_ms(HEALING_MS);
+        while self.now() < least || (self.now() < most && self.claims_are_open()) {
+            self.step();
+        }
+    }
+
+    fn claims_are_open(&self) -> bool {
+        let history = self.stage.history.borrow();
+        history.claims.iter().any(|claim| claim.learned.is_none() && claim.gave_up.is_none())
+    }
+
+    /// Nobody asks any more: in the end nothing is left.
+    fn forgetting(&mut self) {
+        for machine in self.stage.plan.machines.clone() {
+            self.sim.crash(host_of(machine.machine));
+        }
+        // An alarm may be a minute late; then whoever wakes the object makes it set another.
+        let wake = self.now().plus_ms(ALARM_LATE_MS);
+        while self.now() < wake {
+            self.step();
+        }
+        self.stage.errands.borrow_mut().push_back(Errand::Wake);
+        self.stage.errand_bell.notify_one();
+        let latest = self.now().plus_ms(self.stage.largest_ttl_ms() + FORGETTING_MS);
+        let mut rows = self.rows();
+        while rows > 1 && self.now() < latest {
+            for _ in 0..100 {
+                self.step();
+            }
+            rows = self.rows();
+        }
+        let alarms_rang = self.stage.alarms.lost_until.get() <= self.now();
+        self.stage.history.borrow_mut().residue = Some(Residue { rows, alarms_rang });
+    }
+
+    /// How many rows the object keeps.
+    fn rows(&self) -> u64 {
+        let namespace = self.stage.namespace.borrow().clone();
+        let Some(namespace) = namespace else { return 0 };
+        let count = |sql: &'static str| {
+            let rows = namespace.with(&object::workspace(), |instance| {
+                let rows = instance.database().query(sql, &[]);
+                rows.map(|rows| rows.first().and_then(|row| row.first()).cloned())
+            });
+            match rows {
+                Ok(Ok(Some(Value::Integer(rows)))) => u64::try_from(rows).unwrap_or(0),
+                _ => 0,
+            }
+        };
+        match self.stage.subject.object {
+            ObjectVariant::Native => {
+                count("SELECT count(*) FROM claim") + count("SELECT count(*) FROM meta")
+            }
+            ObjectVariant::Model(_) => {
+                let version = count("SELECT version FROM model");
+                let model = self.stage.model(i64::try_from(version).unwrap_or(0));
+                let rows = model.leases.len() + model.queue.len() + model.remembered.len();
+                u64::try_from(rows).unwrap_or(0) + 1
+            }
+        }
+    }
+}
+
+/// The operator's word after a restore: no smaller token may be issued again.
+pub(crate) fn largest_known_token(stage: &Stage) -> Ordinal {
+    let history = stage.history.borrow();
+    let tokens = history.events().filter_map(|event| match event.step.reply.as_ref()?.answer {
+        Ok(mailbus_spec::lease::Outcome::Granted { token, .. }) => Some(token),
+        _ => None,
+    });
+    tokens.max().unwrap_or(Ordinal::ZERO)
+}
+
+/// Looks at the object between two events.
+pub(crate) fn note_eviction(stage: &Stage) {
+    let waits = stage.history.borrow().events().last().is_some_and(|event| {
+        event.step.reply.as_ref().is_some_and(|reply| {
+            matches!(reply.answer, Ok(mailbus_spec::lease::Outcome::Queued { .. }))
+        })
+    });
+    if waits {
+        stage.reach(Mark::EvictedWithTickets);
+    }
+}

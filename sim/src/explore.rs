@@ -1,0 +1,156 @@
+//! Exploring many seeds on all cores.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use crate::engine;
+use crate::history::History;
+use crate::invariants::{self, Judgement, Violation, judge};
+use crate::marks::{Marks, passive};
+use crate::plan::{ClockClass, Plan, Profile};
+use crate::subject::Subject;
+
+/// What one simulation came to.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What happened.
+    pub history: History,
+    /// What the invariants say of it.
+    pub judgement: Judgement,
+}
+
+/// Runs a plan and judges it.
+#[must_use]
+pub fn verdict(plan: &Plan, subject: Subject) -> Verdict {
+    let mut history = engine::run(plan, subject);
+    passive::reach(plan, &mut history);
+    let judgement = judge(&history, plan.clock_class());
+    Verdict { history, judgement }
+}
+
+/// A plan that broke something.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// Its seed.
+    pub seed: u64,
+    /// What it broke first.
+    #[serde(flatten)]
+    pub violation: Violation,
+}
+
+/// What a run over many seeds came to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Exploration {
+    /// How many plans ran.
+    pub seeds: u64,
+    /// How many operations they began.
+    pub operations: u64,
+    /// How much time passed in them, in s.
+    pub simulated_seconds: u64,
+    /// How much time passed outside, in s.
+    pub wall_seconds: f64,
+    /// What was broken.
+    pub violations: Vec<Failure>,
+    /// How often each invariant looked.
+    pub invariants: BTreeMap<String, u64>,
+    /// How often each mark was reached.
+    pub marks: Marks,
+    /// How often each kind of fault happened.
+    pub faults: BTreeMap<String, u64>,
+    /// How many events the object handled.
+    pub events: u64,
+    /// How many plans had clocks outside the bound, and in how many of them two holders believed at
+    /// once.
+    pub outside: (u64, u64),
+}
+
+impl Exploration {
+    fn add(&mut self, plan: &Plan, verdict: &Verdict) {
+        let Verdict { history, judgement } = verdict;
+        self.seeds += 1;
+        self.operations += history.operations;
+        self.simulated_seconds += history.ended.ms() / 1_000;
+        self.events += u64::try_from(history.event_count()).unwrap_or(0);
+        for (name, checks) in &judgement.checks {
+            *self.invariants.entry((*name).to_owned()).or_default() += checks;
+        }
+        for (name, count) in &history.faults {
+            *self.faults.entry((*name).to_owned()).or_default() += count;
+        }
+        self.marks.add(&history.marks);
+        if plan.clock_class() == ClockClass::Outside {
+            self.outside.0 += 1;
+            self.outside.1 += judgement.broken_outside;
+        }
+        if let Some(violation) = judgement.violations.first() {
+            self.violations.push(Failure { seed: plan.seed, violation: violation.clone() });
+        }
+    }
+
+    /// What must have happened and did not: an invariant that never looked, a mark that was never
+    /// reached, clocks outside the bound that broke nothing.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<String> {
+        let idle = invariants::NAMES.iter().filter(|name| {
+            self.invariants.get(**name).is_none_or(|checks| *checks == 0)
+        });
+        let mut gaps: Vec<String> =
+            idle.map(|name| format!("the invariant {name} never looked")).collect();
+        let missed = self.marks.missed();
+        gaps.extend(missed.iter().map(|mark| format!("never met: {}", mark.name())));
+        if self.outside.0 > 0 && self.outside.1 == 0 {
+            gaps.push("clocks outside the bound never let two holders believe at once".to_owned());
+        }
+        gaps
+    }
+}
+
+/// Runs the plans of these seeds, one simulation a thread at a time, and tells of each when it is
+/// done.
+pub fn explore(
+    seeds: &[u64],
+    profile: Option<Profile>,
+    subject: Subject,
+    done: impl Fn(u64, Option<&Violation>) + Sync,
+) -> Exploration {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(seeds.len().max(1));
+    let next = AtomicUsize::new(0);
+    let exploration = Mutex::new(Exploration::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let plan = Plan::from_seed(*seed, profile);
+                    let verdict = verdict_or_panic(&plan, subject);
+                    done(*seed, verdict.judgement.violations.first());
+                    exploration.lock().unwrap_or_else(|e| e.into_inner()).add(&plan, &verdict);
+                }
+            });
+        }
+    });
+    let mut exploration = exploration.into_inner().unwrap_or_else(|e| e.into_inner());
+    exploration.violations.sort_by_key(|failure| failure.seed);
+    exploration
+}
+
+/// A simulation that panics has broken something too.
+#[must_use]
+pub fn verdict_or_panic(plan: &Plan, subject: Subject) -> Verdict {
+    catch_unwind(AssertUnwindSafe(|| verdict(plan, subject))).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let violation = Violation {
+            invariant: "no_panic".to_owned(),
+            at_us: 0,
+            why: said.unwrap_or_else(|| "a panic without a text".to_owned()),
+        };
+        let judgement = Judgement { violations: vec![violation], ..Judgement::default() };
+        Verdict { history: History::default(), judgement }
+    })
+}

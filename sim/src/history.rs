@@ -1,0 +1,198 @@
+//! What was seen of one simulation, from outside: the judge's only evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mailbus_spec::lease::{Command, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
+
+use crate::clock::{SkewedClock, TrueTime};
+use crate::marks::{Mark, Marks};
+
+/// One event that the object committed or answered, in the object's own order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectEvent {
+    /// When, truly.
+    pub at: TrueTime,
+    /// What the host's clock said.
+    pub host: HostTime,
+    /// The event.
+    pub event: Event<Command>,
+    /// What the object did.
+    pub step: LeaseStep,
+}
+
+/// An entry of the object's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObjectEntry {
+    /// An event.
+    Event(ObjectEvent),
+    /// The storage went back to what it was after the first `back_to` entries of the history. A new
+    /// life begins, in which only fencing is promised for what was granted before.
+    Restored {
+        /// When.
+        at: TrueTime,
+        /// After how many entries, restores among them, the storage was as it is now.
+        back_to: usize,
+    },
+}
+
+/// A stretch of true time in which a client would have said that it holds a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeliefSpan {
+    /// Who believes.
+    pub holder: Holder,
+    /// The lease.
+    pub token: Ordinal,
+    /// What it covers.
+    pub paths: PathSet,
+    /// The first instant.
+    pub from: TrueTime,
+    /// The first instant at which it no longer believes.
+    pub until: TrueTime,
+}
+
+/// A write of a holder that has arrived at the resource behind a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// When it arrived.
+    pub at: TrueTime,
+    /// Whose it is.
+    pub holder: Holder,
+    /// Where to.
+    pub path: LeasePath,
+    /// The token it showed.
+    pub token: Ordinal,
+    /// Whether the resource took it: it refuses tokens smaller than the largest it has seen.
+    pub accepted: bool,
+}
+
+/// A claim of the healing phase that has to succeed, or one that waited when it began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Who asks.
+    pub holder: Holder,
+    /// For what.
+    pub paths: PathSet,
+    /// Since when, truly.
+    pub asked: TrueTime,
+    /// When the client knew that it holds the set.
+    pub learned: Option<TrueTime>,
+    /// When the client stopped asking, if it did so without holding the set.
+    pub gave_up: Option<TrueTime>,
+    /// What the largest TTL asked for so far is, in ms.
+    pub largest_ttl_ms: u64,
+}
+
+/// What storage holds at the very end, when everything must be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Residue {
+    /// Rows.
+    pub rows: u64,
+    /// Whether alarms rang at all at the end.
+    pub alarms_rang: bool,
+}
+
+/// Everything seen of one simulation.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// The object's own order of what it did.
+    pub object: Vec<ObjectEntry>,
+    /// What clients believed, in no order.
+    pub beliefs: Vec<BeliefSpan>,
+    /// What arrived at resources.
+    pub writes: Vec<Write>,
+    /// Claims that the healing has to let through.
+    pub claims: Vec<Claim>,
+    /// What storage held at the end.
+    pub residue: Option<Residue>,
+    /// When faults stopped.
+    pub healed: TrueTime,
+    /// When the simulation ended.
+    pub ended: TrueTime,
+    /// The clock of the object's host.
+    pub object_clock: SkewedClock,
+    /// Operations begun.
+    pub operations: u64,
+    /// Faults that happened, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Marks reached.
+    pub marks: Marks,
+    /// One line for everything else that is worth telling: faults, crashes, outcomes.
+    pub notes: Vec<(TrueTime, String)>,
+}
+
+impl History {
+    /// The object's events.
+    pub fn events(&self) -> impl Iterator<Item = &ObjectEvent> {
+        self.object.iter().filter_map(|entry| match entry {
+            ObjectEntry::Event(event) => Some(event),
+            ObjectEntry::Restored { .. } => None,
+        })
+    }
+
+    /// The lengths of the history that a restore will go back to.
+    #[must_use]
+    pub fn restore_points(&self) -> BTreeSet<usize> {
+        let points = self.object.iter().filter_map(|entry| match entry {
+            ObjectEntry::Restored { back_to, .. } => Some(*back_to),
+            ObjectEntry::Event(_) => None,
+        });
+        points.collect()
+    }
+
+    /// How many events there are.
+    #[must_use]
+    pub fn event_count(&self) -> usize {
+        self.events().count()
+    }
+
+    /// Forgets what was committed after the first `kept` events and lost before anybody saw it.
+    pub fn lose_after(&mut self, kept: usize) {
+        let mut seen = 0;
+        self.object.retain(|entry| match entry {
+            ObjectEntry::Event(_) => {
+                seen += 1;
+                seen <= kept
+            }
+            ObjectEntry::Restored { .. } => true,
+        });
+    }
+
+    /// Notes that a mark was reached.
+    pub fn reach(&mut self, mark: Mark) {
+        self.marks.reach(mark);
+    }
+
+    /// Notes a line.
+    pub fn note(&mut self, at: TrueTime, line: String) {
+        self.notes.push((at, line));
+    }
+
+    /// One line per transition, in the order of true time.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(TrueTime, String)> {
+        let mut lines: Vec<(TrueTime, String)> = Vec::new();
+        for entry in &self.object {
+            lines.push(match entry {
+                ObjectEntry::Event(event) => (event.at, crate::report::line::event(event)),
+                ObjectEntry::Restored { at, back_to } => {
+                    (*at, format!("storage     restored to what it was after {back_to} entries"))
+                }
+            });
+        }
+        for span in &self.beliefs {
+            let who = format!("{} {}", span.holder, span.token);
+            lines.push((span.from, format!("belief      {who} begins on {:?}", span.paths)));
+            lines.push((span.until, format!("belief      {who} ends")));
+        }
+        for write in &self.writes {
+            let taken = if write.accepted { "taken" } else { "refused" };
+            let Write { holder, path, token, .. } = write;
+            lines.push((write.at, format!("resource    {path}: {holder} {token} {taken}")));
+        }
+        lines.extend(self.notes.iter().cloned());
+        lines.sort_by(|a, b| a.0.cmp(&b.0));
+        lines
+    }
+}

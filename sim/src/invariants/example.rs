@@ -1,0 +1,249 @@
+//! Histories made by hand, one entry at a time: what shows that each invariant can fail.
+
+use mailbus_spec::lease::answer::Notice;
+use mailbus_spec::lease::{
+    Acquire, Blocker, Command, HeldBy, LeaseStep, Outcome, OverReason, Push, Rejection,
+    ReleaseTarget,
+};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{
+    AgentId, Commit, Holder, HostTime, LeasePath, Ordinal, PathSet, Reply, RequestId, SessionId,
+    Timestamp, Ttl, Wait,
+};
+
+use crate::clock::{SkewedClock, TrueTime};
+use crate::history::{BeliefSpan, Claim, History, ObjectEntry, ObjectEvent, Write};
+use crate::ledger::{Reader, walk};
+
+const START_MS: u64 = 1_767_225_600_000;
+
+/// A history under construction. Times are in ms from its start; names are single words.
+#[derive(Clone, Debug)]
+pub(crate) struct Example {
+    history: History,
+    sequence: u64,
+}
+
+fn holder(name: &str) -> Holder {
+    Holder { agent: AgentId::new(name).unwrap(), session: SessionId::new("1").unwrap() }
+}
+
+fn path(name: &str) -> LeasePath {
+    LeasePath::new(name).unwrap()
+}
+
+fn paths(name: &str) -> PathSet {
+    PathSet::one(path(name))
+}
+
+fn token(number: u64) -> Ordinal {
+    Ordinal::new(number).unwrap()
+}
+
+fn request(name: &str) -> RequestId {
+    RequestId::new(name).unwrap()
+}
+
+fn time(at_ms: u64) -> Timestamp {
+    Timestamp::from_ms(START_MS + at_ms).unwrap()
+}
+
+impl Example {
+    pub fn new() -> Self {
+        let object_clock = SkewedClock::new(i64::try_from(START_MS * 1_000).unwrap(), 0);
+        Self { history: History { object_clock, ..History::default() }, sequence: 0 }
+    }
+
+    /// A token that the host's clock of an example does not reach.
+    pub fn ahead_of_host() -> u64 {
+        (START_MS + 1_000_000) << Ordinal::SHIFT
+    }
+
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    pub fn read(&self, reader: &mut dyn Reader) {
+        walk(&self.history, &mut [reader]);
+    }
+
+    pub fn acquire(at_ms: u64, who: &str, name: &str, on: &str) -> (HostTime, Event<Command>) {
+        let ttl = Ttl::from_ms(1_000).unwrap();
+        let wait = Wait::from_ms(600_000);
+        let acquire = Acquire::new(holder(who), Some(request(name)), paths(on), ttl, wait).unwrap();
+        (HostTime(START_MS + at_ms), Event::Command(Command::Acquire(acquire)))
+    }
+
+    pub fn entry(
+        mut self,
+        at_ms: u64,
+        host: HostTime,
+        event: Event<Command>,
+        step: LeaseStep,
+    ) -> Self {
+        let at = TrueTime::from_ms(at_ms);
+        self.history.object.push(ObjectEntry::Event(ObjectEvent { at, host, event, step }));
+        self
+    }
+
+    fn answered(
+        self,
+        at_ms: u64,
+        command: Command,
+        answer: Result<Outcome, Rejection>,
+        pushes: Vec<Push>,
+    ) -> Self {
+        let sequence = self.sequence + 1;
+        let commit = Commit { sequence, now: time(at_ms), generation: 1 };
+        let step = LeaseStep { reply: Some(Reply { answer, commit }), pushes, wrote: true };
+        let host = HostTime(START_MS + at_ms);
+        let mut example = self.entry(at_ms, host, Event::Command(command), step);
+        example.sequence = sequence;
+        example
+    }
+
+    fn asked(
+        self,
+        at_ms: u64,
+        who: &str,
+        name: &str,
+        on: &str,
+        answer: Result<Outcome, Rejection>,
+    ) -> Self {
+        let (_, event) = Self::acquire(at_ms, who, name, on);
+        let Event::Command(command) = event else { unreachable!() };
+        self.answered(at_ms, command, answer, Vec::new())
+    }
+
+    pub fn granted(
+        self,
+        at_ms: u64,
+        who: &str,
+        name: &str,
+        on: &str,
+        number: u64,
+        ttl_ms: u64,
+    ) -> Self {
+        let (expires_at, ttl) = (time(at_ms + ttl_ms), Ttl::from_ms(ttl_ms).unwrap());
+        let outcome = Outcome::Granted { token: token(number), expires_at, ttl };
+        self.asked(at_ms, who, name, on, Ok(outcome))
+    }
+
+    pub fn queued(self, at_ms: u64, who: &str, name: &str, on: &str, position: u64) -> Self {
+        self.asked(at_ms, who, name, on, Ok(Outcome::Queued { position }))
+    }
+
+    pub fn timed_out(self, at_ms: u64, who: &str, name: &str, on: &str) -> Self {
+        let over = Outcome::Over { reason: OverReason::TimedOut, token: None };
+        self.asked(at_ms, who, name, on, Ok(over))
+    }
+
+    pub fn held(self, at_ms: u64, who: &str, name: &str, on: &str) -> Self {
+        let blocker = Blocker {
+            by: HeldBy::Lease,
+            holder: holder("somebody"),
+            paths: paths(on),
+            until: time(at_ms + 1),
+            queue: 0,
+        };
+        self.asked(at_ms, who, name, on, Err(Rejection::Held(blocker)))
+    }
+
+    pub fn granted_from_queue(
+        self,
+        at_ms: u64,
+        who: &str,
+        name: &str,
+        number: u64,
+        ttl_ms: u64,
+    ) -> Self {
+        let notice = Notice::Granted {
+            request: request(name),
+            token: token(number),
+            expires_at: time(at_ms + ttl_ms),
+            ttl: Ttl::from_ms(ttl_ms).unwrap(),
+        };
+        let step = LeaseStep {
+            reply: None,
+            pushes: vec![Push { to: holder(who), notice }],
+            wrote: true,
+        };
+        self.entry(at_ms, HostTime(START_MS + at_ms), Event::Alarm, step)
+    }
+
+    pub fn renewed(self, at_ms: u64, who: &str, number: u64, ttl_ms: u64) -> Self {
+        let ttl = Ttl::from_ms(ttl_ms).unwrap();
+        let command = Command::Renew { holder: holder(who), token: token(number), ttl };
+        let outcome = Outcome::Renewed { expires_at: time(at_ms + ttl_ms), waiting: 0 };
+        self.answered(at_ms, command, Ok(outcome), Vec::new())
+    }
+
+    pub fn released(self, at_ms: u64, who: &str, number: u64) -> Self {
+        let target = ReleaseTarget::Token(token(number));
+        let command = Command::Release { holder: holder(who), target };
+        self.answered(at_ms, command, Ok(Outcome::Released), Vec::new())
+    }
+
+    pub fn forced(self, at_ms: u64, number: u64) -> Self {
+        let (token, reason) = (token(number), String::new());
+        let command = Command::ForceRelease { token, reason, drain: false };
+        self.answered(at_ms, command, Ok(Outcome::Released), Vec::new())
+    }
+
+    pub fn free(self, at_ms: u64, on: &str) -> Self {
+        let command = Command::Status { path: path(on) };
+        self.answered(at_ms, command, Ok(Outcome::Free { queue: 0 }), Vec::new())
+    }
+
+    pub fn restored(mut self, at_ms: u64, back_to: usize) -> Self {
+        let at = TrueTime::from_ms(at_ms);
+        self.history.object.push(ObjectEntry::Restored { at, back_to });
+        self
+    }
+
+    pub fn believed(mut self, from_ms: u64, until_ms: u64, who: &str, on: &str, number: u64) -> Self {
+        self.history.beliefs.push(BeliefSpan {
+            holder: holder(who),
+            token: token(number),
+            paths: paths(on),
+            from: TrueTime::from_ms(from_ms),
+            until: TrueTime::from_ms(until_ms),
+        });
+        self
+    }
+
+    pub fn wrote(mut self, at_ms: u64, who: &str, on: &str, number: u64, accepted: bool) -> Self {
+        self.history.writes.push(Write {
+            at: TrueTime::from_ms(at_ms),
+            holder: holder(who),
+            path: path(on),
+            token: token(number),
+            accepted,
+        });
+        self
+    }
+
+    pub fn claimed(
+        mut self,
+        asked_ms: u64,
+        learned_ms: Option<u64>,
+        who: &str,
+        on: &str,
+        largest_ttl_ms: u64,
+    ) -> Self {
+        self.history.claims.push(Claim {
+            holder: holder(who),
+            paths: paths(on),
+            asked: TrueTime::from_ms(asked_ms),
+            learned: learned_ms.map(TrueTime::from_ms),
+            gave_up: None,
+            largest_ttl_ms,
+        });
+        self
+    }
+
+    pub fn ended(mut self, at_ms: u64) -> Self {
+        self.history.ended = TrueTime::from_ms(at_ms);
+        self
+    }
+}

@@ -1,0 +1,63 @@
+//! Overlapping tickets are granted in order of arrival.
+//!
+//! And nobody barges in: what is granted at once overlaps no live ticket.
+
+use crate::invariants::Tally;
+use crate::ledger::{Change, EndOfTicket, Moment, Reader};
+
+/// The name of the invariant.
+pub const NAME: &str = "fifo";
+
+/// Its check.
+#[derive(Debug, Default)]
+pub struct Fifo {
+    pub(super) tally: Tally,
+}
+
+impl Reader for Fifo {
+    fn after(&mut self, moment: &Moment<'_>) {
+        for change in moment.changes {
+            let Change::Granted { lease, from_queue } = change else { continue };
+            let own = moment.changes.iter().find_map(|change| match change {
+                Change::TicketEnded { ticket, arrival, how: EndOfTicket::Granted }
+                    if ticket.holder == lease.holder
+                        && Some(&ticket.request) == lease.request.as_ref() =>
+                {
+                    Some(*arrival)
+                }
+                _ => None,
+            });
+            let arrival = if *from_queue { own.unwrap_or(u64::MAX) } else { u64::MAX };
+            let overtaken =
+                moment.ledger.tickets_on(&lease.paths).find(|(earlier, _)| *earlier < arrival);
+            self.tally.expect(overtaken.is_none(), moment.event.at, || {
+                format!("{} {} was granted before {overtaken:?}", lease.holder, lease.token)
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariants::example::Example;
+
+    #[test]
+    fn a_later_ticket_that_is_granted_first_breaks_it() {
+        let example = Example::new()
+            .granted(0, "a", "r1", "x", 1, 1_000)
+            .queued(10, "b", "r2", "x", 0)
+            .queued(20, "c", "r3", "x", 1);
+        let mut checked = Fifo::default();
+        example.clone().granted_from_queue(1_000, "c", "r3", 2, 500).read(&mut checked);
+        assert!(checked.tally.broken.is_some());
+
+        let mut checked = Fifo::default();
+        example.clone().granted_from_queue(1_000, "b", "r2", 2, 500).read(&mut checked);
+        assert_eq!(checked.tally.broken, None);
+
+        let mut checked = Fifo::default();
+        example.granted(1_000, "d", "r4", "x", 2, 500).read(&mut checked);
+        assert!(checked.tally.broken.is_some(), "barging");
+    }
+}

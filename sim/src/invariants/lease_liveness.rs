@@ -1,0 +1,134 @@
+//! Once faults stop and the holders ahead stop renewing, a ticket whose holder keeps asking is granted
+//! within (overlapping claims ahead, transitively) × (largest TTL + alarm or poll lateness) + 60 s, and
+//! its holder learns of it; a path that no live lease or ticket overlaps is acquirable at once.
+
+use mailbus_spec::lease::{Command, Rejection};
+use mailbus_spec::limits::{POLL_MAX_MS, REANCHOR_MS};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{PathSet, Timestamp};
+
+use crate::clock::TrueTime;
+use crate::history::{Claim, History, ObjectEvent};
+use crate::invariants::Tally;
+use crate::ledger::{Ledger, Moment, Reader};
+
+/// The name of the invariant.
+pub const NAME: &str = "lease_liveness";
+
+/// How much later a client may learn of its grant than the object decided it: an answer takes less
+/// than 20 s, and after the healing much less.
+const ANSWER_MS: u64 = 20_000;
+
+/// Its check.
+#[derive(Debug)]
+pub struct LeaseLiveness {
+    pub(super) tally: Tally,
+    /// For each claim of the healing phase, how many claims were ahead of it.
+    ahead: Vec<(Claim, Option<usize>)>,
+}
+
+impl LeaseLiveness {
+    pub(super) fn new(history: &History) -> Self {
+        let ahead = history.claims.iter().map(|claim| (claim.clone(), None)).collect();
+        Self { tally: Tally::default(), ahead }
+    }
+
+    pub(super) fn finish(mut self, history: &History) -> Tally {
+        for (claim, ahead) in &self.ahead {
+            let term_ms = claim.largest_ttl_ms + POLL_MAX_MS;
+            // Its own turn counts too: what it meets when it asks may have come before it.
+            let turns = u64::try_from(ahead.unwrap_or(0)).unwrap_or(0) + 1;
+            let bound_ms = turns * term_ms + REANCHOR_MS.unsigned_abs() + ANSWER_MS;
+            let due = claim.asked.plus_ms(bound_ms);
+            let in_time = match (claim.learned, claim.gave_up) {
+                (Some(learned), _) => learned <= due,
+                (None, Some(gave_up)) => gave_up <= due,
+                (None, None) => history.ended <= due,
+            };
+            self.tally.expect(in_time, due, || {
+                format!("{claim:?} with {turns} turns was not granted within {bound_ms} ms")
+            });
+        }
+        self.tally
+    }
+}
+
+/// How many live claims stand before a claim on `paths`, those before them included.
+fn claims_ahead(ledger: &Ledger, paths: &PathSet) -> usize {
+    let leases = ledger.leases.values().map(|lease| &lease.paths);
+    let mut others: Vec<&PathSet> =
+        leases.chain(ledger.tickets.values().map(|ticket| &ticket.paths)).collect();
+    let mut reached = vec![paths];
+    let mut next = 0;
+    while let Some(from) = reached.get(next).copied() {
+        next += 1;
+        let (found, rest): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|other| other.overlaps(from));
+        others = rest;
+        reached.extend(found);
+    }
+    reached.len() - 1
+}
+
+impl Reader for LeaseLiveness {
+    fn before(&mut self, event: &ObjectEvent, _now: Timestamp, ledger: &Ledger) {
+        for (claim, ahead) in &mut self.ahead {
+            if event.at >= claim.asked && ahead.is_none() {
+                *ahead = Some(claims_ahead(ledger, &claim.paths));
+            }
+        }
+    }
+
+    fn after(&mut self, moment: &Moment<'_>) {
+        let (Event::Command(Command::Acquire(acquire)), Some(reply)) =
+            (&moment.event.event, &moment.event.step.reply)
+        else {
+            return;
+        };
+        let leases = moment.ledger.leases_on(acquire.paths());
+        let others = leases.filter(|lease| lease.holder != *acquire.holder()).count();
+        let queue = moment.ledger.tickets_on(acquire.paths()).count();
+        let refused = matches!(reply.answer, Err(Rejection::Held(_) | Rejection::Deadlock { .. }));
+        let own = moment.ledger.leases_on(acquire.paths()).count() > others;
+        self.tally.expect(!refused || own || others + queue > 0, moment.event.at, || {
+            format!("{:?} although nothing is in the way of {acquire:?}", reply.answer)
+        });
+    }
+
+    fn restored(&mut self, _at: TrueTime, _ledger: &Ledger) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariants::example::Example;
+
+    fn check(learned_ms: Option<u64>) -> Tally {
+        let example = Example::new()
+            .granted(0, "a", "r1", "x", 1, 1_000)
+            .claimed(10, learned_ms, "b", "x", 1_000)
+            .queued(20, "b", "r2", "x", 0)
+            .ended(400_000);
+        let mut checked = LeaseLiveness::new(example.history());
+        example.read(&mut checked);
+        checked.finish(example.history())
+    }
+
+    #[test]
+    fn a_claim_that_is_never_granted_or_too_late_breaks_it() {
+        assert!(check(None).broken.is_some());
+        assert!(check(Some(300_000)).broken.is_some());
+        assert_eq!(check(Some(5_000)).broken, None);
+    }
+
+    #[test]
+    fn a_refusal_without_a_reason_breaks_it() {
+        let example = Example::new().granted(0, "a", "r1", "x", 1, 1_000);
+        let mut checked = LeaseLiveness::new(example.history());
+        example.clone().held(999, "b", "r2", "x").read(&mut checked);
+        assert_eq!(checked.tally.broken, None);
+        let mut checked = LeaseLiveness::new(example.history());
+        example.held(1_000, "b", "r2", "x").read(&mut checked);
+        assert!(checked.tally.broken.is_some());
+    }
+}

@@ -1,0 +1,116 @@
+//! A command with a stale token or session changes nothing; a request within its memory is granted at
+//! most once and ended at most once: a repetition moves nothing but the deadline of its own live
+//! ticket and, for a Cancel, the end of the memory.
+
+use mailbus_spec::lease::{Command, Outcome, ReleaseTarget};
+use mailbus_spec::limits::MEMORY_MS;
+use mailbus_spec::machine::Event;
+use mailbus_spec::{Holder, Ordinal, Timestamp};
+
+use crate::history::ObjectEvent;
+use crate::invariants::Tally;
+use crate::ledger::{Change, EndOfLease, Ledger, Moment, Reader};
+
+/// The name of the invariant.
+pub const NAME: &str = "no_stale_effect";
+
+/// Its check.
+#[derive(Debug, Default)]
+pub struct NoStaleEffect {
+    pub(super) tally: Tally,
+}
+
+impl Reader for NoStaleEffect {
+    fn before(&mut self, event: &ObjectEvent, now: Timestamp, ledger: &Ledger) {
+        let (Event::Command(command), Some(reply)) = (&event.event, &event.step.reply) else {
+            return;
+        };
+        let Ok(outcome) = &reply.answer else { return };
+        let live = |holder: &Holder, token: &Ordinal| {
+            ledger.leases.get(token).is_some_and(|lease| lease.holder == *holder)
+        };
+        let holds = match (command, outcome) {
+            (Command::Renew { holder, token, .. }, Outcome::Renewed { .. }) => {
+                live(holder, token) && ledger.leases.get(token).is_some_and(|lease| !lease.draining)
+            }
+            (Command::Release { holder, target: ReleaseTarget::Token(token) }, _) => {
+                live(holder, token) || given_back(ledger, now, holder, *token)
+            }
+            (Command::ForceRelease { token, .. }, _) => {
+                ledger.leases.contains_key(token) || forced(ledger, now, *token)
+            }
+            (Command::Acquire(acquire), Outcome::Granted { token, expires_at, .. }) => {
+                let own = acquire.request().and_then(|r| ledger.lease_of(acquire.holder(), r));
+                own.is_none_or(|own| own.token == *token && own.expires_at == *expires_at)
+            }
+            _ => return,
+        };
+        self.tally.expect(holds, event.at, || format!("{outcome:?} answered {command:?}"));
+    }
+
+    /// A refused command and a question end nobody's lease and begin none.
+    fn after(&mut self, moment: &Moment<'_>) {
+        let Some(reply) = &moment.event.step.reply else { return };
+        if reply.answer.is_ok() {
+            return;
+        }
+        for change in moment.changes {
+            let by_command = match change {
+                Change::Granted { from_queue, .. } => !from_queue,
+                Change::Ended { how, .. } => {
+                    matches!(how, EndOfLease::Released | EndOfLease::Cancelled | EndOfLease::Forced)
+                }
+                Change::Extended { .. } | Change::Queued { .. } | Change::Tombstone { .. } => true,
+                _ => false,
+            };
+            self.tally.expect(!by_command, moment.event.at, || {
+                format!("{:?} went with {change:?}", reply.answer)
+            });
+        }
+    }
+}
+
+fn given_back(ledger: &Ledger, now: Timestamp, holder: &Holder, token: Ordinal) -> bool {
+    ledger.past.get(&token).is_some_and(|(whose, ended)| {
+        let request = ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
+        let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
+        whose == holder
+            && matches!(ended.lease, Some(EndOfLease::Released | EndOfLease::Cancelled))
+            && now < at.plus_ms(MEMORY_MS)
+    })
+}
+
+/// A drained lease that lapsed was forced, too.
+fn forced(ledger: &Ledger, now: Timestamp, token: Ordinal) -> bool {
+    ledger.past.get(&token).is_some_and(|(whose, ended)| {
+        let request = ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
+        let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
+        matches!(ended.lease, Some(EndOfLease::Forced | EndOfLease::Drained))
+            && now < at.plus_ms(MEMORY_MS)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariants::example::Example;
+
+    #[test]
+    fn a_renewal_of_a_lapsed_lease_breaks_it() {
+        let example = Example::new().granted(0, "a", "r1", "x", 1, 1_000);
+        let mut checked = NoStaleEffect::default();
+        example.clone().renewed(900, "a", 1, 5_000).read(&mut checked);
+        assert_eq!(checked.tally.broken, None);
+        let mut checked = NoStaleEffect::default();
+        example.clone().renewed(1_000, "a", 1, 5_000).read(&mut checked);
+        assert!(checked.tally.broken.is_some());
+    }
+
+    #[test]
+    fn a_release_of_anothers_lease_breaks_it() {
+        let example = Example::new().granted(0, "a", "r1", "x", 1, 1_000);
+        let mut checked = NoStaleEffect::default();
+        example.released(10, "b", 1).read(&mut checked);
+        assert!(checked.tally.broken.is_some());
+    }
+}

@@ -1,0 +1,215 @@
+//! What happens to machines, agents, the network and the object.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// When it begins, in ms of true time from the start.
+    pub at_ms: u64,
+    /// What it is.
+    pub kind: FaultKind,
+}
+
+macro_rules! fault_kinds {
+    ($($(#[$doc:meta])* $variant:ident $name:literal { $($(#[$field_doc:meta])* $field:ident: $ty:ty),* $(,)? })*) => {
+        /// The kinds of faults.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum FaultKind {
+            $($(#[$doc])* $variant { $($(#[$field_doc])* $field: $ty),* },)*
+        }
+
+        impl FaultKind {
+            /// The names of all kinds, in the order of this page.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// Its name in reports.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)* }
+            }
+        }
+    };
+}
+
+fault_kinds! {
+    /// What the machine sends is lost.
+    CutRequests "cut requests" {
+        /// The machine.
+        machine: u8,
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// What is sent to the machine is lost: executed, outcome unknown.
+    CutReplies "cut replies" {
+        /// The machine.
+        machine: u8,
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// Both, and connections are refused.
+    Partition "partition" {
+        /// The machine.
+        machine: u8,
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// What is sent either way arrives only at the end, all of it, late.
+    Hold "hold" {
+        /// The machine.
+        machine: u8,
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// What is under way in one direction at that instant is lost.
+    Loss "loss" {
+        /// The machine.
+        machine: u8,
+        /// Whether it was sent by the machine or to it.
+        sent_by_machine: bool,
+    }
+    /// The link is slow.
+    Slow "latency spike" {
+        /// The machine.
+        machine: u8,
+        /// Latency at most, in ms.
+        latency_ms: u64,
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// The network delivers an earlier command once more, long after the first copy.
+    Copy "duplicate, late" {
+        /// How long before it was delivered first, in ms; the latest command at least that old and at
+        /// most a minute is taken.
+        age_ms: u64,
+    }
+    /// The process of an agent stops and goes on later: its timers fire late, and it writes after
+    /// waking.
+    Pause "client pause" {
+        /// The agent.
+        agent: u8,
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// A computer sleeps: its processes stop, its monotonic clock too.
+    Suspend "suspend" {
+        /// The machine.
+        machine: u8,
+        /// For how long, in ms.
+        for_ms: u64,
+        /// By how much its wall clock is set at the resume, in ms.
+        wall_step_ms: i64,
+    }
+    /// The process of an agent dies and is started again under the same name.
+    Crash "client crash" {
+        /// The agent.
+        agent: u8,
+        /// After how long it is started again, in ms.
+        down_ms: u64,
+    }
+    /// A machine loses power: no close reaches the object, whose sockets stay half open.
+    ClientPowerLoss "half-open socket" {
+        /// The machine.
+        machine: u8,
+        /// After how long its agents are started again, in ms.
+        down_ms: u64,
+    }
+    /// The wall clock of a machine is set.
+    WallStep "client clock step" {
+        /// The machine.
+        machine: u8,
+        /// By how much, in ms.
+        by_ms: i64,
+    }
+    /// The host clock of the object is set.
+    ObjectStep "object clock step" {
+        /// By how much, in ms.
+        by_ms: i64,
+    }
+    /// The object moves to a host with another clock: memory is lost, sockets close.
+    HostMove "host move" {
+        /// How far the new host's clock is ahead of the old one's, in ms.
+        by_ms: i64,
+    }
+    /// The object loses its memory and keeps its sockets.
+    Evict "eviction" {}
+    /// The object's process dies politely: sockets close, storage is whole.
+    ObjectCrash "object crash" {
+        /// After how long it is there again, in ms.
+        down_ms: u64,
+    }
+    /// The object's host loses power: sockets do not close, what was not flushed is lost.
+    PowerLoss "power loss" {
+        /// After how long it is there again, in ms.
+        down_ms: u64,
+    }
+    /// A deploy: all sockets close, memory is lost.
+    Deploy "deploy" {}
+    /// The object is replaced while an old instance goes on and is still sent requests.
+    Zombie "zombie" {
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// Alarms ring late.
+    AlarmLate "alarm late" {
+        /// How late, in ms.
+        by_ms: u64,
+        /// For how long alarms do, in ms.
+        for_ms: u64,
+    }
+    /// The alarm rings although none is due.
+    AlarmEarly "alarm early or twice" {}
+    /// Alarms that are due do not ring.
+    AlarmLost "alarm lost" {
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// A pending alarm is left behind in the past and never rings, until another is set.
+    AlarmStuck "alarm stuck" {}
+    /// A statement of an event fails.
+    StorageError "storage error" {
+        /// Which one, from now on.
+        statement: u8,
+    }
+    /// Writes fail.
+    StorageFull "storage full" {
+        /// For how long, in ms.
+        for_ms: u64,
+    }
+    /// The storage is restored to an earlier point.
+    Restore "restore" {
+        /// How far back, in ms.
+        back_ms: u64,
+        /// How long the operator keeps the workspace closed, in ms.
+        closed_ms: u64,
+        /// Whether the operator then sends `Recover` with the largest token it knows of.
+        recover: bool,
+    }
+}
+
+impl FaultKind {
+    /// How long it lasts, in ms; 0 for what is over at once.
+    #[must_use]
+    pub fn lasts_ms(&self) -> u64 {
+        match self {
+            Self::CutRequests { for_ms, .. }
+            | Self::CutReplies { for_ms, .. }
+            | Self::Partition { for_ms, .. }
+            | Self::Hold { for_ms, .. }
+            | Self::Slow { for_ms, .. }
+            | Self::Pause { for_ms, .. }
+            | Self::Suspend { for_ms, .. }
+            | Self::Zombie { for_ms }
+            | Self::AlarmLost { for_ms }
+            | Self::AlarmLate { for_ms, .. }
+            | Self::StorageFull { for_ms } => *for_ms,
+            Self::Crash { down_ms, .. }
+            | Self::ClientPowerLoss { down_ms, .. }
+            | Self::ObjectCrash { down_ms }
+            | Self::PowerLoss { down_ms } => *down_ms,
+            Self::Restore { closed_ms, .. } => *closed_ms,
+            _ => 0,
+        }
+    }
+}

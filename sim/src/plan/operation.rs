@@ -1,0 +1,90 @@
+//! What agents and admins do.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that somebody does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// When, in ms of true time from the start.
+    pub at_ms: u64,
+    /// Who. An operation of an agent that is not there, or down, does not happen.
+    pub agent: u8,
+    /// What.
+    pub action: Action,
+}
+
+/// What may be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Acquires a set, works on it for a while, and ends it.
+    Hold {
+        /// The set, by numbers of paths below [`PATHS`](super::PATHS).
+        paths: Vec<u8>,
+        /// The TTL asked for, in ms.
+        ttl_ms: u64,
+        /// The wait asked for, in ms; `None` does not queue.
+        wait_ms: Option<u64>,
+        /// After how long the agent gives up on the request and cancels it, in ms.
+        patience_ms: Option<u64>,
+        /// How long it works, in ms.
+        hold_ms: u64,
+        /// Whether it renews while it works.
+        renew: bool,
+        /// How it ends.
+        ending: Ending,
+    },
+    /// Asks who holds a path.
+    Status {
+        /// The path's number.
+        path: u8,
+    },
+    /// Asks whether the largest token that was seen at a path still guards it.
+    Verify {
+        /// The path's number.
+        path: u8,
+    },
+    /// Asks for all leased paths.
+    List,
+    /// An admin looks who holds a path and ends that lease.
+    Force {
+        /// The path's number.
+        path: u8,
+        /// Whether the lease may live on to its expiry.
+        drain: bool,
+    },
+    /// Takes, and after a while gives back, a path by the original's protocol: no session, no token.
+    Original {
+        /// The path's number.
+        path: u8,
+        /// The TTL asked for, in ms.
+        ttl_ms: u64,
+        /// After how long it is given back, in ms.
+        hold_ms: u64,
+    },
+}
+
+/// How an agent ends what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// It gives the lease back.
+    Release,
+    /// It stops renewing and lets the lease lapse.
+    Lapse,
+}
+
+impl Action {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hold { .. } => "hold",
+            Self::Status { .. } => "status",
+            Self::Verify { .. } => "verify",
+            Self::List => "list",
+            Self::Force { .. } => "force",
+            Self::Original { .. } => "original",
+        }
+    }
+}

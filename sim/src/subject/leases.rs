@@ -1,0 +1,114 @@
+//! The machine under test, seen from outside: every event it handles is noted, and an instance that
+//! was replaced may be asked once more.
+
+use mailbus_spec::HostTime;
+use mailbus_spec::lease::Command;
+use mailbus_spec::machine::Event;
+use mailbus_worker::lease::{Handled, Leases, SqlLeases};
+use mailbus_worker::storage::{Row, Storage, StorageError, Value};
+
+use crate::engine::Stage;
+use crate::marks::Mark;
+use crate::subject::{ModelRow, ObjectVariant};
+
+/// The machine that the subject of this thread's simulation names.
+pub struct SubjectLeases {
+    awake: Instance,
+    /// An instance that was replaced and does not know it.
+    zombie: Option<Instance>,
+    pending: Option<HostTime>,
+}
+
+enum Instance {
+    Native(SqlLeases),
+    Model(ModelRow),
+}
+
+impl Instance {
+    fn wake(stage: &Stage, pending: Option<HostTime>) -> Self {
+        match stage.subject.object {
+            ObjectVariant::Native => Self::Native(SqlLeases::wake(pending)),
+            ObjectVariant::Model(model) => Self::Model(ModelRow::wake(model(), pending)),
+        }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        stage: &Stage,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        match self {
+            Self::Native(leases) => leases.handle(storage, host, event),
+            Self::Model(row) => row.handle(stage, storage, host, event),
+        }
+    }
+}
+
+/// The storage of an object that was replaced: any access ends it.
+struct Replaced;
+
+impl Storage for Replaced {
+    fn query(&mut self, _sql: &'static str, _: &[Value]) -> Result<Vec<Row>, StorageError> {
+        Err(StorageError("this object has been replaced".to_owned()))
+    }
+
+    fn execute(&mut self, _sql: &'static str, _: &[Value]) -> Result<u64, StorageError> {
+        Err(StorageError("this object has been replaced".to_owned()))
+    }
+}
+
+impl SubjectLeases {
+    /// Lets the replaced instance have the event first; it may answer only without its storage.
+    fn ask_zombie(
+        &mut self,
+        stage: &Stage,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Option<Handled> {
+        if !stage.zombie_goes_on() {
+            self.zombie = None;
+            return None;
+        }
+        if self.zombie.is_none() {
+            let new = Instance::wake(stage, self.pending);
+            self.zombie = Some(std::mem::replace(&mut self.awake, new));
+            return None;
+        }
+        let answered = self.zombie.as_mut()?.handle(stage, &mut Replaced, host, event);
+        if answered.is_err() {
+            stage.reach(Mark::ZombieSilent);
+            self.zombie = None;
+            stage.end_zombie();
+        }
+        answered.ok().map(|handled| Handled { rows: 0, alarm: None, ..handled })
+    }
+}
+
+impl Leases for SubjectLeases {
+    fn wake(pending_alarm: Option<HostTime>) -> Self {
+        let stage = Stage::current();
+        Self { awake: Instance::wake(&stage, pending_alarm), zombie: None, pending: pending_alarm }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        let stage = Stage::current();
+        let stale = self.ask_zombie(&stage, host, event);
+        let handled = match stale {
+            Some(handled) => handled,
+            None => self.awake.handle(&stage, storage, host, event)?,
+        };
+        if matches!(event, Event::Alarm) {
+            self.pending = None;
+        }
+        self.pending = handled.alarm.or(self.pending);
+        stage.note_handled(host, event, &handled.step);
+        Ok(handled)
+    }
+}

@@ -1,0 +1,118 @@
+//! Holding a set by hand: plain commands, no renewal, and no belief that anybody relies on.
+//!
+//! It is what lets leases lapse, tickets run out and stale tokens come back.
+
+use std::time::Duration;
+
+use mailbus_client::error::CallError;
+use mailbus_spec::lease::{Acquire, Command, LeaseReply, Outcome, OverReason, ReleaseTarget};
+use mailbus_spec::{Holder, Ordinal, RequestId, SessionId, Ttl, Wait};
+
+use crate::clock::TrueTime;
+use crate::marks::Mark;
+use crate::plan::{Action, Ending};
+use crate::workload::{Agent, path_set};
+
+pub(super) async fn hold(agent: &Agent, index: usize, action: &Action) {
+    let Action::Hold { paths, ttl_ms, wait_ms, patience_ms, hold_ms, ending, .. } = action else {
+        return;
+    };
+    let (Some(paths), Some(ttl)) = (path_set(paths), Ttl::from_ms(*ttl_ms)) else { return };
+    let wait = wait_ms.and_then(Wait::from_ms);
+    // A holder of its own: the client's session must not see what it does not know of.
+    let session = format!("{}-by-hand-{index}", agent.holder.session);
+    let Ok(session) = SessionId::new(session) else { return };
+    let holder = Holder { agent: agent.holder.agent.clone(), session };
+    let Ok(request) = RequestId::new(format!("r{index}")) else { return };
+    let acquire = Acquire::new(holder.clone(), Some(request.clone()), paths, ttl, wait);
+    let Ok(acquire) = acquire else { return };
+    let patience_ms = patience_ms.unwrap_or(60_000);
+    let deadline = agent.stage.now().plus_ms(patience_ms);
+    let by_hand = ByHand { agent, holder, request };
+    let Some(token) = by_hand.acquire(acquire, wait, deadline).await else { return };
+    agent.pause_until_heal(Duration::from_millis(*hold_ms)).await;
+    for path in path_set_paths(action) {
+        agent.stage.write(&by_hand.holder, &path, token);
+    }
+    if *ending == Ending::Release {
+        by_hand.release(token).await;
+    }
+}
+
+fn path_set_paths(action: &Action) -> Vec<mailbus_spec::LeasePath> {
+    match action {
+        Action::Hold { paths, .. } => {
+            path_set(paths).map(|set| set.as_slice().to_vec()).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
+}
+
+struct ByHand<'a> {
+    agent: &'a Agent,
+    holder: Holder,
+    request: RequestId,
+}
+
+impl ByHand<'_> {
+    async fn call(&self, command: Command) -> Option<LeaseReply> {
+        match self.agent.client.call(command).await {
+            Ok(reply) => Some(reply),
+            Err(error) => {
+                if error == CallError::Unanswered {
+                    self.agent.stage.reach(Mark::UnknownOutcome);
+                }
+                None
+            }
+        }
+    }
+
+    /// Asks until there is an end to it; who gives up says so.
+    async fn acquire(
+        &self,
+        acquire: Acquire,
+        wait: Option<Wait>,
+        deadline: TrueTime,
+    ) -> Option<Ordinal> {
+        loop {
+            let answer = self.call(Command::Acquire(acquire.clone())).await.map(|reply| reply.answer);
+            match answer {
+                Some(Ok(Outcome::Granted { token, .. })) => return Some(token),
+                Some(Ok(Outcome::Over { reason: OverReason::Lapsed, token })) => {
+                    // It does not know better than to try its token.
+                    if let Some(token) = token {
+                        self.renew(token, acquire.ttl()).await;
+                    }
+                    return None;
+                }
+                Some(Ok(Outcome::Queued { .. })) => {}
+                Some(_) => return None,
+                None => {
+                    self.cancel().await;
+                    return None;
+                }
+            }
+            if deadline <= self.agent.stage.now() || self.agent.heals() {
+                self.cancel().await;
+                return None;
+            }
+            let poll_ms = wait.map_or(1_000, Wait::poll_ms);
+            self.agent.pause_until_heal(Duration::from_millis(poll_ms)).await;
+        }
+    }
+
+    async fn renew(&self, token: Ordinal, ttl: Ttl) {
+        let holder = self.holder.clone();
+        self.call(Command::Renew { holder, token, ttl }).await;
+    }
+
+    async fn release(&self, token: Ordinal) {
+        let (holder, target) = (self.holder.clone(), ReleaseTarget::Token(token));
+        self.call(Command::Release { holder, target }).await;
+    }
+
+    async fn cancel(&self) {
+        let (holder, request) = (self.holder.clone(), self.request.clone());
+        self.call(Command::Cancel { holder, request }).await;
+    }
+}

@@ -1,0 +1,23 @@
+//! A client of the original's protocol: no session, no request id, no token.
+
+use std::time::Duration;
+
+use mailbus_spec::LeasePath;
+
+use crate::engine::office::post;
+use crate::marks::Mark;
+use crate::workload::Agent;
+
+pub(super) async fn hold(agent: &Agent, path: &LeasePath, ttl_ms: u64, hold_ms: u64) {
+    let name = format!("original-{}", agent.holder.agent);
+    let lock = serde_json::json!({ "file": path.as_str(), "agentId": name, "ttlMs": ttl_ms });
+    for _ in 0..2 {
+        // It renews by acquiring again.
+        if post(&agent.stage, "acquire", lock.to_string()).await.is_ok() {
+            agent.stage.reach(Mark::OriginalServed);
+        }
+        agent.pause_until_heal(Duration::from_millis(hold_ms / 2)).await;
+    }
+    let unlock = serde_json::json!({ "file": path.as_str(), "agentId": name });
+    let _ = post(&agent.stage, "release", unlock.to_string()).await;
+}

@@ -1,0 +1,31 @@
+//! After the healing every agent asks once more: it has to be let through.
+
+use std::time::Duration;
+
+use mailbus_client::machine::Acquisition;
+use mailbus_spec::{Ttl, Wait};
+
+use crate::engine::office::PROBE_TTL_MS;
+use crate::engine::streams::sleep_until;
+use crate::plan::PATHS;
+use crate::workload::{Agent, path_set};
+
+/// How long after the healing agents ask.
+const AFTER_MS: u64 = 1_000;
+/// Longer than any bound of liveness.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+pub(super) async fn probe(agent: Agent, number: u8) {
+    sleep_until(&agent.stage, agent.stage.heals_at().plus_ms(AFTER_MS)).await;
+    // The first asks for everything at once: large claims are not starved.
+    let numbers: Vec<u8> =
+        if number == 0 { (0..PATHS).collect() } else { vec![number % PATHS] };
+    let (Some(paths), Some(ttl)) = (path_set(&numbers), Ttl::from_ms(PROBE_TTL_MS)) else { return };
+    let wanted = Acquisition::new(paths.clone()).ttl(ttl).wait(Wait::DEFAULT).patience(PATIENCE);
+    let claim = agent.stage.begin_claim(&agent.holder, &paths, agent.stage.now());
+    let acquired = agent.client.acquire(wanted).await;
+    agent.stage.end_claim(claim, acquired.is_ok());
+    if let Ok(lease) = acquired {
+        let _ = lease.release().await;
+    }
+}
