@@ -1,0 +1,110 @@
+//! What one event costs the production lease object natively: in memory, on disk, and on disk with a
+//! flush shared by 1, 16 and 64 events that arrive together.
+//!
+//! Every event is an HTTP request with its JSON, writes one row, and is answered. The ratio between
+//! the groups is what group flush is worth on this disk.
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::future::{LocalBoxFuture, join_all, pending};
+use mailbus_spec::{HostTime, Workspace};
+use mailbus_worker::lease::ProductionLeaseObject;
+use mailbus_worker::native::sockets::Sockets;
+use mailbus_worker::native::sqlite::Database;
+use mailbus_worker::native::{
+    Arrival, Databases, Exchange, FileDatabases, Host, Instance, MemoryDatabases, Namespace,
+    NamespaceSettings, Objects,
+};
+use mailbus_worker::object::{Body, Request};
+
+/// A host on which a millisecond passes with every look, so that every renewal moves a deadline.
+#[derive(Default)]
+struct TickingHost {
+    looks: Cell<u64>,
+}
+
+impl Host for TickingHost {
+    fn now(&self) -> HostTime {
+        self.looks.set(self.looks.get() + 1);
+        HostTime(1_800_000_000_000 + self.looks.get())
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.looks.get())
+    }
+
+    fn sleep(&self, _: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(pending())
+    }
+}
+
+/// Agent `n` renews its file as the original's clients do, by acquiring it again.
+fn renewal(n: usize) -> String {
+    format!(r#"{{"file":"src/module_{n}.rs","agentId":"agent-{n}","ttlMs":60000}}"#)
+}
+
+fn acquire(body: &str) -> Arrival<'_> {
+    let body = Body::Whole(body.as_bytes());
+    Arrival::Request(Request { method: "POST", action: "acquire", query: "", upgrade: false, body })
+}
+
+fn instances(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let databases = [
+        ("in memory", Database::in_memory()),
+        ("on disk, unflushed", Database::in_file(&folder.path().join("bench.sqlite"))),
+    ];
+    let mut group = criterion.benchmark_group("instance");
+    group.throughput(Throughput::Elements(1));
+    for (name, database) in databases {
+        let database = database.expect("a database");
+        let mut instance = Instance::<ProductionLeaseObject>::open(database, Sockets::default())
+            .expect("an object");
+        let host = TickingHost::default();
+        let body = renewal(0);
+        group.bench_function(name, |bencher| {
+            bencher
+                .iter(|| black_box(instance.deliver(host.now(), &acquire(&body)).expect("done")));
+        });
+    }
+    group.finish();
+}
+
+fn groups(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let workspace = Workspace::new("bench").expect("a plain name");
+    let on_disk = FileDatabases::in_folder(folder.path()).expect("a folder of databases");
+    let kinds: [(&str, Rc<dyn Databases>); 2] =
+        [("in memory", Rc::new(MemoryDatabases::new())), ("on disk", Rc::new(on_disk))];
+    for (kind, databases) in kinds {
+        let host = Rc::new(TickingHost::default());
+        let settings = NamespaceSettings::default();
+        let namespace = Namespace::<ProductionLeaseObject>::new(host, databases, settings);
+        let mut group = criterion.benchmark_group(format!("group flush, {kind}"));
+        for size in [1, 16, 64] {
+            let bodies: Vec<String> = (0..size).map(renewal).collect();
+            group.throughput(Throughput::Elements(size as u64));
+            group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
+                let local = tokio::task::LocalSet::new();
+                bencher.iter(|| {
+                    runtime.block_on(local.run_until(async {
+                        let submit = |body: &String| namespace.submit(&workspace, &acquire(body));
+                        for exchange in join_all(bodies.iter().map(submit)).await {
+                            let answered = matches!(&exchange, Ok(Exchange::Answered(response)) if response.status == 200);
+                            assert!(answered, "{exchange:?}");
+                        }
+                    }));
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, instances, groups);
+criterion_main!(benches);
