@@ -93,9 +93,11 @@ impl SkewedClock {
     /// What it shows at `at`, in µs.
     #[must_use]
     pub fn shows(&self, at: TrueTime) -> i64 {
-        let stood = self.frozen.iter().map(|(from, to)| {
-            if at <= *from { 0 } else { at.min(*to).0 - from.0 }
-        });
+        let stood = self.frozen.iter().map(
+            |(from, to)| {
+                if at <= *from { 0 } else { at.min(*to).0 - from.0 }
+            },
+        );
         let ran = at.0 - stood.sum::<u64>();
         let ran = i64::try_from(ran).unwrap_or(i64::MAX);
         let drift = i128::from(ran) * i128::from(self.rate_ppm) / 1_000_000;
@@ -164,16 +166,14 @@ impl MachineClocks {
     #[must_use]
     pub fn reading(&self, at: TrueTime) -> Reading {
         let whole = |us: i64| Duration::from_millis(u64::try_from(us / 1_000).unwrap_or(0));
-        Reading {
-            monotonic: whole(self.monotonic.shows(at)),
-            wall: whole(self.wall.shows(at)),
-        }
+        Reading { monotonic: whole(self.monotonic.shows(at)), wall: whole(self.wall.shows(at)) }
     }
 
     /// The first true instant, not before `from`, at which the monotonic clock reads `target`.
     #[must_use]
     pub fn when_monotonic(&self, target: Duration, from: TrueTime) -> Option<TrueTime> {
-        let target_ms = i64::try_from(target.as_micros().div_ceil(1_000)).unwrap_or(i64::MAX / 1_000);
+        let target_ms =
+            i64::try_from(target.as_micros().div_ceil(1_000)).unwrap_or(i64::MAX / 1_000);
         self.monotonic.first_showing(target_ms.saturating_mul(1_000), from)
     }
 }

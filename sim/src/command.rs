@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::bugs;
+use crate::bugs::{self, Bug};
 use crate::explore::{Exploration, explore, verdict_or_panic};
 use crate::plan::{Plan, Profile};
 use crate::report;
@@ -30,7 +30,7 @@ enum Request {
     Explore(Exploring),
     /// Runs one plan again and tells what happened, line by line.
     Replay(Replaying),
-    /// Looks for every planted bug.
+    /// Looks for planted bugs: all of the gallery, or those that are named.
     Bugs(Hunting),
 }
 
@@ -74,6 +74,9 @@ struct Replaying {
 
 #[derive(Clone, Debug, Args)]
 struct Hunting {
+    /// Which; all if none is named.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
     /// Where to write which bugs were caught, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -178,14 +181,21 @@ fn tell(exploration: &Exploration, exploring: &Exploring, subject: Subject) -> b
 }
 
 fn hunt(hunting: &Hunting) -> Result<bool, String> {
-    let bar = progress(bugs::GALLERY.len(), "bugs")?;
-    let caught = bugs::hunt(|_| bar.inc(1));
+    let named = hunting.names.iter().map(|name| bug_named(name));
+    let named: Vec<Bug> = named.collect::<Result<_, _>>()?;
+    let hunted = if named.is_empty() { bugs::GALLERY } else { &named };
+    let bar = progress(hunted.len(), "bugs")?;
+    let caught = bugs::hunt(hunted, |_| bar.inc(1));
     bar.finish_and_clear();
     if let Some(file) = &hunting.json {
         write_json(file, &serde_json::json!({ "bugs": caught }))?;
     }
-    println!("{}", report::table::bugs(&caught));
-    Ok(caught.iter().all(|catch| catch.caught))
+    println!("{}", report::gallery::gallery(&caught));
+    Ok(caught.iter().all(bugs::Catch::is_good))
+}
+
+fn bug_named(name: &str) -> Result<Bug, String> {
+    bugs::named(name).ok_or_else(|| format!("no planted bug is `{name}`"))
 }
 
 fn progress(length: usize, of: &str) -> Result<ProgressBar, String> {
@@ -210,7 +220,7 @@ fn replay(replaying: &Replaying) -> Result<bool, String> {
     };
     let subject = match &replaying.bug {
         None => replaying.target.subject(),
-        Some(name) => bugs::named(name).ok_or_else(|| format!("no planted bug is `{name}`"))?.subject,
+        Some(name) => bug_named(name)?.subject,
     };
     let verdict = verdict_or_panic(&plan, subject);
     for (at, line) in verdict.history.lines() {

@@ -11,7 +11,7 @@ use crate::engine;
 use crate::history::History;
 use crate::invariants::{self, Judgement, Violation, judge};
 use crate::marks::{Marks, passive};
-use crate::plan::{ClockClass, Plan, Profile};
+use crate::plan::{ClockClass, FaultKind, Plan, Profile};
 use crate::subject::Subject;
 
 /// What one simulation came to.
@@ -92,16 +92,18 @@ impl Exploration {
     }
 
     /// What must have happened and did not: an invariant that never looked, a mark that was never
-    /// reached, clocks outside the bound that broke nothing.
+    /// reached, a fault that never happened, clocks outside the bound that broke nothing.
     #[must_use]
     pub fn gaps(&self) -> Vec<String> {
-        let idle = invariants::NAMES.iter().filter(|name| {
-            self.invariants.get(**name).is_none_or(|checks| *checks == 0)
-        });
+        let idle = invariants::NAMES
+            .iter()
+            .filter(|name| self.invariants.get(**name).is_none_or(|checks| *checks == 0));
         let mut gaps: Vec<String> =
             idle.map(|name| format!("the invariant {name} never looked")).collect();
         let missed = self.marks.missed();
         gaps.extend(missed.iter().map(|mark| format!("never met: {}", mark.name())));
+        let spared = FaultKind::NAMES.iter().filter(|name| !self.faults.contains_key(**name));
+        gaps.extend(spared.map(|name| format!("never happened: {name}")));
         if self.outside.0 > 0 && self.outside.1 == 0 {
             gaps.push("clocks outside the bound never let two holders believe at once".to_owned());
         }
@@ -117,7 +119,8 @@ pub fn explore(
     subject: Subject,
     done: impl Fn(u64, Option<&Violation>) + Sync,
 ) -> Exploration {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(seeds.len().max(1));
+    let threads =
+        std::thread::available_parallelism().map_or(1, usize::from).min(seeds.len().max(1));
     let next = AtomicUsize::new(0);
     let exploration = Mutex::new(Exploration::default());
     std::thread::scope(|scope| {

@@ -23,6 +23,7 @@ pub struct ObjectEvent {
 }
 
 /// An entry of the object's history.
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is an event")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectEntry {
     /// An event.
@@ -159,6 +160,21 @@ impl History {
         });
     }
 
+    /// Lets each resource take or refuse the writes that arrived at it, in the order of true time: it
+    /// refuses a token smaller than the largest it has seen.
+    pub fn decide_writes(&mut self) {
+        self.writes.sort_by_key(|write| write.at);
+        let mut largest: BTreeMap<LeasePath, Ordinal> = BTreeMap::new();
+        for write in &mut self.writes {
+            let seen = largest.entry(write.path.clone()).or_default();
+            write.accepted = *seen <= write.token;
+            *seen = write.token.max(*seen);
+            if !write.accepted {
+                self.marks.reach(Mark::FencedOff);
+            }
+        }
+    }
+
     /// Notes that a mark was reached.
     pub fn reach(&mut self, mark: Mark) {
         self.marks.reach(mark);
@@ -192,7 +208,7 @@ impl History {
             lines.push((write.at, format!("resource    {path}: {holder} {token} {taken}")));
         }
         lines.extend(self.notes.iter().cloned());
-        lines.sort_by(|a, b| a.0.cmp(&b.0));
+        lines.sort_by_key(|(at, _)| *at);
         lines
     }
 }

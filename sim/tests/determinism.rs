@@ -30,7 +30,10 @@ fn one_seed_gives_one_event_log_in_any_process() {
     for (seed, target) in [("4", "native"), ("7", "native"), ("5", "spec")] {
         let arguments = ["--seed", seed, "--target", target];
         let differs = difference(&log(&arguments), &log(&arguments));
-        assert_eq!(differs, None, "REPRODUCE WITH mailbus-sim replay --seed {seed} --target {target} --log");
+        assert_eq!(
+            differs, None,
+            "REPRODUCE WITH mailbus-sim replay --seed {seed} --target {target} --log"
+        );
     }
 }
 

@@ -15,15 +15,20 @@ fn nothing_is_broken_by(plan: &Plan, what: &str) {
     for (target, subject) in [("native", Subject::NATIVE), ("spec", Subject::SPEC)] {
         let verdict = verdict_or_panic(plan, subject);
         let broken = verdict.judgement.violations;
-        assert!(broken.is_empty(), "{broken:#?}\nREPRODUCE WITH mailbus-sim replay {what} --target {target}");
+        assert!(
+            broken.is_empty(),
+            "{broken:#?}\nREPRODUCE WITH mailbus-sim replay {what} --target {target}"
+        );
     }
 }
 
 #[test]
 fn plans_that_once_broke_something_break_nothing() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
-    let mut files: Vec<_> =
-        fs::read_dir(folder).expect("the plans are there").map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .expect("the plans are there")
+        .map(|file| file.unwrap().path())
+        .collect();
     files.sort();
     assert!(!files.is_empty());
     for file in files {

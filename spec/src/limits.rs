@@ -47,6 +47,11 @@ pub const AGENT_REMEMBERED: usize = 100_000;
 pub const LIST_MAX: usize = 1_000;
 /// Entries of a `List` page whose request names no limit.
 pub const LIST_DEFAULT: usize = 100;
+/// Most bytes of the paths, agents and sessions of one `List` page together: 256 KiB.
+///
+/// Invariant: one entry always fits. JSON at most doubles these bytes, so that an encoded page stays
+/// below 1 MiB.
+pub const LIST_MAX_BYTES: usize = 256 << 10;
 
 /// Largest HTTP body, in bytes: 2 MiB.
 pub const BODY_MAX_BYTES: usize = 2 << 20;
@@ -58,5 +63,13 @@ pub const BODY_DRAIN_BYTES: usize = 32 << 20;
 pub const FRAME_MAX_BYTES: usize = 4 << 20;
 /// Most commands of one frame.
 pub const FRAME_MAX_COMMANDS: usize = 1_000;
+/// Bytes of replies after which the further commands of a frame are not executed any more: 2 MiB.
+///
+/// Invariant: with a `List` page after it and a refusal of 1 KiB for each command it is at most
+/// [`FRAME_MAX_BYTES`].
+pub const FRAME_REPLY_BYTES: usize = 2 << 20;
 
 const _: () = assert!(RETRY_MS + 60_000 <= MEMORY_MS);
+const _: () = assert!(PATH_MAX_BYTES + 2 * ID_MAX_BYTES <= LIST_MAX_BYTES);
+const _: () =
+    assert!(FRAME_REPLY_BYTES + (1 << 20) + 1_024 * FRAME_MAX_COMMANDS <= FRAME_MAX_BYTES);

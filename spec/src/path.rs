@@ -39,7 +39,7 @@ impl core::error::Error for InvalidPath {}
 /// Leading `/`, `./` and empty segments are dropped and `a/..` is resolved, so that two spellings
 /// of one file are one path.
 ///
-/// Invariant: all questions of conflict go through [`LeasePath::overlaps`].
+/// Invariant: all questions of conflict go through [`LeasePath::overlaps`] and [`PathSet::overlaps`].
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct LeasePath(String);
@@ -159,9 +159,23 @@ impl PathSet {
     }
 
     /// Whether any path of one overlaps any path of the other.
+    ///
+    /// Both are sorted and overlap is equality, so one pass over both finds it. What changes
+    /// [`LeasePath::overlaps`] changes this too, and nothing outside this file.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.0.iter().any(|path| other.covers(path))
+        let (mut ours, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(our), Some(their)) = (ours.peek(), theirs.peek()) {
+            if our.overlaps(their) {
+                return true;
+            }
+            if our < their {
+                ours.next()
+            } else {
+                theirs.next()
+            };
+        }
+        false
     }
 
     /// Whether a claim on this set excludes a claim on `path`.
@@ -208,6 +222,8 @@ mod tests {
         assert_eq!(set.as_slice(), [path("a"), path("b")]);
         assert!(set.overlaps(&PathSet::one(path("b"))));
         assert!(!set.overlaps(&PathSet::one(path("c"))));
+        let later = PathSet::new(alloc::vec![path("0"), path("aa"), path("b"), path("z")]).unwrap();
+        assert!(set.overlaps(&later) && later.overlaps(&set));
         assert_eq!(PathSet::new(Vec::new()), Err(InvalidPaths::None));
         assert_eq!(
             PathSet::new((0..65).map(|n| path(&alloc::format!("{n}"))).collect()),

@@ -55,6 +55,18 @@ fn lost_replies_are_in_the_order_once_or_not_at_all() {
 }
 
 #[test]
+fn what_was_executed_when_the_server_died_is_found() {
+    let mut hidden = 0;
+    for seed in 0..30 {
+        let world = World::new(seed).clients(10).commands(400).agents().alarms().kills(4);
+        let history = world.history();
+        let explained = explain(&history).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
+        hidden += explained.hidden();
+    }
+    assert!(hidden > 500, "only {hidden} hidden events");
+}
+
+#[test]
 fn a_lost_acknowledgement_is_found() {
     // Alice was told that she holds the path, and the object forgot.
     let mut history = history_of(&[
@@ -232,7 +244,8 @@ fn a_small_lie_about_any_grant_is_found() {
         let history = World::new(seed).clients(6).commands(80).alarms().history();
         for index in grants(&history) {
             let mut lied = history.clone();
-            if let Ok(Answer::Granted { expires_at, .. }) = &mut reply_mut(&mut lied, index).answer {
+            if let Ok(Answer::Granted { expires_at, .. }) = &mut reply_mut(&mut lied, index).answer
+            {
                 *expires_at = expires_at.plus_ms(1);
             }
             assert!(explain_within(&lied, 300).is_err(), "seed {seed}, invocation {index}");

@@ -4,6 +4,7 @@
 //! Method: systems that wrap the specification. One lives on a clock that goes on by itself, with
 //! alarms that nobody ordered; others have one bug each.
 
+use mailbus_spec::Holder;
 use mailbus_spec::conformance::script::{Script, ScriptFailure, Verdict, scripts_of};
 use mailbus_spec::conformance::{
     Capabilities, Capability, Failure, ModelSystem, Needs, ReplyOf, SystemUnderTest, block_on,
@@ -12,7 +13,6 @@ use mailbus_spec::conformance::{
 use mailbus_spec::lease::{Command, LeaseMachine, Outcome, Push};
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::HostTime;
-use mailbus_spec::Holder;
 
 type Reply = ReplyOf<LeaseMachine>;
 
@@ -90,10 +90,14 @@ impl SystemUnderTest<LeaseMachine> for System {
         if !self.exact {
             self.live(self.calls % 3);
         }
-        let barges = self.bug == Bug::Barging && matches!(command, Command::Acquire(a) if a.wait().is_none());
+        let barges = self.bug == Bug::Barging
+            && matches!(command, Command::Acquire(a) if a.wait().is_none());
         let mut reply = if barges { self.barge(command) } else { self.model.command(command) };
-        if let (Bug::RenewalShortens, Command::Renew { ttl, .. }, Ok(Outcome::Renewed { expires_at, .. })) =
-            (self.bug, command, &mut reply.answer)
+        if let (
+            Bug::RenewalShortens,
+            Command::Renew { ttl, .. },
+            Ok(Outcome::Renewed { expires_at, .. }),
+        ) = (self.bug, command, &mut reply.answer)
         {
             *expires_at = reply.commit.now.plus_ms(ttl.ms());
         }
@@ -185,7 +189,11 @@ fn on_a_real_clock_every_script_passes_or_says_why_not() {
 fn on_a_real_clock_random_histories_of_the_specification_are_explained() {
     let mut hidden = 0;
     for seed in 0..50 {
-        let found = block_on(differential::check::<LeaseMachine, _>(seed, 80, &mut System::new(false, Bug::None)));
+        let found = block_on(differential::check::<LeaseMachine, _>(
+            seed,
+            80,
+            &mut System::new(false, Bug::None),
+        ));
         let coverage = found.unwrap_or_else(|divergence| panic!("{divergence}"));
         hidden += coverage["hidden events"];
     }
@@ -246,7 +254,8 @@ fn random_histories_find_each_bug_and_shrink_it() {
         let lines = divergence.script.lines().count();
         assert!(lines <= most, "{bug:?} shrunk to {lines} lines only:\n{divergence}");
         // What is printed can be pasted into a script.
-        let script = Script::<LeaseMachine>::parse(&format!("{}\n----\n", divergence.script)).unwrap();
+        let script =
+            Script::<LeaseMachine>::parse(&format!("{}\n----\n", divergence.script)).unwrap();
         assert!(script.directives().len() <= lines);
     }
 }

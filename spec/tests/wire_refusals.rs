@@ -230,7 +230,43 @@ fn a_path_that_is_empty_climbs_out_or_is_too_long_is_invalid() {
             assert!(problem.detail.len() < 300, "{}", problem.detail);
         }
     }
-    assert_eq!(refused("list", format!(r#"{{"prefix":"{long}"}}"#)).code, Code::PathInvalid);
+}
+
+#[test]
+fn a_prefix_that_no_path_begins_with_is_invalid() {
+    let long = "x".repeat(1_025);
+    let prefixes = [
+        "a//", "a//b", "a/./", "a/./b", "a/../", "a/../b", "../", "../a", "/../a", "./../a",
+        r"a\u0000", r"\u007f", r"a\nb", &long,
+    ];
+    for prefix in prefixes {
+        let problem = refused("list", format!(r#"{{"prefix":"{prefix}","call":7}}"#));
+        assert_eq!((problem.code, problem.call), (Code::PathInvalid, Some(7)), "{prefix}");
+        assert!(problem.detail.len() < 300, "{}", problem.detail);
+    }
+}
+
+#[test]
+fn a_prefix_is_spelled_as_freely_as_a_path_begins() {
+    for (spelled, prefix) in [
+        ("", ""),
+        ("/", ""),
+        ("./", ""),
+        ("/src/", "src/"),
+        ("//src", "src"),
+        ("./src", "src"),
+        (".//./src/", "src/"),
+        (".", "."),
+        ("..", ".."),
+        ("src/.", "src/."),
+        ("src/..", "src/.."),
+        (".git/", ".git/"),
+        ("..a/b", "..a/b"),
+    ] {
+        let command = read("list", &format!(r#"{{"prefix":"{spelled}"}}"#));
+        let expected = Command::List { prefix: prefix.into(), after: None, limit: 100 };
+        assert_eq!(command, expected, "{spelled}");
+    }
 }
 
 #[test]

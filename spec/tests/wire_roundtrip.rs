@@ -68,6 +68,12 @@ fn acquire() -> impl Strategy<Value = Command> {
     })
 }
 
+/// The first characters of a path.
+fn prefix() -> impl Strategy<Value = String> {
+    (path(), 0..20_usize)
+        .prop_map(|(path, characters)| path.as_str().chars().take(characters).collect())
+}
+
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         acquire(),
@@ -86,7 +92,7 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         (holder(), request()).prop_map(|(holder, request)| Command::Cancel { holder, request }),
         path().prop_map(|path| Command::Status { path }),
-        (".{0,20}", option::of(path()), 1..=1_000_usize)
+        (prefix(), option::of(path()), 1..=1_000_usize)
             .prop_map(|(prefix, after, limit)| Command::List { prefix, after, limit }),
         (path(), token()).prop_map(|(path, token)| Command::Verify { path, token }),
         (token(), ".{0,20}", any::<bool>())

@@ -37,7 +37,8 @@ pub enum Event<'a> {
         /// What it kept for the object.
         attachment: &'a str,
     },
-    /// The alarm rang, or the object woke and wants its alarm looked at: early, late or repeated.
+    /// The alarm rang: on time, early, late or repeated. An object that wakes for something else is
+    /// told of its alarm in [`Object::wake`].
     Alarm,
 }
 
@@ -92,6 +93,13 @@ pub enum Target {
     Socket(SocketId),
     /// Every socket that was accepted with this tag.
     Tag(String),
+    /// Every socket that was accepted with this tag, one apart: that one is told in a frame of its own.
+    Others {
+        /// The tag.
+        tag: String,
+        /// The socket that is not meant.
+        than: SocketId,
+    },
 }
 
 /// The acceptance of a request that asked to become a WebSocket.
@@ -99,7 +107,8 @@ pub enum Target {
 pub struct Accept {
     /// What the socket keeps for the object.
     pub attachment: Attachment,
-    /// Under which names the socket is found again; at most ten of at most 256 characters.
+    /// Under which names the socket is found again; at most nine of at most 256
+    /// characters: the platform takes ten, and its shell needs one.
     pub tags: Vec<String>,
 }
 

@@ -11,8 +11,6 @@
 
 mod support;
 
-#[path = "conformance/agent.rs"]
-mod agent;
 #[path = "conformance/concurrent.rs"]
 mod concurrent;
 #[path = "conformance/native.rs"]

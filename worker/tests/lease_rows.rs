@@ -245,3 +245,14 @@ fn a_lost_alarm_is_set_again_a_minute_later() {
     assert_eq!(workspace.cost("status", json!({"path": "a"}), "free"), (0, 1));
     assert_eq!(workspace.cost("status", json!({"path": "a"}), "free"), (0, 0));
 }
+
+#[test]
+fn an_alarm_that_rings_on_a_clock_that_cannot_be_is_set_again() {
+    let mut workspace = Workspace::new();
+    workspace.host_ms = 1_000;
+    assert_eq!(workspace.ring(), (0, 1));
+    workspace.host_ms = NOON;
+    assert_eq!(workspace.cost("status", json!({"path": "a"}), "free"), (0, 1), "long past");
+    workspace.host_ms += 180_000;
+    assert_eq!(workspace.ring(), (2, 0), "eve's request is forgotten");
+}

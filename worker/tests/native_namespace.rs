@@ -7,11 +7,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
     Arrival, Databases, Exchange, FileDatabases, Host, MemoryDatabases, Namespace,
     NamespaceSettings, Objects, Outbox, Outgoing, Submitted,
 };
-use mailbus_worker::object::SocketId;
+use mailbus_worker::object::{Response, SocketId};
 use support::flush::HeldDatabases;
 use support::host::ManualHost;
 use support::toy::{Toy, request};
@@ -147,7 +148,41 @@ fn a_cut_flush_acknowledges_nothing_and_stops_the_object() {
     });
 }
 
-/// Shows that the test above can fail: without a flush everything would have left at once.
+#[test]
+fn a_refused_acquire_costs_neither_a_row_nor_a_flush() {
+    on_event_loop(async {
+        let databases = HeldDatabases::new();
+        let leases = Namespace::<ProductionLeaseObject>::new(
+            Rc::new(ManualHost::default()),
+            Rc::new(databases.clone()),
+            NamespaceSettings::default(),
+        );
+        let asks = |agent: &str| {
+            let body = format!(r#"{{"file":"a","agentId":"{agent}","ttlMs":60000}}"#);
+            leases.submit(&workspace("w"), &request("acquire", &body))
+        };
+        // What the answer says and costs; `None` while it is held.
+        let told = |submitted: &mut Submitted| match submitted.now_or_never()? {
+            Ok(Exchange::Answered(Response { body, charged, .. })) => {
+                Some((body.contains(r#""acquired":true"#), charged.unwrap()))
+            }
+            other => panic!("{other:?}"),
+        };
+        let mut granted = asks("ann");
+        assert_eq!((told(&mut granted), databases.under_way().await), (None, 1));
+        let mut early = asks("bob");
+        assert_eq!((told(&mut early), databases.under_way().await), (None, 1), "it read the grant");
+        databases.let_go().await;
+        assert!(matches!(told(&mut granted), Some((true, 1..))), "this one is charged for");
+        assert_eq!((told(&mut early), databases.under_way().await), (Some((false, 0)), 0));
+        for _ in 0..100 {
+            assert_eq!(told(&mut asks("bob")), Some((false, 0)), "at once");
+        }
+        assert_eq!(databases.under_way().await, 0);
+    });
+}
+
+/// Shows that the tests above can fail: without a flush everything would have left at once.
 #[test]
 fn without_a_flush_effects_leave_at_once() {
     on_event_loop(async {

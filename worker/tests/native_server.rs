@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use mailbus_worker::native::{
-    Host, MemoryDatabases, Namespace, NamespaceSettings, Server, ServerSettings,
+    Databases, Host, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server, ServerSettings,
 };
 use mailbus_worker::router::Access;
 use support::flush::HeldDatabases;
 use support::host::ManualHost;
 use support::http::{Connection, subscribe_over, within_a_minute};
-use support::toy::Toy;
+use support::toy::{Toy, request};
 use support::{on_event_loop, settle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
@@ -28,9 +28,13 @@ struct Bus {
 }
 
 fn bus() -> Bus {
+    bus_on(MemoryDatabases::new())
+}
+
+fn bus_on(databases: impl Databases + 'static) -> Bus {
     let host = ManualHost::default();
     let shared: Rc<dyn Host> = Rc::new(host.clone());
-    let databases = Rc::new(MemoryDatabases::new());
+    let databases = Rc::new(databases);
     let namespace = Namespace::new(Rc::clone(&shared), databases, NamespaceSettings::default());
     let objects = Rc::new(namespace.clone());
     let server = Server::new(shared, Access::Anonymous, ServerSettings::default(), objects);
@@ -50,6 +54,11 @@ impl Bus {
 
     async fn subscribe(&self) -> WebSocketStream<DuplexStream> {
         subscribe_over(self.stream(), "/v1/w/lease/subscribe").await
+    }
+
+    /// How many sockets the object has.
+    fn sockets(&self) -> usize {
+        self.namespace.with(&support::workspace("w"), |object| object.sockets().len()).unwrap()
     }
 
     /// How many texts the object has.
@@ -171,8 +180,70 @@ fn no_answer_leaves_before_its_flush_and_a_cut_one_drops_the_connection() {
         assert!(lost.await.unwrap().0.is_err(), "no answer would be true");
         let stopped = connect().await.unwrap().post(ADD, "c").await.unwrap();
         assert_eq!((stopped.status, stopped.code().as_str()), (503, "overloaded"));
-        assert!(stopped.header("retry-after").is_some());
+        assert_eq!(stopped.header("retry-after"), Some("30"), "nobody restarts it in a second");
     });
+}
+
+const UPGRADE: &str = "connection: upgrade\r\nupgrade: websocket\r\n\
+     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn an_upgrade_in_http_1_0_is_refused_and_leaves_no_socket() {
+    test(async {
+        let bus = bus();
+        let mut stream = bus.stream();
+        let head = format!("GET /v1/w/lease/subscribe HTTP/1.0\r\n{UPGRADE}");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 426"), "{answer}");
+        assert!(answer.contains("upgrade_required"), "{answer}");
+        assert_eq!(bus.sockets(), 0);
+    });
+}
+
+/// When the other end hangs up, and when the flush ends that its accept waits for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum HangUp {
+    BeforeTheFlush,
+    WithTheFlush,
+    AfterTheFlush,
+}
+
+#[test]
+fn who_hangs_up_before_becoming_a_socket_leaves_none() {
+    for hang_up in [HangUp::BeforeTheFlush, HangUp::WithTheFlush, HangUp::AfterTheFlush] {
+        test(async {
+            let databases = HeldDatabases::new();
+            let bus = bus_on(databases.clone());
+            // The accept has read a write that is not flushed yet.
+            drop(bus.namespace.submit(&support::workspace("w"), &request("add", "a")));
+            let mut stream = bus.stream();
+            let head = format!("GET /v1/w/lease/subscribe HTTP/1.1\r\nhost: x\r\n{UPGRADE}");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            settle().await;
+            assert_eq!((bus.sockets(), databases.under_way().await), (1, 1));
+            match hang_up {
+                HangUp::BeforeTheFlush => {
+                    drop(stream);
+                    databases.let_go().await;
+                }
+                HangUp::WithTheFlush => {
+                    databases.let_go_at_once();
+                    drop(stream);
+                }
+                HangUp::AfterTheFlush => {
+                    databases.let_go().await;
+                    drop(stream);
+                }
+            }
+            while databases.under_way().await > 0 {
+                databases.let_go().await;
+            }
+            assert_eq!((bus.sockets(), bus.server.connections()), (0, 0), "{hang_up:?}");
+            assert_eq!(bus.count().await, 2, "the object has heard of it: {hang_up:?}");
+        });
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use mailbus_spec::{Ordinal, RequestId, Ttl};
 
 use super::copies::Copies;
 use super::event::{CallNumber, ClaimId, Event, Refusal};
+use super::farewell::is_in_the_way;
 use super::holding::Hold;
 use super::rules::{Attempts, Ending, Sending};
 use super::{Acquisition, Due, LeaseSession, Subject};
@@ -65,11 +66,13 @@ impl Tries {
 
 impl Claim {
     /// When something is to be done about it next. `seen` is the latest reading: what it has already
-    /// judged is not waited for again.
-    pub(super) fn timeout(&self, seen: Duration) -> Option<Duration> {
+    /// judged is not waited for again. An `Acquire` that is `held_back` is not waited for either: the
+    /// end of the farewell before it is.
+    pub(super) fn timeout(&self, seen: Duration, held_back: bool) -> Option<Duration> {
         let patience = self.give_up_at.filter(|_| !self.is_believed());
         let hold = self.hold.as_ref().and_then(|hold| hold.timeout(seen));
-        [patience, self.acquiring.timeout(), hold].into_iter().flatten().min()
+        let asking = self.acquiring.timeout().filter(|_| !held_back);
+        [patience, asking, hold].into_iter().flatten().min()
     }
 
     /// Whether it was ever believed.
@@ -90,6 +93,10 @@ impl Claim {
 
 impl LeaseSession {
     /// Begins to ask for a set of paths. [`Event::Acquired`] or [`Event::Refused`] tells the end of it.
+    ///
+    /// While something that overlaps them is being released or cancelled, nothing is asked: commands
+    /// may overtake each other, and the new claim would find the old one in its way. It is asked once
+    /// the farewell is answered or, at the latest a retry horizon after its last answer, given up on.
     pub fn acquire(&mut self, at: Reading, wanted: Acquisition) -> ClaimId {
         self.observe(at);
         let id = ClaimId(self.next_number());
@@ -133,15 +140,18 @@ impl LeaseSession {
     }
 
     pub(super) fn due_acquire(&mut self, call: CallNumber, at: Reading) -> Option<Due> {
-        let now = at.monotonic;
-        let (id, claim) = self.claims.iter_mut().find(|(_, claim)| claim.acquiring.is_due(now))?;
         let most = self.config.attempt_timeout;
-        let timeout = claim.poll().map_or(most, |poll| poll.min(most));
-        let unanswered = claim.acquiring.silent();
-        claim.acquiring.note_sent(call, now, timeout);
-        claim.attempts.note(Sending { call, at, failed: false });
-        let subject = Subject::Acquire { claim: *id, request: claim.request.clone() };
-        Some((subject, Command::Acquire(claim.acquire.clone()), unanswered, timeout))
+        let farewells = &self.farewells;
+        self.claims.iter_mut().find_map(|(id, claim)| {
+            if is_in_the_way(farewells, claim) {
+                return None;
+            }
+            let timeout = claim.poll().map_or(most, |poll| poll.min(most));
+            let departure = claim.acquiring.take_due(call, at.monotonic, timeout)?;
+            claim.attempts.note(Sending { call, at, failed: false });
+            let subject = Subject::Acquire { claim: *id, request: claim.request.clone() };
+            Some((subject, Command::Acquire(claim.acquire.clone()), departure))
+        })
     }
 
     /// The time's share in asking: attempts that stay unanswered, patience that ends.
@@ -176,10 +186,9 @@ impl LeaseSession {
         let Some(claim) = self.claims.get_mut(&id) else { return };
         claim.acquiring.give_up_on(call);
         claim.attempts.note_failed(call);
-        let (silent, poll, asking) = (claim.acquiring.silent(), claim.poll(), claim.hold.is_none());
-        let pause = self.pause(silent).max(least);
-        let pause = poll.map_or(pause, |poll| pause.min(poll));
-        if let Some(claim) = self.claims.get_mut(&id).filter(|_| asking) {
+        if claim.hold.is_none() {
+            let pause = self.pacing.pause(claim.acquiring.silent()).max(least);
+            let pause = claim.poll().map_or(pause, |poll| pause.min(poll));
             claim.acquiring.schedule_if_none(now.saturating_add(pause));
         }
     }
@@ -225,6 +234,7 @@ impl LeaseSession {
         let Some(claim) = self.claims.get(&id) else { return };
         let wanted = claim.wanted.clone();
         let old = claim.acquiring.any_unanswered().then(|| claim.request.clone());
+        let paths = wanted.paths.clone();
         let Some((acquire, request)) = self.new_request(&wanted) else {
             self.refuse(id, Refusal::Unexpected, now);
             return;
@@ -236,7 +246,7 @@ impl LeaseSession {
             (claim.position, claim.hold) = (None, None);
         }
         if let Some(request) = old {
-            self.cancel_request(request, None, now);
+            self.cancel_request(request, paths, None, now);
         }
     }
 
@@ -273,7 +283,7 @@ impl LeaseSession {
         let maybe_there = claim.position.is_some() || claim.hold.is_some();
         let cancel = claim.acquiring.any_unanswered() || (maybe_there && !known_over);
         if cancel {
-            self.cancel_request(claim.request.clone(), None, now);
+            self.cancel_request(claim.request.clone(), claim.wanted.paths.clone(), None, now);
         }
         self.claims.remove(&id);
         self.events.push_back(Event::Refused { claim: id, refusal });

@@ -2,7 +2,35 @@
 
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+
 use super::event::CallNumber;
+use crate::backoff::Backoff;
+
+/// The pauses between attempts, drawn from the session's seed.
+#[derive(Debug)]
+pub(super) struct Pacing {
+    pub backoff: Backoff,
+    pub jitter: ChaCha8Rng,
+}
+
+impl Pacing {
+    /// The pause before the attempt after `silent` unanswered ones.
+    pub fn pause(&mut self, silent: u32) -> Duration {
+        self.backoff.pause(silent, &mut self.jitter)
+    }
+}
+
+/// How one attempt leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departure {
+    /// How many attempts just before it went unanswered.
+    pub unanswered: u32,
+    /// After how long it counts as unanswered.
+    pub timeout: Duration,
+    /// The last instant at which it may leave.
+    pub leave_by: Duration,
+}
 
 /// The pacing of the attempts at one command. Instants are of the monotonic clock.
 ///
@@ -16,6 +44,8 @@ pub(super) struct Copies {
     since: Option<Duration>,
     /// How long after `since` the last copy may go; `None` for a ticket's `Acquire`.
     horizon: Option<Duration>,
+    /// Whether there is no second attempt, whatever becomes of the first.
+    once: bool,
     sent: u32,
     answered: u32,
     silent: u32,
@@ -35,23 +65,58 @@ impl Copies {
             awaited: None,
             since: None,
             horizon,
+            once: false,
             sent: 0,
             answered: 0,
             silent: 0,
         }
     }
 
-    /// Whether an attempt is to be sent at `now`.
-    pub fn is_due(&self, now: Duration) -> bool {
+    /// The same command, sent at most once.
+    pub fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+
+    fn is_due(&self, now: Duration) -> bool {
         self.due.is_some_and(|due| due <= now) && self.end().is_none_or(|end| now <= end)
     }
 
-    /// Notes an attempt.
-    pub fn note_sent(&mut self, call: CallNumber, now: Duration, timeout: Duration) {
+    /// Takes the attempt that is due at `now`, if one is: it leaves as `call`.
+    pub fn take_due(
+        &mut self,
+        call: CallNumber,
+        now: Duration,
+        timeout: Duration,
+    ) -> Option<Departure> {
+        if !self.is_due(now) {
+            return None;
+        }
+        let until = now.saturating_add(timeout);
         self.due = None;
-        self.awaited = Some(Awaited { call, until: now.saturating_add(timeout) });
+        self.awaited = Some(Awaited { call, until });
         self.since.get_or_insert(now);
         self.sent = self.sent.saturating_add(1);
+        let leave_by = self.end().map_or(until, |end| end.min(until));
+        Some(Departure { unanswered: self.silent, timeout, leave_by })
+    }
+
+    /// Lets time pass: an attempt that was awaited for too long is followed by another. True once all
+    /// that may be sent has been sent and nothing is awaited.
+    pub fn pass(&mut self, now: Duration, pacing: &mut Pacing) -> bool {
+        if let Some(call) = self.expire(now) {
+            self.retry(call, now, Duration::ZERO, pacing);
+        }
+        self.is_exhausted(now)
+    }
+
+    /// Gives up on `call`. Another attempt is due after a pause of at least `least`, unless one is
+    /// awaited or due.
+    pub fn retry(&mut self, call: CallNumber, now: Duration, least: Duration, pacing: &mut Pacing) {
+        self.give_up_on(call);
+        if !self.once {
+            let pause = pacing.pause(self.silent).max(least);
+            self.schedule_if_none(now.saturating_add(pause));
+        }
     }
 
     /// Notes the first reply to the attempt sent at `sent`.
@@ -119,7 +184,8 @@ impl Copies {
 
     /// Whether all that may be sent has been sent and nothing is awaited.
     pub fn is_exhausted(&self, now: Duration) -> bool {
-        self.awaited.is_none() && self.end().is_some_and(|end| end < now)
+        let sent_once = self.once && self.sent > 0;
+        self.awaited.is_none() && (sent_once || self.end().is_some_and(|end| end < now))
     }
 
     /// How many attempts in a row have gone unanswered.

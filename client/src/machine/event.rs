@@ -32,6 +32,10 @@ pub struct Transmit {
     /// After how long the session will count it as unanswered. A reply that comes later is still
     /// welcome.
     pub timeout: Duration,
+    /// The last monotonic instant at which it may leave: what a transport still has of it then, it
+    /// drops. The session takes it for unanswered, and the object's memory of requests rests on
+    /// no copy leaving later than the session sends copies.
+    pub leave_by: Duration,
 }
 
 /// Something that a caller wants to know.
@@ -121,7 +125,8 @@ pub enum Refusal {
     Unanswered,
     /// Somebody on the way refused.
     Problem(Problem),
-    /// The term asked for is so short that it could never be believed.
+    /// The term asked for is so short that it can never be believed: no longer than ε, or again and
+    /// again over before its grant or renewal arrived.
     NeverBelievable,
     /// The object said what answers no acquisition.
     Unexpected,

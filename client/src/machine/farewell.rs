@@ -1,10 +1,11 @@
 //! Releasing and cancelling: ending at the object what is already over here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Command, Outcome, Rejection, ReleaseTarget};
-use mailbus_spec::{Ordinal, RequestId};
+use mailbus_spec::{Ordinal, PathSet, RequestId};
 
 use super::asking::Claim;
 use super::copies::Copies;
@@ -20,11 +21,25 @@ pub(super) struct FarewellId(u64);
 #[derive(Debug)]
 pub(super) struct Farewell {
     command: Command,
+    /// What may still be claimed at the object until it is answered; `None` if that is not known, or
+    /// known to be nothing.
+    paths: Option<PathSet>,
     /// Whose caller wants to know the end of it.
     report: Option<ClaimId>,
     pub(super) copies: Copies,
-    /// What is still believed meanwhile: nothing, under sound rules.
+    /// What is still believed meanwhile. Always `None` under [`Sound`](super::Sound): it is the seam
+    /// through which a checker plants a client that believes while it releases.
     pub(super) kept: Option<Box<(ClaimId, Claim)>>,
+}
+
+/// Whether the first `Acquire` of a claim's request has to wait, since what it asks for may still be
+/// claimed by this very session. Later copies do not wait: by then there may be a place in the queue
+/// to be kept.
+pub(super) fn is_in_the_way(farewells: &BTreeMap<FarewellId, Farewell>, claim: &Claim) -> bool {
+    let overlaps = |farewell: &Farewell| {
+        farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(claim.acquire.paths()))
+    };
+    claim.attempts.first.is_none() && farewells.values().any(overlaps)
 }
 
 impl LeaseSession {
@@ -32,9 +47,13 @@ impl LeaseSession {
     /// [`Event::Released`] tells the end of it.
     pub fn release(&mut self, at: Reading, claim: ClaimId) {
         self.observe(at);
-        match self.claims.get(&claim).and_then(|known| known.hold.as_ref()).map(|hold| hold.token) {
-            Some(token) => {
-                let farewell = self.release_token(token, Some(claim), at.monotonic);
+        let held = self.claims.get(&claim).and_then(|known| {
+            let hold = known.hold.as_ref()?;
+            Some((hold.token, known.wanted.paths.clone()))
+        });
+        match held {
+            Some((token, paths)) => {
+                let farewell = self.release_token(token, Some(paths), Some(claim), at.monotonic);
                 self.end_belief(claim, farewell, Ending::Release);
             }
             None => self.cancel(at, claim),
@@ -55,13 +74,14 @@ impl LeaseSession {
             self.events.push_back(Event::Released { claim, ending: Released::Ended });
             return;
         }
-        let request = known.request.clone();
-        let farewell = self.cancel_request(request, Some(claim), at.monotonic);
+        let (request, paths) = (known.request.clone(), known.wanted.paths.clone());
+        let farewell = self.cancel_request(request, paths, Some(claim), at.monotonic);
         self.end_belief(claim, farewell, Ending::Cancel);
     }
 
     fn end_belief(&mut self, claim: ClaimId, farewell: FarewellId, ending: Ending) {
         let Some(ended) = self.claims.remove(&claim) else { return };
+        // Never under sound rules; see `Farewell::kept`.
         if self.rules.outlives(ending)
             && let Some(farewell) = self.farewells.get_mut(&farewell)
         {
@@ -72,26 +92,29 @@ impl LeaseSession {
     pub(super) fn release_token(
         &mut self,
         token: Ordinal,
+        paths: Option<PathSet>,
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
         let (holder, target) = (self.holder.clone(), ReleaseTarget::Token(token));
-        self.say_farewell(Command::Release { holder, target }, report, now)
+        self.say_farewell(Command::Release { holder, target }, paths, report, now)
     }
 
     pub(super) fn cancel_request(
         &mut self,
         request: RequestId,
+        paths: PathSet,
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
         let holder = self.holder.clone();
-        self.say_farewell(Command::Cancel { holder, request }, report, now)
+        self.say_farewell(Command::Cancel { holder, request }, Some(paths), report, now)
     }
 
     fn say_farewell(
         &mut self,
         command: Command,
+        paths: Option<PathSet>,
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
@@ -102,29 +125,26 @@ impl LeaseSession {
         }
         let id = FarewellId(self.next_number());
         let copies = Copies::due_at(now, Some(self.horizon()));
-        self.farewells.insert(id, Farewell { command, report, copies, kept: None });
+        self.farewells.insert(id, Farewell { command, paths, report, copies, kept: None });
         id
     }
 
     pub(super) fn due_farewell(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (id, farewell) =
-            self.farewells.iter_mut().find(|(_, farewell)| farewell.copies.is_due(now))?;
-        let unanswered = farewell.copies.silent();
-        farewell.copies.note_sent(call, now, timeout);
-        Some((Subject::Farewell(*id), farewell.command.clone(), unanswered, timeout))
+        self.farewells.iter_mut().find_map(|(id, farewell)| {
+            let departure = farewell.copies.take_due(call, now, timeout)?;
+            Some((Subject::Farewell(*id), farewell.command.clone(), departure))
+        })
     }
 
     pub(super) fn farewells_in_time(&mut self, now: Duration) {
-        let ids: Vec<FarewellId> = self.farewells.keys().copied().collect();
-        for id in ids {
-            let Some(farewell) = self.farewells.get_mut(&id) else { continue };
-            if let Some(call) = farewell.copies.expire(now) {
-                self.farewell_failed(id, call, now, Duration::ZERO);
-            }
-            if self.farewells.get(&id).is_some_and(|farewell| farewell.copies.is_exhausted(now)) {
-                self.end_farewell(id, Released::Unanswered);
-            }
+        let pacing = &mut self.pacing;
+        let over = |(id, farewell): (&FarewellId, &mut Farewell)| {
+            farewell.copies.pass(now, pacing).then_some(*id)
+        };
+        let over: Vec<FarewellId> = self.farewells.iter_mut().filter_map(over).collect();
+        for id in over {
+            self.end_farewell(id, Released::Unanswered);
         }
     }
 
@@ -135,12 +155,8 @@ impl LeaseSession {
         now: Duration,
         least: Duration,
     ) {
-        let Some(farewell) = self.farewells.get_mut(&id) else { return };
-        farewell.copies.give_up_on(call);
-        let silent = farewell.copies.silent();
-        let pause = self.pause(silent).max(least);
         if let Some(farewell) = self.farewells.get_mut(&id) {
-            farewell.copies.schedule_if_none(now.saturating_add(pause));
+            farewell.copies.retry(call, now, least, &mut self.pacing);
         }
     }
 
@@ -152,7 +168,14 @@ impl LeaseSession {
     ) -> bool {
         let ending = match answer {
             Ok(_) => Released::Ended,
-            Err(Rejection::Limit(_) | Rejection::Clock(_)) => return false,
+            Err(Rejection::Limit(_)) => {
+                // The object knows nothing of the request, so nothing of it is in anybody's way.
+                if let Some(farewell) = self.farewells.get_mut(&id) {
+                    farewell.paths = None;
+                }
+                return false;
+            }
+            Err(Rejection::Clock(_)) => return false,
             Err(_) => Released::AlreadyOver,
         };
         self.end_farewell(id, ending);

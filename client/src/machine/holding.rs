@@ -12,6 +12,10 @@ use super::event::{Believed, CallNumber, ClaimId, Event, LossCause, Refusal};
 use super::rules::{Credit, Ending, Sending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
 
+/// How many renewals may come through without anything to believe in before the claim is given up:
+/// the term is shorter than a round trip.
+const FRUITLESS_RENEWALS: u32 = 8;
+
 /// What a claim has been granted.
 #[derive(Debug)]
 pub(super) struct Hold {
@@ -24,6 +28,8 @@ pub(super) struct Hold {
     /// Whether an admin drains it: renewing would be refused, and would end the belief early.
     draining: bool,
     pub(super) waiting: u64,
+    /// Renewals that came through and could not be believed, since there was no belief.
+    fruitless: u32,
     renewing: Copies,
     renewals: Tries,
     renew_at: Option<Duration>,
@@ -40,6 +46,7 @@ impl Hold {
             believed: false,
             draining: false,
             waiting: 0,
+            fruitless: 0,
             renewing,
             renewals: Tries::default(),
             renew_at: Some(now),
@@ -67,6 +74,7 @@ impl LeaseSession {
         {
             self.distrust_clocks(anomaly, at.monotonic);
         }
+        // Never under sound rules; under those that keep what has run out there is nothing to end.
         if self.rules.outlives(Ending::TimedOut) {
             return;
         }
@@ -162,22 +170,20 @@ impl LeaseSession {
         let now = at.monotonic;
         let horizon = self.horizon();
         let timeout = self.config.attempt_timeout;
-        let (id, claim, hold) = self.claims.iter_mut().find_map(|(id, claim)| {
+        let holder = &self.holder;
+        self.claims.iter_mut().find_map(|(id, claim)| {
             let hold = claim.hold.as_mut()?;
             if hold.renew_at.is_some_and(|renew_at| renew_at <= now) && !hold.renewing.is_active() {
                 hold.renewing = Copies::due_at(now, Some(horizon));
                 hold.renewals = Tries::default();
                 hold.renew_at = None;
             }
-            hold.renewing.is_due(now).then_some(())?;
-            Some((*id, &claim.wanted, hold))
-        })?;
-        let unanswered = hold.renewing.silent();
-        hold.renewing.note_sent(call, now, timeout);
-        hold.renewals.note(Sending { call, at, failed: false });
-        let command =
-            Command::Renew { holder: self.holder.clone(), token: hold.token, ttl: claim.ttl };
-        Some((Subject::Renew { claim: id }, command, unanswered, timeout))
+            let departure = hold.renewing.take_due(call, now, timeout)?;
+            hold.renewals.note(Sending { call, at, failed: false });
+            let (token, ttl) = (hold.token, claim.wanted.ttl);
+            let command = Command::Renew { holder: holder.clone(), token, ttl };
+            Some((Subject::Renew { claim: *id, token }, command, departure))
+        })
     }
 
     /// The time's share in renewing: attempts that stay unanswered, rounds that come to nothing.
@@ -186,8 +192,10 @@ impl LeaseSession {
         let Some(claim) = self.claims.get_mut(&id) else { return };
         let impatient = claim.give_up_at.is_none();
         let third = Duration::from_millis(claim.wanted.ttl.ms() / 3);
-        if let Some(call) = claim.hold.as_mut().and_then(|hold| hold.renewing.expire(now)) {
-            self.renewal_failed(id, call, now, Duration::ZERO);
+        let expired =
+            claim.hold.as_mut().and_then(|hold| Some((hold.token, hold.renewing.expire(now)?)));
+        if let Some((token, call)) = expired {
+            self.renewal_failed(id, token, call, now, Duration::ZERO);
         }
         let Some(hold) = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut()) else {
             return;
@@ -205,24 +213,20 @@ impl LeaseSession {
     pub(super) fn renewal_failed(
         &mut self,
         id: ClaimId,
+        token: Ordinal,
         call: CallNumber,
         now: Duration,
         least: Duration,
     ) {
-        let Some(hold) = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut()) else {
-            return;
-        };
+        let hold = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut());
+        let Some(hold) = hold.filter(|hold| hold.token == token) else { return };
         hold.renewals.note_failed(call);
         hold.renewing.give_up_on(call);
         // Between two rounds, or while it drains, no copy is wanted.
         if hold.draining || hold.renew_at.is_some() {
             return;
         }
-        let silent = hold.renewing.silent();
-        let pause = self.pause(silent).max(least);
-        if let Some(hold) = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut()) {
-            hold.renewing.schedule_if_none(now.saturating_add(pause));
-        }
+        hold.renewing.retry(call, now, least, &mut self.pacing);
     }
 
     /// A renewal came through.
@@ -239,11 +243,23 @@ impl LeaseSession {
             if !hold.renewing.is_active() {
                 hold.renew_at = Some(at.monotonic);
             }
+            self.note_use(id, waiting, at.monotonic);
             return;
         };
         self.credit(id, &credit, at);
-        if self.claims.get(&id).is_some_and(Claim::is_believed) {
+        self.note_use(id, waiting, at.monotonic);
+    }
+
+    /// A lease that is renewed again and again and never believed is in everybody's way for nothing.
+    fn note_use(&mut self, id: ClaimId, waiting: u64, now: Duration) {
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        if claim.is_believed() {
             self.events.push_back(Event::Renewed { claim: id, waiting });
+        } else if let Some(hold) = claim.hold.as_mut() {
+            hold.fruitless = hold.fruitless.saturating_add(1);
+            if hold.fruitless >= FRUITLESS_RENEWALS {
+                self.refuse(id, Refusal::NeverBelievable, now);
+            }
         }
     }
 
@@ -252,12 +268,15 @@ impl LeaseSession {
         let Some(claim) = self.claims.get(&id) else { return };
         if claim.is_believed() {
             self.lose(id, LossCause::RenewalRefused, Ending::RenewalRefused, now);
+            // It is still there only under rules that are wrong on purpose.
             if let Some(hold) = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut()) {
                 hold.renew_at = hold.belief.map(|belief| belief.monotonic_end());
             }
-        } else if claim.give_up_at.is_some_and(|give_up| now < give_up) {
-            // If it drains it is still there, and would be in the new request's way.
-            self.cancel_request(claim.request.clone(), None, now);
+            return;
+        }
+        let patient = claim.give_up_at.is_some_and(|give_up| now < give_up);
+        self.cancel_drained(id, now);
+        if patient {
             self.ask_anew(id, now);
         } else {
             let lapsed = mailbus_spec::lease::OverReason::Lapsed;
@@ -271,6 +290,9 @@ impl LeaseSession {
         let Some(claim) = self.claims.get_mut(&id) else { return };
         let Some(hold) = claim.hold.as_mut() else { return };
         if !hold.believed {
+            if drain {
+                self.cancel_drained(id, now);
+            }
             self.refuse(id, Refusal::Forced { reason }, now);
         } else if drain {
             if !hold.draining {
@@ -284,6 +306,19 @@ impl LeaseSession {
         }
     }
 
+    /// Ends a lease that may be draining and was not believed yet: it never will be, and would be in
+    /// everybody's way to its end.
+    fn cancel_drained(&mut self, id: ClaimId, now: Duration) {
+        let Some(claim) = self.claims.get(&id) else { return };
+        self.cancel_request(claim.request.clone(), claim.wanted.paths.clone(), None, now);
+    }
+
+    /// Whether `token` is what the claim holds at present.
+    pub(super) fn holds(&self, id: ClaimId, token: Ordinal) -> bool {
+        let hold = self.claims.get(&id).and_then(|claim| claim.hold.as_ref());
+        hold.is_some_and(|hold| hold.token == token)
+    }
+
     /// The claim that holds `token`.
     pub(super) fn claim_under(&self, token: Ordinal) -> Option<ClaimId> {
         let holds = |claim: &Claim| claim.hold.as_ref().is_some_and(|hold| hold.token == token);
@@ -292,6 +327,7 @@ impl LeaseSession {
 
     /// Ends a belief, for good. What the object may still hold of it is released.
     pub(super) fn lose(&mut self, id: ClaimId, cause: LossCause, ending: Ending, now: Duration) {
+        // Never under sound rules: the seam for a checker's client that goes on believing.
         if self.rules.outlives(ending) {
             return;
         }
@@ -299,7 +335,7 @@ impl LeaseSession {
         let over_there =
             matches!(cause, LossCause::Lapsed | LossCause::Over(_) | LossCause::Forced { .. });
         if let Some(hold) = claim.hold.filter(|_| !over_there) {
-            self.release_token(hold.token, None, now);
+            self.release_token(hold.token, Some(claim.wanted.paths), None, now);
         }
         self.events.push_back(Event::Lost { claim: id, cause });
     }

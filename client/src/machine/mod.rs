@@ -14,8 +14,9 @@
 //! # The contract
 //!
 //! After any call, take transmits until there is none, then events until there is none, then sleep
-//! to the timeout. Readings never go back unless the clocks did: whoever shares a session reads the
-//! clocks under the lock that guards it.
+//! to the timeout. A transmit that has not left by its [`leave_by`](Transmit::leave_by) is dropped.
+//! Readings never go back unless the clocks did: whoever shares a session reads the clocks under the
+//! lock that guards it.
 //!
 //! Invariant: an attempt that was not answered is *unknown*. Nothing here takes it for not applied:
 //! belief counts from the first attempt, and what is given up on is cancelled.
@@ -46,7 +47,7 @@ use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::Command;
-use mailbus_spec::{Holder, RequestId};
+use mailbus_spec::{Holder, Ordinal, RequestId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -58,7 +59,8 @@ pub use event::{
 pub use rules::{Attempts, Credit, CreditRules, Ending, Sending, Sound};
 
 use asking::Claim;
-use farewell::{Farewell, FarewellId};
+use copies::{Departure, Pacing};
+use farewell::{Farewell, FarewellId, is_in_the_way};
 use question::Question;
 
 /// How long an attempt is remembered after its sending: longer than a reply may travel.
@@ -71,7 +73,7 @@ pub struct LeaseSession {
     holder: Holder,
     config: Config,
     rules: Box<dyn CreditRules + Send>,
-    jitter: ChaCha8Rng,
+    pacing: Pacing,
     /// What request ids begin with, so that even a reused session name repeats no request.
     nonce: u64,
     last_number: u64,
@@ -97,8 +99,15 @@ struct Sent {
 /// What an attempt was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
-    Acquire { claim: ClaimId, request: RequestId },
-    Renew { claim: ClaimId },
+    Acquire {
+        claim: ClaimId,
+        request: RequestId,
+    },
+    /// A claim may go from one token to the next; what was said of one says nothing of another.
+    Renew {
+        claim: ClaimId,
+        token: Ordinal,
+    },
     Farewell(FarewellId),
     Question(QuestionId),
 }
@@ -127,7 +136,7 @@ impl LeaseSession {
             holder,
             config,
             rules,
-            jitter,
+            pacing: Pacing { backoff: config.backoff, jitter },
             nonce,
             last_number: 0,
             last_seen: None,
@@ -156,7 +165,7 @@ impl LeaseSession {
     /// A number from the seed, for a transport's own jitter.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn draw(&mut self) -> u64 {
-        self.jitter.next_u64()
+        self.pacing.jitter.next_u64()
     }
 
     /// Whether it holds, wants and awaits nothing.
@@ -172,7 +181,7 @@ impl LeaseSession {
         self.observe(at);
         let now = at.monotonic;
         let call = CallNumber(self.last_number.saturating_add(1));
-        let (subject, command, unanswered, timeout) = self
+        let (subject, command, departure) = self
             .due_farewell(call, now)
             .or_else(|| self.due_renewal(call, at))
             .or_else(|| self.due_acquire(call, at))
@@ -181,7 +190,8 @@ impl LeaseSession {
         self.forget_old_calls(now);
         let sending = Sending { call, at, failed: false };
         self.calls.insert(call, Sent { subject, sending, answered: false });
-        Some(Transmit { call, command, unanswered, timeout })
+        let Departure { unanswered, timeout, leave_by } = departure;
+        Some(Transmit { call, command, unanswered, timeout, leave_by })
     }
 
     /// The next event for a caller.
@@ -194,7 +204,10 @@ impl LeaseSession {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let seen = self.last_seen.unwrap_or_default().monotonic;
-        let claims = self.claims.values().filter_map(|claim| claim.timeout(seen));
+        let claims = self
+            .claims
+            .values()
+            .filter_map(|claim| claim.timeout(seen, is_in_the_way(&self.farewells, claim)));
         let farewells = self.farewells.values().filter_map(|farewell| farewell.copies.timeout());
         let questions = self.questions.values().filter_map(|question| question.copies.timeout());
         claims.chain(farewells).chain(questions).min()
@@ -257,11 +270,6 @@ impl LeaseSession {
         }
     }
 
-    /// The pause before the attempt after `silent` unanswered ones.
-    fn pause(&mut self, silent: u32) -> Duration {
-        self.config.backoff.pause(silent, &mut self.jitter)
-    }
-
     /// How long copies of an unanswered command go on.
     fn horizon(&self) -> Duration {
         let most = Duration::from_millis(mailbus_spec::limits::RETRY_MS);
@@ -270,7 +278,7 @@ impl LeaseSession {
 }
 
 /// What an attempt that is due consists of.
-type Due = (Subject, Command, u32, Duration);
+type Due = (Subject, Command, Departure);
 
 impl fmt::Debug for LeaseSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

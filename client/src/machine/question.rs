@@ -13,8 +13,6 @@ use super::{Due, LeaseSession, Subject};
 #[derive(Debug)]
 pub(super) struct Question {
     command: Command,
-    /// Whether a second execution would do something the first did not.
-    once: bool,
     pub(super) copies: Copies,
 }
 
@@ -26,9 +24,12 @@ impl LeaseSession {
     pub fn ask(&mut self, at: Reading, command: Command) -> QuestionId {
         self.observe(at);
         let id = QuestionId(self.next_number());
-        let once = matches!(command, Command::Recover { .. });
         let copies = Copies::due_at(at.monotonic, Some(self.horizon()));
-        self.questions.insert(id, Question { command, once, copies });
+        let copies = match command {
+            Command::Recover { .. } => copies.once(),
+            _ => copies,
+        };
+        self.questions.insert(id, Question { command, copies });
         id
     }
 
@@ -39,23 +40,20 @@ impl LeaseSession {
 
     pub(super) fn due_question(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (id, question) =
-            self.questions.iter_mut().find(|(_, question)| question.copies.is_due(now))?;
-        let unanswered = question.copies.silent();
-        question.copies.note_sent(call, now, timeout);
-        Some((Subject::Question(*id), question.command.clone(), unanswered, timeout))
+        self.questions.iter_mut().find_map(|(id, question)| {
+            let departure = question.copies.take_due(call, now, timeout)?;
+            Some((Subject::Question(*id), question.command.clone(), departure))
+        })
     }
 
     pub(super) fn questions_in_time(&mut self, now: Duration) {
-        let ids: Vec<QuestionId> = self.questions.keys().copied().collect();
-        for id in ids {
-            let Some(question) = self.questions.get_mut(&id) else { continue };
-            if let Some(call) = question.copies.expire(now) {
-                self.question_failed(id, call, now, Duration::ZERO);
-            }
-            if self.questions.get(&id).is_some_and(|question| question.copies.is_exhausted(now)) {
-                self.on_answered(id, Err(CallFailure::Unanswered));
-            }
+        let pacing = &mut self.pacing;
+        let over = |(id, question): (&QuestionId, &mut Question)| {
+            question.copies.pass(now, pacing).then_some(*id)
+        };
+        let over: Vec<QuestionId> = self.questions.iter_mut().filter_map(over).collect();
+        for id in over {
+            self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }
 
@@ -67,15 +65,9 @@ impl LeaseSession {
         least: Duration,
     ) {
         let Some(question) = self.questions.get_mut(&id) else { return };
-        question.copies.give_up_on(call);
-        if question.once {
+        question.copies.retry(call, now, least, &mut self.pacing);
+        if question.copies.is_exhausted(now) {
             self.on_answered(id, Err(CallFailure::Unanswered));
-            return;
-        }
-        let silent = question.copies.silent();
-        let pause = self.pause(silent).max(least);
-        if let Some(question) = self.questions.get_mut(&id) {
-            question.copies.schedule_if_none(now.saturating_add(pause));
         }
     }
 

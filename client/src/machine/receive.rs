@@ -7,7 +7,7 @@ use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{LeaseReply, Outcome, Rejection};
 use mailbus_spec::wire::Problem;
 use mailbus_spec::wire::lease::Received;
-use mailbus_spec::{Commit, RequestId};
+use mailbus_spec::{Commit, Ordinal, RequestId};
 
 use super::event::{CallFailure, CallNumber, ClaimId, Event, LossCause, Refusal, Released};
 use super::rules::{Ending, Sending};
@@ -37,7 +37,9 @@ impl LeaseSession {
             Subject::Acquire { claim, request } => {
                 self.acquire_answered(claim, &request, named, reply.answer, at);
             }
-            Subject::Renew { claim } => self.renewal_answered(claim, named, reply.answer, at),
+            Subject::Renew { claim, token } => {
+                self.renewal_answered(claim, token, named, reply.answer, at);
+            }
             Subject::Farewell(farewell) => {
                 if !self.on_farewell_answered(farewell, &reply.answer) {
                     self.try_again(call, at.monotonic, pause_of(&reply.answer));
@@ -90,7 +92,7 @@ impl LeaseSession {
                 match claim.map(|(id, _)| *id) {
                     Some(id) => self.on_granted(id, token, ttl, None, at),
                     None => {
-                        self.release_token(token, None, now);
+                        self.release_token(token, None, None, now);
                     }
                 }
             }
@@ -122,7 +124,7 @@ impl LeaseSession {
             }
             // Nobody waits for it any more.
             Ok(Outcome::Granted { token, .. }) => {
-                self.release_token(token, None, now);
+                self.release_token(token, None, None, now);
             }
             _ if !live => {}
             Ok(Outcome::Queued { position }) => self.on_queued(claim, named.at, position, now),
@@ -138,10 +140,14 @@ impl LeaseSession {
     fn renewal_answered(
         &mut self,
         claim: ClaimId,
+        token: Ordinal,
         named: Sending,
         answer: Result<Outcome, Rejection>,
         at: Reading,
     ) {
+        if !self.holds(claim, token) {
+            return;
+        }
         match answer {
             Ok(Outcome::Renewed { waiting, .. }) => self.on_renewed(claim, named, waiting, at),
             Err(Rejection::Lost) => self.on_renewal_refused(claim, at.monotonic),
@@ -171,10 +177,11 @@ impl LeaseSession {
                 .get_mut(claim)
                 .filter(|known| known.request == *request)
                 .map(|known| &mut known.acquiring),
-            Subject::Renew { claim } => self
+            Subject::Renew { claim, token } => self
                 .claims
                 .get_mut(claim)
                 .and_then(|known| known.hold.as_mut())
+                .filter(|hold| hold.token == *token)
                 .map(super::holding::Hold::renewing),
             Subject::Farewell(id) => {
                 self.farewells.get_mut(id).map(|farewell| &mut farewell.copies)
@@ -195,7 +202,7 @@ impl LeaseSession {
                     self.acquire_failed(claim, call, now, least);
                 }
             }
-            Subject::Renew { claim } => self.renewal_failed(claim, call, now, least),
+            Subject::Renew { claim, token } => self.renewal_failed(claim, token, call, now, least),
             Subject::Farewell(farewell) => self.farewell_failed(farewell, call, now, least),
             Subject::Question(question) => self.question_failed(question, call, now, least),
         }
@@ -213,7 +220,9 @@ impl LeaseSession {
                 }
             }
             // It may pass, as credentials are renewed, and belief ends by itself.
-            Subject::Renew { claim } => self.renewal_failed(claim, call, now, Duration::ZERO),
+            Subject::Renew { claim, token } => {
+                self.renewal_failed(claim, token, call, now, Duration::ZERO);
+            }
             Subject::Farewell(farewell) => self.end_farewell(farewell, Released::Unanswered),
             Subject::Question(question) => {
                 self.on_answered(question, Err(CallFailure::Problem(problem)));

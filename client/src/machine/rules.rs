@@ -98,7 +98,8 @@ pub trait CreditRules {
         bound: &ClockBound,
     ) -> Result<(), ClockAnomaly>;
 
-    /// Whether a belief goes on although this happened.
+    /// Whether a belief goes on although this happened. Never, under [`Sound`]: the question is asked
+    /// only so that a checker can plant a client that goes on, and see that it is caught.
     fn outlives(&self, ending: Ending) -> bool;
 }
 

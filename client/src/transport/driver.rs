@@ -39,6 +39,9 @@ pub struct Options {
 impl Options {
     /// Longest silence of a socket.
     pub const PING_MOST: Duration = Duration::from_secs(25);
+
+    /// Most commands that wait for the socket to take them. Those on top go over HTTP.
+    pub const OUTBOX_MOST: usize = 1_024;
 }
 
 impl Default for Options {

@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -59,11 +60,11 @@ struct NoReply;
 impl<C: Connector, K: Clocks> Driver<C, K> {
     /// Sends an attempt and waits for its reply, for as long as the session does.
     pub(super) async fn exchange(&self, transmit: Transmit) -> (CallNumber, Option<Received>) {
-        let Transmit { call, command, timeout, .. } = transmit;
+        let Transmit { call, command, timeout, leave_by, .. } = transmit;
         let (action, body) = encode_call(call.0, &command);
         let exchange = async {
             let _permit = self.permits.acquire().await.map_err(|_| NoReply)?;
-            self.post(action, body).await
+            self.post(action, body, leave_by).await
         };
         let answered = within(self.shared.clocks(), timeout, exchange).await;
         let received = answered.and_then(Result::ok).map(|received| {
@@ -79,12 +80,21 @@ impl<C: Connector, K: Clocks> Driver<C, K> {
         (call, received)
     }
 
-    async fn post(&self, action: &str, body: String) -> Result<Received, NoReply> {
+    async fn post(
+        &self,
+        action: &str,
+        body: String,
+        leave_by: Duration,
+    ) -> Result<Received, NoReply> {
         let request = self.request(action, body)?;
         let mut http = match self.kept_connection() {
             Some(kept) => kept,
             None => self.new_connection().await?,
         };
+        // The process may have been put aside since the session made the attempt.
+        if self.shared.clocks().reading().monotonic > leave_by {
+            return Err(NoReply);
+        }
         let answered = {
             let Http { sender, connection } = &mut http;
             let exchange = async {

@@ -1,11 +1,13 @@
 //! What the run loop and the socket hand each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mailbus_spec::lease::Command;
 use tokio::sync::Notify;
 
+use super::driver::Options;
 use crate::machine::{CallNumber, Transmit};
 
 /// Commands of one frame: even with the longest paths it stays below
@@ -25,20 +27,31 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct LinkState {
     open: bool,
-    outbox: Vec<(u64, Command)>,
+    /// Invariant: at most [`Options::OUTBOX_MOST`].
+    outbox: VecDeque<Transmit>,
     awaited: BTreeSet<CallNumber>,
 }
 
+/// The commands of one frame.
+#[derive(Debug)]
+pub(super) struct Frame {
+    /// Invariant: at least one.
+    pub(super) calls: Vec<(u64, Command)>,
+    /// The last monotonic instant at which all of them may leave.
+    pub(super) leave_by: Duration,
+}
+
 impl Link {
-    /// Takes an attempt if the socket is open and the attempt's way; else hands it back.
+    /// Takes an attempt if the socket is open, keeps up and is the attempt's way; else hands it back.
     pub(super) fn take(&self, transmit: Transmit) -> Option<Transmit> {
         let mut state = self.lock();
         // What went unanswered takes the other way the next time.
-        if !state.open || transmit.unanswered % 2 == 1 {
+        let full = state.outbox.len() >= Options::OUTBOX_MOST;
+        if !state.open || full || transmit.unanswered % 2 == 1 {
             return Some(transmit);
         }
-        state.outbox.push((transmit.call.0, transmit.command));
         state.awaited.insert(transmit.call);
+        state.outbox.push_back(transmit);
         if state.awaited.len() > AWAITED_MAX {
             state.awaited.pop_first();
         }
@@ -47,11 +60,24 @@ impl Link {
         None
     }
 
-    /// What the next frame is to carry; empty if nothing is.
-    pub(super) fn next_frame(&self) -> Vec<(u64, Command)> {
+    /// What the next frame is to carry at `now`, if anything. What may not leave any more is dropped:
+    /// the process was put aside since it was taken, or the socket was stuck.
+    pub(super) fn next_frame(&self, now: Duration) -> Option<Frame> {
         let mut state = self.lock();
-        let count = state.outbox.len().min(FRAME_COMMANDS);
-        state.outbox.drain(..count).collect()
+        let LinkState { outbox, awaited, .. } = &mut *state;
+        let mut frame: Option<Frame> = None;
+        while frame.as_ref().is_none_or(|frame| frame.calls.len() < FRAME_COMMANDS)
+            && let Some(Transmit { call, command, leave_by, .. }) = outbox.pop_front()
+        {
+            if leave_by < now {
+                awaited.remove(&call);
+                continue;
+            }
+            let frame = frame.get_or_insert(Frame { calls: Vec::new(), leave_by });
+            frame.calls.push((call.0, command));
+            frame.leave_by = frame.leave_by.min(leave_by);
+        }
+        frame
     }
 
     pub(super) fn open(&self) {
@@ -78,5 +104,46 @@ impl Link {
 
     fn lock(&self) -> MutexGuard<'_, LinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mailbus_spec::LeasePath;
+
+    use super::*;
+
+    fn transmit(call: u64, leave_by_s: u64) -> Transmit {
+        let path = LeasePath::new("x").unwrap();
+        Transmit {
+            call: CallNumber(call),
+            command: Command::Status { path },
+            unanswered: 0,
+            timeout: Duration::from_secs(5),
+            leave_by: Duration::from_secs(leave_by_s),
+        }
+    }
+
+    #[test]
+    fn what_may_not_leave_any_more_is_dropped_and_not_awaited() {
+        let link = Link::default();
+        link.open();
+        assert_eq!((link.take(transmit(1, 5)), link.take(transmit(2, 9))), (None, None));
+        let frame = link.next_frame(Duration::from_secs(6)).unwrap();
+        let calls: Vec<u64> = frame.calls.iter().map(|(call, _)| *call).collect();
+        assert_eq!((calls, frame.leave_by), (vec![2], Duration::from_secs(9)));
+        assert_eq!(link.forget_awaited(), BTreeSet::from([CallNumber(2)]));
+        assert!(link.next_frame(Duration::from_secs(6)).is_none());
+    }
+
+    #[test]
+    fn a_full_outbox_hands_back_what_comes_on_top() {
+        let link = Link::default();
+        link.open();
+        let most = u64::try_from(Options::OUTBOX_MOST).unwrap();
+        assert!((0..most).all(|call| link.take(transmit(call, 5)).is_none()));
+        assert!(link.take(transmit(most, 5)).is_some());
+        assert!(link.next_frame(Duration::ZERO).is_some());
+        assert!(link.take(transmit(most, 5)).is_none(), "a frame made room");
     }
 }

@@ -18,7 +18,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use super::connector::Connector;
 use super::driver::{Driver, Options};
 use crate::clocks::Clocks;
-use crate::deadline::within;
+use crate::deadline::{until, within};
 use crate::machine::CallNumber;
 
 /// The socket is of no use any more.
@@ -111,15 +111,19 @@ impl<C: Connector, K: Clocks> Driver<C, K> {
     }
 
     async fn send_commands(&self, socket: &mut WebSocketStream<C::Stream>) -> Result<(), Broken> {
-        loop {
-            let commands = self.link.next_frame();
-            if commands.is_empty() {
-                return Ok(());
-            }
+        let clocks = self.shared.clocks();
+        while let Some(frame) = self.link.next_frame(clocks.reading().monotonic) {
             let calls: Vec<(u64, &Command)> =
-                commands.iter().map(|(call, command)| (*call, command)).collect();
-            self.send(socket, Message::text(encode_frame(&calls))).await?;
+                frame.calls.iter().map(|(call, command)| (*call, command)).collect();
+            let message = Message::text(encode_frame(&calls));
+            // A frame that is half written when it may not leave any more takes the socket with it.
+            let sent = self.send(socket, message);
+            match until(clocks, frame.leave_by, sent).await {
+                Some(sent) => sent?,
+                None => return Err(Broken),
+            }
         }
+        Ok(())
     }
 
     async fn send(

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::{CallFailure, Event, Refusal};
-use mailbus_spec::lease::{Command, OverReason, Rejection};
+use mailbus_client::machine::{CallFailure, Config, Event, LeaseSession, Refusal};
+use mailbus_spec::lease::{Command, LimitKind, Outcome, OverReason, Rejection};
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{LeasePath, Wait};
 
@@ -102,9 +102,109 @@ fn a_request_left_behind_with_copies_under_way_is_cancelled() {
     let first = sends_one(&mut session, 0);
     let (second_at, second) = sends_next(&mut session, 1);
     answer(&mut session, second_at + 10, second.call, over(OverReason::TimedOut));
-    let sent = sends(&mut session, second_at + 10);
-    assert_eq!(names(&sent), ["cancel", "acquire"]);
-    assert_eq!(request(&sent[0]), request(&first));
+    let cancel = sends_one(&mut session, second_at + 10);
+    assert_eq!((cancel.command.name(), request(&cancel)), ("cancel", request(&first)));
+    answer(&mut session, second_at + 20, cancel.call, cancelled());
+    let third = sends_one(&mut session, second_at + 20);
+    assert_eq!(third.command.name(), "acquire", "the old request is in nobody's way");
+    assert_ne!(request(&third), request(&first));
+}
+
+#[test]
+fn what_is_being_given_back_is_asked_for_again_once_that_is_answered() {
+    let (mut session, claim) = holding();
+    session.release(at(100), claim);
+    session.acquire(at(100), wanted());
+    session.acquire(at(100), acquisition(&["x", "y"]));
+    session.acquire(at(100), acquisition(&["y"]));
+    let sent = sends(&mut session, 100);
+    assert_eq!(names(&sent), ["release", "acquire"], "a copy may overtake another");
+    let Command::Acquire(other) = &sent[1].command else { panic!("{sent:?}") };
+    assert_eq!(*other.paths(), paths(&["y"]));
+    assert!(session.poll_timeout() > Some(at(100).monotonic), "nothing is due meanwhile");
+    answer(&mut session, 110, sent[0].call, reply(Ok(Outcome::Released)));
+    assert_eq!(names(&sends(&mut session, 110)), ["acquire", "acquire"]);
+}
+
+#[test]
+fn a_farewell_that_stays_unanswered_holds_nothing_up_for_ever() {
+    let (mut session, claim) = holding();
+    session.release(at(100), claim);
+    session.acquire(at(100), wanted());
+    let mut now = 100;
+    let asked_at = loop {
+        let (sent_at, sent) = sends_next(&mut session, now);
+        now = sent_at + 1;
+        if sent.command.name() == "acquire" {
+            break sent_at;
+        }
+    };
+    assert!((60_100..60_200).contains(&asked_at), "{asked_at}");
+}
+
+#[test]
+fn a_farewell_to_what_the_object_does_not_know_holds_nothing_up() {
+    let mut session = session();
+    let first = session.acquire(at(0), wanted());
+    sends_one(&mut session, 0);
+    session.cancel(at(100), first);
+    session.acquire(at(100), wanted());
+    let cancel = sends_one(&mut session, 100);
+    answer(
+        &mut session,
+        110,
+        cancel.call,
+        reply(Err(Rejection::Limit(LimitKind::AgentRemembered))),
+    );
+    assert_eq!(names(&sends(&mut session, 110)), ["acquire"]);
+}
+
+#[test]
+fn who_has_a_place_in_the_queue_keeps_it_whatever_is_being_given_back() {
+    let mut session = session();
+    let first = session.acquire(at(0), awaited());
+    session.acquire(at(0), awaited());
+    let sent = sends(&mut session, 0);
+    answer(&mut session, 10, sent[1].call, queued(0));
+    session.cancel(at(20), first);
+    assert_eq!(names(&sends(&mut session, 20)), ["cancel"]);
+    let sent = sends(&mut session, 10_000);
+    assert!(names(&sent).contains(&"acquire"), "{sent:?}");
+}
+
+#[test]
+fn patience_ends_behind_a_farewell_too() {
+    let (mut session, claim) = holding();
+    session.release(at(100), claim);
+    let second = session.acquire(at(100), wanted().patience(Duration::from_secs(7)));
+    sends(&mut session, 100);
+    session.handle_timeout(at(7_100));
+    assert_eq!(
+        events(&mut session),
+        [Event::Refused { claim: second, refusal: Refusal::PatienceOver }]
+    );
+    assert!(!names(&sends(&mut session, 7_100)).contains(&"cancel"), "it was never asked for");
+}
+
+#[test]
+fn no_attempt_may_leave_later_than_copies_are_sent() {
+    let mut cut_short = 0;
+    for seed in 0..50 {
+        let mut session = LeaseSession::new(holder("a"), Config::default(), seed);
+        session.acquire(at(0), wanted());
+        let mut now = 0;
+        loop {
+            let (sent_at, sent) = sends_next(&mut session, now);
+            now = sent_at + 1;
+            if sent.command.name() == "cancel" {
+                break;
+            }
+            let given_up_at = at(sent_at).monotonic + sent.timeout;
+            assert_eq!(sent.leave_by, given_up_at.min(Duration::from_secs(60)), "seed {seed}");
+            cut_short += u32::from(sent.leave_by < given_up_at);
+        }
+    }
+    assert!(cut_short > 10, "{cut_short}");
 }
 
 #[test]
@@ -163,6 +263,26 @@ fn a_term_too_short_to_be_believed_is_refused_before_anything_is_sent() {
     let claim = session.acquire(at(0), wanted().ttl(ttl(250)));
     assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::NeverBelievable }]);
     assert!(sends(&mut session, 0).is_empty() && session.is_idle());
+}
+
+#[test]
+fn a_term_shorter_than_a_round_trip_is_given_up_and_cancelled() {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited().ttl(ttl(256)));
+    let acquire = sends_one(&mut session, 0);
+    answer(&mut session, 50, acquire.call, granted(5, 256));
+    let mut now = 50;
+    for renewals in 0.. {
+        assert!(renewals < 20, "it renews for ever what it cannot believe in");
+        let sent = sends_one(&mut session, now);
+        if matches!(sent.command, Command::Cancel { .. }) {
+            break;
+        }
+        now += 50;
+        answer(&mut session, now, sent.call, renewed());
+    }
+    let refused = Event::Refused { claim, refusal: Refusal::NeverBelievable };
+    assert!(events(&mut session).contains(&refused));
 }
 
 #[test]

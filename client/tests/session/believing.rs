@@ -1,9 +1,10 @@
 //! From when belief counts, what it rests on, and that it does not come back.
 
-use mailbus_client::machine::{Event, LossCause};
+use mailbus_client::machine::{CallNumber, ClaimId, Event, LeaseSession, LossCause};
 use mailbus_spec::belief::ClockAnomaly;
 use mailbus_spec::lease::Command;
 use mailbus_spec::lease::answer::Notice;
+use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{RequestId, Timestamp};
 
 use crate::stage::*;
@@ -119,6 +120,55 @@ fn a_grant_whose_belief_is_over_at_once_is_not_lost_and_begins_with_its_first_re
         [Event::Acquired { claim, token: token(5) }, Event::Renewed { claim, waiting: 0 }]
     );
     assert!(session.believes(at(granted_at + L - 1), claim));
+}
+
+/// A session whose first token ended before it was believed, with two copies of its renewal under
+/// way, and which believes in a second; and when that was asked for.
+fn holding_the_next_token() -> (LeaseSession, ClaimId, [CallNumber; 2], u64) {
+    let (mut session, claim, granted_at) = granted_late();
+    let slow = sends_one(&mut session, granted_at);
+    let (copy_at, copy) = sends_next(&mut session, granted_at + 1);
+    assert_eq!((slow.command.name(), copy.command.name()), ("renew", "renew"));
+    answer(&mut session, copy_at + 10, copy.call, lost());
+    let cancel = sends_one(&mut session, copy_at + 10);
+    answer(&mut session, copy_at + 20, cancel.call, cancelled());
+    let anew = sends_one(&mut session, copy_at + 20);
+    answer(&mut session, copy_at + 30, anew.call, granted(9, 30_000));
+    assert!(session.believes(at(copy_at + 30), claim));
+    events(&mut session);
+    (session, claim, [slow.call, copy.call], copy_at + 20)
+}
+
+#[test]
+fn a_renewal_of_one_token_is_not_credited_to_the_next() {
+    let (mut session, claim, [slow, _], asked_at) = holding_the_next_token();
+    answer(&mut session, asked_at + 20, slow, renewed());
+    assert_eq!(session.deadline(claim), Some(at(asked_at + L).monotonic), "not an hour");
+    assert!(events(&mut session).is_empty(), "nothing was renewed");
+}
+
+#[test]
+fn a_refused_renewal_of_one_token_does_not_end_the_next() {
+    let (mut session, claim, [slow, copy], asked_at) = holding_the_next_token();
+    answer(&mut session, asked_at + 20, slow, lost());
+    answer(&mut session, asked_at + 21, copy, lost());
+    assert!(session.believes(at(asked_at + 21), claim));
+    assert!(events(&mut session).is_empty());
+}
+
+#[test]
+fn what_is_heard_of_one_token_changes_no_copy_of_the_next() {
+    let (mut session, _, [slow, copy], asked_at) = holding_the_next_token();
+    let (first_at, first) = sends_next(&mut session, asked_at + 20);
+    assert!(matches!(first.command, Command::Renew { token: renewed, .. } if renewed == token(9)));
+    session.handle_failure(at(first_at + 10), first.call);
+    let due = session.poll_timeout();
+    answer(&mut session, first_at + 11, slow, lost());
+    session.handle_failure(at(first_at + 12), copy);
+    session.handle_problem(at(first_at + 13), slow, Problem::new(Code::Forbidden, "not yours"));
+    assert_eq!(session.poll_timeout(), due);
+    let (_, again) = sends_next(&mut session, first_at + 13);
+    assert_eq!(again.unanswered, 1, "its own first copy stayed unanswered");
 }
 
 #[test]

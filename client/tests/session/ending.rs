@@ -73,6 +73,40 @@ fn a_drained_lease_is_believed_to_its_end_and_not_renewed() {
 }
 
 #[test]
+fn a_lease_drained_before_it_was_believed_is_cancelled() {
+    let (mut session, claim, granted_at) = granted_late();
+    sends_one(&mut session, granted_at);
+    let reason = "make room".to_owned();
+    let notice = Notice::Forced { token: token(5), reason: reason.clone(), drain: true };
+    session.handle_notice(at(granted_at + 10), notice);
+    let refusal = Refusal::Forced { reason };
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal }]);
+    assert_eq!(names(&sends(&mut session, granted_at + 10)), ["cancel"], "it is still there");
+}
+
+#[test]
+fn a_lease_taken_before_it_was_believed_is_not_cancelled() {
+    let (mut session, _, granted_at) = granted_late();
+    sends_one(&mut session, granted_at);
+    let notice = Notice::Forced { token: token(5), reason: "broken".to_owned(), drain: false };
+    session.handle_notice(at(granted_at + 10), notice);
+    assert!(session.is_idle(), "there is nothing left to give back");
+}
+
+#[test]
+fn a_first_renewal_that_is_refused_cancels_what_may_be_draining() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted());
+    let acquire = sends_one(&mut session, 0);
+    session.handle_timeout(apart(100, -150));
+    answer(&mut session, 110, acquire.call, granted(5, 30_000));
+    assert!(!session.believes(at(110), claim), "the clocks went wrong");
+    let renew = sends_one(&mut session, 110);
+    answer(&mut session, 120, renew.call, lost());
+    assert_eq!(names(&sends(&mut session, 120)), ["cancel"]);
+}
+
+#[test]
 fn a_lease_that_an_admin_took_is_believed_no_more() {
     let (mut session, claim) = holding();
     let reason = "broken".to_owned();

@@ -44,7 +44,12 @@ pub fn paths(names: &[&str]) -> PathSet {
 
 /// `x` for 30 s at a time, at once or not at all.
 pub fn wanted() -> Acquisition {
-    Acquisition::new(paths(&["x"])).ttl(ttl(30_000))
+    acquisition(&["x"])
+}
+
+/// The paths for 30 s at a time, at once or not at all.
+pub fn acquisition(names: &[&str]) -> Acquisition {
+    Acquisition::new(paths(names)).ttl(ttl(30_000))
 }
 
 /// `x` for 30 s at a time, after up to ten minutes.
@@ -76,6 +81,10 @@ pub fn over(reason: OverReason) -> LeaseReply {
 pub fn renewed() -> LeaseReply {
     let expires_at = Timestamp::from_ms(1_000_000).unwrap();
     reply(Ok(Outcome::Renewed { expires_at, waiting: 0 }))
+}
+
+pub fn cancelled() -> LeaseReply {
+    reply(Ok(Outcome::Cancelled))
 }
 
 pub fn lost() -> LeaseReply {
@@ -147,6 +156,25 @@ pub fn request(transmit: &Transmit) -> String {
         Command::Cancel { request, .. } => request.to_string(),
         other => panic!("{other:?} names no request"),
     }
+}
+
+/// A session that wants `x` for an hour at a time and was granted it out of the queue, under token 5,
+/// too late to be believed; and when that was.
+pub fn granted_late() -> (LeaseSession, ClaimId, u64) {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited().ttl(ttl(3_600_000)));
+    let mut now = 0;
+    loop {
+        let (sent_at, asked) = sends_next(&mut session, now);
+        now = sent_at + 1;
+        if now > 60_000 {
+            answer(&mut session, now, asked.call, granted(5, 30_000));
+            break;
+        }
+        answer(&mut session, now, asked.call, queued(0));
+    }
+    assert_eq!(events(&mut session), [Event::Queued { claim, position: 0 }]);
+    (session, claim, now)
 }
 
 /// A session that was granted `x` under token 5 for 30 s, asked for at 0 and answered at 10.

@@ -15,7 +15,7 @@ use mailbus_client::machine::{Acquisition, LossCause};
 use mailbus_client::transport::{Endpoint, Options, open};
 use mailbus_spec::{AgentId, LeasePath, Workspace};
 
-use service::{Bench, Mode};
+use service::{Bench, Mode, Step};
 
 fn wanted() -> Acquisition {
     Acquisition::new(path_set(["src/lib.rs"]).unwrap())
@@ -164,6 +164,24 @@ fn a_service_that_never_answers_is_given_up_on() {
             assert!(bench.now() - asked_at < seconds(66), "{mode:?}");
             let path = LeasePath::new("x").unwrap();
             assert_eq!(client.status(path).await.unwrap_err(), CallError::Unanswered);
+        });
+    }
+}
+
+#[test]
+fn what_a_client_was_about_to_send_when_it_was_put_aside_is_not_sent_afterwards() {
+    let (before, connecting) = (Step::BeforeWriting, Step::Connecting);
+    for (socket, step) in [(true, before), (false, before), (false, connecting)] {
+        Bench::run(async |bench| {
+            let client = bench.client("a", Options { socket, ..Options::default() });
+            bench.pass(seconds(1)).await;
+            bench.pause_at(step, seconds(70));
+            // A minute after its sending a request is given up: a copy would come too late.
+            let refused = client.acquire(wanted()).await.unwrap_err();
+            assert_eq!(refused, AcquireError::Unanswered, "{socket} {step:?}");
+            bench.pass(seconds(1)).await;
+            let log = bench.log();
+            assert!(matches!(&log[..], [only] if only.ends_with("cancel")), "{step:?}: {log:?}");
         });
     }
 }

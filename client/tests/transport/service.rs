@@ -64,6 +64,9 @@ pub struct Service {
     mode: Cell<Mode>,
     connections: Cell<usize>,
     token: RefCell<Option<String>>,
+    /// The step at which clients are put aside next, and for how long.
+    pause: Cell<Option<(Step, Duration)>>,
+    put_aside_for: Cell<Duration>,
 }
 
 struct Socket {
@@ -75,18 +78,29 @@ struct Socket {
 #[derive(Clone)]
 pub struct Bench(Rc<Service>);
 
-/// tokio's clock, as both clocks.
-#[derive(Clone, Copy)]
-pub struct TestClocks(Instant);
+/// At which step a client is put aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// After the run loop has taken from the session what is due, before any of it is written.
+    BeforeWriting,
+    /// While it makes a connection.
+    Connecting,
+}
+
+/// tokio's clock, as both clocks; whoever is put aside finds that they have jumped.
+#[derive(Clone)]
+pub struct TestClocks(Bench);
 
 impl Clocks for TestClocks {
     fn reading(&self) -> Reading {
-        let monotonic = self.0.elapsed();
+        let monotonic = self.0.now() + self.0.0.put_aside_for.get();
         Reading { monotonic, wall: monotonic + Duration::from_secs(1_000_000) }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the tests' clock is tokio's, paused")]
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
+        // The run loop makes its timer between its turn and its first look at anything else.
+        self.0.reach(Step::BeforeWriting);
         tokio::time::sleep(span)
     }
 }
@@ -105,6 +119,7 @@ impl Connector for InMemory {
             _ => {}
         }
         self.0.0.connections.set(self.0.0.connections.get() + 1);
+        self.0.reach(Step::Connecting);
         let (near, far) = tokio::io::duplex(64 << 10);
         let bench = self.0.clone();
         spawn_local(async move { bench.serve(far).await });
@@ -147,6 +162,8 @@ impl Bench {
                 mode: Cell::new(Mode::Whole),
                 connections: Cell::new(0),
                 token: RefCell::default(),
+                pause: Cell::default(),
+                put_aside_for: Cell::default(),
             };
             test(Bench(Rc::new(service))).await;
         });
@@ -171,7 +188,7 @@ impl Bench {
         endpoint: Endpoint,
         options: Options,
     ) -> (Client, JoinHandle<()>) {
-        let clocks = TestClocks(self.0.origin);
+        let clocks = TestClocks(self.clone());
         let (client, driver) = connect(session, endpoint, InMemory(self.clone()), clocks, options);
         (client, spawn_local(driver.run()))
     }
@@ -181,7 +198,7 @@ impl Bench {
     }
 
     pub async fn pass(&self, span: Duration) {
-        TestClocks(self.0.origin).sleep(span).await;
+        sleep(span).await;
     }
 
     pub fn now(&self) -> Duration {
@@ -190,6 +207,18 @@ impl Bench {
 
     pub fn set_mode(&self, mode: Mode) {
         self.0.mode.set(mode);
+    }
+
+    /// Puts the clients aside for `span` when one of them gets to `step`.
+    pub fn pause_at(&self, step: Step, span: Duration) {
+        self.0.pause.set(Some((step, span)));
+    }
+
+    fn reach(&self, step: Step) {
+        if let Some((_, span)) = self.0.pause.get().filter(|(at, _)| *at == step) {
+            self.0.pause.set(None);
+            self.0.put_aside_for.set(self.0.put_aside_for.get() + span);
+        }
     }
 
     pub fn require_token(&self, token: &str) {
@@ -348,4 +377,9 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
 #[expect(clippy::disallowed_methods, reason = "the tests' clock is tokio's, paused")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' clock is tokio's, paused")]
+async fn sleep(span: Duration) {
+    tokio::time::sleep(span).await;
 }

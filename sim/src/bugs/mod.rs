@@ -1,25 +1,63 @@
 //! Planted bugs: realistic mistakes, each made at a seam of the [subject](crate::subject), which the
 //! simulator has to catch. They show that the invariants can fail, and which of them is needed.
+//!
+//! Each is one file, named after what somebody did: its first line is the mistake, then where it comes
+//! from. Mistakes of the client replace one of its rules; mistakes of the object are the reference
+//! model with its state rearranged around an event, in production's place.
 
+mod alive_at_its_expiry;
+mod asking_again_extends_nothing;
+mod asking_again_goes_to_the_end;
+mod barging;
 mod belief_from_the_retrys_sending;
+mod belief_kept_while_releasing;
+mod belief_never_ends;
+mod cancel_leaves_no_tombstone;
+mod cancel_spares_the_lease;
+mod clock_is_never_reanchored;
+mod dead_ticket_is_granted;
+mod drained_lease_is_extended;
+mod early_alarm_is_forgotten;
 mod expiry_only_by_alarm;
+mod extension_shortens;
+mod failed_attempt_did_not_happen;
+mod first_path_alone_is_checked;
+mod force_frees_the_next_holder;
+mod granted_says_the_term_asked_for;
+mod grants_from_a_snapshot;
+mod hunt;
+mod lapsed_lease_is_renewed;
+mod memory_sets_no_alarm;
+mod monotonic_clock_alone;
 mod order_of_a_hash_map;
+mod own_lease_is_no_obstacle;
+mod rearrange;
+mod release_by_agent_name;
+mod renewal_from_the_latest_sending;
+mod rules;
+mod session_is_ignored;
+mod short_memory;
+mod small_claims_overtake;
+mod step_of_the_clock_is_left_out;
+mod token_no_smaller_than_the_last;
+mod tokens_from_the_clock_alone;
+mod wait_behind_a_ticket_is_overlooked;
+mod zombie_answers_from_memory;
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use mailbus_client::machine::CreditRules;
 
-use serde::Serialize;
+use crate::plan::Profile;
+use crate::subject::{Model, ObjectVariant, Subject, sound};
 
-use crate::explore::verdict_or_panic;
-use crate::plan::shrink::shrink;
-use crate::plan::{Plan, Profile};
-use crate::subject::Subject;
+pub use hunt::{Catch, PARTS, SEEDS, catch, hunt, shows};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug)]
 pub struct Bug {
     /// Its name: what somebody did.
     pub name: &'static str,
+    /// Where it comes from: the trace that refuted an earlier draft, or the original's bug.
+    pub source: &'static str,
     /// The invariant that has to find it.
     pub breaks: &'static str,
     /// Who has it.
@@ -29,35 +67,50 @@ pub struct Bug {
 }
 
 /// Every planted bug.
-pub const GALLERY: &[Bug] = &[expiry_only_by_alarm::BUG, belief_from_the_retrys_sending::BUG];
+pub const GALLERY: &[Bug] = &[
+    // The client's.
+    belief_from_the_retrys_sending::BUG,
+    failed_attempt_did_not_happen::BUG,
+    renewal_from_the_latest_sending::BUG,
+    granted_says_the_term_asked_for::BUG,
+    step_of_the_clock_is_left_out::BUG,
+    monotonic_clock_alone::BUG,
+    belief_never_ends::BUG,
+    belief_kept_while_releasing::BUG,
+    // Whose lease it is, and until when.
+    session_is_ignored::BUG,
+    release_by_agent_name::BUG,
+    lapsed_lease_is_renewed::BUG,
+    extension_shortens::BUG,
+    drained_lease_is_extended::BUG,
+    force_frees_the_next_holder::BUG,
+    expiry_only_by_alarm::BUG,
+    alive_at_its_expiry::BUG,
+    tokens_from_the_clock_alone::BUG,
+    token_no_smaller_than_the_last::BUG,
+    zombie_answers_from_memory::BUG,
+    // Sets.
+    first_path_alone_is_checked::BUG,
+    own_lease_is_no_obstacle::BUG,
+    // The queue.
+    grants_from_a_snapshot::BUG,
+    barging::BUG,
+    small_claims_overtake::BUG,
+    asking_again_goes_to_the_end::BUG,
+    asking_again_extends_nothing::BUG,
+    dead_ticket_is_granted::BUG,
+    wait_behind_a_ticket_is_overlooked::BUG,
+    // What is over.
+    short_memory::BUG,
+    cancel_leaves_no_tombstone::BUG,
+    cancel_spares_the_lease::BUG,
+    memory_sets_no_alarm::BUG,
+    early_alarm_is_forgotten::BUG,
+    clock_is_never_reanchored::BUG,
+];
 
 /// What no plan could reproduce: for the check that a plan run twice gives one event log.
 pub const CANARY: Bug = order_of_a_hash_map::BUG;
-
-/// Most seeds that a bug may take.
-const SEEDS: u64 = 200;
-/// Most simulations that the shrinking of a plan may take.
-const TRIES: u32 = 400;
-
-/// How a bug was caught, or not.
-#[derive(Clone, Debug, Serialize)]
-pub struct Catch {
-    /// The bug.
-    pub name: &'static str,
-    /// Whether its invariant found it.
-    pub caught: bool,
-    /// The invariant that has to find it.
-    pub invariant: &'static str,
-    /// How many seeds were tried.
-    pub seeds_tried: u64,
-    /// Every invariant that the shrunk plan breaks.
-    pub broken: Vec<String>,
-    /// How many parts the shrunk plan has.
-    pub parts: usize,
-    /// The shrunk plan.
-    #[serde(skip)]
-    pub plan: Option<Plan>,
-}
 
 /// The bug with this name, the canary among them.
 #[must_use]
@@ -65,55 +118,23 @@ pub fn named(name: &str) -> Option<Bug> {
     GALLERY.iter().chain([&CANARY]).find(|bug| bug.name == name).copied()
 }
 
-/// Looks for every bug of the gallery, several at a time.
-pub fn hunt(done: impl Fn(&Catch) + Sync) -> Vec<Catch> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let caught = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(GALLERY.len()) {
-            scope.spawn(|| {
-                while let Some(bug) = GALLERY.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let catch = catch(bug);
-                    done(&catch);
-                    caught.lock().unwrap_or_else(|e| e.into_inner()).push(catch);
-                }
-            });
-        }
-    });
-    let mut caught = caught.into_inner().unwrap_or_else(|e| e.into_inner());
-    caught.sort_by_key(|catch: &Catch| GALLERY.iter().position(|bug| bug.name == catch.name));
-    caught
-}
-
-/// Looks for one bug, and shrinks the first plan that shows it.
-#[must_use]
-pub fn catch(bug: &Bug) -> Catch {
-    let mut catch = Catch {
-        name: bug.name,
-        caught: false,
-        invariant: bug.breaks,
-        seeds_tried: 0,
-        broken: Vec::new(),
-        parts: 0,
-        plan: None,
-    };
-    let broken = |plan: &Plan| -> Vec<String> {
-        let verdict = verdict_or_panic(plan, bug.subject);
-        verdict.judgement.violations.into_iter().map(|found| found.invariant).collect()
-    };
-    let shows = |plan: &Plan| broken(plan).iter().any(|name| name == bug.breaks);
-    for seed in 0..SEEDS {
-        catch.seeds_tried = seed + 1;
-        let plan = Plan::from_seed(seed, bug.profile);
-        if shows(&plan) {
-            let shrunk = shrink(&plan, TRIES, &mut |plan| shows(plan));
-            catch.caught = true;
-            catch.broken = broken(&shrunk.plan);
-            catch.parts = shrunk.plan.parts();
-            catch.plan = Some(shrunk.plan);
-            break;
+impl Bug {
+    /// The same subject without the bug.
+    #[must_use]
+    pub fn without(&self) -> Subject {
+        match self.subject.object {
+            ObjectVariant::Native => Subject::NATIVE,
+            ObjectVariant::Model(_) => Subject::SPEC,
         }
     }
-    catch
+}
+
+/// A mistake of the object, which production's client meets.
+const fn planted_object(model: fn() -> Box<dyn Model>) -> Subject {
+    Subject { object: ObjectVariant::Model(model), client: sound }
+}
+
+/// A mistake of the client, which meets production's object.
+const fn planted_client(rules: fn() -> Box<dyn CreditRules + Send>) -> Subject {
+    Subject { object: ObjectVariant::Native, client: rules }
 }

@@ -9,17 +9,15 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
-use crate::bugs::Bug;
+use crate::bugs::{Bug, planted_object};
 use crate::invariants::conforms;
-use crate::subject::{Model, ObjectVariant, Subject, sound};
+use crate::subject::Model;
 
 pub(super) const BUG: Bug = Bug {
     name: "order_of_a_hash_map",
+    source: "DESIGN.md 7",
     breaks: conforms::NAME,
-    subject: Subject {
-        object: ObjectVariant::Model(|| Box::new(OrderOfAHashMap(RandomState::new()))),
-        client: sound,
-    },
+    subject: planted_object(|| Box::new(OrderOfAHashMap(RandomState::new()))),
     profile: None,
 };
 

@@ -1,6 +1,7 @@
 //! The processes of agents on a simulated machine.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -27,9 +28,8 @@ pub(crate) type Guard = Lease<Rc<AgentClocks>>;
 pub(crate) async fn run_machine(stage: Rc<Stage>, machine: MachinePlan) -> turmoil::Result {
     let clocks = Rc::new(stage.plan.machine_clocks(&machine));
     let agents = stage.plan.agents.iter().filter(|agent| agent.machine == machine.machine);
-    let runs: FuturesUnordered<_> = agents
-        .map(|agent| run_agent(Rc::clone(&stage), agent.agent, Rc::clone(&clocks)))
-        .collect();
+    let runs: FuturesUnordered<_> =
+        agents.map(|agent| run_agent(Rc::clone(&stage), agent.agent, Rc::clone(&clocks))).collect();
     runs.collect::<Vec<()>>().await;
     std::future::pending().await
 }
@@ -69,7 +69,7 @@ async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
     };
     let seed = stage.plan.seed.wrapping_mul(1_000_003) ^ (u64::from(agent) << 32) ^ u64::from(run);
     let session =
-        LeaseSession::with_rules(holder.clone(), Config::default(), seed, (stage.subject.client)());
+        LeaseSession::with_rules(holder.clone(), config(seed), seed, (stage.subject.client)());
     let endpoint = Endpoint::new(&format!("http://{OBJECT}:{PORT}"), object::workspace())
         .expect("a plain address");
     let own = Rc::new(AgentClocks { stage: Rc::clone(&stage), clocks: Rc::clone(&clocks) });
@@ -78,4 +78,16 @@ async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
     let work = workload::work(Rc::clone(&stage), client, holder, agent, seed);
     let process = join(driver.run(), work).map(|_| ());
     gated(Rc::clone(&stage), stage.plan.stopped(agent), watch, process).await;
+}
+
+/// What the session of a process is set up with: some are so impatient that several attempts at one
+/// command are under way at a time.
+fn config(seed: u64) -> Config {
+    let usual = Config::default();
+    let attempt_timeout = match (seed ^ (seed >> 32)) % 4 {
+        0 => Duration::from_millis(700),
+        1 => Duration::from_secs(2),
+        _ => usual.attempt_timeout,
+    };
+    Config { attempt_timeout, ..usual }
 }

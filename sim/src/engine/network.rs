@@ -40,9 +40,9 @@ pub fn run(plan: &Plan, subject: Subject) -> History {
     let ended = engine.now();
     drop(engine);
     stage.namespace.take();
-    stage.server.take();
     Stage::take_down();
     let mut history = std::mem::take(&mut *stage.history.borrow_mut());
+    history.decide_writes();
     history.healed = stage.heals_at();
     history.ended = ended;
     history
@@ -134,13 +134,15 @@ impl Engine {
         for machine in self.stage.plan.machines.clone() {
             self.sim.crash(host_of(machine.machine));
         }
-        // An alarm may be a minute late; then whoever wakes the object makes it set another.
+        // An alarm may be a minute late. One that was lost is set again by whoever wakes the object.
         let wake = self.now().plus_ms(ALARM_LATE_MS);
         while self.now() < wake {
             self.step();
         }
-        self.stage.errands.borrow_mut().push_back(Errand::Wake);
-        self.stage.errand_bell.notify_one();
+        if self.stage.plan.may_lose_alarms() {
+            self.stage.errands.borrow_mut().push_back(Errand::Wake);
+            self.stage.errand_bell.notify_one();
+        }
         let latest = self.now().plus_ms(self.stage.largest_ttl_ms() + FORGETTING_MS);
         let mut rows = self.rows();
         while rows > 1 && self.now() < latest {

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use mailbus_spec::wire::{Code, Problem, frame};
 use mailbus_spec::Workspace;
+use mailbus_spec::wire::{Code, Problem, frame};
 use mailbus_worker::native::namespace::Submitted;
 use mailbus_worker::native::{
     Arrival, Databases, Exchange, Flush, Host, Namespace, NamespaceSettings, Objects, Opened,
@@ -16,13 +16,13 @@ use mailbus_worker::router::{self, Access};
 use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
+use crate::engine::stage::ObjectUnderTest;
 use crate::engine::streams::{ObjectHost, PORT};
 use crate::engine::{Stage, alarms};
-use crate::engine::stage::ObjectUnderTest;
 use crate::marks::Mark;
 
 /// How long the object's host takes to flush its log.
-const FLUSH: Duration = Duration::from_millis(15);
+const FLUSH: Duration = Duration::from_millis(40);
 
 /// The one workspace of a simulation.
 pub(crate) fn workspace() -> Workspace {
@@ -36,33 +36,27 @@ pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
     let namespace = Namespace::new(Rc::clone(&host), databases, NamespaceSettings::default());
     stage.namespace.replace(Some(namespace.clone()));
     let objects = Rc::new(Observed { stage: Rc::clone(&stage), namespace });
-    begin_serving(&stage, &objects);
+    let server = Server::new(
+        host,
+        Access::Anonymous,
+        ServerSettings::default(),
+        Rc::clone(&objects) as Rc<dyn Objects>,
+    );
     tokio::task::spawn_local(alarms::ring(Rc::clone(&objects)));
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     loop {
         let (stream, _) = listener.accept().await?;
-        let server = stage.server.borrow().clone();
-        if let Some(server) = server {
-            tokio::task::spawn_local(server.serve_connection(stream));
-        }
+        tokio::task::spawn_local(Rc::clone(&server).serve_connection(stream));
     }
 }
 
-/// Puts a new server in the place of the old one, whose connections are asked to end.
-fn begin_serving(stage: &Rc<Stage>, objects: &Rc<Observed>) {
-    let host: Rc<dyn Host> = Rc::new(ObjectHost { stage: Rc::clone(stage) });
-    let objects: Rc<dyn Objects> = Rc::clone(objects) as Rc<dyn Objects>;
-    let server = Server::new(host, Access::Anonymous, ServerSettings::default(), objects);
-    stage.server.replace(Some(server));
-}
-
-/// A deploy: every socket is closed with a word, and memory is lost.
-pub(crate) fn deploy(stage: &Rc<Stage>) {
-    let (server, namespace) = (stage.server.take(), stage.namespace.borrow().clone());
-    let (Some(server), Some(namespace)) = (server, namespace) else { return };
-    server.stop();
-    let _ = namespace.with(&workspace(), |instance| instance.evict());
-    begin_serving(stage, &Rc::new(Observed { stage: Rc::clone(stage), namespace }));
+/// A deploy: every socket ends, and memory is lost.
+///
+/// Not by [`Server::stop`], which wakes connections in an order that tokio draws at random.
+pub(crate) fn deploy(stage: &Stage) {
+    if let Some(namespace) = stage.namespace.borrow().as_ref() {
+        namespace.crash(&workspace());
+    }
 }
 
 /// The namespace, seen from outside: after each event it is known whether it was committed.

@@ -71,7 +71,8 @@ pub(crate) async fn post(
 
 async fn exchange(action: &str, body: String) -> io::Result<(u16, Bytes)> {
     let stream = TcpStream::connect((OBJECT, PORT)).await?;
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (mut sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!("/v1/{}/lease/{action}", object::workspace()))

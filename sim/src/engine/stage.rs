@@ -8,7 +8,7 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
 use mailbus_worker::lease::LeaseObject;
-use mailbus_worker::native::{Bookmark, MemoryDatabases, Namespace, Server};
+use mailbus_worker::native::{Bookmark, MemoryDatabases, Namespace};
 use tokio::sync::Notify;
 
 use crate::clock::{SkewedClock, TrueTime, host_time};
@@ -36,7 +36,6 @@ pub struct Stage {
     pub(crate) object_clock: SkewedClock,
     pub(crate) databases: MemoryDatabases,
     pub(crate) namespace: RefCell<Option<Namespace<ObjectUnderTest>>>,
-    pub(crate) server: RefCell<Option<Rc<Server>>>,
     /// What the office has to send.
     pub(crate) errands: RefCell<VecDeque<Errand>>,
     pub(crate) errand_bell: Notify,
@@ -53,7 +52,7 @@ pub struct Stage {
     pub(crate) between: Cell<Option<TrueTime>>,
     handled: RefCell<Vec<ObjectEvent>>,
     models: RefCell<Vec<Rc<LeaseMachine>>>,
-    resource: RefCell<BTreeMap<LeasePath, Ordinal>>,
+    seen_tokens: RefCell<BTreeMap<LeasePath, Ordinal>>,
     runs: RefCell<BTreeMap<u8, u32>>,
     zombie_until: Cell<TrueTime>,
 }
@@ -98,7 +97,6 @@ impl Stage {
                 MemoryDatabases::new()
             },
             namespace: RefCell::default(),
-            server: RefCell::default(),
             errands: RefCell::default(),
             errand_bell: Notify::new(),
             alarm_bell: Notify::new(),
@@ -110,7 +108,7 @@ impl Stage {
             between: Cell::new(Some(TrueTime(0))),
             handled: RefCell::default(),
             models: RefCell::default(),
-            resource: RefCell::default(),
+            seen_tokens: RefCell::default(),
             runs: RefCell::default(),
             zombie_until: Cell::default(),
         });
@@ -235,25 +233,21 @@ impl Stage {
         *run
     }
 
-    /// A write arrives at the resource behind a path, which remembers the largest token it has seen.
+    /// A write arrives at the resource behind a path. Whether it is taken is decided afterwards, in
+    /// the order of true time: the hosts of one step run one after the other.
     pub fn write(&self, holder: &Holder, path: &LeasePath, token: Ordinal) {
-        let mut resource = self.resource.borrow_mut();
-        let largest = resource.entry(path.clone()).or_default();
-        let accepted = token >= *largest;
+        let mut seen = self.seen_tokens.borrow_mut();
+        let largest = seen.entry(path.clone()).or_default();
         *largest = token.max(*largest);
-        let at = self.now();
-        let mut history = self.history.borrow_mut();
-        if !accepted {
-            history.reach(Mark::FencedOff);
-        }
-        let (holder, path) = (holder.clone(), path.clone());
-        history.writes.push(Write { at, holder, path, token, accepted });
+        let (at, holder, path) = (self.now(), holder.clone(), path.clone());
+        let write = Write { at, holder, path, token, accepted: false };
+        self.history.borrow_mut().writes.push(write);
     }
 
-    /// The largest token that the resource behind a path has seen.
+    /// The largest token that was shown at a path.
     #[must_use]
     pub fn largest_token_at(&self, path: &LeasePath) -> Option<Ordinal> {
-        self.resource.borrow().get(path).copied()
+        self.seen_tokens.borrow().get(path).copied()
     }
 
     /// Begins a claim that the healing has to let through; its number is for [`Self::end_claim`].

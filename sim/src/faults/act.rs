@@ -20,6 +20,8 @@ use crate::plan::{FOR_EVER_MS, Fault, FaultKind, Plan};
 
 /// The oldest command that may still be copied: a copy travels less than a minute.
 const OLDEST_COPY_MS: u64 = 57_000;
+/// How many commands in a row are delivered once more.
+const COPIES: usize = 12;
 
 /// Makes a fault begin or end, between two steps of the network.
 pub fn apply(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, act: &Act) {
@@ -185,7 +187,6 @@ fn crash_object(stage: &Rc<Stage>, sim: &mut Sim<'_>) {
         sim.crash(OBJECT);
     }
     stage.namespace.take();
-    stage.server.take();
 }
 
 fn bookmark(stage: &Stage, index: usize) {
@@ -214,7 +215,7 @@ fn restore(stage: &Rc<Stage>, index: usize, closed_until: TrueTime) {
     }
 }
 
-/// The latest command of its age is delivered once more.
+/// The latest commands of their age are delivered once more, in their order.
 fn copy(stage: &Stage, age_ms: u64) {
     let now_ms = stage.now().ms();
     let history = stage.history.borrow();
@@ -222,7 +223,7 @@ fn copy(stage: &Stage, age_ms: u64) {
         let age = now_ms.saturating_sub(event.at.ms());
         age_ms <= age && age < OLDEST_COPY_MS
     });
-    let command = old.filter_map(|event| match &event.event {
+    let commands = old.filter_map(|event| match &event.event {
         Event::Command(
             command @ (Command::Acquire(_)
             | Command::Renew { .. }
@@ -231,7 +232,7 @@ fn copy(stage: &Stage, age_ms: u64) {
         ) => Some(command.clone()),
         _ => None,
     });
-    if let Some(command) = command.last() {
-        stage.errands.borrow_mut().push_back(Errand::Copy(command));
-    }
+    let commands: Vec<Command> = commands.collect();
+    let copied = commands.iter().rev().take(COPIES).rev();
+    stage.errands.borrow_mut().extend(copied.cloned().map(Errand::Copy));
 }

@@ -63,11 +63,7 @@ impl Links {
     fn settle(&mut self, sim: &mut Sim<'_>, machine: u8) {
         let has = |trouble| self.troubles.get(&(machine, trouble)).is_some_and(|count| *count > 0);
         let held = has(Trouble::Held);
-        let wanted = (
-            has(Trouble::RequestsCut) && !held,
-            has(Trouble::RepliesCut) && !held,
-            held,
-        );
+        let wanted = (has(Trouble::RequestsCut) && !held, has(Trouble::RepliesCut) && !held, held);
         let before = self.applied.insert(machine, wanted).unwrap_or_default();
         if before == wanted {
             return;

@@ -21,7 +21,10 @@ pub fn check(history: &History, timeline: &Timeline) -> Tally {
             };
             tally.expect(holds, at, || {
                 let now = timeline.object_time(at);
-                format!("{} believes in {} at {now}, where it is {standing:?}", span.holder, span.token)
+                format!(
+                    "{} believes in {} at {now}, where it is {standing:?}",
+                    span.holder, span.token
+                )
             });
         }
     }
@@ -34,9 +37,8 @@ mod tests {
     use crate::invariants::example::Example;
 
     fn check_belief(until_ms: u64) -> Tally {
-        let example = Example::new()
-            .granted(0, "a", "r1", "x", 1, 1_000)
-            .believed(10, until_ms, "a", "x", 1);
+        let example =
+            Example::new().granted(0, "a", "r1", "x", 1, 1_000).believed(10, until_ms, "a", "x", 1);
         let mut timeline = Timeline::new(example.history());
         example.read(&mut timeline);
         check(example.history(), &timeline)

@@ -24,7 +24,9 @@ pub fn check(history: &History) -> Tally {
                 let step = model.handle(event.host, &event.event);
                 tally.expect(step == event.step, event.at, || {
                     let (asked, host, did) = (&event.event, event.host.0, &event.step);
-                    format!("at host {host} {asked:?}: the model does {step:?}, the object did {did:?}")
+                    format!(
+                        "at host {host} {asked:?}: the model does {step:?}, the object did {did:?}"
+                    )
                 });
             }
             ObjectEntry::Restored { back_to, .. } => {
@@ -67,7 +69,8 @@ mod tests {
         assert_eq!(check(example.history()).broken, None);
         let (host, event) = Example::acquire(20_000, "b", "r9", "x");
         let step = LeaseMachine::default().handle(host, &event);
-        let forgotten = example.clone().restored(15_000, 0).entry(20_000, host, event.clone(), step.clone());
+        let forgotten =
+            example.clone().restored(15_000, 0).entry(20_000, host, event.clone(), step.clone());
         assert_eq!(check(forgotten.history()).broken, None);
         let kept = example.restored(15_000, 1).entry(20_000, host, event, step);
         assert!(check(kept.history()).broken.is_some());

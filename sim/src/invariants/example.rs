@@ -163,11 +163,8 @@ impl Example {
             expires_at: time(at_ms + ttl_ms),
             ttl: Ttl::from_ms(ttl_ms).unwrap(),
         };
-        let step = LeaseStep {
-            reply: None,
-            pushes: vec![Push { to: holder(who), notice }],
-            wrote: true,
-        };
+        let step =
+            LeaseStep { reply: None, pushes: vec![Push { to: holder(who), notice }], wrote: true };
         self.entry(at_ms, HostTime(START_MS + at_ms), Event::Alarm, step)
     }
 
@@ -201,7 +198,14 @@ impl Example {
         self
     }
 
-    pub fn believed(mut self, from_ms: u64, until_ms: u64, who: &str, on: &str, number: u64) -> Self {
+    pub fn believed(
+        mut self,
+        from_ms: u64,
+        until_ms: u64,
+        who: &str,
+        on: &str,
+        number: u64,
+    ) -> Self {
         self.history.beliefs.push(BeliefSpan {
             holder: holder(who),
             token: token(number),

@@ -39,9 +39,16 @@ impl Reader for Idempotent {
             let Change::Granted { lease, .. } = change else { continue };
             let Some(request) = &lease.request else { continue };
             let known = self.known_until.get(&(lease.holder.clone(), request.clone()));
-            self.tally.expect(known.is_none_or(|until| *until <= moment.now), moment.event.at, || {
-                format!("{} {request} was granted again at {} as {}", lease.holder, moment.now, lease.token)
-            });
+            self.tally.expect(
+                known.is_none_or(|until| *until <= moment.now),
+                moment.event.at,
+                || {
+                    format!(
+                        "{} {request} was granted again at {} as {}",
+                        lease.holder, moment.now, lease.token
+                    )
+                },
+            );
         }
     }
 

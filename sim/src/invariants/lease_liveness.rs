@@ -1,16 +1,20 @@
 //! Once faults stop and the holders ahead stop renewing, a ticket whose holder keeps asking is granted
 //! within (overlapping claims ahead, transitively) × (largest TTL + alarm or poll lateness) + 60 s, and
 //! its holder learns of it; a path that no live lease or ticket overlaps is acquirable at once.
+//!
+//! And nobody is let wait for himself, through leases and earlier tickets: that wait has no end.
+
+use std::collections::BTreeSet;
 
 use mailbus_spec::lease::{Command, Rejection};
 use mailbus_spec::limits::{POLL_MAX_MS, REANCHOR_MS};
 use mailbus_spec::machine::Event;
-use mailbus_spec::{PathSet, Timestamp};
+use mailbus_spec::{Holder, PathSet, Timestamp};
 
 use crate::clock::TrueTime;
 use crate::history::{Claim, History, ObjectEvent};
 use crate::invariants::Tally;
-use crate::ledger::{Ledger, Moment, Reader};
+use crate::ledger::{Change, Ledger, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "lease_liveness";
@@ -70,6 +74,31 @@ fn claims_ahead(ledger: &Ledger, paths: &PathSet) -> usize {
     reached.len() - 1
 }
 
+/// Whether a holder stands before itself: it waits for somebody's lease or earlier ticket, who waits,
+/// at last, for one of its own.
+fn waits_for_itself(ledger: &Ledger, holder: &Holder) -> bool {
+    let before = |waiting: &Holder| -> Vec<Holder> {
+        let own = ledger.tickets.iter().filter(|(_, ticket)| ticket.holder == *waiting);
+        let before = own.flat_map(|(arrival, ticket)| {
+            let leases = ledger.leases_on(&ticket.paths).map(|lease| lease.holder.clone());
+            let tickets = ledger.tickets_on(&ticket.paths).filter(|(other, _)| *other < *arrival);
+            leases.chain(tickets.map(|(_, ticket)| ticket.holder.clone()))
+        });
+        before.collect()
+    };
+    let mut reached = BTreeSet::new();
+    let mut next = before(holder);
+    while let Some(found) = next.pop() {
+        if found == *holder {
+            return true;
+        }
+        if reached.insert(found.clone()) {
+            next.extend(before(&found));
+        }
+    }
+    false
+}
+
 impl Reader for LeaseLiveness {
     fn before(&mut self, event: &ObjectEvent, _now: Timestamp, ledger: &Ledger) {
         for (claim, ahead) in &mut self.ahead {
@@ -93,6 +122,12 @@ impl Reader for LeaseLiveness {
         self.tally.expect(!refused || own || others + queue > 0, moment.event.at, || {
             format!("{:?} although nothing is in the way of {acquire:?}", reply.answer)
         });
+        if moment.changes.iter().any(|change| matches!(change, Change::Queued { .. })) {
+            let endless = waits_for_itself(moment.ledger, acquire.holder());
+            self.tally.expect(!endless, moment.event.at, || {
+                format!("{acquire:?} was let wait for its own holder")
+            });
+        }
     }
 
     fn restored(&mut self, _at: TrueTime, _ledger: &Ledger) {}
@@ -129,6 +164,20 @@ mod tests {
         assert_eq!(checked.tally.broken, None);
         let mut checked = LeaseLiveness::new(example.history());
         example.held(1_000, "b", "r2", "x").read(&mut checked);
+        assert!(checked.tally.broken.is_some());
+    }
+
+    #[test]
+    fn two_who_wait_for_one_another_break_it() {
+        let example = Example::new()
+            .granted(0, "a", "r1", "x", 1, 60_000)
+            .granted(0, "b", "r2", "y", 2, 60_000)
+            .queued(10, "a", "r3", "y", 0);
+        let mut checked = LeaseLiveness::new(example.history());
+        example.clone().queued(20, "c", "r4", "x", 0).read(&mut checked);
+        assert_eq!(checked.tally.broken, None);
+        let mut checked = LeaseLiveness::new(example.history());
+        example.queued(20, "b", "r4", "x", 0).read(&mut checked);
         assert!(checked.tally.broken.is_some());
     }
 }

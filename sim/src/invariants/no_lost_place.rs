@@ -1,4 +1,6 @@
 //! A ticket that is extended in time keeps its place until it is granted, cancelled or over.
+//!
+//! And no longer: what is over is not granted any more.
 
 use crate::invariants::Tally;
 use crate::ledger::{Change, EndOfTicket, Moment, Reader};
@@ -25,6 +27,10 @@ impl Reader for NoLostPlace {
                     self.tally.expect(*how != EndOfTicket::Denied, moment.event.at, || {
                         format!("at {} the object denies {ticket:?}", moment.now)
                     });
+                    let late = *how == EndOfTicket::Granted && ticket.deadline <= moment.now;
+                    self.tally.expect(!late, moment.event.at, || {
+                        format!("granted at {}, when it was over: {ticket:?}", moment.now)
+                    });
                 }
                 _ => {}
             }
@@ -50,6 +56,10 @@ mod tests {
         let mut checked = NoLostPlace::default();
         example.clone().timed_out(30, "b", "r2", "x").read(&mut checked);
         assert!(checked.tally.broken.is_some());
+
+        let mut checked = NoLostPlace::default();
+        example.clone().granted_from_queue(600_000, "b", "r2", 2, 500).read(&mut checked);
+        assert!(checked.tally.broken.is_some(), "its time was over");
 
         let mut checked = NoLostPlace::default();
         example.queued(30, "b", "r2", "x", 0).read(&mut checked);

@@ -48,8 +48,16 @@ impl Reader for NoStaleEffect {
         self.tally.expect(holds, event.at, || format!("{outcome:?} answered {command:?}"));
     }
 
-    /// A refused command and a question end nobody's lease and begin none.
+    /// A refused command and a question end nobody's lease and begin none; nothing moves the end of a
+    /// lease that is drained.
     fn after(&mut self, moment: &Moment<'_>) {
+        for change in moment.changes {
+            let Change::Extended { token, .. } = change else { continue };
+            let lease = moment.ledger.leases.get(token);
+            self.tally.expect(lease.is_none_or(|lease| !lease.draining), moment.event.at, || {
+                format!("drained {lease:?} was extended")
+            });
+        }
         let Some(reply) = &moment.event.step.reply else { return };
         if reply.answer.is_ok() {
             return;
@@ -72,7 +80,8 @@ impl Reader for NoStaleEffect {
 
 fn given_back(ledger: &Ledger, now: Timestamp, holder: &Holder, token: Ordinal) -> bool {
     ledger.past.get(&token).is_some_and(|(whose, ended)| {
-        let request = ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
+        let request =
+            ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
         let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
         whose == holder
             && matches!(ended.lease, Some(EndOfLease::Released | EndOfLease::Cancelled))
@@ -83,7 +92,8 @@ fn given_back(ledger: &Ledger, now: Timestamp, holder: &Holder, token: Ordinal) 
 /// A drained lease that lapsed was forced, too.
 fn forced(ledger: &Ledger, now: Timestamp, token: Ordinal) -> bool {
     ledger.past.get(&token).is_some_and(|(whose, ended)| {
-        let request = ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
+        let request =
+            ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
         let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
         matches!(ended.lease, Some(EndOfLease::Forced | EndOfLease::Drained))
             && now < at.plus_ms(MEMORY_MS)

@@ -19,7 +19,8 @@ impl Reader for ServerExclusion {
             if !moment.ledger.leases.contains_key(&lease.token) {
                 continue;
             }
-            let other = moment.ledger.leases_on(&lease.paths).find(|live| live.token != lease.token);
+            let other =
+                moment.ledger.leases_on(&lease.paths).find(|live| live.token != lease.token);
             self.tally.expect(other.is_none(), moment.event.at, || {
                 format!("{lease:?} was granted beside {other:?}")
             });

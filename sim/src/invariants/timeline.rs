@@ -55,10 +55,13 @@ impl Timeline {
         let upto = standings.partition_point(|(from, _)| *from <= at);
         let standing = standings.get(upto.checked_sub(1)?)?.1.clone();
         let now = self.object_time(at);
-        Some((holder, match standing {
-            Standing::Live(until) | Standing::Forced(until) if until <= now => Standing::Over,
-            standing => standing,
-        }))
+        Some((
+            holder,
+            match standing {
+                Standing::Live(until) | Standing::Forced(until) if until <= now => Standing::Over,
+                standing => standing,
+            },
+        ))
     }
 
     /// Whether a force-release exempts a belief in this lease at `at`.

@@ -32,9 +32,10 @@ impl Reader for TtlHonoured {
                 Change::Granted { lease, .. }
                     if moment.ledger.leases.contains_key(&lease.token) =>
                 {
-                    let taken = moment.ledger.leases_on(&lease.paths).find(|live| {
-                        live.token != lease.token && live.expires_at > moment.now
-                    });
+                    let taken = moment
+                        .ledger
+                        .leases_on(&lease.paths)
+                        .find(|live| live.holder != lease.holder && live.expires_at > moment.now);
                     self.tally.expect(taken.is_none(), moment.event.at, || {
                         format!("{} took the paths of {taken:?} before its time", lease.holder)
                     });

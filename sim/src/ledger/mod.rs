@@ -5,6 +5,8 @@
 //! last expiry that was named for it unless something said that ended it before.
 
 mod change;
+mod claims;
+mod told;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -106,10 +108,7 @@ impl Ledger {
     }
 
     /// The live tickets that overlap `paths`, in order of arrival.
-    pub fn tickets_on<'a>(
-        &'a self,
-        paths: &'a PathSet,
-    ) -> impl Iterator<Item = (u64, &'a Ticket)> {
+    pub fn tickets_on<'a>(&'a self, paths: &'a PathSet) -> impl Iterator<Item = (u64, &'a Ticket)> {
         self.tickets
             .iter()
             .filter(|(_, ticket)| ticket.paths.overlaps(paths))

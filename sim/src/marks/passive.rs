@@ -13,7 +13,8 @@ use crate::plan::Plan;
 
 /// Reaches the marks that the history shows.
 pub fn reach(plan: &Plan, history: &mut History) {
-    let mut reader = Passive { plan, history, marks: Marks::default(), from_queue: BTreeMap::new(), offset: 0 };
+    let mut reader =
+        Passive { plan, history, marks: Marks::default(), from_queue: BTreeMap::new(), offset: 0 };
     walk(history, &mut [&mut reader]);
     let marks = reader.marks;
     history.marks.add(&marks);

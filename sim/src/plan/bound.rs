@@ -70,8 +70,8 @@ mod tests {
         let machine = plan_with(&[]).machines[0].machine;
         let set_back = FaultKind::WallStep { machine, by_ms: -5_000 };
         let sleep = FaultKind::Suspend { machine, for_ms: 9_000, wall_step_ms: 0 };
-        assert_eq!(plan_with(&[set_back.clone()]).clock_class(), ClockClass::Inside);
-        assert_eq!(plan_with(&[sleep.clone()]).clock_class(), ClockClass::Inside);
+        assert_eq!(plan_with(std::slice::from_ref(&set_back)).clock_class(), ClockClass::Inside);
+        assert_eq!(plan_with(std::slice::from_ref(&sleep)).clock_class(), ClockClass::Inside);
         assert_eq!(plan_with(&[set_back, sleep]).clock_class(), ClockClass::Outside);
     }
 }

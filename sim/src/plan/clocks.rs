@@ -19,10 +19,11 @@ impl Plan {
     /// The clock of the host that runs the object.
     #[must_use]
     pub fn object_clock(&self) -> SkewedClock {
-        self.object_steps().into_iter().fold(
-            self.object_clock.starting_at(START_MS),
-            |clock, (at, by_ms)| clock.with_step(at, by_ms * 1_000),
-        )
+        self.object_steps()
+            .into_iter()
+            .fold(self.object_clock.starting_at(START_MS), |clock, (at, by_ms)| {
+                clock.with_step(at, by_ms * 1_000)
+            })
     }
 
     /// When the object's host clock is set, and by how many ms.

@@ -22,11 +22,11 @@ impl Plan {
         let mixed = [Profile::Rough, Profile::Hostile, Profile::Calm];
         let profile = profile.unwrap_or(mixed[usize::try_from(seed % 3).unwrap_or(0)]);
         let inside = profile != Profile::Hostile || random.random_bool(0.5);
-        let heal_at_ms = random.random_range(60..=150) * 1_000;
+        let heal_at_ms = random.random_range(60..=180) * 1_000;
         let machines = random.random_range(1..=3_u8);
         let trusted: Vec<TrustedClock> =
             (0..machines).map(|_| TrustedClock::draw(&mut random, inside)).collect();
-        let agents = random.random_range(3..=6_u8);
+        let agents = random.random_range(4..=8_u8);
         let mut plan = Self {
             seed,
             profile,
@@ -51,10 +51,13 @@ impl Plan {
 
 fn clock(random: &mut ChaCha8Rng, even: bool) -> ClockPlan {
     let rate = if even { EVEN_PPM } else { UNEVEN_PPM };
-    ClockPlan {
-        offset_ms: random.random_range(-5_000..=5_000),
-        rate_ppm: random.random_range(-rate..=rate),
-    }
+    // What is wrong at the edge of a bound is seen at the edge.
+    let rate_ppm = match random.random_range(0..4) {
+        0 => -rate,
+        1 => rate,
+        _ => random.random_range(-rate..=rate),
+    };
+    ClockPlan { offset_ms: random.random_range(-5_000..=5_000), rate_ppm }
 }
 
 fn machine_plan(random: &mut ChaCha8Rng, machine: u8, trusted: TrustedClock) -> MachinePlan {
@@ -69,7 +72,7 @@ fn machine_plan(random: &mut ChaCha8Rng, machine: u8, trusted: TrustedClock) -> 
 fn operations(random: &mut ChaCha8Rng, agents: u8, heal_at_ms: u64) -> Vec<Operation> {
     let mut operations = Vec::new();
     for agent in 0..agents {
-        let gap_ms = random.random_range(1_500..=9_000_u64);
+        let gap_ms = random.random_range(1_200..=8_000_u64);
         let mut at_ms = random.random_range(0..=gap_ms);
         while at_ms < heal_at_ms {
             operations.push(Operation { at_ms, agent, action: action(random) });
@@ -83,11 +86,11 @@ fn operations(random: &mut ChaCha8Rng, agents: u8, heal_at_ms: u64) -> Vec<Opera
 fn action(random: &mut ChaCha8Rng) -> Action {
     let path = random.random_range(0..PATHS);
     match random.random_range(0..100) {
-        0..76 => hold(random, path),
-        76..82 => Action::Status { path },
-        82..87 => Action::Verify { path },
-        87..90 => Action::List,
-        90..95 => Action::Force { path, drain: random.random_bool(0.5) },
+        0..72 => hold(random, path),
+        72..78 => Action::Status { path },
+        78..83 => Action::Verify { path },
+        83..86 => Action::List,
+        86..95 => Action::Force { path, drain: random.random_bool(0.7) },
         _ => Action::Original {
             path,
             ttl_ms: random.random_range(500..=15_000),
@@ -104,15 +107,17 @@ fn hold(random: &mut ChaCha8Rng, first: u8) -> Action {
     let ttl_ms = match random.random_range(0..10) {
         0 => random.random_range(1..=900),
         1..5 => random.random_range(1_000..=8_000),
-        5..9 => random.random_range(8_000..=30_000),
+        5..8 => random.random_range(8_000..=30_000),
         _ => random.random_range(30_000..=90_000),
     };
+    // Only a long hold outlives the short first term of what was granted out of the queue.
+    let longest_ms = if ttl_ms > 30_000 { 60_000 } else { 25_000 };
     Action::Hold {
         paths,
         ttl_ms,
         wait_ms: random.random_bool(0.75).then(|| random.random_range(1_000..=45_000)),
         patience_ms: random.random_bool(0.3).then(|| random.random_range(100..=20_000)),
-        hold_ms: random.random_range(50..=ttl_ms.saturating_mul(2).clamp(100, 25_000)),
+        hold_ms: random.random_range(50..=ttl_ms.saturating_mul(2).clamp(100, longest_ms)),
         // A belief shorter than a way there and back would never begin.
         renew: ttl_ms >= 1_000 && random.random_bool(0.7),
         ending: if random.random_bool(0.75) { Ending::Release } else { Ending::Lapse },

@@ -78,10 +78,10 @@ fault_kinds! {
         /// For how long, in ms.
         for_ms: u64,
     }
-    /// The network delivers an earlier command once more, long after the first copy.
+    /// The network delivers a few earlier commands once more, long after their first copies.
     Copy "duplicate, late" {
-        /// How long before it was delivered first, in ms; the latest command at least that old and at
-        /// most a minute is taken.
+        /// How long before they were delivered first, in ms; the latest commands at least that old and at
+        /// most a minute are taken.
         age_ms: u64,
     }
     /// The process of an agent stops and goes on later: its timers fire late, and it writes after

@@ -115,6 +115,17 @@ impl Plan {
         serde_json::from_str(text).map_err(|wrong| format!("not a plan: {wrong}"))
     }
 
+    /// Whether the platform may lose an alarm that the object has set.
+    #[must_use]
+    pub fn may_lose_alarms(&self) -> bool {
+        self.faults.iter().any(|fault| {
+            matches!(
+                fault.kind,
+                FaultKind::AlarmLost { .. } | FaultKind::AlarmStuck {} | FaultKind::Restore { .. }
+            )
+        })
+    }
+
     /// How many things of a plan can be deleted one by one.
     #[must_use]
     pub fn parts(&self) -> usize {
@@ -141,7 +152,8 @@ mod tests {
         for seed in 0..200 {
             drawn.extend(Plan::from_seed(seed, None).faults.iter().map(|fault| fault.kind.name()));
         }
-        let missing: Vec<_> = FaultKind::NAMES.iter().filter(|name| !drawn.contains(*name)).collect();
+        let missing: Vec<_> =
+            FaultKind::NAMES.iter().filter(|name| !drawn.contains(*name)).collect();
         assert!(missing.is_empty(), "never drawn: {missing:?}");
     }
 }

@@ -76,12 +76,17 @@ impl Search<'_> {
     }
 
     fn delete_agents(&mut self) {
-        self.delete(|plan| plan.agents.len(), |plan, from, to| {
-            plan.agents.drain(from..to);
-            let Plan { agents, machines, operations, .. } = plan;
-            machines.retain(|machine| agents.iter().any(|agent| agent.machine == machine.machine));
-            operations.retain(|operation| agents.iter().any(|agent| agent.agent == operation.agent));
-        });
+        self.delete(
+            |plan| plan.agents.len(),
+            |plan, from, to| {
+                plan.agents.drain(from..to);
+                let Plan { agents, machines, operations, .. } = plan;
+                machines
+                    .retain(|machine| agents.iter().any(|agent| agent.machine == machine.machine));
+                operations
+                    .retain(|operation| agents.iter().any(|agent| agent.agent == operation.agent));
+            },
+        );
     }
 
     /// Heals right after the last thing that happens.
@@ -120,14 +125,14 @@ mod tests {
     #[test]
     fn only_what_the_failure_needs_is_left() {
         let plan = Plan::from_seed(7, Some(Profile::Hostile));
-        let lists = |plan: &Plan| plan.operations.iter().filter(|o| o.action == Action::List).count();
+        let lists =
+            |plan: &Plan| plan.operations.iter().filter(|o| o.action == Action::List).count();
         let steps = |plan: &Plan| {
             let kinds = plan.faults.iter().map(|fault| &fault.kind);
             kinds.filter(|kind| matches!(kind, FaultKind::Loss { .. })).count()
         };
         let (lists_wanted, steps_wanted) = (lists(&plan).min(2), steps(&plan).min(1));
-        let mut fails =
-            |plan: &Plan| lists(plan) >= lists_wanted && steps(plan) >= steps_wanted;
+        let mut fails = |plan: &Plan| lists(plan) >= lists_wanted && steps(plan) >= steps_wanted;
         let shrunk = shrink(&plan, 10_000, &mut fails);
         assert_eq!(shrunk.plan.operations.len(), lists_wanted);
         assert_eq!(shrunk.plan.faults.len(), steps_wanted);

@@ -31,7 +31,12 @@ struct Swarm<'a> {
     inside: bool,
     /// How far the object's clock may still be set ahead, in ms.
     forward_left_ms: i64,
+    /// When much goes wrong at once, in ms.
+    storms: Vec<u64>,
 }
+
+/// How long a storm lasts, in ms.
+const STORM_MS: u64 = 8_000;
 
 /// Draws the faults of a plan that has everything else.
 pub(super) fn faults(
@@ -41,7 +46,11 @@ pub(super) fn faults(
     inside: bool,
 ) -> Vec<Fault> {
     let forward_left_ms = if inside { 250 } else { 100_000_000 };
-    let mut swarm = Swarm { random, plan, trusted, inside, forward_left_ms };
+    let last_ms = plan.heal_at_ms - 5_000;
+    let storms = (0..random.random_range(1..=4))
+        .map(|_| random.random_range(1_000..last_ms - STORM_MS))
+        .collect();
+    let mut swarm = Swarm { random, plan, trusted, inside, forward_left_ms, storms };
     let mut faults = Vec::new();
     for name in FaultKind::NAMES {
         for _ in 0..swarm.how_many(name) {
@@ -60,15 +69,26 @@ impl Swarm<'_> {
             Profile::Hostile => (0.5, 6),
         };
         let chance = if name == "restore" { chance / 4.0 } else { chance };
+        // Clocks outside the bound are there to break something.
+        let chance = if name == "object clock step" && !self.inside { 1.0 } else { chance };
         if self.random.random_bool(chance) { self.random.random_range(1..=most) } else { 0 }
     }
 
     fn fault(&mut self, name: &str) -> Option<Fault> {
-        let at_ms = self.random.random_range(1_000..self.plan.heal_at_ms - 5_000);
+        let at_ms = self.when_ms();
         let kind = self.kind(name)?;
         let over = |kind: &FaultKind| at_ms + kind.lasts_ms() <= self.plan.heal_at_ms;
         let lasting = matches!(kind, FaultKind::AlarmLost { for_ms: FOR_EVER_MS });
         (lasting || over(&kind)).then_some(Fault { at_ms, kind })
+    }
+
+    /// Troubles seldom come alone: most are a part of a storm.
+    fn when_ms(&mut self) -> u64 {
+        if self.random.random_bool(0.4) {
+            return self.random.random_range(1_000..self.plan.heal_at_ms - 5_000);
+        }
+        let storm = self.random.random_range(0..self.storms.len());
+        self.storms[storm] + self.random.random_range(0..STORM_MS)
     }
 
     fn machine(&mut self) -> u8 {
@@ -100,9 +120,11 @@ impl Swarm<'_> {
             "partition" => FaultKind::Partition { machine, for_ms },
             "hold" => FaultKind::Hold { machine, for_ms },
             "loss" => FaultKind::Loss { machine, sent_by_machine: self.random.random() },
-            "latency spike" => {
-                FaultKind::Slow { machine, latency_ms: self.random.random_range(150..=4_000), for_ms }
-            }
+            "latency spike" => FaultKind::Slow {
+                machine,
+                latency_ms: self.random.random_range(150..=4_000),
+                for_ms,
+            },
             "duplicate, late" => {
                 FaultKind::Copy { age_ms: self.random.random_range(1_000..=55_000) }
             }
@@ -171,8 +193,13 @@ impl Swarm<'_> {
     fn object_step(&mut self) -> Option<i64> {
         let back = self.random.random_bool(0.5);
         let by_ms = match (back, self.inside) {
-            (true, _) if self.random.random_bool(0.3) => self.random.random_range(-200_000..=-60_001),
-            (true, _) => self.random.random_range(-20_000..=-1),
+            (true, _) => match self.random.random_range(0..6) {
+                0 => self.random.random_range(-200_000..=-60_001),
+                1 => self.random.random_range(-7_200_000..=-200_001),
+                _ => self.random.random_range(-20_000..=-1),
+            },
+            // All of it at once, as often as not: what is wrong at the edge is seen at the edge.
+            (false, true) if self.random.random_bool(0.5) => self.forward_left_ms,
             (false, true) => self.random.random_range(0..=self.forward_left_ms),
             (false, false) => self.random.random_range(1_000..=60_000),
         };

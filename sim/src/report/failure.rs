@@ -35,12 +35,8 @@ pub fn shrunk(plan: &Plan, violation: &Violation, subject: Subject) -> String {
         shrunk.tries,
         shrunk.plan.to_json(),
     );
-    let lines: Vec<_> = verdict
-        .history
-        .lines()
-        .into_iter()
-        .take_while(|(at, _)| at.0 <= found.at_us)
-        .collect();
+    let lines: Vec<_> =
+        verdict.history.lines().into_iter().take_while(|(at, _)| at.0 <= found.at_us).collect();
     for (at, line) in lines.iter().skip(lines.len().saturating_sub(LINES)) {
         let _ = writeln!(text, "{at} {line}");
     }

@@ -33,9 +33,15 @@ fn command(command: &Command) -> String {
             let request = acquire.request().map_or("-", |request| request.as_str());
             let wait = acquire.wait().map_or(String::new(), |wait| format!(" wait {}", wait.ms()));
             let paths = set(acquire.paths());
-            format!("{name} {} {request} {paths} ttl {}{wait}", acquire.holder(), acquire.ttl().ms())
+            format!(
+                "{name} {} {request} {paths} ttl {}{wait}",
+                acquire.holder(),
+                acquire.ttl().ms()
+            )
         }
-        Command::Renew { holder, token, ttl } => format!("{name} {holder} {token} ttl {}", ttl.ms()),
+        Command::Renew { holder, token, ttl } => {
+            format!("{name} {holder} {token} ttl {}", ttl.ms())
+        }
         Command::Release { holder, target: ReleaseTarget::Token(token) } => {
             format!("{name} {holder} {token}")
         }
@@ -62,7 +68,9 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Over { reason, token } => {
             format!("over {reason:?}{}", token.map_or(String::new(), |token| format!(" {token}")))
         }
-        Outcome::Renewed { expires_at, waiting } => format!("renewed to {expires_at} waiting {waiting}"),
+        Outcome::Renewed { expires_at, waiting } => {
+            format!("renewed to {expires_at} waiting {waiting}")
+        }
         Outcome::Held { lease, .. } => format!("held by {} {}", lease.holder, lease.token),
         Outcome::Leases { leases, .. } => format!("{} leased paths", leases.len()),
         Outcome::Current { expires_at } => format!("current to {expires_at}"),

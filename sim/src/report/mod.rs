@@ -1,5 +1,6 @@
 //! What a run tells: lines, tables and failures.
 
 pub mod failure;
+pub mod gallery;
 pub mod line;
 pub mod table;

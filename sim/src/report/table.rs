@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
-use crate::bugs::Catch;
 use crate::explore::Exploration;
 use crate::invariants;
 use crate::marks::Mark;
@@ -41,22 +40,6 @@ pub fn exploration(exploration: &Exploration) -> String {
     )
 }
 
-/// Which planted bugs were caught.
-#[must_use]
-pub fn bugs(caught: &[Catch]) -> String {
-    let mut bugs = table(&["planted bug", "caught by", "seeds tried", "parts of its plan"]);
-    for catch in caught {
-        let by = if catch.caught { catch.broken.join(", ") } else { "nobody".to_owned() };
-        bugs.add_row([
-            catch.name.to_owned(),
-            by,
-            grouped(catch.seeds_tried),
-            catch.parts.to_string(),
-        ]);
-    }
-    bugs.to_string()
-}
-
 fn faults(happened: &BTreeMap<String, u64>) -> Table {
     let mut faults = table(&["fault", "happened"]);
     for (name, count) in happened {
@@ -65,9 +48,12 @@ fn faults(happened: &BTreeMap<String, u64>) -> Table {
     faults
 }
 
-fn table(header: &[&str]) -> Table {
+/// A table with its figures at the right.
+pub(super) fn table(header: &[&str]) -> Table {
+    let line = LineStyle::none().fill('─').junction('─');
+    let style = TableStyle::new().header_separator(line).bottom_border(line);
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header.to_vec());
+    table.load_style(style).set_header(header.to_vec());
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -75,7 +61,7 @@ fn table(header: &[&str]) -> Table {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -7,10 +7,10 @@ mod leases;
 mod model;
 
 use mailbus_client::machine::{CreditRules, Sound};
+use mailbus_spec::HostTime;
 use mailbus_spec::StateMachine;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
-use mailbus_spec::HostTime;
 
 pub use leases::SubjectLeases;
 pub use model::ModelRow;

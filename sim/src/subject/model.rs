@@ -11,7 +11,8 @@ use mailbus_worker::storage::{Storage, StorageError, Value};
 use crate::engine::Stage;
 use crate::subject::Model;
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS model (one INTEGER PRIMARY KEY, version INTEGER NOT NULL) STRICT";
+const CREATE: &str =
+    "CREATE TABLE IF NOT EXISTS model (one INTEGER PRIMARY KEY, version INTEGER NOT NULL) STRICT";
 const READ: &str = "SELECT version FROM model WHERE one = 1";
 const WRITE: &str = "INSERT INTO model (one, version) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";
 

@@ -75,7 +75,8 @@ impl ByHand<'_> {
         deadline: TrueTime,
     ) -> Option<Ordinal> {
         loop {
-            let answer = self.call(Command::Acquire(acquire.clone())).await.map(|reply| reply.answer);
+            let answer =
+                self.call(Command::Acquire(acquire.clone())).await.map(|reply| reply.answer);
             match answer {
                 Some(Ok(Outcome::Granted { token, .. })) => return Some(token),
                 Some(Ok(Outcome::Over { reason: OverReason::Lapsed, token })) => {

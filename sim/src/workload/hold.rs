@@ -40,10 +40,7 @@ pub(super) async fn hold(agent: &Agent, action: &Action) {
 }
 
 /// Acquires; a claim that still waits when the world heals has to be let through.
-pub(super) async fn acquire(
-    agent: &Agent,
-    wanted: Acquisition,
-) -> Option<Guard> {
+pub(super) async fn acquire(agent: &Agent, wanted: Acquisition) -> Option<Guard> {
     let paths = wanted.paths.clone();
     let mut acquiring = pin!(agent.client.acquire(wanted).fuse());
     let mut healing = pin!(sleep_until(&agent.stage, agent.stage.heals_at()).fuse());
@@ -66,18 +63,16 @@ pub(super) async fn acquire(
             if error == AcquireError::Unanswered {
                 agent.stage.reach(Mark::UnknownOutcome);
             }
-            agent.stage.note(format!("client      {} does not hold {paths:?}: {error}", agent.holder));
+            agent
+                .stage
+                .note(format!("client      {} does not hold {paths:?}: {error}", agent.holder));
             None
         }
     }
 }
 
 /// Writes for as long as the lease is valid, each write some time after it was found to be.
-async fn work(
-    agent: &Agent,
-    lease: &Guard,
-    span: Duration,
-) {
+async fn work(agent: &Agent, lease: &Guard, span: Duration) {
     let began = agent.stage.now();
     let span_us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
     while !agent.heals() && agent.stage.now().0 < began.0.saturating_add(span_us) {

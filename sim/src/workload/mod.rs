@@ -43,13 +43,7 @@ pub(crate) fn path_set(numbers: &[u8]) -> Option<PathSet> {
 
 /// Everything that one run of an agent does. What was planned for before its beginning does not
 /// happen.
-pub(crate) async fn work(
-    stage: Rc<Stage>,
-    client: Client,
-    holder: Holder,
-    number: u8,
-    seed: u64,
-) {
+pub(crate) async fn work(stage: Rc<Stage>, client: Client, holder: Holder, number: u8, seed: u64) {
     let random = Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)));
     let agent = Agent { stage: Rc::clone(&stage), client, holder, random };
     let began = stage.now();

@@ -10,13 +10,13 @@ use crate::workload::Agent;
 
 pub(super) async fn hold(agent: &Agent, path: &LeasePath, ttl_ms: u64, hold_ms: u64) {
     let name = format!("original-{}", agent.holder.agent);
-    let lock = serde_json::json!({ "file": path.as_str(), "agentId": name, "ttlMs": ttl_ms });
-    for _ in 0..2 {
-        // It renews by acquiring again.
+    // It renews by acquiring again, the second time for less: what it has is not shortened by that.
+    for ttl_ms in [ttl_ms, ttl_ms.div_ceil(2), ttl_ms] {
+        let lock = serde_json::json!({ "file": path.as_str(), "agentId": name, "ttlMs": ttl_ms });
         if post(&agent.stage, "acquire", lock.to_string()).await.is_ok() {
             agent.stage.reach(Mark::OriginalServed);
         }
-        agent.pause_until_heal(Duration::from_millis(hold_ms / 2)).await;
+        agent.pause_until_heal(Duration::from_millis(hold_ms / 3)).await;
     }
     let unlock = serde_json::json!({ "file": path.as_str(), "agentId": name });
     let _ = post(&agent.stage, "release", unlock.to_string()).await;

@@ -18,8 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 pub(super) async fn probe(agent: Agent, number: u8) {
     sleep_until(&agent.stage, agent.stage.heals_at().plus_ms(AFTER_MS)).await;
     // The first asks for everything at once: large claims are not starved.
-    let numbers: Vec<u8> =
-        if number == 0 { (0..PATHS).collect() } else { vec![number % PATHS] };
+    let numbers: Vec<u8> = if number == 0 { (0..PATHS).collect() } else { vec![number % PATHS] };
     let (Some(paths), Some(ttl)) = (path_set(&numbers), Ttl::from_ms(PROBE_TTL_MS)) else { return };
     let wanted = Acquisition::new(paths.clone()).ttl(ttl).wait(Wait::DEFAULT).patience(PATIENCE);
     let claim = agent.stage.begin_claim(&agent.holder, &paths, agent.stage.now());

@@ -79,8 +79,11 @@ impl<S: Subject> Directive<S> {
             ["bookmark", name] => Ok(Self::Bookmark((*name).to_string())),
             ["restore", name] => Ok(Self::Restore((*name).to_string())),
             ["times", count, template @ ..] => repeated(count, template, epoch),
-            command => S::parse_command(&expanded(command)?.iter().map(String::as_str).collect::<Vec<_>>(), epoch)
-                .map(Self::command),
+            command => S::parse_command(
+                &expanded(command)?.iter().map(String::as_str).collect::<Vec<_>>(),
+                epoch,
+            )
+            .map(Self::command),
         }
     }
 

@@ -194,7 +194,12 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
         let step = self.model.handle(event);
         let budget = |before| S::row_budget(&before, &step, &self.model.machine);
         let most = before.map_or(u64::MAX, budget);
-        Counted { reply: step.reply, wrote: step.wrote, most, collects: matches!(event, Event::Alarm) }
+        Counted {
+            reply: step.reply,
+            wrote: step.wrote,
+            most,
+            collects: matches!(event, Event::Alarm),
+        }
     }
 
     /// An alarm deletes as many rows as it likes.
@@ -258,9 +263,7 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
     }
 
     fn agree<V>(&self, answered: Result<V, Failure>) -> Result<V, Disagreement> {
-        answered.map_err(|failure| {
-            self.disagree(String::from("it is done"), format!("{failure}"))
-        })
+        answered.map_err(|failure| self.disagree(String::from("it is done"), format!("{failure}")))
     }
 
     fn disagree(&self, expected: String, actual: String) -> Disagreement {

@@ -39,6 +39,7 @@ mod system;
 
 pub use directive::{Directive, needs};
 pub use executor::block_on;
+pub use lease::Agent as LeaseAgent;
 pub use model::ModelSystem;
 pub use notation::{
     EXACT_START, Epoch, parse_duration, parse_offset, spell_duration, spell_offset,

@@ -160,7 +160,10 @@ impl<S: Subject> SystemUnderTest<S> for ModelSystem<S> {
         Ok(())
     }
 
-    async fn call(&mut self, command: &S::Command) -> Result<Reply<S::Outcome, S::Rejection>, Failure> {
+    async fn call(
+        &mut self,
+        command: &S::Command,
+    ) -> Result<Reply<S::Outcome, S::Rejection>, Failure> {
         Ok(self.command(command))
     }
 

@@ -148,7 +148,10 @@ impl Epoch {
         };
         let within: u64 = within.parse().map_err(|_| wrong())?;
         let anchored = self.from_start(offset).and_then(|ms| ms.checked_mul(1 << Ordinal::SHIFT));
-        anchored.and_then(|first| first.checked_add(within)).and_then(Ordinal::new).ok_or_else(wrong)
+        anchored
+            .and_then(|first| first.checked_add(within))
+            .and_then(Ordinal::new)
+            .ok_or_else(wrong)
     }
 }
 

@@ -113,7 +113,8 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
 
     async fn learn_the_time(&mut self) -> Result<(), Failure> {
         let now = self.call(S::probe()).await?.commit.now;
-        self.shift_ms = i64::try_from(now.ms()).unwrap_or(0) - i64::try_from(EXACT_START.0).unwrap_or(0);
+        self.shift_ms =
+            i64::try_from(now.ms()).unwrap_or(0) - i64::try_from(EXACT_START.0).unwrap_or(0);
         Ok(())
     }
 

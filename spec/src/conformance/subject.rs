@@ -49,6 +49,9 @@ pub trait Subject:
     /// The generation and the sequence of the last commit.
     fn position(&self) -> (u64, u64);
 
+    /// The largest ordinal issued, or not to be issued any more.
+    fn last_ordinal(&self) -> Ordinal;
+
     /// Whether an answer mostly comes from an event that wrote. A hint: it decides what is tried first.
     fn usually_writes(answer: &AnswerOf<Self>) -> bool;
 

@@ -45,11 +45,12 @@ impl LeaseMachine {
     /// The clock rises with the tokens, or tokens from a host that was once ahead would outrun the
     /// object's time (second round A1); what that ends is settled here.
     pub(super) fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
-        self.generation = self.generation.saturating_add(1).max(turn.now().ms());
         self.last_token = self.last_token.max(at_least);
         if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
             turn.seen.now = turn.seen.now.max(anchor);
         }
+        // By the raised time: a second recovery from one snapshot, under a slower clock, must differ.
+        self.generation = self.generation.saturating_add(1).max(turn.now().ms());
         self.settle(turn);
         turn.wrote = true;
         Outcome::Recovered

@@ -60,7 +60,8 @@ pub enum Outcome {
         /// How many live tickets want the path.
         queue: u64,
     },
-    /// A page of leased paths in byte order.
+    /// A page of leased paths in byte order: as many as the command's limit and
+    /// [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES) allow.
     Leases {
         /// One entry a path.
         leases: Vec<LeaseEntry>,
@@ -91,6 +92,17 @@ pub struct LeaseEntry {
     pub expires_at: Timestamp,
     /// Whether it is being drained: nothing moves its end.
     pub draining: bool,
+}
+
+impl LeaseEntry {
+    /// How many bytes its path, agent and session have: what
+    /// [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES) bounds.
+    #[must_use]
+    pub fn name_bytes(&self) -> usize {
+        let Holder { agent, session } = &self.holder;
+        let holder = agent.as_str().len().saturating_add(session.as_str().len());
+        self.path.as_str().len().saturating_add(holder)
+    }
 }
 
 /// How a request ended.

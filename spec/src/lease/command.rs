@@ -43,11 +43,14 @@ pub enum Command {
     },
     /// Asks for the leased paths that begin with a prefix, in byte order.
     List {
-        /// What they begin with; empty for all.
+        /// What they begin with, as text: `src/a` is the beginning of `src/a.rs` and of `src/a/b`.
+        /// Empty for all. Paths are normalised, so only the beginning of a normalised path finds
+        /// something: the wire drops a leading `/` and `./`, and refuses what no path begins with.
         prefix: String,
         /// The last path of the page before, or nothing.
         after: Option<LeasePath>,
-        /// Most entries, 1 ..= [`limits::LIST_MAX`](crate::limits::LIST_MAX).
+        /// Most entries, 1 ..= [`limits::LIST_MAX`](crate::limits::LIST_MAX). A page ends earlier
+        /// where another entry would pass [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES).
         limit: usize,
     },
     /// Asks whether a token still guards a path: what a resource asks that keeps no memory of its own.

@@ -55,7 +55,7 @@ pub struct Invariant {
 }
 
 /// Every lease invariant, by the order of the design.
-pub const INVARIANTS: [Invariant; 12] = [
+pub const INVARIANTS: [Invariant; 13] = [
     Invariant {
         name: "server_exclusion",
         claim: "at every commit, no two live leases overlap",
@@ -80,6 +80,11 @@ pub const INVARIANTS: [Invariant; 12] = [
         name: "ttl_honoured",
         claim: "a lease ends before its expiry only when its holder gives it back or an admin forces it",
         check: Check::Step(ttl_honoured),
+    },
+    Invariant {
+        name: "drain_ends",
+        claim: "nothing moves the end of a lease that is being drained",
+        check: Check::Step(drain_ends),
     },
     Invariant {
         name: "no_stale_effect",
@@ -190,6 +195,16 @@ fn may_end(event: &Event<Command>, token: Ordinal, lease: &Lease) -> bool {
         Event::Command(Command::ForceRelease { token: named, drain: false, .. }) => *named == token,
         _ => false,
     }
+}
+
+fn drain_ends(transition: &Transition<'_>) -> Result<(), String> {
+    for (token, lease) in transition.before.leases.iter().filter(|(_, lease)| lease.draining) {
+        let later = transition.after.leases.get(token);
+        let unmoved =
+            later.is_none_or(|later| later.draining && later.expires_at == lease.expires_at);
+        ensure(unmoved, || format!("the end of the draining lease {token} moved"))?;
+    }
+    Ok(())
 }
 
 /// A refused or merely repeated command leaves what settling alone would leave.

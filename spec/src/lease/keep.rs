@@ -124,7 +124,10 @@ impl LeaseMachine {
                     turn.wrote = true;
                 }
             }
-            _ => {
+            forgotten => {
+                if let Some(over) = forgotten {
+                    turn.depends_on_end(over.memory_ends());
+                }
                 self.within_memory(turn, &key.holder)?;
                 self.remember((key, tombstone(now)));
                 turn.wrote = true;

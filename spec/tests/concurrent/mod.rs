@@ -1,7 +1,9 @@
 //! Histories made from the specification itself, and a second judge of small ones.
 
+use std::collections::BTreeMap;
+
 use mailbus_spec::conformance::history::{History, Invocation, Outcome};
-use mailbus_spec::conformance::{EXACT_START, Epoch, Pace, ReplyOf, Subject};
+use mailbus_spec::conformance::{EXACT_START, Epoch, LeaseAgent, Pace, ReplyOf, Subject};
 use mailbus_spec::lease::{Command, LeaseMachine, Outcome as Answer};
 use mailbus_spec::machine::{Event, StateMachine};
 use mailbus_spec::time::HostTime;
@@ -22,6 +24,11 @@ pub struct World {
     commands: usize,
     alarms: bool,
     losses: f64,
+    kills: usize,
+    /// Who the clients are; without agents they ask anything.
+    agents: Vec<LeaseAgent>,
+    /// What a client asks again, since it was cut off.
+    again: BTreeMap<usize, Command>,
     history: Leases,
 }
 
@@ -45,6 +52,9 @@ impl World {
             commands: 0,
             alarms: false,
             losses: 0.0,
+            kills: 0,
+            agents: Vec::new(),
+            again: BTreeMap::new(),
             history: History::default(),
         }
     }
@@ -69,12 +79,32 @@ impl World {
         self
     }
 
+    /// Clients are agents, each of its own name, that know what they were told.
+    pub fn agents(mut self) -> Self {
+        self.agents = (0..self.clients).map(LeaseAgent::new).collect();
+        self
+    }
+
+    /// The server is killed this often. Replies are held until they are durable, so that a kill finds
+    /// many executed and not answered; every client asks again.
+    pub fn kills(mut self, kills: usize) -> Self {
+        self.kills = kills;
+        self
+    }
+
     pub fn history(mut self) -> Leases {
         let mut in_flight: Vec<InFlight> = Vec::new();
         let mut sent = 0;
+        let mut killed = 0;
         while sent < self.commands || in_flight.iter().any(|one| !one.abandoned) {
             self.time_passes();
-            let busy = |client| in_flight.iter().any(|one: &InFlight| one.client == client && !one.abandoned);
+            if killed < self.kills && sent > (killed + 1) * self.commands / (self.kills + 1) {
+                killed += 1;
+                self.kill(&mut in_flight);
+            }
+            let busy = |client| {
+                in_flight.iter().any(|one: &InFlight| one.client == client && !one.abandoned)
+            };
             let idle: Vec<usize> = (0..self.clients).filter(|client| !busy(*client)).collect();
             let sends = self.random.random_bool(0.5) || in_flight.is_empty();
             if sends && sent < self.commands && !idle.is_empty() {
@@ -86,7 +116,12 @@ impl World {
             if in_flight.is_empty() {
                 continue;
             }
-            let at = self.random.random_range(0..in_flight.len());
+            let mut at = self.random.random_range(0..in_flight.len());
+            if !self.agents.is_empty() && in_flight[at].reply.is_none() {
+                // A server takes what came first.
+                let waiting = (0..in_flight.len()).filter(|at| in_flight[*at].reply.is_none());
+                at = waiting.min_by_key(|at| in_flight[*at].started).unwrap_or(at);
+            }
             if self.goes_on(&mut in_flight[at]) {
                 in_flight.swap_remove(at);
             }
@@ -95,8 +130,10 @@ impl World {
     }
 
     fn time_passes(&mut self) {
-        if self.random.random_bool(0.5) {
-            self.host.0 += self.random.random_range(0..20);
+        // Agents are served as fast as a server can.
+        let (often, most) = if self.agents.is_empty() { (0.5, 20) } else { (0.1, 3) };
+        if self.random.random_bool(often) {
+            self.host.0 += self.random.random_range(0..most);
         }
         let now = self.machine.clock.observe(self.host).unwrap().now;
         let due = self.machine.next_alarm().is_some_and(|due| due <= now);
@@ -105,8 +142,28 @@ impl World {
         }
     }
 
+    fn kill(&mut self, in_flight: &mut Vec<InFlight>) {
+        in_flight.sort_by_key(|one| one.started);
+        let mut alive = true;
+        for one in in_flight.drain(..).filter(|one| !one.abandoned) {
+            alive &= self.random.random_bool(0.95);
+            if one.reply.is_none() && alive {
+                self.host.0 += self.random.random_range(0..2);
+                self.machine.handle(self.host, &Event::Command(one.command.clone()));
+            }
+            let ended = Some(self.tick());
+            self.note(&one, ended, Outcome::Unknown);
+            self.again.insert(one.client, one.command);
+        }
+        self.host.0 += self.random.random_range(0..40);
+    }
+
     fn send(&mut self, client: usize) -> InFlight {
-        let command = self.machine.propose(&mut self.random, Pace::Short);
+        let again = self.again.remove(&client);
+        let command = again.unwrap_or_else(|| match self.agents.get_mut(client) {
+            Some(agent) => agent.next(&mut self.random),
+            None => self.machine.propose(&mut self.random, Pace::Short),
+        });
         InFlight { client, started: self.tick(), command, reply: None, abandoned: false }
     }
 
@@ -131,6 +188,9 @@ impl World {
             }
             Some(reply) => {
                 let ended = Some(self.tick());
+                if let Some(agent) = self.agents.get_mut(one.client) {
+                    agent.learn(&one.command, reply);
+                }
                 let outcome = Outcome::Replied(reply.clone());
                 self.note(one, ended, outcome);
                 true

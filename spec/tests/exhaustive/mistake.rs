@@ -144,6 +144,7 @@ fn correct_afterwards(
                 object.remembered.remove(&key);
             } else if mistake == Mistake::CancelRenewsNoMemory
                 && let Some(old) = before.remembered.get(&key)
+                && step.reply.as_ref().is_some_and(|reply| old.memory_ends() > reply.commit.now)
             {
                 over.end = old.end;
             }
@@ -255,7 +256,7 @@ fn look_at_first_path(
     step
 }
 
-/// Hides all but the latest grantable ticket while the event settles.
+/// Turns the queue round while the event is handled.
 fn grant_latest_first(
     object: &mut LeaseMachine,
     host: HostTime,

@@ -111,10 +111,14 @@ fn find(state: &State, own: Option<&Socket<'_>>, target: &Target) -> Vec<WebSock
     let tag = match (target, own) {
         (Target::Socket(id), Some(own)) if own.id == *id => return vec![own.host.clone()],
         (Target::Socket(id), _) => tag_of(*id),
-        (Target::Tag(tag), _) => tag.clone(),
+        (Target::Tag(tag) | Target::Others { tag, .. }, _) => tag.clone(),
     };
     let found = state.as_raw().get_websockets_with_tag(&tag).unwrap_or_default();
-    found.into_iter().map(WebSocket::from).collect()
+    let meant = |socket: &WebSocket| match target {
+        Target::Others { than, .. } => Socket::of(socket).is_none_or(|found| found.id != *than),
+        Target::Socket(_) | Target::Tag(_) => true,
+    };
+    found.into_iter().map(WebSocket::from).filter(meant).collect()
 }
 
 fn tag_of(id: SocketId) -> String {

@@ -1,11 +1,15 @@
 //! When what an event wrote is durable.
 
+use std::cell::RefCell;
 use std::fs::File;
+use std::future::ready;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+
+use super::folder;
 
 /// Makes the commits of one object's database durable, all of them at once.
 ///
@@ -22,32 +26,35 @@ pub trait Flush {
 }
 
 /// One `fdatasync` of a database's write-ahead log, on a thread for blocking work.
-#[derive(Clone, Debug)]
+///
+/// Until it is [attached](Self::attach) there is no file, so nothing was committed to one.
+#[derive(Debug, Default)]
 pub struct WalFlush {
-    log: Arc<File>,
+    log: RefCell<Option<Arc<File>>>,
 }
 
 impl WalFlush {
-    /// Flushes the log of the database in this file, which must be open and stay open.
+    /// Flushes from now on the log of the database in this file, which must be open and stay open. The
+    /// names of both files are durable when this returns.
     ///
     /// # Errors
-    /// If there is no log, or the folder cannot be flushed: after that the names of both files are
-    /// durable too.
-    pub fn of(database: &Path) -> io::Result<Self> {
+    /// If there is no log, or its folder cannot be flushed.
+    pub fn attach(&self, database: &Path) -> io::Result<()> {
         let mut name = database.as_os_str().to_owned();
         name.push("-wal");
         // A descriptor of our own: SQLite holds no locks on the log that closing it could drop.
         let log = File::options().read(true).write(true).open(PathBuf::from(name))?;
         if let Some(folder) = database.parent() {
-            File::open(folder)?.sync_all()?;
+            folder::flush(folder)?;
         }
-        Ok(Self { log: Arc::new(log) })
+        self.log.replace(Some(Arc::new(log)));
+        Ok(())
     }
 }
 
 impl Flush for WalFlush {
     fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
-        let log = Arc::clone(&self.log);
+        let Some(log) = self.log.borrow().clone() else { return Box::pin(ready(Ok(()))) };
         let flushed = tokio::task::spawn_blocking(move || log.sync_data());
         Box::pin(async move { flushed.await.map_err(io::Error::other)? })
     }

@@ -74,6 +74,7 @@ pub struct Instance<O> {
 }
 
 const CREATE_ALARM: &str = "CREATE TABLE IF NOT EXISTS _shell_alarm (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT";
+const FIND_ALARM: &str = "SELECT 1 FROM sqlite_schema WHERE name = '_shell_alarm'";
 const READ_ALARM: &str = "SELECT at FROM _shell_alarm";
 const SET_ALARM: &str = "INSERT INTO _shell_alarm (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = excluded.at";
 const CLEAR_ALARM: &str = "DELETE FROM _shell_alarm";
@@ -82,9 +83,8 @@ impl<O: Object> Instance<O> {
     /// The object of this database, asleep, with the sockets it had.
     ///
     /// # Errors
-    /// [`StorageError`] if the pending alarm cannot be read, or its table not be made.
+    /// [`StorageError`] if the pending alarm cannot be read.
     pub fn open(mut database: Database, sockets: Sockets) -> Result<Self, StorageError> {
-        database.shell(|connection| connection.execute_batch(CREATE_ALARM))?;
         let alarm = read_alarm(&mut database)?;
         Ok(Self { database, object: None, alarm, sockets })
     }
@@ -114,6 +114,10 @@ impl<O: Object> Instance<O> {
                 None => return Ok(Delivered::default()),
             },
         };
+        if self.database.has_appeared()? {
+            self.object = None;
+            self.alarm = read_alarm(&mut self.database)?;
+        }
         // While its alarm rings, none is pending.
         let rings = matches!(arrival, Arrival::Alarm);
         let pending = if rings { None } else { self.alarm };
@@ -188,7 +192,6 @@ impl<O: Object> Instance<O> {
     pub fn restore(&mut self, bookmark: &Bookmark) -> Result<(), StorageError> {
         self.object = None;
         self.database.restore(bookmark)?;
-        self.database.shell(|connection| connection.execute_batch(CREATE_ALARM))?;
         self.alarm = read_alarm(&mut self.database)?;
         Ok(())
     }
@@ -204,8 +207,10 @@ impl<O: Object> Instance<O> {
     /// # Errors
     /// [`StorageError`] if the storage failed.
     pub fn lose_alarm(&mut self) -> Result<(), StorageError> {
-        self.database.shell(|connection| connection.execute_batch(CLEAR_ALARM))?;
-        self.alarm = None;
+        if self.alarm.is_some() {
+            self.database.shell(|connection| connection.execute_batch(CLEAR_ALARM))?;
+            self.alarm = None;
+        }
         Ok(())
     }
 
@@ -229,6 +234,9 @@ impl<O: Object> Instance<O> {
 
 fn read_alarm(database: &mut Database) -> Result<Option<HostTime>, StorageError> {
     database.shell(|connection| {
+        if !connection.prepare_cached(FIND_ALARM)?.exists([])? {
+            return Ok(None);
+        }
         let mut statement = connection.prepare_cached(READ_ALARM)?;
         let mut rows = statement.query([])?;
         let at: Option<i64> = rows.next()?.map(|row| row.get(0)).transpose()?;
@@ -248,7 +256,11 @@ fn transact<O: Object>(
     let handled = object.handle(database, host, event).and_then(|effects| {
         if let Some(at) = effects.alarm {
             let at = i64::try_from(at.0).unwrap_or(i64::MAX);
-            database.shell(|connection| connection.prepare_cached(SET_ALARM)?.execute([at]))?;
+            database.make()?;
+            database.shell(|connection| {
+                connection.prepare_cached(CREATE_ALARM)?.execute([])?;
+                connection.prepare_cached(SET_ALARM)?.execute([at])
+            })?;
         } else if clear_alarm {
             database.shell(|connection| connection.prepare_cached(CLEAR_ALARM)?.execute([]))?;
         }

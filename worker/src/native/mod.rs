@@ -30,6 +30,7 @@
 
 pub mod databases;
 pub mod flush;
+mod folder;
 pub mod host;
 pub mod instance;
 pub mod namespace;

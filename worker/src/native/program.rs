@@ -1,7 +1,7 @@
 //! What the programs that run a bus on one machine have in common: their arguments, their start and
 //! their end.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use clap::builder::BoolishValueParser;
 use tracing_subscriber::EnvFilter;
 
 use crate::router::Access;
+
+use super::folder;
 
 /// The environment variable with the secret that signs tokens. It is no argument: every process of
 /// the machine can read those.
@@ -84,17 +86,20 @@ impl Arguments {
         if !self.listen.ip().is_loopback() {
             return Err(StartError::Exposed(self.listen));
         }
-        eprintln!("anonymous access: every program on this machine may take any name");
+        eprintln!(
+            "anonymous access: anybody on this machine may take any name, and do what an admin may \
+             (force, recover)"
+        );
         Ok(Access::Anonymous)
     }
 
-    /// Makes the data folder and takes it for this process.
+    /// Makes the data folder, durably, and takes it for this process.
     ///
     /// # Errors
     /// [`StartError::InUse`], [`StartError::Folder`].
     pub fn take_folder(&self) -> Result<Folder, StartError> {
         let failed = |source| StartError::Folder { folder: self.data.clone(), source };
-        fs::create_dir_all(&self.data).map_err(failed)?;
+        folder::create(&self.data).map_err(failed)?;
         let lock = File::create(self.data.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Folder { _lock: lock }),

@@ -66,12 +66,13 @@ impl Sockets {
             let meant = match target {
                 Target::Socket(wanted) => id == wanted,
                 Target::Tag(tag) => socket.tags.contains(tag),
+                Target::Others { tag, than } => id != than && socket.tags.contains(tag),
             };
             (meant && !socket.closing).then_some(*id)
         };
         match target {
             Target::Socket(id) => self.open.get_key_value(id).and_then(named).into_iter().collect(),
-            Target::Tag(_) => self.open.iter().filter_map(named).collect(),
+            Target::Tag(_) | Target::Others { .. } => self.open.iter().filter_map(named).collect(),
         }
     }
 

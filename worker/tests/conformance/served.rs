@@ -29,12 +29,17 @@ use crate::support::http::Connection;
 /// How long a case may wait for real time to pass.
 const PATIENCE_MS: u64 = 3_000;
 
-/// A server that can be killed.
-pub enum Server {
+/// A server that can be killed, and the folder of its data.
+pub struct Server {
+    program: Program,
+    folder: TempDir,
+}
+
+enum Program {
     /// Cloudflare's runtime with the release module.
-    Workerd(Workerd, TempDir),
+    Workerd(Workerd),
     /// The single-machine server.
-    Mailbusd(Box<Daemon>, TempDir),
+    Mailbusd(Box<Daemon>),
 }
 
 /// The release bundle, built once; each step of it is one line.
@@ -66,44 +71,44 @@ impl Server {
             evictable: true,
             log: Log::File(folder.path().join("log")),
         })?;
-        Ok(Self::Workerd(workerd, folder))
+        Ok(Self { program: Program::Workerd(workerd), folder })
     }
 
     /// `mailbusd`.
     pub fn mailbusd() -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let daemon = Daemon::start(&folder.path().join("data"), &["--anonymous"]);
-        Ok(Self::Mailbusd(Box::new(daemon), folder))
+        Ok(Self { program: Program::Mailbusd(Box::new(daemon)), folder })
     }
 
     /// Where it listens now.
     pub fn address(&self) -> SocketAddr {
-        match self {
-            Self::Workerd(workerd, _) => workerd.address(),
-            Self::Mailbusd(daemon, _) => daemon.address,
+        match &self.program {
+            Program::Workerd(workerd) => workerd.address(),
+            Program::Mailbusd(daemon) => daemon.address,
         }
     }
 
     /// Kills it with `SIGKILL` and starts it on the same data.
     pub fn kill_and_restart(&mut self) -> Result<(), Failure> {
-        match self {
-            Self::Workerd(workerd, _) => workerd.restart().map_err(broken),
-            Self::Mailbusd(daemon, folder) => {
+        match &mut self.program {
+            Program::Workerd(workerd) => workerd.restart().map_err(broken),
+            Program::Mailbusd(daemon) => {
                 daemon.kill();
-                **daemon = Daemon::start(&folder.path().join("data"), &["--anonymous"]);
+                **daemon = Daemon::start(&self.folder.path().join("data"), &["--anonymous"]);
                 Ok(())
             }
         }
     }
 
     fn evict(&self, workspace: &str) -> Result<(), Failure> {
-        match self {
-            Self::Workerd(workerd, _) => match workerd.evict("LeaseDurableObject", workspace) {
+        match &self.program {
+            Program::Workerd(workerd) => match workerd.evict("LeaseDurableObject", workspace) {
                 // One that was never called is in no memory.
                 Ok(()) | Err(workerd::Error::NotEvicted { .. }) => Ok(()),
                 Err(error) => Err(broken(error)),
             },
-            Self::Mailbusd(..) => Err(Failure::Unsupported(Capability::Evict)),
+            Program::Mailbusd(_) => Err(Failure::Unsupported(Capability::Evict)),
         }
     }
 }

@@ -40,7 +40,8 @@ fn original(call: u64, command: &Command) -> Option<String> {
 
 /// The reply in an HTTP answer to this attempt.
 pub fn answered(call: u64, status: u16, body: &[u8]) -> Result<LeaseReply, Failure> {
-    let received = decode_reply(status, body).map_err(|error| Failure::Broken(error.to_string()))?;
+    let received =
+        decode_reply(status, body).map_err(|error| Failure::Broken(error.to_string()))?;
     checked(call, received)
 }
 

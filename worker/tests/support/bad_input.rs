@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use mailbus_worker::object::CHARGED_HEADER;
 use serde_json::{Value, json};
 
 use super::http::{Answer, Connection, send};
@@ -111,6 +112,7 @@ pub fn cases() -> Vec<Case> {
         with_ttl("a TTL of a day and a millisecond", "86400001"),
         with_ttl("a TTL beyond 64 bits", "99999999999999999999"),
         acquire("no TTL", r#"{"file":"src/free.rs","agentId":"alice"}"#, TTL),
+        acquire("a TTL that is no JSON", r#"{"file":"a","agentId":"b","ttlMs":NaN}"#, MALFORMED),
         acquire(
             "a body of 2 MiB and a byte",
             vec![b' '; (2 << 20) + 1],
@@ -209,7 +211,7 @@ pub fn good_case() -> Case {
 }
 
 /// Sends the cases one by one. Returns what is wrong with the answers: each case has to get its
-/// problem, and no case may change the state.
+/// problem, none may change the state, and none may be charged for.
 pub async fn faults(address: SocketAddr, cases: &[Case]) -> Vec<String> {
     let mut witness = Connection::open(address).await.unwrap();
     let held = r#"{"file":"src/held.rs","agentId":"witness","ttlMs":86400000}"#;
@@ -225,6 +227,8 @@ pub async fn faults(address: SocketAddr, cases: &[Case]) -> Vec<String> {
             faults.push(format!("{name}: {told:?} instead of {:?}", case.refused));
         } else if answer.code() != code || answer.header("allow").is_some() != (status == 405) {
             faults.push(format!("{name}: {answer:?}"));
+        } else if answer.header(CHARGED_HEADER).is_some_and(|rows| rows != "0") {
+            faults.push(format!("{name}: it is charged for: {answer:?}"));
         }
         let after = state(&mut witness).await;
         if after != before {

@@ -1,4 +1,4 @@
-//! A real `mailbusd` on a real address, which a test may kill.
+//! The real programs on real addresses, which a test may kill.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -6,35 +6,75 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use serde_json::Value;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// A running `mailbusd`; dropping it kills it.
+/// A program that runs a bus on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The native shell on SQLite files.
+    Mailbusd,
+    /// The release module in Cloudflare's runtime.
+    MailbusWorkerd,
+}
+
+impl Program {
+    pub const ALL: [Self; 2] = [Self::Mailbusd, Self::MailbusWorkerd];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mailbusd => "mailbusd",
+            Self::MailbusWorkerd => "mailbus-workerd",
+        }
+    }
+
+    /// It with these arguments, on a port of its own.
+    pub fn command(self, data: &Path, arguments: &[&str]) -> Command {
+        self.command_at("127.0.0.1:0", data, arguments)
+    }
+
+    /// It with these arguments, at this address, and with nothing of the test's environment that would
+    /// change whom it lets in.
+    pub fn command_at(self, listen: &str, data: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(match self {
+            Self::Mailbusd => env!("CARGO_BIN_EXE_mailbusd"),
+            Self::MailbusWorkerd => env!("CARGO_BIN_EXE_mailbus-workerd"),
+        });
+        command
+            .args(["--listen", listen, "--data"])
+            .arg(data)
+            .args(arguments)
+            .env_remove("MAILBUS_ALLOW_ANONYMOUS")
+            .env_remove("MAILBUS_SECRET")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it and waits until it says that it listens. Its log goes to a file beside the data.
+    pub fn start(self, data: &Path, arguments: &[&str]) -> Daemon {
+        Daemon::spawn(self.command(data, arguments).arg("--json"), data)
+    }
+}
+
+/// A running program; dropping it kills it.
 pub struct Daemon {
     child: Child,
     out: BufReader<ChildStdout>,
     pub address: SocketAddr,
+    /// The line it printed when it was ready.
     pub ready: String,
 }
 
-/// `mailbusd` with these arguments, on a port of its own.
-pub fn command(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mailbusd"));
-    command
-        .args(["--listen", "127.0.0.1:0", "--json", "--data"])
-        .arg(data)
-        .args(arguments)
-        .env_remove("MAILBUS_ALLOW_ANONYMOUS")
-        .env_remove("MAILBUS_SECRET")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::null());
-    command
-}
-
 impl Daemon {
-    /// Starts it and waits until it says that it listens. Its log goes to a file beside the data.
+    /// Starts `mailbusd`.
     pub fn start(data: &Path, arguments: &[&str]) -> Self {
+        Program::Mailbusd.start(data, arguments)
+    }
+
+    /// Starts a program that was made to order.
+    pub fn spawn(command: &mut Command, data: &Path) -> Self {
         let log = data.with_extension("log");
-        let mut child = command(data, arguments)
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(File::options().create(true).append(true).open(&log).unwrap())
             .spawn()
@@ -42,29 +82,37 @@ impl Daemon {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
         out.read_line(&mut ready).unwrap();
-        let Ok(said) = serde_json::from_str::<Value>(&ready) else {
+        let Some(address) = address_in(&ready) else {
+            let _ = child.kill();
+            let _ = child.wait();
             panic!("not ready: {ready:?}\n{}", std::fs::read_to_string(&log).unwrap());
         };
-        let url = said["url"].as_str().unwrap();
-        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
-        assert_eq!(said["pid"], child.id());
         Self { child, out, address, ready }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Ends it as a power cut of the process would.
+    /// Ends it as a power cut of the process would. What it had started is not told.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
+    /// Ends it and all of its process group, which must be its own.
+    pub fn kill_group(&mut self) {
+        kill_process_group(Pid::from_child(&self.child), Signal::KILL).unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Asks it to end.
     pub fn ask_to_stop(&self) {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
     /// Waits until it has ended. Returns whether it ended well, and what else it printed.
@@ -74,6 +122,12 @@ impl Daemon {
         self.out.read_to_string(&mut rest).unwrap();
         (ended.success(), rest)
     }
+}
+
+/// The address in a line that says where a program listens.
+fn address_in(ready: &str) -> Option<SocketAddr> {
+    let (_, rest) = ready.split_once("http://")?;
+    rest.split(['"', '\n']).next()?.parse().ok()
 }
 
 impl Drop for Daemon {

@@ -41,11 +41,20 @@ impl HeldDatabases {
         self.end(false).await;
     }
 
+    /// Lets the first flush that is under way end well; nobody has heard of it when this returns.
+    pub fn let_go_at_once(&self) {
+        self.end_at_once(true);
+    }
+
     async fn end(&self, well: bool) {
         settle().await;
+        self.end_at_once(well);
+        settle().await;
+    }
+
+    fn end_at_once(&self, well: bool) {
         let begun = self.begun.borrow_mut().pop_front().expect("no flush is under way");
         let _ = begun.send(well);
-        settle().await;
     }
 
     pub fn lose_power(&self) {

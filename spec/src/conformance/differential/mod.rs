@@ -28,8 +28,7 @@ const SHORT_STEP_MS: u64 = 40;
 
 /// Host clocks that are wrong: around the minute after which the object's clock is anchored anew, and
 /// far off.
-const SKEWS_MS: [i64; 9] =
-    [-90_000, -60_001, -60_000, -3_000, 0, 0, 2_000, 90_000, 31_536_000_000];
+const SKEWS_MS: [i64; 9] = [-90_000, -60_001, -60_000, -3_000, 0, 0, 2_000, 90_000, 31_536_000_000];
 
 /// Which answers a run has seen, and how often: so that a run that reaches nothing is noticed.
 pub type Coverage = BTreeMap<String, u64>;

@@ -5,10 +5,10 @@
 //! before, so that one was executed; or the answer shows an instant at which something else happened.
 //! Such a choice is moved forward, once; nothing is given up for it.
 
-use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
-use super::search::{Choice, Search};
-use crate::conformance::subject::{ReplyOf, Subject};
+use super::search::{Choice, Search, Way};
+use crate::conformance::subject::{ReplyOf, Shown, Subject};
 use crate::time::Timestamp;
 
 /// How many choices are looked back at.
@@ -16,13 +16,11 @@ const LOOKED_BACK: usize = 400;
 
 /// What a dead end says about its cause.
 #[derive(Clone, Debug)]
-pub(super) struct Conflict {
+pub(super) struct Conflict<P> {
     /// The same command of the same client that may have been executed before.
     missing: Option<usize>,
-    /// Instants that the answer shows, and the specification does not.
-    events: BTreeSet<u64>,
-    /// Deadlines that it shows.
-    deadlines: BTreeSet<u64>,
+    /// What the answer shows, and the specification does not.
+    shown: Vec<Shown<P>>,
 }
 
 impl<S: Subject> Search<'_, S> {
@@ -31,81 +29,90 @@ impl<S: Subject> Search<'_, S> {
         &self,
         index: usize,
         expected: Option<&ReplyOf<S>>,
-    ) -> Option<Conflict> {
+    ) -> Option<Conflict<S::Party>> {
         let invocation = self.history.invocations.get(index)?;
-        let actual = S::shown_in_answer(&invocation.reply()?.answer);
+        let asker = S::speaker(&invocation.command);
+        let mut shown = S::shown_in_answer(&invocation.reply()?.answer);
         let known = expected.map(|reply| S::shown_in_answer(&reply.answer)).unwrap_or_default();
-        let new = || actual.iter().filter(|shown| !known.contains(shown));
+        shown.retain(|one| !known.contains(one));
+        for one in &mut shown {
+            one.party = one.party.take().or_else(|| asker.cloned());
+        }
         let earlier = self.sorted.unknown.iter().copied().filter(|earlier| {
             let before = self.history.invocations.get(*earlier);
             before.is_some_and(|one| one.started < invocation.started && one.repeats(invocation))
         });
         let unused = |index: &usize| !self.used.get(*index).copied().unwrap_or(true);
-        Some(Conflict {
-            missing: earlier.filter(unused).last(),
-            events: new().filter_map(|shown| Some(shown.ordinal?.anchor_ms())).collect(),
-            deadlines: new().filter_map(|shown| Some(shown.deadline?.ms())).collect(),
-        })
+        Some(Conflict { missing: earlier.filter(unused).last(), shown })
     }
 
     /// Goes back to the choice that the conflict names, if there is one and it was not moved before.
-    pub(super) fn return_to_cause(&mut self, conflict: &Conflict) {
+    pub(super) fn return_to_cause(&mut self, conflict: &Conflict<S::Party>) {
         let oldest = self.forks.len().saturating_sub(LOOKED_BACK);
         for at in (oldest..self.forks.len()).rev() {
-            if let Some(better) = self.better_time(at, conflict)
-                && self.promote(at, better)
-            {
-                return;
+            for way in self.ways_that_show(at, conflict) {
+                if self.promote(at, &way) {
+                    return;
+                }
             }
         }
         let Some(missing) = conflict.missing else { return };
         for at in oldest..self.forks.len() {
-            if let Some(choice) = self.in_its_place(at, missing)
-                && self.promote(at, choice)
+            if let Some(way) = self.in_its_place(at, missing)
+                && self.promote(at, &way)
             {
                 return;
             }
         }
     }
 
-    /// The same hidden event at an instant that the answer shows.
-    fn better_time(&self, at: usize, conflict: &Conflict) -> Option<Choice> {
-        let fork = self.forks.get(at)?;
-        let current = fork.current.filter(|current| !matches!(current, Choice::Writer(..)))?;
-        let hidden = event_of(current)?;
-        let command = hidden.and_then(|index| self.history.invocations.get(index));
-        let durations = self.machine.durations(command.map(|one| &one.command));
-        let shown = |time: Timestamp| {
-            conflict.events.contains(&time.ms())
-                || durations.iter().any(|ms| conflict.deadlines.contains(&(time.ms() + ms)))
+    /// Untried choices that lead to what the answer shows: by the ordinal they issue, or by the
+    /// deadline of their party's own.
+    fn ways_that_show(&self, at: usize, conflict: &Conflict<S::Party>) -> Vec<Way> {
+        let Some(fork) = self.forks.get(at) else { return Vec::new() };
+        let issues = |way: &Way| {
+            let issued = |shown: &Shown<S::Party>| {
+                shown.ordinal.is_some_and(|ordinal| way.1.contains(&ordinal))
+            };
+            conflict.shown.iter().any(issued)
         };
-        let fits = |choice: &&Choice| {
-            event_of(**choice) == Some(hidden) && time_of(**choice).is_some_and(shown)
-        };
-        fork.choices.iter().rev().find(fits).copied()
+        let fits = |way: &Way| issues(way) || self.sets_deadline(way.0, conflict);
+        fork.choices.iter().rev().filter(|way| fits(way)).cloned().collect()
+    }
+
+    fn sets_deadline(&self, choice: Choice, conflict: &Conflict<S::Party>) -> bool {
+        let Choice::Unknown(index, at) = choice else { return false };
+        let Some(invocation) = self.history.invocations.get(index) else { return false };
+        let speaker = S::speaker(&invocation.command);
+        let durations = self.machine.durations(Some(&invocation.command));
+        conflict.shown.iter().any(|shown| {
+            let Some(deadline) = shown.deadline else { return false };
+            let sets = |ms: &u64| at.plus_ms(*ms) == deadline;
+            shown.party.as_ref() == speaker && durations.iter().any(sets)
+        })
     }
 
     /// The missing event where something that began later was taken instead.
-    fn in_its_place(&self, at: usize, missing: usize) -> Option<Choice> {
+    fn in_its_place(&self, at: usize, missing: usize) -> Option<Way> {
         let fork = self.forks.get(at)?;
         let started = |index: usize| self.history.invocations.get(index).map(|one| one.started);
-        let later = match event_of(fork.current?)? {
+        let later = match event_of(fork.current.as_ref()?.0)? {
             Some(taken) => started(taken) > started(missing),
             None => false,
         };
-        let is_missing = |choice: &&Choice| event_of(**choice) == Some(Some(missing));
-        if later { fork.choices.iter().rev().find(is_missing).copied() } else { None }
+        let is_missing = |way: &&Way| event_of(way.0) == Some(Some(missing));
+        if later { fork.choices.iter().rev().find(is_missing).cloned() } else { None }
     }
 
-    fn promote(&mut self, at: usize, choice: Choice) -> bool {
-        let (Some(event), Some(time)) = (event_of(choice), time_of(choice)) else { return false };
+    fn promote(&mut self, at: usize, way: &Way) -> bool {
+        let (Some(event), Some(time)) = (event_of(way.0), time_of(way.0)) else { return false };
         let Some(fork) = self.forks.get_mut(at) else { return false };
         if !self.promoted.insert((fork.trail, event, time)) {
             return false;
         }
-        fork.choices.retain(|other| *other != choice);
+        fork.choices.retain(|other| other.0 != way.0);
         fork.choices.extend(fork.current.take());
-        fork.choices.push(choice);
+        fork.choices.push(way.clone());
         self.forks.truncate(at + 1);
         true
     }

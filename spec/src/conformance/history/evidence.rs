@@ -2,9 +2,11 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use super::{History, Invocation};
-use crate::conformance::subject::{Shown, Subject};
+use crate::conformance::subject::{Shown, StepOf, Subject};
+use crate::ordinal::Ordinal;
 use crate::time::Timestamp;
 
 /// Instants that answers and pushes give away.
@@ -14,13 +16,28 @@ struct Instants {
     events: BTreeSet<u64>,
     /// Instants plus a duration that was asked for, and those at which that can matter.
     deadlines: BTreeSet<u64>,
+    ordinals: BTreeSet<Ordinal>,
 }
 
 impl Instants {
     fn add<P>(&mut self, shown: &Shown<P>) {
+        self.ordinals.extend(shown.ordinal);
         self.events.extend(shown.ordinal.map(|ordinal| ordinal.anchor_ms()));
         self.deadlines.extend(shown.deadline.map(Timestamp::ms));
     }
+}
+
+/// How far what a hidden event would do agrees with what was seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Support {
+    /// It would issue ordinals, and those were seen with their parties.
+    Seen,
+    /// It would issue none.
+    Neutral,
+    /// It would issue an ordinal that nobody ever saw.
+    Unseen,
+    /// It would issue an ordinal to somebody who was seen with another, or come too late for one.
+    Misplaced,
 }
 
 /// What all answers and pushes of a history give away about instants.
@@ -54,7 +71,7 @@ impl<S: Subject> Evidence<S> {
             }
         }
         // What ended unseen may have been noticed by what happened unseen.
-        let Instants { events, deadlines } = &mut evidence.all;
+        let Instants { events, deadlines, .. } = &mut evidence.all;
         deadlines.extend(events.iter().copied());
         evidence
     }
@@ -64,6 +81,60 @@ impl<S: Subject> Evidence<S> {
         if let Some(party) = shown.party.as_ref().or(asker) {
             self.of.entry(party.clone()).or_default().add(shown);
         }
+    }
+
+    /// Whether a step from `last` would go past an ordinal that somebody was shown without issuing it:
+    /// nothing could issue it later.
+    pub fn skips(&self, last: Ordinal, after: &S, issued: &[Ordinal]) -> bool {
+        let passed = (Bound::Excluded(last), Bound::Included(after.last_ordinal().max(last)));
+        self.all.ordinals.range(passed).any(|shown| !issued.contains(shown))
+    }
+
+    /// Whether it is later than an ordinal that is still to come, which only a clock that steps back
+    /// explains.
+    fn is_late(&self, after: &S) -> bool {
+        let to_come = (Bound::Excluded(after.last_ordinal()), Bound::Unbounded);
+        let next = self.all.ordinals.range(to_come).next();
+        let host = after.clock().host_at(after.clock().floor);
+        next.is_some_and(|next| next.anchor_ms() < host.0)
+    }
+
+    /// How far what a hidden event would do agrees with what was seen of it.
+    pub fn support(
+        &self,
+        speaker: Option<&S::Party>,
+        step: &StepOf<S>,
+        after: &S,
+        latest: Timestamp,
+    ) -> Support {
+        let answer = step.reply.iter().flat_map(|reply| S::shown_in_answer(&reply.answer));
+        let pushes = step.pushes.iter().flat_map(S::shown_in_push);
+        let mut support = Support::Neutral;
+        if self.is_late(after) {
+            return Support::Misplaced;
+        }
+        let has_another = |instants: &Instants, ordinal: Ordinal| {
+            let later = (Bound::Excluded(ordinal), Bound::Unbounded);
+            instants
+                .ordinals
+                .range(later)
+                .next()
+                .is_some_and(|next| next.anchor_ms() <= latest.ms())
+        };
+        for shown in answer.chain(pushes) {
+            let Some(ordinal) = shown.ordinal else { continue };
+            let Some(party) = shown.party.as_ref().or(speaker) else { continue };
+            let found = match self.of.get(party) {
+                Some(seen) if seen.ordinals.contains(&ordinal) => Support::Seen,
+                Some(seen) if has_another(seen, ordinal) => return Support::Misplaced,
+                _ => Support::Unseen,
+            };
+            support = match (support, found) {
+                (Support::Unseen, _) => Support::Unseen,
+                (_, found) => found,
+            };
+        }
+        support
     }
 
     /// Object times, the likely first, at which a hidden event on `state` may have happened, not after
@@ -98,15 +169,27 @@ impl<S: Subject> Evidence<S> {
         let affected = state.affected(hidden);
         let of = affected.iter().filter_map(|party| self.of.get(party));
         let mut found: Vec<u64> = of.flat_map(given_away).collect();
+        let turning = state.turning_points();
         if hidden.is_some() {
-            found.push(floor);
+            // What is extended has to be extended by something.
+            found.extend([floor, floor + 1]);
+            for at in &turning {
+                found.extend(durations.iter().map(|ms| at.ms().saturating_sub(*ms) + 1));
+            }
         }
         found.extend(given_away(&self.all));
-        let turning = state.turning_points();
         found.extend(turning.iter().map(|at| at.ms()).filter(|at| range.contains(at)));
         found.extend([latest, floor]);
         let mut seen = BTreeSet::new();
-        found.retain(|at| seen.insert(*at));
+        if hidden.is_some() {
+            // The latest is when the first answer after it came; a command that was cut off with its
+            // server had been executed before.
+            seen.insert(latest);
+        }
+        found.retain(|at| range.contains(at) && seen.insert(*at));
+        if hidden.is_some() {
+            found.push(latest);
+        }
         found.into_iter().filter_map(Timestamp::from_ms).collect()
     }
 }

@@ -83,12 +83,15 @@ impl Contradiction {
         let actual = invocation.and_then(Invocation::reply);
         let actual = actual.map(|reply| reply_text::<S>(reply, epoch)).unwrap_or_default();
         let expected = expected.map_or_else(
-            || String::from("nothing: no event that was seen or may be hidden leads to its sequence"),
+            || {
+                String::from(
+                    "nothing: no event that was seen or may be hidden leads to its sequence",
+                )
+            },
             |reply| reply_text::<S>(reply, epoch),
         );
-        let what = format!(
-            "  {asked}\n  was answered        {actual}\n  the specification   {expected}"
-        );
+        let what =
+            format!("  {asked}\n  was answered        {actual}\n  the specification   {expected}");
         Self { what, before: lines_before(history, trail), exhaustive: true }
     }
 
@@ -115,7 +118,11 @@ fn lines_before<S: Subject>(history: &History<S>, trail: &[Explained<S>]) -> Vec
         let answer = reply.map(|reply| format!(" -> {}", S::spell_answer(&reply.answer, epoch)));
         let hidden = if event.hidden { " (nobody saw the answer)" } else { "" };
         let at = epoch.spell(event.now);
-        lines.push(format!("[{} {at}] {who}{}{hidden}", event.sequence, answer.unwrap_or_default()));
+        lines.push(format!(
+            "[{} {at}] {who}{}{hidden}",
+            event.sequence,
+            answer.unwrap_or_default()
+        ));
     }
     lines
 }

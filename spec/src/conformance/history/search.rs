@@ -6,16 +6,21 @@ use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
 use super::conflict::Conflict;
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Support};
 use super::order::{Group, Sorted};
 use super::report::Contradiction;
 use super::{Explained, Explanation, History, Invocation};
-use crate::conformance::subject::{ReplyOf, Subject};
+use crate::conformance::subject::{ReplyOf, StepOf, Subject};
 use crate::machine::{Event, Reply};
+use crate::ordinal::Ordinal;
 use crate::time::{HostTime, Timestamp};
 
 /// Events between two copies of the state. Going back replays at most this many.
 const CHECKPOINT_EVERY: usize = 256;
+
+/// A search that has gone wrong early in a gap seldom recovers: after so many choices the gap is begun
+/// anew, with another idea of which command came first.
+const TRIES_IN_A_GAP: u64 = 20_000;
 
 /// A way to get from one sequence to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +33,22 @@ pub(super) enum Choice {
     Alarm(Timestamp),
 }
 
+/// A choice, and the ordinals that it would issue.
+pub(super) type Way = (Choice, Vec<Ordinal>);
+
 /// A point to go back to.
 #[derive(Debug)]
 pub(super) struct Fork {
     group: usize,
     pub(super) trail: usize,
     /// Not tried yet; the next one is last.
-    pub(super) choices: Vec<Choice>,
+    pub(super) choices: Vec<Way>,
     /// What was tried last.
-    pub(super) current: Option<Choice>,
+    pub(super) current: Option<Way>,
     /// Whether hidden events are among the choices already.
     complete: bool,
     /// Once hidden events are among them: where this is, to know it again.
     place: Option<u64>,
-    /// What alarms led to from here. A lost command that does no more than they is not tried.
-    settled: BTreeSet<u64>,
 }
 
 pub(super) struct Search<'a, S: Subject> {
@@ -62,9 +68,13 @@ pub(super) struct Search<'a, S: Subject> {
     dead: BTreeSet<u64>,
     remembers_dead: bool,
     /// The last dead end.
-    conflict: Option<Conflict>,
+    conflict: Option<Conflict<S::Party>>,
     /// What was moved forward because of one: by trail, event and time.
     pub(super) promoted: BTreeSet<(usize, Option<usize>, Timestamp)>,
+    /// How often a gap was begun anew.
+    attempt: u64,
+    /// How many choices had been tried by then.
+    tried_before: u64,
     tried: u64,
     tries: u64,
     furthest: Option<(usize, usize, Contradiction)>,
@@ -88,6 +98,8 @@ impl<'a, S: Subject> Search<'a, S> {
             remembers_dead: true,
             conflict: None,
             promoted: BTreeSet::new(),
+            attempt: 0,
+            tried_before: 0,
             tried: 0,
             tries,
             furthest: None,
@@ -194,9 +206,8 @@ impl<'a, S: Subject> Search<'a, S> {
             for index in self.sorted.writers(self.history, group) {
                 let reply = self.history.invocations.get(index).and_then(Invocation::reply);
                 let Some(reply) = reply else { continue };
-                choices.extend(
-                    hosts_of(&self.machine, reply).into_iter().map(|host| Choice::Writer(index, host)),
-                );
+                let hosts = hosts_of(&self.machine, reply).into_iter();
+                choices.extend(hosts.map(|host| (Choice::Writer(index, host), Vec::new())));
             }
         }
         choices.reverse();
@@ -208,20 +219,22 @@ impl<'a, S: Subject> Search<'a, S> {
             current: None,
             complete,
             place: None,
-            settled: BTreeSet::new(),
         };
         self.forks.push(fork);
     }
 
     /// Takes the next choice that fits; false when there is none.
     fn next_choice(&mut self) -> bool {
-        if let Some(conflict) = self.conflict.take() {
+        if self.tried - self.tried_before > TRIES_IN_A_GAP {
+            self.begin_gap_anew();
+        } else if let Some(conflict) = self.conflict.take() {
             self.return_to_cause(&conflict);
         }
         while let Some(fork) = self.forks.last_mut() {
             let (group, trail) = (fork.group, fork.trail);
-            if let Some(choice) = fork.choices.pop() {
-                fork.current = Some(choice);
+            if let Some(way) = fork.choices.pop() {
+                let choice = way.0;
+                fork.current = Some(way);
                 self.return_to(group, trail);
                 if self.take(choice) {
                     return true;
@@ -247,10 +260,33 @@ impl<'a, S: Subject> Search<'a, S> {
         false
     }
 
+    /// Goes back to where lost commands were first taken for a gap: the last one, and now and then one
+    /// before.
+    fn begin_gap_anew(&mut self) {
+        self.attempt += 1;
+        self.tried_before = self.tried;
+        self.promoted.clear();
+        self.conflict = None;
+        let mut gaps: Vec<(usize, usize)> = Vec::new();
+        for (at, fork) in self.forks.iter().enumerate() {
+            let takes_lost = matches!(fork.current, Some((Choice::Unknown(..), _)));
+            if takes_lost && gaps.last().is_none_or(|(group, _)| *group != fork.group) {
+                gaps.push((fork.group, at));
+            }
+        }
+        let back = (self.attempt.trailing_zeros() / 2) as usize;
+        let Some((_, at)) = gaps.iter().rev().nth(back).or(gaps.first()).copied() else { return };
+        self.forks.truncate(at + 1);
+        if let Some(fork) = self.forks.last_mut() {
+            fork.choices.clear();
+            fork.complete = false;
+            fork.place = None;
+        }
+    }
+
     fn open_hidden_choices(&mut self) {
         let place = digest(&(self.group, &self.machine, &self.used));
-        let choices =
-            if self.dead.contains(&place) { Vec::new() } else { self.hidden_choices() };
+        let choices = if self.dead.contains(&place) { Vec::new() } else { self.hidden_choices() };
         if choices.is_empty() {
             self.no_way();
             return;
@@ -276,19 +312,19 @@ impl<'a, S: Subject> Search<'a, S> {
     fn may_be_here(&self, index: usize, group: &Group) -> bool {
         let used = self.used.get(index).copied().unwrap_or(true);
         let in_time = |one: &Invocation<S>| {
-            one.started <= group.first_end && one.ended.is_none_or(|ended| ended >= group.last_start)
+            one.started <= group.first_end
+                && one.ended.is_none_or(|ended| ended >= group.last_start)
         };
         !used && self.history.invocations.get(index).is_some_and(in_time)
     }
 
-    /// Hidden events that might write here, the likely last.
-    fn hidden_choices(&self) -> Vec<Choice> {
+    /// Hidden events that would write here, the likely last.
+    fn hidden_choices(&mut self) -> Vec<Way> {
         let Some(group) = self.sorted.groups.get(self.group) else { return Vec::new() };
-        let mut choices = Vec::new();
+        let mut possible = Vec::new();
         if self.machine.next_alarm().is_some_and(|due| due <= group.latest) {
-            for at in self.evidence.candidates(&self.machine, None, group.latest) {
-                choices.push(Choice::Alarm(at));
-            }
+            let times = self.evidence.candidates(&self.machine, None, group.latest);
+            possible.extend(times.into_iter().map(Choice::Alarm));
         }
         for index in &self.sorted.unknown {
             let Some(invocation) = self.history.invocations.get(*index) else { continue };
@@ -296,12 +332,56 @@ impl<'a, S: Subject> Search<'a, S> {
                 continue;
             }
             let command = Some(&invocation.command);
-            for at in self.evidence.candidates(&self.machine, command, group.latest) {
-                choices.push(Choice::Unknown(*index, at));
-            }
+            let times = self.evidence.candidates(&self.machine, command, group.latest);
+            possible.extend(times.into_iter().map(|at| Choice::Unknown(*index, at)));
         }
-        choices.reverse();
-        choices
+        let latest = group.latest;
+        self.ranked(possible, latest)
+    }
+
+    /// How much later than it began a command is taken to have arrived: nothing at first, and something
+    /// else in each search that starts again.
+    fn disorder(&self, index: Option<usize>) -> u64 {
+        match index {
+            Some(index) if self.attempt > 0 => digest(&(index, self.attempt)) % (self.attempt * 8),
+            _ => 0,
+        }
+    }
+
+    /// Those that would write and do more than an alarm; what agrees best with what was seen is last.
+    fn ranked(&mut self, possible: Vec<Choice>, latest: Timestamp) -> Vec<Way> {
+        let mut settled = BTreeSet::new();
+        let mut ranked = Vec::new();
+        for (order, choice) in possible.into_iter().enumerate() {
+            let (index, at) = match choice {
+                Choice::Writer(..) => continue,
+                Choice::Unknown(index, at) => (Some(index), at),
+                Choice::Alarm(at) => (None, at),
+            };
+            self.tried += 1;
+            let invocation = index.and_then(|index| self.history.invocations.get(index));
+            let event = invocation.map_or(Event::Alarm, |one| Event::Command(one.command.clone()));
+            let mut after = self.machine.clone();
+            let step = after.handle(self.machine.clock().host_at(at), &event);
+            let state = digest(&after);
+            let is_new =
+                if index.is_none() { settled.insert(state) } else { !settled.contains(&state) };
+            if !step.wrote || !is_new {
+                continue;
+            }
+            let issued = issued::<S>(&step);
+            if self.evidence.skips(self.machine.last_ordinal(), &after, &issued) {
+                continue;
+            }
+            let speaker = invocation.and_then(|one| S::speaker(&one.command));
+            let support = self.evidence.support(speaker, &step, &after, latest);
+            let time = if support == Support::Seen { at } else { Timestamp::ZERO };
+            let began = invocation.map_or(0, |one| one.started) + self.disorder(index);
+            let rank = (support.max(Support::Neutral), began, support, time, order);
+            ranked.push((rank, (choice, issued)));
+        }
+        ranked.sort_unstable_by_key(|(rank, _)| core::cmp::Reverse(*rank));
+        ranked.into_iter().map(|(_, way)| way).collect()
     }
 
     /// Does a choice; it fits if it wrote and, where its reply was seen, is answered by it.
@@ -315,9 +395,6 @@ impl<'a, S: Subject> Search<'a, S> {
         let invocation = index.and_then(|index| self.history.invocations.get(index));
         let event = invocation.map_or(Event::Alarm, |one| Event::Command(one.command.clone()));
         let hidden = !matches!(choice, Choice::Writer(..));
-        if hidden {
-            self.tried += 1;
-        }
         let now = self.machine.clock().observe(host).map(|seen| seen.now);
         let step = self.machine.handle(host, &event);
         let seen = invocation.and_then(Invocation::reply);
@@ -331,10 +408,6 @@ impl<'a, S: Subject> Search<'a, S> {
             }
             return false;
         }
-        if !self.is_new(choice) {
-            self.rebuild();
-            return false;
-        }
         let commit_now = seen.map(|reply| reply.commit.now);
         let now = commit_now.or_else(|| now.ok()).unwrap_or(self.machine.clock().floor);
         self.record(index, host, now, hidden, step.pushes);
@@ -344,19 +417,6 @@ impl<'a, S: Subject> Search<'a, S> {
             self.writer = index;
         }
         true
-    }
-
-    /// Whether a hidden command does more than an alarm that was tried in its place.
-    fn is_new(&mut self, choice: Choice) -> bool {
-        let Some(fork) = self.forks.last_mut() else { return true };
-        match choice {
-            Choice::Writer(..) => true,
-            Choice::Alarm(_) => {
-                fork.settled.insert(digest(&self.machine));
-                true
-            }
-            Choice::Unknown(..) => !fork.settled.contains(&digest(&self.machine)),
-        }
     }
 
     fn mark(&mut self, index: Option<usize>, used: bool) {
@@ -471,6 +531,12 @@ impl<'a, S: Subject> Search<'a, S> {
         }
         None
     }
+}
+
+/// The ordinals that a step shows in its answer and pushes.
+fn issued<S: Subject>(step: &StepOf<S>) -> Vec<Ordinal> {
+    let answer = step.reply.iter().flat_map(|reply| S::ordinals_in_answer(&reply.answer));
+    answer.chain(step.pushes.iter().flat_map(S::ordinals_in_push)).collect()
 }
 
 fn digest(value: &impl Hash) -> u64 {

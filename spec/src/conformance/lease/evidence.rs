@@ -3,9 +3,9 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use crate::lease::answer::Notice;
 use crate::conformance::subject::Shown;
 use crate::id::Holder;
+use crate::lease::answer::Notice;
 use crate::lease::{
     Command, LeaseEntry, LeaseMachine, LeaseStep, Outcome, Push, Rejection, ReleaseTarget,
 };
@@ -125,4 +125,3 @@ pub(super) fn row_budget(before: &LeaseMachine, step: &LeaseStep, after: &LeaseM
     let tables = if before.sequence == 0 { TABLE_ROWS } else { 0 };
     1 + u64::from(lapsed || reanchored) + tickets + tables
 }
-

@@ -6,11 +6,15 @@
 //! | `answer` | answers and pushes as scripts show them |
 //! | `evidence` | what answers give away, and when time alone changes something |
 //! | `propose` | random commands from a small world |
+//! | `agent` | a client for concurrent runs |
 
+mod agent;
 mod answer;
 mod evidence;
 mod phrase;
 mod propose;
+
+pub use agent::Agent;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -36,6 +40,10 @@ impl Subject for LeaseMachine {
 
     fn position(&self) -> (u64, u64) {
         (self.generation, self.sequence)
+    }
+
+    fn last_ordinal(&self) -> Ordinal {
+        self.last_token
     }
 
     fn usually_writes(answer: &AnswerOf<Self>) -> bool {
@@ -88,10 +96,7 @@ impl Subject for LeaseMachine {
         answer::spell_notice(&push.notice, epoch)
     }
 
-    fn with_ordinals(
-        command: &Command,
-        replace: &mut dyn FnMut(Ordinal) -> Ordinal,
-    ) -> Command {
+    fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {
         evidence::with_ordinals(command, replace)
     }
 

@@ -116,9 +116,10 @@ fn repeat(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
         }
         _ => None,
     });
-    let tickets = state.queue.values().map(|ticket| {
-        (ticket.holder.clone(), ticket.request.clone(), ticket.content.clone())
-    });
+    let tickets = state
+        .queue
+        .values()
+        .map(|ticket| (ticket.holder.clone(), ticket.request.clone(), ticket.content.clone()));
     let (holder, request, content) = if random.random_bool(0.6) {
         tickets.choose(random).or_else(|| known.choose(random))?
     } else {
@@ -150,11 +151,8 @@ fn release(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
     let token = some_token(state, random);
     let holder = holder_of(state, token, random)?;
     let by_path = holder.session.is_original() && random.random_bool(0.5);
-    let target = if by_path {
-        ReleaseTarget::Path(some_path(random)?)
-    } else {
-        ReleaseTarget::Token(token)
-    };
+    let target =
+        if by_path { ReleaseTarget::Path(some_path(random)?) } else { ReleaseTarget::Token(token) };
     Some(Command::Release { holder, target })
 }
 

@@ -37,6 +37,7 @@ use core::fmt;
 
 pub use files::{ScriptFile, rewriting, scripts_of};
 
+use super::block_on;
 use super::directive::{Directive, needs};
 use super::lockstep::{self, Disagreement};
 use super::model::ModelSystem;
@@ -44,7 +45,6 @@ use super::notation::{EXACT_START, Epoch};
 use super::realtime;
 use super::subject::Subject;
 use super::system::{Capability, Needs, SystemUnderTest};
-use super::block_on;
 
 /// Between what is done and what is shown.
 const DIVIDER: &str = "----";
@@ -128,13 +128,15 @@ impl<S: Subject> Script<S> {
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         let epoch = Epoch(EXACT_START);
         let mut sections = Vec::new();
-        let mut section = Section { text: Vec::new(), directives: Vec::new(), expected: Vec::new() };
+        let mut section =
+            Section { text: Vec::new(), directives: Vec::new(), expected: Vec::new() };
         let mut shown = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim_end();
             if shown && line.is_empty() {
                 shown = false;
-                let next = Section { text: Vec::new(), directives: Vec::new(), expected: Vec::new() };
+                let next =
+                    Section { text: Vec::new(), directives: Vec::new(), expected: Vec::new() };
                 sections.push(core::mem::replace(&mut section, next));
             } else if shown {
                 section.expected.push(line.to_string());
@@ -170,7 +172,11 @@ impl<S: Subject> Script<S> {
     #[must_use]
     pub fn needs(&self) -> Needs {
         let mut needs = needs(&self.directives());
-        if self.sections.iter().flat_map(|section| &section.expected).any(|line| line.starts_with("  >"))
+        if self
+            .sections
+            .iter()
+            .flat_map(|section| &section.expected)
+            .any(|line| line.starts_with("  >"))
         {
             needs.capabilities.insert(Capability::Sockets);
         }
@@ -205,7 +211,8 @@ impl<S: Subject> Script<S> {
     fn shown(&self) -> Vec<Vec<String>> {
         let mut shown = Vec::new();
         let mut model = ModelSystem::<S>::default();
-        let ran = block_on(lockstep::run(&self.directives(), &mut model, |lines| shown.push(lines)));
+        let ran =
+            block_on(lockstep::run(&self.directives(), &mut model, |lines| shown.push(lines)));
         debug_assert_eq!(ran, Ok(()), "the specification agrees with itself");
         shown
     }
@@ -240,7 +247,10 @@ impl<S: Subject> Script<S> {
     ///
     /// # Errors
     /// [`ScriptFailure`] for the first difference.
-    pub async fn run<T: SystemUnderTest<S>>(&self, system: &mut T) -> Result<Verdict, ScriptFailure> {
+    pub async fn run<T: SystemUnderTest<S>>(
+        &self,
+        system: &mut T,
+    ) -> Result<Verdict, ScriptFailure> {
         let able = system.capabilities();
         if let Some(reason) = able.lacks(&self.needs()) {
             return Ok(Verdict::Skipped(reason));
@@ -287,7 +297,8 @@ status src/lib.rs
 
     #[test]
     fn a_changed_line_is_found() {
-        for (from, to) in [("until +10s", "until +11s"), ("[2 ", "[1 "), ("free, 0 waiting\n", "")] {
+        for (from, to) in [("until +10s", "until +11s"), ("[2 ", "[1 "), ("free, 0 waiting\n", "")]
+        {
             let failed = script(&SCRIPT.replace(from, to)).is_current();
             assert!(matches!(failed, Err(ScriptFailure::Outdated { .. })), "{from}");
         }
@@ -296,7 +307,10 @@ status src/lib.rs
     #[test]
     fn a_line_that_cannot_be_read_is_named() {
         let failed = Script::<LeaseMachine>::parse("# x\nsteal src/lib.rs\n----\n").unwrap_err();
-        assert_eq!((failed.line, failed.reason.as_str()), (2, "`steal src/lib.rs` is not a command"));
+        assert_eq!(
+            (failed.line, failed.reason.as_str()),
+            (2, "`steal src/lib.rs` is not a command")
+        );
         assert!(Script::<LeaseMachine>::parse("alarm\n").is_err(), "no divider");
     }
 

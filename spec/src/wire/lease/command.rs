@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::request::Request;
 use crate::id::RequestId;
@@ -97,12 +98,7 @@ fn status(request: &Request<'_>) -> Result<Decoded, Problem> {
 }
 
 fn list(request: &Request<'_>) -> Result<Decoded, Problem> {
-    let prefix = request.prefix;
-    let text = prefix.text()?.unwrap_or_default();
-    if text.len() > limits::PATH_MAX_BYTES {
-        let longest = limits::PATH_MAX_BYTES;
-        return Err(prefix.refused(Code::PathInvalid, format_args!("at most {longest} bytes")));
-    }
+    let prefix = prefix(request.prefix)?;
     let after = request.after.path()?;
     let limit = request.limit;
     let entries = match (limit.is_present(), limit.whole().map(usize::try_from)) {
@@ -113,7 +109,30 @@ fn list(request: &Request<'_>) -> Result<Decoded, Problem> {
             return Err(limit.malformed(format_args!("a whole number from 1 to {most}")));
         }
     };
-    Ok((Dialect::Mailbus, Command::List { prefix: text, after, limit: entries }))
+    Ok((Dialect::Mailbus, Command::List { prefix, after, limit: entries }))
+}
+
+/// The beginning of paths that a member's text spells. Paths have no leading `/` or `./`, and after
+/// those no empty, `.` or `..` segment; the last segment of a beginning may go on.
+fn prefix(field: Field<'_>) -> Result<String, Problem> {
+    let text = field.text()?.unwrap_or_default();
+    let refused = |wanted: fmt::Arguments<'_>| field.refused(Code::PathInvalid, wanted);
+    if text.len() > limits::PATH_MAX_BYTES {
+        return Err(refused(format_args!("at most {} bytes", limits::PATH_MAX_BYTES)));
+    }
+    let mut beginning = text.as_str();
+    while let Some(rest) = beginning.strip_prefix('/').or_else(|| beginning.strip_prefix("./")) {
+        beginning = rest;
+    }
+    let mut whole_segments = beginning.rsplit('/').skip(1);
+    if text.chars().any(char::is_control)
+        || whole_segments.any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        return Err(refused(format_args!(
+            "the beginning of a normalised path: without `//`, `/./`, `/../` and control characters"
+        )));
+    }
+    Ok(String::from(beginning))
 }
 
 fn verify(request: &Request<'_>) -> Result<Decoded, Problem> {

@@ -27,8 +27,9 @@
 //! | `force-release` | `token`, `reason`, `drain?` |
 //! | `recover` | `atLeast` |
 //!
-//! and `call?` with each, a number that the reply repeats. Over a socket `agentId` and `session`
-//! default to the socket's; the agent cannot be another.
+//! and `call?` with each, a number that the reply repeats. A `prefix` may begin with `/` or `./`, which
+//! are dropped, but is else the beginning of a normalised path, or `path_invalid`. Over a socket
+//! `agentId` and `session` default to the socket's; the agent cannot be another.
 //!
 //! # Replies
 //!
@@ -60,6 +61,9 @@
 //! but to [`Dialect::Original`] `held` is 200
 //! `{"acquired": false, "code": "held", "by", "agentId", "session", "paths", "expiresAt", "queue", …}`
 //! and `lost` is 200 `{"released": false, "code": "lost", …}`.
+//!
+//! Once the replies to one frame pass [`FRAME_REPLY_BYTES`](crate::limits::FRAME_REPLY_BYTES), the
+//! commands left in it are not executed: each is refused with `overloaded`, without a `commit`.
 
 mod call;
 mod command;

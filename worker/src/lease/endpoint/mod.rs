@@ -12,7 +12,7 @@ use mailbus_spec::wire::lease::{
     encode_reply,
 };
 use mailbus_spec::wire::{Answer, Code, Problem, frame};
-use mailbus_spec::{Holder, HostTime, machine};
+use mailbus_spec::{Holder, HostTime, limits, machine};
 
 use crate::lease::Leases;
 use crate::object::{Body, Effects, Event, Object, Request, Response, SocketId, Target};
@@ -70,11 +70,21 @@ struct Exchange<'e, L, S> {
     host: HostTime,
     effects: Effects,
     pushes: Vec<Push>,
+    /// The socket whose commands these are, with what answers them.
+    asking: Option<Asking>,
+}
+
+/// A socket that sent commands. What the event tells its holder besides shares the frame of replies.
+struct Asking {
+    socket: SocketId,
+    holder: Holder,
+    replies: String,
 }
 
 impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
     fn new(leases: &'e mut L, storage: &'e mut S, host: HostTime) -> Self {
-        Self { leases, storage, host, effects: Effects::default(), pushes: Vec::new() }
+        let (effects, pushes) = (Effects::default(), Vec::new());
+        Self { leases, storage, host, effects, pushes, asking: None }
     }
 
     fn request(&mut self, request: &Request<'_>) -> Result<(), StorageError> {
@@ -132,29 +142,39 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
             self.effects.closes.push((Target::Socket(socket), code, reason.to_owned()));
             return Ok(());
         };
-        let reply = match protocol {
-            Protocol::One => self.replies(&holder, text)?,
-            Protocol::Original => frame::error(&Problem::new(
-                Code::Malformed,
-                "This socket takes no commands. Subscribe with `protocol=1` to send some.",
-            )),
-        };
-        self.effects.frames.push((Target::Socket(socket), reply));
+        match protocol {
+            Protocol::One => {
+                let replies = self.replies(&holder, text)?;
+                self.asking = Some(Asking { socket, holder, replies });
+            }
+            Protocol::Original => {
+                let refusal = frame::error(&Problem::new(
+                    Code::Malformed,
+                    "This socket takes no commands. Subscribe with `protocol=1` to send some.",
+                ));
+                self.effects.frames.push((Target::Socket(socket), refusal));
+            }
+        }
         Ok(())
     }
 
-    /// The frame that answers a frame of commands.
+    /// The frame that answers a frame of commands. Once its replies are long enough, what is left of
+    /// the commands is put off: a short frame can ask for more than there is memory for.
     fn replies(&mut self, holder: &Holder, text: &str) -> Result<String, StorageError> {
         let calls = match decode_frame(text, Some(holder)) {
             Ok(calls) => calls,
             Err(problem) => return Ok(frame::error(&problem)),
         };
         let mut answers = Vec::with_capacity(calls.len());
+        let mut bytes = 0_usize;
         for call in calls {
-            answers.push(match call {
-                Ok(call) => self.answer(call)?,
+            let answer = match call {
+                Ok(call) if bytes < limits::FRAME_REPLY_BYTES => self.answer(call)?,
+                Ok(call) => put_off(&call),
                 Err(problem) => problem.to_answer(),
-            });
+            };
+            bytes = bytes.saturating_add(answer.body.len());
+            answers.push(answer);
         }
         Ok(frame::replies(&answers))
     }
@@ -190,9 +210,20 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
             });
             of_holder.push(encode_push(&push.notice));
         }
+        if let Some(Asking { socket, holder, replies }) = &self.asking {
+            let besides = texts.get(holder).into_iter().flatten().map(String::as_str);
+            let all: Vec<&str> = std::iter::once(replies.as_str()).chain(besides).collect();
+            self.effects.frames.push((Target::Socket(*socket), frame::share(&all)));
+        }
         for holder in order {
             let texts = texts.remove(holder).unwrap_or_default();
-            let whole = Target::Tag(socket::tag(holder, Protocol::One));
+            let tag = socket::tag(holder, Protocol::One);
+            let whole = match &self.asking {
+                Some(asking) if asking.holder == *holder => {
+                    Target::Others { tag, than: asking.socket }
+                }
+                _ => Target::Tag(tag),
+            };
             self.effects.frames.push((whole, frame::share(&texts)));
             let one_by_one = socket::tag(holder, Protocol::Original);
             let single = texts.into_iter().map(|text| (Target::Tag(one_by_one.clone()), text));
@@ -218,6 +249,16 @@ fn call_of(request: &Request<'_>) -> Result<Call, Response> {
             _ => Err(method_not_allowed("POST")),
         },
     }
+}
+
+/// The answer to a command that was not executed, for want of room for its reply.
+fn put_off(call: &Call) -> Answer {
+    let problem = Problem::new(
+        Code::Overloaded,
+        "The frame's replies are too long for one frame. This command was not executed; send it in \
+         another.",
+    );
+    problem.with_call(call.number).to_answer()
 }
 
 fn method_not_allowed(allow: &'static str) -> Response {

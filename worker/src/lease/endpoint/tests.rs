@@ -1,6 +1,6 @@
 //! What comes in over HTTP and sockets, and what goes out to whom, on the native runtime.
 
-use mailbus_spec::HostTime;
+use mailbus_spec::{HostTime, limits};
 use serde_json::{Value, json};
 
 use crate::lease::ProductionLeaseObject;
@@ -151,6 +151,48 @@ fn the_commands_of_a_frame_are_events_of_their_own_and_share_a_reply() {
 }
 
 #[test]
+fn a_frame_whose_replies_are_long_is_answered_in_part_and_the_rest_is_not_executed() {
+    let mut workspace = Workspace::new();
+    let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    for set in 0..5 {
+        let paths: Vec<String> =
+            (0..64).map(|of| format!("{set}/{of}/{}", "\"".repeat(1_000))).collect();
+        let lock = json!({"action": "acquire", "request": set.to_string(), "paths": paths,
+            "ttlMs": 9_000, "call": set});
+        workspace.frame(socket, &lock.to_string());
+    }
+    let list = json!({"action": "list", "limit": 1_000});
+    let mut frame = vec![list; 1_000];
+    frame[997] = json!({"action": "dance", "call": 997});
+    frame[998] = json!({"action": "list", "call": 998});
+    frame[999] = json!(
+        {"action": "acquire", "request": "r", "path": "late", "ttlMs": 9_000, "call": 999}
+    );
+    let text = Value::from(frame.clone()).to_string();
+    let delivered = workspace.deliver(&Arrival::Frame { socket, text: &text });
+    let [(_, reply)] = &delivered.frames[..] else { panic!("{}", delivered.frames.len()) };
+    assert!(reply.len() <= limits::FRAME_MAX_BYTES, "{} bytes", reply.len());
+    let reply: Value = serde_json::from_str(reply).unwrap();
+    let replies = reply["replies"].as_array().unwrap();
+    assert_eq!(replies.len(), 1_000, "each command is answered");
+    let answered = replies.iter().take_while(|reply| reply["outcome"] == "leases").count();
+    let bytes =
+        |replies: &[Value]| -> usize { replies.iter().map(|reply| reply.to_string().len()).sum() };
+    let (last, before) = replies[..answered].split_last().unwrap();
+    assert!(bytes(before) < limits::FRAME_REPLY_BYTES, "the last was executed with room left");
+    assert!(bytes(before) + bytes(&[last.clone()]) >= limits::FRAME_REPLY_BYTES);
+    for (at, reply) in replies.iter().enumerate().skip(answered) {
+        let code = if at == 997 { "malformed" } else { "overloaded" };
+        assert_eq!(reply["code"], code, "command {at}");
+    }
+    assert_eq!((&replies[998]["call"], &replies[998]["status"]), (&json!(998), &json!(503)));
+    let (_, status) = workspace.post("status", json!({"path": "late"}));
+    assert_eq!(status["isLeased"], false, "it was not executed");
+    let retried = workspace.frame(socket, &frame[999].to_string());
+    assert_eq!(retried[0].1["replies"][0]["outcome"], "granted");
+}
+
+#[test]
 fn a_frame_that_cannot_be_taken_apart_is_an_error() {
     let mut workspace = Workspace::new();
     let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
@@ -209,6 +251,23 @@ fn pushes_reach_the_sockets_of_their_holder_and_share_a_frame_where_they_may() {
             (plain, vec![granted]),
         ]
     );
+}
+
+#[test]
+fn what_a_frame_causes_for_its_own_holder_shares_the_frame_that_answers_it() {
+    let mut workspace = Workspace::new();
+    let asking = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    let beside = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    let lock = json!({"action": "acquire", "request": "r", "path": "a", "ttlMs": 9_000});
+    let held = workspace.frame(asking, &lock.to_string());
+    let token = held[0].1["replies"][0]["token"].clone();
+    let force = json!({"action": "force-release", "token": token, "reason": "now", "drain": false});
+    let frames = workspace.frame(asking, &force.to_string());
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    assert_eq!((frames[0].0, frames[1].0), (asking, beside));
+    assert_eq!(frames[0].1[0]["type"], "$replies");
+    assert_eq!(frames[0].1[1]["type"], "$forced");
+    assert_eq!(frames[1].1["type"], "$forced");
 }
 
 #[test]

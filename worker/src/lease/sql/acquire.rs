@@ -236,6 +236,7 @@ impl Machine {
     fn replace(&mut self, holder: &Holder, forgotten: Option<&Ended>) {
         if let Some(ended) = forgotten {
             self.remembered.remove(&holder.agent, ended.end);
+            self.forget_token(ended);
         }
     }
 }

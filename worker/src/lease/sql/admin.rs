@@ -17,7 +17,7 @@ impl Machine {
         drain: bool,
     ) -> Answer {
         let Some(lease) = self.live.lease(token) else {
-            return if self.was_forced(turn, token)? {
+            return if self.was_forced(turn, token) {
                 Ok(Outcome::Released)
             } else {
                 Err(Rejection::Lost.into())
@@ -39,11 +39,11 @@ impl Machine {
     /// A new generation begins, with the tokens and the clock raised together; what that ends is
     /// settled at once.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
-        self.ledger.generation = self.ledger.generation.saturating_add(1).max(turn.now().ms());
         self.ledger.last_token = self.ledger.last_token.max(at_least);
         if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
             turn.seen.now = turn.seen.now.max(anchor);
         }
+        self.ledger.generation = self.ledger.generation.saturating_add(1).max(turn.now().ms());
         turn.writes_meta();
         self.settle(turn);
         Outcome::Recovered

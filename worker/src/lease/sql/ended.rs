@@ -13,13 +13,6 @@ use crate::storage::{Row, StorageError};
 const BY_REQUEST: &str = "\
     SELECT until, state, token, ttl, wait, paths, paths_digest FROM claim \
     WHERE agent = ?1 AND session = ?2 AND request = ?3";
-/// A scan of what the holder has or had: only a release that finds nothing live asks so.
-const BY_HOLDER_AND_TOKEN: &str = "\
-    SELECT until, state, token, ttl, wait, paths, paths_digest FROM claim \
-    WHERE agent = ?1 AND session = ?2 AND token = ?3";
-/// A scan of everything: only an admin asks so.
-const BY_TOKEN: &str = "\
-    SELECT until, state, token, ttl, wait, paths, paths_digest FROM claim WHERE token = ?1";
 
 /// A request that is over and not yet collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,30 +50,8 @@ impl Ended {
         holder: &Holder,
         request: &RequestId,
     ) -> Result<Option<Self>, StorageError> {
-        Self::first(turn.query(BY_REQUEST, &rows::named_key(holder, request))?)
-    }
-
-    /// What the holder had under this token. It must not be live.
-    pub fn of_holder(
-        turn: &mut Turn<'_>,
-        holder: &Holder,
-        token: Ordinal,
-    ) -> Result<Option<Self>, StorageError> {
-        let parameters = [
-            rows::text(holder.agent.as_str()),
-            rows::text(holder.session.as_str()),
-            rows::integer(token.get()),
-        ];
-        Self::first(turn.query(BY_HOLDER_AND_TOKEN, &parameters)?)
-    }
-
-    /// What anybody had under this token. It must not be live.
-    pub fn of_token(turn: &mut Turn<'_>, token: Ordinal) -> Result<Option<Self>, StorageError> {
-        Self::first(turn.query(BY_TOKEN, &[rows::integer(token.get())])?)
-    }
-
-    fn first(rows: Vec<Row>) -> Result<Option<Self>, StorageError> {
-        rows.into_iter().next().map(Self::read).transpose()
+        let row = turn.query(BY_REQUEST, &rows::named_key(holder, request))?.into_iter().next();
+        row.map(Self::read).transpose()
     }
 
     fn read(row: Row) -> Result<Self, StorageError> {

@@ -1,11 +1,12 @@
 //! Keeping and ending one's own: renew, release, cancel.
 
-use mailbus_spec::lease::{Outcome, OverReason, Rejection, ReleaseTarget};
+use mailbus_spec::lease::{Outcome, Rejection, ReleaseTarget};
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Ttl};
 
 use super::acquire::count;
 use super::ended::Ended;
 use super::live::LiveId;
+use super::remembered::memory_ends;
 use super::rows::{self, Ending};
 use super::state::Machine;
 use super::turn::{Answer, Stop, Turn};
@@ -59,7 +60,7 @@ impl Machine {
             return Ok(Outcome::Released);
         }
         match target {
-            ReleaseTarget::Token(_) if self.was_given_back(turn, holder, token)? => {
+            ReleaseTarget::Token(_) if self.was_given_back(turn, holder, token) => {
                 Ok(Outcome::Released)
             }
             _ => Err(Rejection::Lost.into()),
@@ -67,33 +68,20 @@ impl Machine {
     }
 
     /// Whether the holder itself ended the lease under `token`, within the memory.
-    fn was_given_back(
-        &self,
-        turn: &mut Turn<'_>,
-        holder: &Holder,
-        token: Ordinal,
-    ) -> Result<bool, Stop> {
-        if !self.may_be_remembered(token) {
-            return Ok(false);
-        }
-        let ended = Ended::of_holder(turn, holder, token)?
-            .filter(|ended| matches!(ended.reason, OverReason::Released | OverReason::Cancelled));
-        Ok(is_remembered(turn, ended.as_ref()))
+    fn was_given_back(&self, turn: &mut Turn<'_>, holder: &Holder, token: Ordinal) -> bool {
+        is_remembered(turn, self.ended_tokens.given_back(holder, token))
     }
 
     /// Whether a lease that an admin ended under `token` is remembered.
-    pub(super) fn was_forced(&self, turn: &mut Turn<'_>, token: Ordinal) -> Result<bool, Stop> {
-        if !self.may_be_remembered(token) {
-            return Ok(false);
-        }
-        let ended = Ended::of_token(turn, token)?;
-        let forced = ended.filter(|ended| ended.reason == OverReason::Forced);
-        Ok(is_remembered(turn, forced.as_ref()))
+    pub(super) fn was_forced(&self, turn: &mut Turn<'_>, token: Ordinal) -> bool {
+        is_remembered(turn, self.ended_tokens.forced(token))
     }
 
-    /// Whether it is worth looking for a token that no live lease has.
-    fn may_be_remembered(&self, token: Ordinal) -> bool {
-        self.has_tables && token <= self.ledger.last_token && self.live.lease(token).is_none()
+    /// The row of a request that had a token is written over.
+    pub(super) fn forget_token(&mut self, ended: &Ended) {
+        if let Some(token) = ended.token {
+            self.ended_tokens.remove(token);
+        }
     }
 
     /// Ends a live lease now, and grants what that frees.
@@ -103,6 +91,7 @@ impl Machine {
         let (sql, columns) = rows::ended_columns(&lease.claim, Some(token), ending, now);
         turn.write(sql, columns);
         self.remembered.add(&lease.claim.holder.agent, now);
+        self.ended_tokens.add(&lease.claim.holder, token, ending.reason(), now);
         self.grant_freed(turn, &lease.claim.paths);
     }
 
@@ -145,24 +134,32 @@ impl Machine {
                 turn.write(rows::MOVE_END, columns);
                 self.remembered.remove(&holder.agent, ended.end);
                 self.remembered.add(&holder.agent, now);
+                if let Some(token) = ended.token {
+                    self.ended_tokens.move_end(token, now);
+                }
             }
             return Ok(());
+        }
+        if let Some(ended) = &ended {
+            turn.depends_on_end(ended.memory_ends());
         }
         self.within_memory(turn, holder)?;
         turn.write(rows::WRITE_CLAIM, rows::tombstone_columns(holder, request, now));
         if let Some(ended) = ended {
             self.remembered.remove(&holder.agent, ended.end);
+            self.forget_token(&ended);
         }
         self.remembered.add(&holder.agent, now);
         Ok(())
     }
 }
 
-fn is_remembered(turn: &mut Turn<'_>, ended: Option<&Ended>) -> bool {
-    let Some(ended) = ended else { return false };
-    let is_over = ended.memory_ends() <= turn.now();
+/// Whether the memory of what ended at `end` goes on.
+fn is_remembered(turn: &mut Turn<'_>, end: Option<Timestamp>) -> bool {
+    let Some(memory_ends) = end.map(memory_ends) else { return false };
+    let is_over = memory_ends <= turn.now();
     if is_over {
-        turn.depends_on_end(ended.memory_ends());
+        turn.depends_on_end(memory_ends);
     }
     !is_over
 }

@@ -8,6 +8,7 @@ use super::live::{Claim, Lease, Live, Ticket};
 use super::remembered::Remembered;
 use super::rows::{self, State};
 use super::state::Machine;
+use super::tokens::EndedTokens;
 use crate::storage::{Row, Storage, StorageError, Value};
 
 const META: &str = "\
@@ -33,6 +34,14 @@ const OVER: &str = "\
     WHERE agent IN (SELECT DISTINCT agent FROM claim WHERE agent > ?2 ORDER BY agent LIMIT 256) \
     GROUP BY agent, minute ORDER BY agent, minute";
 
+/// One page of what is over and had a token that somebody gave back or took, in the order of the key.
+/// Parameters: the clock, the key to begin after.
+const ENDED_TOKENS: &str = "\
+    SELECT agent, session, request, token, until, state FROM claim \
+    WHERE (agent, session, request) > (?2, ?3, ?4) AND until <= ?1 AND token IS NOT NULL \
+    AND state IN ('released', 'cancelled', 'forced', 'draining') \
+    ORDER BY agent, session, request LIMIT 1024";
+
 impl Machine {
     /// The machine as its rows have it. Writes nothing: on an untouched database there are no tables.
     pub(super) fn load(storage: &mut dyn Storage) -> Result<Self, StorageError> {
@@ -42,7 +51,8 @@ impl Machine {
         let ledger = load_ledger(storage)?;
         let live = load_live(storage, ledger.clock.floor)?;
         let remembered = load_remembered(storage, ledger.clock.floor)?;
-        Ok(Self { has_tables: true, ledger, live, remembered })
+        let ended_tokens = load_ended_tokens(storage, ledger.clock.floor)?;
+        Ok(Self { has_tables: true, ledger, live, remembered, ended_tokens })
     }
 }
 
@@ -73,18 +83,28 @@ fn read_stamp(columns: &mut Columns, ledger: &mut Ledger) -> Result<(), StorageE
 
 fn load_live(storage: &mut dyn Storage, clock: Timestamp) -> Result<Live, StorageError> {
     let mut live = Live::default();
+    by_pages(storage, LIVE, clock, |row| load_claim(&mut live, row))?;
+    Ok(live)
+}
+
+/// Reads all that `sql` selects, a page in the order of the key at a time. Its parameters are the clock
+/// and the key to begin after; its columns begin with the key.
+fn by_pages(
+    storage: &mut dyn Storage,
+    sql: &'static str,
+    clock: Timestamp,
+    mut load: impl FnMut(Row) -> Result<(), StorageError>,
+) -> Result<(), StorageError> {
     let mut after = [const { Value::Text(String::new()) }; 3];
     loop {
         let [agent, session, request] = after;
-        let page = storage.query(LIVE, &[rows::integer(clock.ms()), agent, session, request])?;
-        let Some(last) = page.last() else { return Ok(live) };
+        let page = storage.query(sql, &[rows::integer(clock.ms()), agent, session, request])?;
+        let Some(last) = page.last() else { return Ok(()) };
         let [agent, session, request, ..] = last.as_slice() else {
             return Err(StorageError("a lease row is too short".to_owned()));
         };
         after = [agent.clone(), session.clone(), request.clone()];
-        for row in page {
-            load_claim(&mut live, row)?;
-        }
+        page.into_iter().try_for_each(&mut load)?;
     }
 }
 
@@ -145,6 +165,23 @@ fn load_remembered(
             remembered.add_many(&agent, minute, count);
         }
     }
+}
+
+fn load_ended_tokens(
+    storage: &mut dyn Storage,
+    clock: Timestamp,
+) -> Result<EndedTokens, StorageError> {
+    let mut tokens = EndedTokens::default();
+    by_pages(storage, ENDED_TOKENS, clock, |row| {
+        let mut columns = Columns::of(row);
+        let holder = columns.holder()?;
+        columns.text()?;
+        let (token, end) = (columns.ordinal()?, columns.instant()?);
+        let state = checked("a state", State::parse(&columns.text()?))?;
+        tokens.add(&holder, token, state.reason(), end);
+        Ok(())
+    })?;
+    Ok(tokens)
 }
 
 #[cfg(test)]

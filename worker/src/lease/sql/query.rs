@@ -1,7 +1,7 @@
 //! Questions: answered from memory, once the event has touched the storage.
 
 use mailbus_spec::lease::{LeaseEntry, Outcome};
-use mailbus_spec::{LeasePath, Ordinal};
+use mailbus_spec::{LeasePath, Ordinal, limits};
 
 use super::acquire::count;
 use super::live::Lease;
@@ -20,13 +20,19 @@ impl Machine {
     }
 
     pub(super) fn list(&self, prefix: &str, after: Option<&LeasePath>, limit: usize) -> Outcome {
-        let mut found = self.live.index().leased(prefix, after);
-        let leases: Vec<LeaseEntry> = found
-            .by_ref()
-            .take(limit)
-            .filter_map(|(path, token)| Some(entry(path, token, self.live.lease(token)?)))
-            .collect();
-        Outcome::Leases { leases, more: found.next().is_some() }
+        let found = self.live.index().leased(prefix, after);
+        let found = found.filter_map(|(path, token)| Some((path, token, self.live.lease(token)?)));
+        let (mut leases, mut bytes, mut more) = (Vec::new(), 0_usize, false);
+        for (path, token, lease) in found {
+            let next = entry(path, token, lease);
+            bytes = bytes.saturating_add(next.name_bytes());
+            if leases.len() == limit || bytes > limits::LIST_MAX_BYTES {
+                more = true;
+                break;
+            }
+            leases.push(next);
+        }
+        Outcome::Leases { leases, more }
     }
 
     pub(super) fn verify(&self, path: &LeasePath, token: Ordinal) -> Outcome {

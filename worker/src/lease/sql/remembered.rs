@@ -1,6 +1,7 @@
 //! How many requests are remembered, by the minute in which they may be forgotten and by agent.
 //!
-//! The requests themselves are looked up in the storage by their key; only the bounds need counts.
+//! The requests themselves are looked up in the storage by their key, and their tokens in `tokens`; only
+//! the bounds need counts.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -41,7 +42,8 @@ pub(super) fn memory_ends(end: Timestamp) -> Timestamp {
     end.plus_ms(limits::MEMORY_MS)
 }
 
-fn collectable_minute(end: Timestamp) -> u64 {
+/// The minute, since the epoch, in which what ended at `end` may be collected.
+pub(super) fn collectable_minute(end: Timestamp) -> u64 {
     memory_ends(end).minute_ceil()
 }
 

@@ -111,6 +111,11 @@ pub(super) enum Ending {
 }
 
 impl Ending {
+    /// What is remembered of it.
+    pub const fn reason(self) -> OverReason {
+        self.state().reason()
+    }
+
     const fn state(self) -> State {
         match self {
             Self::Released => State::Released,

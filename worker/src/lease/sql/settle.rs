@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mailbus_spec::lease::OverReason;
 use mailbus_spec::lease::answer::Notice;
 
 use super::live::{Lease, LiveId};
@@ -25,6 +26,10 @@ impl Machine {
                 LiveId::Lease(token) => {
                     let Some(lease) = self.live.remove_lease(token) else { continue };
                     turn.push(&lease.claim.holder, Notice::Lapsed { token });
+                    if lease.draining {
+                        let (holder, end) = (&lease.claim.holder, lease.expires_at);
+                        self.ended_tokens.add(holder, token, OverReason::Forced, end);
+                    }
                     (lease.claim, lease.expires_at)
                 }
                 LiveId::Ticket(arrival) => {
@@ -79,6 +84,7 @@ impl Machine {
         let minute = turn.now().minute_floor();
         if self.remembered.first_minute().is_some_and(|first| first <= minute) {
             self.remembered.collect(minute);
+            self.ended_tokens.collect(minute);
             turn.collect(collectable_until_ms(minute));
         }
     }

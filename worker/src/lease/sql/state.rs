@@ -5,6 +5,7 @@ use mailbus_spec::Timestamp;
 use super::ledger::Ledger;
 use super::live::Live;
 use super::remembered::Remembered;
+use super::tokens::EndedTokens;
 
 /// The machine's memory: all of it is in the rows too.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub(super) struct Machine {
     pub live: Live,
     /// How much is remembered.
     pub remembered: Remembered,
+    /// The tokens among it.
+    pub ended_tokens: EndedTokens,
 }
 
 impl Machine {

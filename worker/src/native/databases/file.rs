@@ -7,12 +7,13 @@ use std::rc::Rc;
 use mailbus_spec::Workspace;
 
 use crate::native::flush::{Flush, WalFlush};
+use crate::native::folder;
 use crate::native::sqlite::Database;
 use crate::storage::StorageError;
 
 use super::{Databases, Opened};
 
-/// A folder with one SQLite file for each workspace.
+/// A folder with one SQLite file for each workspace that something was written to.
 #[derive(Clone, Debug)]
 pub struct FileDatabases {
     folder: PathBuf,
@@ -31,7 +32,7 @@ impl FileDatabases {
     /// # Errors
     /// [`StorageError`] if it cannot be created.
     pub fn in_folder(folder: &Path) -> Result<Self, StorageError> {
-        fs::create_dir_all(folder).map_err(failed(folder))?;
+        folder::create(folder).map_err(failed(folder))?;
         Ok(Self { folder: folder.to_path_buf() })
     }
 
@@ -56,12 +57,18 @@ impl FileDatabases {
 impl Databases for FileDatabases {
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
         let file = self.file_of(workspace);
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).map_err(failed(folder))?;
-        }
-        let database = Database::in_file(&file)?;
-        let flush = WalFlush::of(&file).map_err(failed(&file))?;
-        Ok(Opened { database, flush: Some(Rc::new(flush) as Rc<dyn Flush>) })
+        let flush = Rc::new(WalFlush::default());
+        let log = Rc::clone(&flush);
+        let open = move |file: &Path| {
+            if let Some(folder) = file.parent() {
+                folder::create(folder).map_err(failed(folder))?;
+            }
+            let database = Database::in_file(file)?;
+            log.attach(file).map_err(failed(file))?;
+            Ok(database)
+        };
+        let database = Database::once_written(file, open)?;
+        Ok(Opened { database, flush: Some(flush as Rc<dyn Flush>) })
     }
 
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
@@ -131,6 +138,7 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StorageError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Storage;
 
     #[test]
     fn every_workspace_has_a_file_of_its_own_and_is_found_again() {
@@ -142,7 +150,8 @@ mod tests {
         let mut workspaces: Vec<_> =
             names.iter().map(|name| Workspace::new(*name).unwrap()).collect();
         for workspace in &workspaces {
-            drop(databases.open(workspace).unwrap());
+            let mut opened = databases.open(workspace).unwrap();
+            opened.database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT", &[]).unwrap();
         }
         workspaces.sort();
         assert_eq!(databases.existing().unwrap(), workspaces);

@@ -17,7 +17,8 @@ pub use memory::MemoryDatabases;
 
 /// The databases of one class, by workspace.
 pub trait Databases {
-    /// Opens the database of a workspace, a new one if there is none. It is not open already.
+    /// Opens the database of a workspace, a new one if there is none. It is not open already. One that
+    /// nothing is ever written to leaves no trace where it would outlive the process.
     ///
     /// # Errors
     /// [`StorageError`] if it cannot be opened.

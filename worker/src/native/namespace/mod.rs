@@ -40,6 +40,9 @@ use super::sockets::Sockets;
 pub use outbox::{BEHIND_MAX, BEHIND_MAX_BYTES, Outbox, Outgoing};
 use slot::{Held, Slot};
 
+/// When to ask an object again that was stopped: somebody has to restart the service before.
+const STOPPED_RETRY_SECONDS: u32 = 30;
+
 /// How a namespace is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceSettings {
@@ -77,7 +80,8 @@ pub struct Stopped;
 
 /// Ends when the event's effects have left.
 ///
-/// Dropping it changes nothing: the event has happened.
+/// Dropping it changes nothing: the event has happened. So whoever asks for a WebSocket has to see it
+/// through: a socket that was accepted stays with its object until an [`Arrival::Closed`].
 pub type Submitted = LocalBoxFuture<'static, Result<Exchange, Stopped>>;
 
 /// The objects of one class, as a server sees them.
@@ -314,8 +318,9 @@ fn undone(arrival: &Arrival<'_>) -> Delivered {
 
 /// The answer of an object that was stopped.
 fn stopped() -> Response {
-    router::refusal(&Problem::new(
+    let problem = Problem::new(
         Code::Overloaded,
         "This workspace's storage failed. It stays closed until the service is restarted.",
-    ))
+    );
+    Response { retry_after: Some(STOPPED_RETRY_SECONDS), ..router::refusal(&problem) }
 }

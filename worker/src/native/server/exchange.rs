@@ -1,9 +1,12 @@
 //! One HTTP exchange: from hyper's request to an object and back.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
     RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -19,7 +22,7 @@ use mailbus_spec::wire::{Code, Problem};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::native::instance::Arrival;
-use crate::native::namespace::{Exchange, Objects, Outbox, Stopped};
+use crate::native::namespace::{Exchange, Objects, Outbox, Stopped, Submitted};
 use crate::object::{Body, CHARGED_HEADER, Request, Response, SocketId};
 use crate::router::{self, Class, Credentials, Route};
 
@@ -40,7 +43,18 @@ pub(super) struct Upgrade {
 pub(super) struct Exchanger {
     server: Rc<Server>,
     deadline: Rc<Deadline>,
+    waiting: RefCell<Option<Waiting>>,
     upgrade: RefCell<Option<Upgrade>>,
+}
+
+/// An event whose outcome may not be told yet.
+///
+/// It is not the exchange's own: hyper drops that when the other end hangs up, and a socket that the
+/// event accepted would stay with its object for ever.
+struct Waiting {
+    objects: Rc<dyn Objects>,
+    workspace: Workspace,
+    submitted: Submitted,
 }
 
 /// There is no answer that would be true: the connection drops.
@@ -79,12 +93,42 @@ type HttpResponse = http::Response<Full<Bytes>>;
 
 impl Exchanger {
     pub(super) fn new(server: Rc<Server>, deadline: Rc<Deadline>) -> Self {
-        Self { server, deadline, upgrade: RefCell::new(None) }
+        Self { server, deadline, waiting: RefCell::default(), upgrade: RefCell::default() }
     }
 
     /// What the connection becomes when it has ended as HTTP.
     pub(super) fn take_upgrade(&self) -> Option<Upgrade> {
         self.upgrade.take()
+    }
+
+    /// The connection is over: a socket that nobody took up is closed, once it may be.
+    pub(super) async fn give_back(&self) {
+        let Some(Waiting { objects, workspace, submitted }) = self.waiting.take() else { return };
+        if let Ok(Exchange::Accepted { socket, outbox }) = submitted.await {
+            outbox.abandon();
+            drop(objects.submit(&workspace, &Arrival::Closed { socket }));
+        }
+    }
+
+    /// Delivers an event and waits until its outcome may be told.
+    async fn submit(
+        &self,
+        objects: &Rc<dyn Objects>,
+        workspace: &Workspace,
+        arrival: &Arrival<'_>,
+    ) -> Result<Exchange, Stopped> {
+        self.waiting.replace(Some(Waiting {
+            objects: Rc::clone(objects),
+            workspace: workspace.clone(),
+            submitted: objects.submit(workspace, arrival),
+        }));
+        let told = poll_fn(|context| match self.waiting.borrow_mut().as_mut() {
+            Some(waiting) => waiting.submitted.poll_unpin(context),
+            None => Poll::Ready(Err(Stopped)),
+        })
+        .await;
+        self.waiting.take();
+        told
     }
 
     /// Answers one request.
@@ -104,8 +148,12 @@ impl Exchanger {
             Ok(Route::Version) => return Ok(rendered(router::version(), false)),
             Ok(Route::Object { class, workspace, action }) => (class, workspace, action),
         };
-        let handshake = match handshake(&head.method, &head.headers) {
-            Ok(handshake) => handshake,
+        let upgrade = match handshake(&head.method, &head.headers) {
+            Ok(None) => None,
+            Ok(Some(accept)) => match on {
+                Some(on) => Some((on, accept)),
+                None => return Ok(rendered(no_upgrade(), false)),
+            },
             Err(refused) => return Ok(rendered(refused, false)),
         };
         let body = match &read {
@@ -119,19 +167,21 @@ impl Exchanger {
             method: head.method.as_str(),
             action,
             query: head.uri.query().unwrap_or_default(),
-            upgrade: handshake.is_some(),
+            upgrade: upgrade.is_some(),
             body,
         });
-        match objects.submit(&workspace, &arrival).await? {
-            Exchange::Answered(response) => Ok(rendered(response, false)),
-            Exchange::Accepted { socket, outbox } => {
-                let (Some(on), Some(accept)) = (on, handshake) else {
-                    return Err(Dropped::Stopped);
-                };
+        match (self.submit(&objects, &workspace, &arrival).await?, upgrade) {
+            (Exchange::Answered(response), _) => Ok(rendered(response, false)),
+            (Exchange::Accepted { socket, outbox }, Some((on, accept))) => {
                 self.upgrade.replace(Some(Upgrade { on, objects, workspace, socket, outbox }));
                 Ok(switching(&accept))
             }
-            Exchange::Done => Ok(rendered(Response::failed(), false)),
+            (Exchange::Accepted { socket, outbox }, None) => {
+                outbox.abandon();
+                drop(objects.submit(&workspace, &Arrival::Closed { socket }));
+                Ok(rendered(Response::failed(), false))
+            }
+            (Exchange::Done, _) => Ok(rendered(Response::failed(), false)),
         }
     }
 
@@ -171,6 +221,11 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Res
             "A WebSocket needs `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.",
         ))),
     }
+}
+
+/// It asks to become a WebSocket in a version of HTTP in which a connection cannot.
+fn no_upgrade() -> Response {
+    router::refusal(&Problem::new(Code::UpgradeRequired, "A WebSocket begins as HTTP/1.1."))
 }
 
 fn endless() -> Response {

@@ -20,7 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::router::Access;
 
@@ -28,7 +28,7 @@ use super::host::Host;
 use super::namespace::Objects;
 
 use deadline::Deadline;
-use exchange::{Exchanger, Upgrade};
+use exchange::Exchanger;
 
 /// The bounds of a server that are not part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,32 @@ pub struct Server {
     access: Access,
     settings: ServerSettings,
     leases: Rc<dyn Objects>,
-    stopping: watch::Sender<bool>,
+    stopping: Stopping,
     connections: Cell<usize>,
+}
+
+/// Whether the server has been asked to stop. Its waiters wake in the order in which they came, so
+/// that a simulated server does the same every time.
+#[derive(Default)]
+struct Stopping {
+    asked: Cell<bool>,
+    waiters: Notify,
+}
+
+impl Stopping {
+    fn ask(&self) {
+        self.asked.set(true);
+        self.waiters.notify_waiters();
+    }
+
+    /// Ends when it has been asked, at once if it was before.
+    async fn asked(&self) {
+        let mut notified = pin!(self.waiters.notified());
+        notified.as_mut().enable();
+        if !self.asked.get() {
+            notified.await;
+        }
+    }
 }
 
 impl Server {
@@ -74,14 +98,14 @@ impl Server {
         settings: ServerSettings,
         leases: Rc<dyn Objects>,
     ) -> Rc<Self> {
-        let stopping = watch::Sender::new(false);
+        let stopping = Stopping::default();
         Rc::new(Self { host, access, settings, leases, stopping, connections: Cell::new(0) })
     }
 
     /// Asks all connections to end: HTTP after the exchange that is under way, WebSockets with a close
     /// 1012.
     pub fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.stopping.ask();
     }
 
     /// How many connections are open.
@@ -100,7 +124,20 @@ impl Server {
         let _counted = Counted::new(&self);
         let deadline = Rc::new(Deadline::default());
         let exchanger = Rc::new(Exchanger::new(Rc::clone(&self), Rc::clone(&deadline)));
-        let service = service_fn(|request| Rc::clone(&exchanger).exchange(request));
+        self.serve_http(io, &exchanger, &deadline).await;
+        exchanger.give_back().await;
+        if let Some(upgrade) = exchanger.take_upgrade() {
+            websocket::serve(&self, upgrade).await;
+        }
+    }
+
+    /// Serves a connection as HTTP until it ends or becomes something else. Whatever is left of it
+    /// then has been dropped, so that nobody waits for an upgrade that never comes.
+    async fn serve_http<Io>(&self, io: Io, exchanger: &Rc<Exchanger>, deadline: &Deadline)
+    where
+        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request| Rc::clone(exchanger).exchange(request));
         let connection = http1::Builder::new()
             // Answers shall not differ from run to run.
             .auto_date_header(false)
@@ -109,27 +146,19 @@ impl Server {
             .with_upgrades();
         let mut connection = pin!(connection);
         let mut late = pin!(deadline.passes(&*self.host, self.settings.idle).fuse());
-        let mut stopping = self.stopping.subscribe();
-        let mut stopped = pin!(stopping.wait_for(|stop| *stop).fuse());
+        let mut stopped = pin!(self.stopping.asked().fuse());
         loop {
             select_biased! {
                 ended = connection.as_mut().fuse() => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection broke");
                     }
-                    break;
+                    return;
                 }
-                () = late => break,
+                () = late => return,
                 _ = stopped => connection.as_mut().graceful_shutdown(),
             }
         }
-        if let Some(upgrade) = exchanger.take_upgrade() {
-            self.serve_websocket(upgrade).await;
-        }
-    }
-
-    async fn serve_websocket(&self, upgrade: Upgrade) {
-        websocket::serve(self, upgrade).await;
     }
 }
 

@@ -87,8 +87,7 @@ impl Conversation<'_> {
             let mut reading = pin!(self.read(&mut stream).fuse());
             let mut writing = pin!(self.write(&mut sink).fuse());
             let mut silent = pin!(self.watch().fuse());
-            let mut stopping = self.server.stopping.subscribe();
-            let mut stopped = pin!(stopping.wait_for(|stop| *stop).fuse());
+            let mut stopped = pin!(self.server.stopping.asked().fuse());
             let patience = self.server.settings.close;
             loop {
                 select_biased! {

@@ -14,6 +14,7 @@
 mod bookmark;
 mod faults;
 mod strict;
+mod unmade;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::storage::{Row, Storage, StorageError, Value};
 pub use bookmark::Bookmark;
 pub use faults::Faults;
 use strict::Watch;
+use unmade::Unmade;
 
 /// How many prepared statements a database keeps: more than an object has.
 const STATEMENTS: usize = 128;
@@ -36,6 +38,8 @@ const STATEMENTS: usize = 128;
 /// Invariant: between two events no transaction is open.
 pub struct Database {
     connection: Shared,
+    /// Where it will be once something is written; until then it is an empty one in memory.
+    unmade: Option<Unmade>,
     faults: Faults,
     rows: u64,
     costs: BTreeMap<&'static str, Cost>,
@@ -110,7 +114,13 @@ impl Database {
     }
 
     pub(super) fn over(connection: Shared) -> Self {
-        Self { connection, faults: Faults::default(), rows: 0, costs: BTreeMap::new() }
+        Self {
+            connection,
+            unmade: None,
+            faults: Faults::default(),
+            rows: 0,
+            costs: BTreeMap::new(),
+        }
     }
 
     /// What will go wrong from now on: for tests and the simulator.
@@ -137,6 +147,7 @@ impl Database {
     /// # Errors
     /// [`StorageError`] if it cannot be written. Its state is then the old or the new one.
     pub fn restore(&mut self, bookmark: &Bookmark) -> Result<(), StorageError> {
+        self.make()?;
         self.costs.clear();
         let _open = self.connection.watch.open();
         bookmark.restore(&mut self.connection.connection.borrow_mut())
@@ -230,6 +241,7 @@ impl Storage for Database {
 
     fn execute(&mut self, sql: &'static str, parameters: &[Value]) -> Result<u64, StorageError> {
         self.faults.meet(true)?;
+        self.make()?;
         let cost = Self::cost(&mut self.costs, &self.connection, sql)?;
         let connection = self.connection.connection.borrow();
         let mut statement = connection.prepare_cached(sql)?;

@@ -18,7 +18,7 @@ use super::pair::Pair;
 #[derive(Clone, Debug)]
 enum Op {
     /// A new request.
-    Ask { holder: usize, paths: u8 },
+    Ask { holder: usize, paths: u16 },
     /// The `n`-th last lease is given back.
     Release { back: usize },
     /// The `n`-th last request is ended.
@@ -34,21 +34,21 @@ fn request(number: usize) -> RequestId {
     RequestId::new(format!("r{number}")).unwrap()
 }
 
-fn set(bits: u8) -> PathSet {
-    let chosen = (0..6).filter(|bit| bits & (1 << bit) != 0);
+fn set(bits: u16) -> PathSet {
+    let chosen = (0..10).filter(|bit| bits & (1 << bit) != 0);
     let paths = chosen.map(|bit| LeasePath::new(&format!("p{bit}")).unwrap()).collect();
     PathSet::new(paths).unwrap()
 }
 
 fn crowd() -> impl Strategy<Value = Vec<Op>> {
-    let sets: Vec<u8> = (1..64).filter(|bits: &u8| bits.count_ones() <= 3).collect();
+    let sets: Vec<u16> = (1..1024).filter(|bits: &u16| bits.count_ones() <= 2).collect();
     let op = prop_oneof![
-        8 => (0..7usize, prop::sample::select(sets))
+        12 => (0..7usize, prop::sample::select(sets))
             .prop_map(|(holder, paths)| Op::Ask { holder, paths }),
         2 => (0..4usize).prop_map(|back| Op::Release { back }),
         1 => (0..6usize).prop_map(|back| Op::Cancel { back }),
     ];
-    prop::collection::vec(op, 0..=60)
+    prop::collection::vec(op, 0..=80)
 }
 
 /// Runs a crowd and says how long the cycles were that it was refused for.

@@ -82,6 +82,41 @@ fn a_workspace_has_a_bounded_number_of_claims_and_paths() {
     }
 }
 
+#[test]
+fn a_page_of_a_list_has_a_bounded_number_of_bytes() {
+    let (mut pair, host) = (Pair::new(), HostTime(NOON));
+    let agent = AgentId::new("a".repeat(limits::ID_MAX_BYTES)).unwrap();
+    let ann = Holder { agent, session: SessionId::new("s").unwrap() };
+    let path_bytes = limits::PATH_MAX_BYTES - limits::ID_MAX_BYTES - 1;
+    let fit = limits::LIST_MAX_BYTES / limits::PATH_MAX_BYTES;
+    // One set more than the first page has room for.
+    for number in 0..=fit / 64 {
+        let path = |of: usize| {
+            let text = format!("{:04}{}", number * 64 + of, "x".repeat(path_bytes - 4));
+            LeasePath::new(&text).unwrap()
+        };
+        let paths = PathSet::new((0..64).map(path).collect()).unwrap();
+        let ttl = Ttl::from_ms(3_600_000).unwrap();
+        let acquire = Acquire::new(ann.clone(), Some(request(number)), paths, ttl, None).unwrap();
+        assert!(answer(&mut pair, host, &Event::Command(Command::Acquire(acquire))).is_ok());
+    }
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let list = Command::List { prefix: String::new(), after, limit: limits::LIST_MAX };
+        match answer(&mut pair, host, &Event::Command(list)) {
+            Ok(Outcome::Leases { leases, more }) => {
+                pages.push((leases.len(), more));
+                after = leases.last().map(|entry| entry.path.clone());
+                if !more {
+                    break;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(pages, [(fit, true), (64, false)]);
+}
+
 const TOMBSTONES: &str = "\
     WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?1) \
     INSERT INTO claim (agent, session, request, until, state, sequence, clock, last_token) \

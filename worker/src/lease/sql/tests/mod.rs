@@ -7,3 +7,4 @@ mod differential;
 mod history;
 mod limits;
 mod pair;
+mod stale;

@@ -1,0 +1,33 @@
+//! A ticket has its time from its arrival on, however often its holder asks again: who waits longer
+//! than `wait` is sent away although it never stopped asking.
+//!
+//! Source: review A11, whose tickets became short leases on a place.
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::rearrange::{Planted, acquire_of, key_of};
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::no_lost_place;
+
+pub(super) const BUG: Bug = Bug {
+    name: "asking_again_extends_nothing",
+    source: "review A11",
+    breaks: no_lost_place::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let Some(key) = acquire_of(event).and_then(key_of) else { return state.handle(host, event) };
+    let own = state.queue.iter().find(|(_, ticket)| ticket.key() == key);
+    let before = own.map(|(arrival, ticket)| (*arrival, ticket.deadline));
+    let step = state.handle(host, event);
+    if let Some((arrival, deadline)) = before
+        && let Some(ticket) = state.queue.get_mut(&arrival)
+    {
+        ticket.deadline = deadline;
+    }
+    step
+}

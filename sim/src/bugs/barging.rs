@@ -1,0 +1,37 @@
+//! An acquisition looks at leases alone: what is free between two holders goes to whoever asks at
+//! that moment, past those who wait.
+//!
+//! Source: the rule against barging, and the order of decisions (review A15, B4, C1).
+
+use mailbus_spec::HostTime;
+use mailbus_spec::StateMachine;
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+
+use crate::bugs::rearrange::{Planted, acquire_of, is_live, joined, key_of, settle};
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::fifo;
+
+pub(super) const BUG: Bug = Bug {
+    name: "barging",
+    source: "review A15, B4",
+    breaks: fifo::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let Some(acquire) = acquire_of(event) else { return state.handle(host, event) };
+    let settled = settle(state, host);
+    let is_new = key_of(acquire).is_none_or(|key| !is_live(state, &key));
+    if !is_new || state.leases_on(acquire.paths()).next().is_some() {
+        return joined(settled, state.handle(host, event));
+    }
+    let (own, others) = std::mem::take(&mut state.queue)
+        .into_iter()
+        .partition(|(_, ticket)| ticket.holder == *acquire.holder());
+    state.queue = own;
+    let step = state.handle(host, event);
+    state.queue.extend(others);
+    joined(settled, step)
+}

@@ -1,0 +1,19 @@
+//! The client believes until its release is confirmed. By then another may hold the lease.
+//!
+//! Source: review A3 (R3).
+
+use mailbus_client::machine::Ending;
+
+use crate::bugs::rules::Rules;
+use crate::bugs::{Bug, planted_client};
+use crate::invariants::belief_within_grant;
+
+pub(super) const BUG: Bug = Bug {
+    name: "belief_kept_while_releasing",
+    source: "review A3 (R3)",
+    breaks: belief_within_grant::NAME,
+    subject: planted_client(|| {
+        Box::new(Rules { outlives: |ending| ending == Ending::Release, ..Rules::SOUND })
+    }),
+    profile: None,
+};

@@ -1,0 +1,19 @@
+//! The client believes until somebody tells it otherwise: paused past its TTL, it goes on as if
+//! nothing had happened.
+//!
+//! Source: the original's 18.
+
+use crate::bugs::rules::Rules;
+use crate::bugs::{Bug, planted_client};
+use crate::invariants::belief_exclusion;
+use crate::plan::Profile;
+
+pub(super) const BUG: Bug = Bug {
+    name: "belief_never_ends",
+    source: "the original's 18",
+    breaks: belief_exclusion::NAME,
+    subject: planted_client(|| {
+        Box::new(Rules { holds: |_, _| true, compare: |_, _, _| Ok(()), ..Rules::SOUND })
+    }),
+    profile: Some(Profile::Rough),
+};

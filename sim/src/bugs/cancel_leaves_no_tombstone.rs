@@ -1,0 +1,32 @@
+//! A `Cancel` of a request that is not known does nothing: an acquisition that arrives after it is
+//! granted, and nobody listens.
+//!
+//! Source: review A14 (R9).
+
+use mailbus_spec::lease::state::ClaimKey;
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::rearrange::Planted;
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::idempotent;
+
+pub(super) const BUG: Bug = Bug {
+    name: "cancel_leaves_no_tombstone",
+    source: "review A14 (R9)",
+    breaks: idempotent::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let step = state.handle(host, event);
+    if let Event::Command(Command::Cancel { holder, request }) = event {
+        let key = ClaimKey::of(holder, request);
+        if state.remembered.get(&key).is_some_and(|over| over.content.is_none()) {
+            state.remembered.remove(&key);
+        }
+    }
+    step
+}

@@ -1,0 +1,33 @@
+//! A `Cancel` takes a ticket out of the queue, but what was granted meanwhile it leaves alone: a lease
+//! that nobody knows he holds.
+//!
+//! Source: review A14 (R10).
+
+use mailbus_spec::lease::state::ClaimKey;
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::rearrange::{Planted, answering, joined, settle};
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::no_stale_effect;
+
+pub(super) const BUG: Bug = Bug {
+    name: "cancel_spares_the_lease",
+    source: "review A14 (R10)",
+    breaks: no_stale_effect::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let Event::Command(Command::Cancel { holder, request }) = event else {
+        return state.handle(host, event);
+    };
+    let settled = settle(state, host);
+    let key = ClaimKey::of(holder, request);
+    if state.leases.values().any(|lease| lease.key == key) {
+        return answering(settled, Ok(Outcome::Cancelled));
+    }
+    joined(settled, state.handle(host, event))
+}

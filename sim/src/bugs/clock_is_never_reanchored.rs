@@ -1,0 +1,26 @@
+//! Object time never runs backwards, and that is all: after one event on a host that was ahead it
+//! stands still until the others have caught up, and nothing lapses.
+//!
+//! Source: review B1 (XC).
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::limits::REANCHOR_MS;
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::rearrange::Planted;
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::lease_liveness;
+
+pub(super) const BUG: Bug = Bug {
+    name: "clock_is_never_reanchored",
+    source: "review B1 (XC)",
+    breaks: lease_liveness::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let earliest = state.clock.floor.ms().saturating_sub(REANCHOR_MS.unsigned_abs());
+    state.handle(HostTime(host.0.max(earliest)), event)
+}

@@ -1,0 +1,41 @@
+//! A drain forbids nothing: a lease that an admin lets run out is renewed, or taken again by its
+//! holder, and never runs out.
+//!
+//! Source: second round A4 (Q2).
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, Ordinal, StateMachine};
+
+use crate::bugs::rearrange::{Planted, joined, settle};
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::no_stale_effect;
+
+pub(super) const BUG: Bug = Bug {
+    name: "drained_lease_is_extended",
+    source: "second round A4 (Q2)",
+    breaks: no_stale_effect::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    if !matches!(event, Event::Command(Command::Renew { .. } | Command::Acquire(_))) {
+        return state.handle(host, event);
+    }
+    let settled = settle(state, host);
+    let drained = state.leases.iter_mut().filter(|(_, lease)| lease.draining);
+    let drained: Vec<Ordinal> = drained
+        .map(|(token, lease)| {
+            lease.draining = false;
+            *token
+        })
+        .collect();
+    let step = state.handle(host, event);
+    for token in drained {
+        if let Some(lease) = state.leases.get_mut(&token) {
+            lease.draining = true;
+        }
+    }
+    joined(settled, step)
+}

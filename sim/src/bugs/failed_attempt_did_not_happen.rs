@@ -1,0 +1,26 @@
+//! The client takes an attempt that failed for one that was not carried out, and counts from the next.
+//!
+//! Source: the nevers (DESIGN.md 8); review A1.
+
+use mailbus_client::machine::Credit;
+
+use crate::bugs::rules::Rules;
+use crate::bugs::{Bug, planted_client};
+use crate::invariants::belief_within_grant;
+use crate::plan::Profile;
+
+pub(super) const BUG: Bug = Bug {
+    name: "failed_attempt_did_not_happen",
+    source: "DESIGN.md 8",
+    breaks: belief_within_grant::NAME,
+    subject: planted_client(|| {
+        Box::new(Rules {
+            grant: |acquires, _, granted| {
+                let alive = acquires.recent.iter().find(|sending| !sending.failed);
+                Credit { from: *alive.unwrap_or(&acquires.first), ttl: granted }
+            },
+            ..Rules::SOUND
+        })
+    }),
+    profile: Some(Profile::Rough),
+};

@@ -1,0 +1,38 @@
+//! An admin's command ends whatever lease is on the path by now: repeated after a lost reply, it frees
+//! the next holder.
+//!
+//! Source: review B7 (L3).
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, Ordinal, StateMachine};
+
+use crate::bugs::rearrange::{Planted, joined, settle};
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::no_stale_effect;
+
+pub(super) const BUG: Bug = Bug {
+    name: "force_frees_the_next_holder",
+    source: "review B7 (L3)",
+    breaks: no_stale_effect::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let Event::Command(Command::ForceRelease { token, reason, drain }) = event else {
+        return state.handle(host, event);
+    };
+    let settled = settle(state, host);
+    let Some(token) = on_the_same_path(state, *token) else {
+        return joined(settled, state.handle(host, event));
+    };
+    let (reason, drain) = (reason.clone(), *drain);
+    let force = Event::Command(Command::ForceRelease { token, reason, drain });
+    joined(settled, state.handle(host, &force))
+}
+
+fn on_the_same_path(state: &LeaseMachine, token: Ordinal) -> Option<Ordinal> {
+    let over = state.remembered.values().find(|over| over.token == Some(token))?;
+    state.leases_on(&over.content.as_ref()?.paths).next().map(|(token, _)| token)
+}

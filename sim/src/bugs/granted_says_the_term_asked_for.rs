@@ -1,0 +1,38 @@
+//! `Granted` says the TTL that was asked for, which is what is stored: out of the queue the lease ends
+//! after thirty seconds, and its holder believes for longer.
+//!
+//! Source: second round B1 (G1).
+
+use mailbus_spec::lease::answer::Notice;
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::rearrange::Planted;
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::belief_within_grant;
+use crate::plan::Profile;
+
+pub(super) const BUG: Bug = Bug {
+    name: "granted_says_the_term_asked_for",
+    source: "second round B1 (G1)",
+    breaks: belief_within_grant::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: Some(Profile::Rough),
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let mut step = state.handle(host, event);
+    let asked = |token| state.leases.get(&token).map(|lease| lease.content.ttl);
+    if let Some(reply) = &mut step.reply
+        && let Ok(Outcome::Granted { token, ttl, .. }) = &mut reply.answer
+    {
+        *ttl = asked(*token).unwrap_or(*ttl);
+    }
+    for push in &mut step.pushes {
+        if let Notice::Granted { token, ttl, .. } = &mut push.notice {
+            *ttl = asked(*token).unwrap_or(*ttl);
+        }
+    }
+    step
+}

@@ -1,0 +1,143 @@
+//! Looking for planted bugs: seed after seed, until the invariant that has to find one does.
+//!
+//! `conforms` takes no part: it sees any change of a model, and what it sees is no broken promise.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use crate::bugs::Bug;
+use crate::explore::verdict_or_panic;
+use crate::invariants::conforms;
+use crate::plan::Plan;
+use crate::plan::shrink::shrink;
+use crate::subject::Subject;
+
+/// Most seeds that a bug may take.
+pub const SEEDS: u64 = 100;
+/// Most parts that the shrunk plan of a bug may have.
+pub const PARTS: usize = 10;
+/// Seeds that every bug is run with, so that it is seen which invariants find it.
+const COMPARED: u64 = 12;
+/// Most simulations that the shrinking of a plan may take.
+const TRIES: u32 = 1_000;
+
+/// How a bug was caught, or not.
+#[derive(Clone, Debug, Serialize)]
+pub struct Catch {
+    /// The bug.
+    pub name: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+    /// Whether its invariant found it, and in a plan without which the mistake does no harm.
+    pub caught: bool,
+    /// The invariant that has to find it.
+    pub invariant: &'static str,
+    /// How many seeds were tried.
+    pub seeds_tried: u64,
+    /// How many parts the shrunk plan has.
+    pub parts: usize,
+    /// How many simulations the shrinking took.
+    pub shrinking: u32,
+    /// In how many of the first plans each invariant was broken.
+    pub broken: BTreeMap<String, u64>,
+    /// The shrunk plan.
+    #[serde(skip)]
+    pub plan: Option<Plan>,
+}
+
+impl Catch {
+    /// Whether the bug was caught, in a plan small enough to be read.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.caught && self.parts <= PARTS
+    }
+
+    /// The invariant that alone has found the bug, if there is only one.
+    #[must_use]
+    pub fn alone(&self) -> Option<&str> {
+        let mut names = self.broken.keys();
+        names.next().filter(|_| names.next().is_none()).map(String::as_str)
+    }
+}
+
+/// Looks for bugs, several at a time.
+pub fn hunt(bugs: &[Bug], done: impl Fn(&Catch) + Sync) -> Vec<Catch> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let caught = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(bugs.len()) {
+            scope.spawn(|| {
+                while let Some(bug) = bugs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let catch = catch(bug);
+                    done(&catch);
+                    caught.lock().unwrap_or_else(|e| e.into_inner()).push(catch);
+                }
+            });
+        }
+    });
+    let mut caught = caught.into_inner().unwrap_or_else(|e| e.into_inner());
+    caught.sort_by_key(|catch: &Catch| bugs.iter().position(|bug| bug.name == catch.name));
+    caught
+}
+
+/// Looks for one bug, and shrinks the first plan that shows it.
+#[must_use]
+pub fn catch(bug: &Bug) -> Catch {
+    let mut catch = Catch {
+        name: bug.name,
+        source: bug.source,
+        caught: false,
+        invariant: bug.breaks,
+        seeds_tried: 0,
+        parts: 0,
+        shrinking: 0,
+        broken: BTreeMap::new(),
+        plan: None,
+    };
+    for seed in 0..SEEDS {
+        let is_caught = catch.plan.is_some();
+        if is_caught && seed >= COMPARED {
+            break;
+        }
+        let plan = Plan::from_seed(seed, bug.profile);
+        let broken = broken(&plan, bug.subject);
+        for name in &broken {
+            *catch.broken.entry(name.clone()).or_default() += 1;
+        }
+        if !is_caught {
+            catch.seeds_tried = seed + 1;
+            if broken.iter().any(|name| name == bug.breaks) && is_sound_without(bug, &plan) {
+                catch.plan = Some(plan);
+            }
+        }
+    }
+    if let Some(plan) = &catch.plan {
+        let shrunk = shrink(plan, TRIES, &mut |plan| shows(bug, plan));
+        catch.shrinking = shrunk.tries;
+        catch.parts = shrunk.plan.parts();
+        catch.caught = true;
+        catch.plan = Some(shrunk.plan);
+    }
+    catch
+}
+
+/// Whether a plan shows the bug: with the mistake its invariant is broken, without it is not.
+#[must_use]
+pub fn shows(bug: &Bug, plan: &Plan) -> bool {
+    broken(plan, bug.subject).iter().any(|name| name == bug.breaks) && is_sound_without(bug, plan)
+}
+
+fn is_sound_without(bug: &Bug, plan: &Plan) -> bool {
+    broken(plan, bug.without()).iter().all(|name| name != bug.breaks)
+}
+
+/// The invariants that a plan breaks.
+fn broken(plan: &Plan, subject: Subject) -> Vec<String> {
+    let violations = verdict_or_panic(plan, subject).judgement.violations;
+    let names = violations.into_iter().map(|found| found.invariant);
+    names.filter(|name| name != conforms::NAME).collect()
+}

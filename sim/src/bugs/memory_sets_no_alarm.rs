@@ -1,0 +1,38 @@
+//! The alarm is set for leases and tickets alone: what is remembered after the last of them stays for
+//! ever.
+//!
+//! Source: review A12.
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine, Timestamp};
+
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::bounded_leases;
+use crate::subject::Model;
+
+pub(super) const BUG: Bug = Bug {
+    name: "memory_sets_no_alarm",
+    source: "review A12",
+    breaks: bounded_leases::NAME,
+    subject: planted_object(|| Box::new(MemorySetsNoAlarm)),
+    profile: None,
+};
+
+struct MemorySetsNoAlarm;
+
+impl Model for MemorySetsNoAlarm {
+    fn handle(
+        &mut self,
+        state: &mut LeaseMachine,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> LeaseStep {
+        state.handle(host, event)
+    }
+
+    fn next_alarm(&self, state: &LeaseMachine) -> Option<Timestamp> {
+        let expiries = state.leases.values().map(|lease| lease.expires_at);
+        expiries.chain(state.queue.values().map(|ticket| ticket.deadline)).min()
+    }
+}

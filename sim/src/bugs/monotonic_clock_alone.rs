@@ -1,0 +1,23 @@
+//! The client measures by its monotonic clock, "which nobody can set": while the computer sleeps it
+//! stands still.
+//!
+//! Source: review A9.
+
+use crate::bugs::rules::Rules;
+use crate::bugs::{Bug, planted_client};
+use crate::invariants::belief_within_grant;
+use crate::plan::Profile;
+
+pub(super) const BUG: Bug = Bug {
+    name: "monotonic_clock_alone",
+    source: "review A9",
+    breaks: belief_within_grant::NAME,
+    subject: planted_client(|| {
+        Box::new(Rules {
+            holds: |belief, at| at.monotonic.saturating_sub(belief.sent.monotonic) < belief.lasts,
+            compare: |_, _, _| Ok(()),
+            ..Rules::SOUND
+        })
+    }),
+    profile: Some(Profile::Rough),
+};

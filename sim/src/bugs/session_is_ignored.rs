@@ -1,0 +1,38 @@
+//! A second process of an agent is given the lease of the first: the object knows agents, not
+//! sessions.
+//!
+//! Source: the original's 11.
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::rearrange::{Planted, acquire_of, answering, joined, now, settle, written};
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::belief_within_grant;
+
+pub(super) const BUG: Bug = Bug {
+    name: "session_is_ignored",
+    source: "the original's 11",
+    breaks: belief_within_grant::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let Some(acquire) = acquire_of(event) else { return state.handle(host, event) };
+    let settled = settle(state, host);
+    let until = now(state, host).plus_ms(acquire.ttl().ms());
+    let shared = state.leases.iter_mut().find(|(_, lease)| {
+        let holder = &lease.key.holder;
+        holder.agent == acquire.holder().agent
+            && holder.session != acquire.holder().session
+            && lease.content.paths == *acquire.paths()
+    });
+    let Some((token, lease)) = shared else {
+        return joined(settled, state.handle(host, event));
+    };
+    lease.expires_at = lease.expires_at.max(until);
+    let (token, expires_at, ttl) = (*token, lease.expires_at, acquire.ttl());
+    answering(written(state, host, settled), Ok(Outcome::Granted { token, expires_at, ttl }))
+}

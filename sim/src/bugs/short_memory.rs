@@ -1,0 +1,29 @@
+//! What is over is forgotten after ten seconds, "since nobody retries for longer": a copy that was
+//! under way for half a minute is granted once more.
+//!
+//! Source: review A13 (N3), second round A2.
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::rearrange::{Planted, joined, now, settle};
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::idempotent;
+
+pub(super) const BUG: Bug = Bug {
+    name: "short_memory",
+    source: "review A13 (N3)",
+    breaks: idempotent::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+const MEMORY_MS: u64 = 10_000;
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let settled = settle(state, host);
+    let now = now(state, host);
+    state.remembered.retain(|_, over| now < over.end.plus_ms(MEMORY_MS));
+    joined(settled, state.handle(host, event))
+}

@@ -1,0 +1,29 @@
+//! A token is never smaller than the one before: `>=` stands where `>` belongs, and two grants of one
+//! millisecond, or all of those on a host that is behind, share a token.
+//!
+//! Source: ordinals are `max(last + 1, …)` (DESIGN.md 3); review A6.
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, Ordinal, StateMachine};
+
+use crate::bugs::rearrange::Planted;
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::fencing;
+
+pub(super) const BUG: Bug = Bug {
+    name: "token_no_smaller_than_the_last",
+    source: "DESIGN.md 3, review A6",
+    breaks: fencing::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let last = state.last_token;
+    let before = Ordinal::new(last.get().saturating_sub(1)).unwrap_or(last);
+    state.last_token = before;
+    let step = state.handle(host, event);
+    state.last_token = state.last_token.max(last);
+    step
+}

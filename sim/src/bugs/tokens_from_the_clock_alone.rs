@@ -1,0 +1,24 @@
+//! Tokens are the host's time, "which only grows": a host whose clock is behind issues smaller ones.
+//!
+//! Source: the original's 18, which had none; ordinals (DESIGN.md 3); review A6.
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, Ordinal, StateMachine};
+
+use crate::bugs::rearrange::Planted;
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::fencing;
+
+pub(super) const BUG: Bug = Bug {
+    name: "tokens_from_the_clock_alone",
+    source: "the original's 18, review A6",
+    breaks: fencing::NAME,
+    subject: planted_object(|| Box::new(Planted(handle))),
+    profile: None,
+};
+
+fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    state.last_token = Ordinal::ZERO;
+    state.handle(host, event)
+}

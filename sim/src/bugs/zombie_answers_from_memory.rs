@@ -1,0 +1,38 @@
+//! The object answers from what it has in memory and goes to its storage only to write: replaced, it
+//! goes on telling what was true then.
+//!
+//! Source: DESIGN.md 5 ("every event touches storage, reads too").
+
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, StateMachine};
+
+use crate::bugs::{Bug, planted_object};
+use crate::invariants::ttl_honoured;
+use crate::plan::Profile;
+use crate::subject::Model;
+
+pub(super) const BUG: Bug = Bug {
+    name: "zombie_answers_from_memory",
+    source: "DESIGN.md 5",
+    breaks: ttl_honoured::NAME,
+    subject: planted_object(|| Box::new(ZombieAnswersFromMemory)),
+    profile: Some(Profile::Rough),
+};
+
+struct ZombieAnswersFromMemory;
+
+impl Model for ZombieAnswersFromMemory {
+    fn handle(
+        &mut self,
+        state: &mut LeaseMachine,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> LeaseStep {
+        state.handle(host, event)
+    }
+
+    fn touches_storage(&self) -> bool {
+        false
+    }
+}

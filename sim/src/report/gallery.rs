@@ -1,0 +1,54 @@
+//! What a hunt for planted bugs came to: who was caught, and which invariants are needed.
+
+use std::collections::BTreeSet;
+
+use crate::bugs::Catch;
+use crate::invariants;
+use crate::report::table::{grouped, table};
+
+/// Which planted bugs were caught, and which invariants found them.
+#[must_use]
+pub fn gallery(caught: &[Catch]) -> String {
+    let mut bugs =
+        table(&["planted bug", "source", "caught by", "seeds tried", "parts of its plan"]);
+    for catch in caught {
+        bugs.add_row([
+            catch.name.to_owned(),
+            catch.source.to_owned(),
+            if catch.caught { catch.invariant.to_owned() } else { "nobody".to_owned() },
+            grouped(catch.seeds_tried),
+            catch.parts.to_string(),
+        ]);
+    }
+    format!(
+        "{bugs}\n\nIn how many of the first plans each invariant was broken:\n{}",
+        matrix(caught)
+    )
+}
+
+/// Invariants by bugs, and for whom an invariant was the only one to find something.
+fn matrix(caught: &[Catch]) -> String {
+    let broken: BTreeSet<&str> =
+        caught.iter().flat_map(|catch| catch.broken.keys()).map(String::as_str).collect();
+    let names: Vec<&str> =
+        invariants::NAMES.iter().copied().filter(|name| broken.contains(name)).collect();
+    let mut header = vec!["planted bug"];
+    header.extend(&names);
+    let mut matrix = table(&header);
+    for catch in caught {
+        let mut row = vec![catch.name.to_owned()];
+        row.extend(names.iter().map(|name| {
+            let alone = if catch.alone() == Some(name) { " alone" } else { "" };
+            catch.broken.get(*name).map_or_else(String::new, |plans| format!("{plans}{alone}"))
+        }));
+        matrix.add_row(row);
+    }
+    let needed = invariants::NAMES.iter().map(|name| {
+        let only = caught.iter().filter(|catch| catch.alone() == Some(name));
+        let only: Vec<&str> = only.map(|catch| catch.name).collect();
+        let text = if only.is_empty() { "-".to_owned() } else { only.join(", ") };
+        format!("{name}: {text}")
+    });
+    let needed: Vec<String> = needed.collect();
+    format!("{matrix}\n\nFound by one invariant alone:\n{}", needed.join("\n"))
+}

@@ -1,0 +1,75 @@
+//! What a program says when it starts, and whom it lets in.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::bus::{Bus, log_beside, run};
+use crate::support::daemon::{Daemon, Program};
+use crate::support::http::send;
+
+pub fn ready(program: Program) {
+    let bus = Bus::start(program);
+    let line: Value = serde_json::from_str(&bus.daemon.ready).unwrap();
+    let expected = json!({
+        "program": program.name(), "url": format!("http://{}", bus.address()),
+        "pid": bus.daemon.id(),
+    });
+    assert_eq!(line, expected);
+    let version = run(send(bus.address(), "GET", "/v1/version", &[], Vec::new()));
+    assert_eq!((version.status, &version.json()["name"]), (200, &json!("mailbus")));
+    let log = log_beside(&bus.data());
+    assert!(log.contains("anonymous access"), "{log}");
+
+    let second = refused(&mut program.command(&bus.data(), &["--anonymous"]));
+    assert!(second.contains("in use by another process"), "{second}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("not").join("there yet");
+    std::fs::create_dir(folder.path().join("not")).unwrap();
+    let plain = Daemon::spawn(&mut program.command(&data, &["--anonymous"]), &data);
+    let line = format!("{} listening on http://{}\n", program.name(), plain.address);
+    assert_eq!(plain.ready, line);
+}
+
+/// What a program says that does not start.
+fn refused(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+pub fn closed(program: Program) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let said = refused(&mut program.command_at(address, &data, &["--anonymous"]));
+        assert!(said.contains("listen on a loopback address, not on"), "{said}");
+        assert!(said.contains(address), "{said}");
+    }
+    let mut exposed = program.command_at("0.0.0.0:0", &data, &[]);
+    assert!(refused(exposed.env("MAILBUS_ALLOW_ANONYMOUS", "true")).contains("loopback"));
+    assert!(!data.exists(), "it has not begun");
+
+    let daemon = program.start(&data, &[]);
+    run(async {
+        for (method, path) in [
+            ("GET", "/v1/version"),
+            ("POST", "/v1/version"),
+            ("POST", "/v1/w/lease/list"),
+            ("POST", "/v1/w/lease/acquire"),
+            ("GET", "/v1/w/lease/subscribe?agentId=ann"),
+            ("DELETE", "/nowhere"),
+        ] {
+            for headers in [&[][..], &[("authorization", "Bearer x")][..]] {
+                let answer = send(daemon.address, method, path, headers, Vec::new()).await;
+                let told = (answer.status, answer.code());
+                assert_eq!(told, (401, "unauthorized".to_owned()), "{method} {path}");
+                assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{path}");
+            }
+        }
+    });
+    let log = log_beside(&data);
+    assert!(log.contains("every request will be refused"), "{log}");
+}
