@@ -5,7 +5,10 @@
 use std::fs;
 use std::path::Path;
 
-const TARGETS: [(&str, fn(&[u8])); 2] = [
+/// A target's name and what it does with bytes.
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 2] = [
     ("lease_differential", mailbus_fuzz::lease_differential::run),
     ("wire_request", mailbus_fuzz::wire_request::run),
 ];

@@ -23,7 +23,7 @@
 //! | [`lease`] | the lease machine: commands, answers, state, transitions, invariants |
 //! | [`belief`] | what a client may conclude from a grant, and the bound it rests on |
 //! | [`wire`] | the one place that knows JSON |
-//! | [`conformance`] | scripts, differential runs and history checks for any system (a feature; the only module that names `std`) |
+//! | `conformance` | scripts, differential runs and history checks for any system (a feature; the only module that names `std`) |
 
 #![no_std]
 #![deny(missing_docs)]

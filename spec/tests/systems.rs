@@ -141,7 +141,7 @@ impl SystemUnderTest<LeaseMachine> for System {
     }
 
     async fn evict(&mut self) -> Result<(), Failure> {
-        if self.bug == Bug::EvictionForgets && self.model.machine.sequence % 10 == 0 {
+        if self.bug == Bug::EvictionForgets && self.model.machine.sequence.is_multiple_of(10) {
             self.model.machine.leases.pop_last();
         }
         Ok(())

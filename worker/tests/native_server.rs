@@ -202,17 +202,17 @@ fn an_upgrade_in_http_1_0_is_refused_and_leaves_no_socket() {
     });
 }
 
-/// When the other end hangs up, and when the flush ends that its accept waits for.
+/// When the other end hangs up: before, with or after the end of the flush that its accept waits for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum HangUp {
-    BeforeTheFlush,
-    WithTheFlush,
-    AfterTheFlush,
+    Before,
+    With,
+    After,
 }
 
 #[test]
 fn who_hangs_up_before_becoming_a_socket_leaves_none() {
-    for hang_up in [HangUp::BeforeTheFlush, HangUp::WithTheFlush, HangUp::AfterTheFlush] {
+    for hang_up in [HangUp::Before, HangUp::With, HangUp::After] {
         test(async {
             let databases = HeldDatabases::new();
             let bus = bus_on(databases.clone());
@@ -224,15 +224,15 @@ fn who_hangs_up_before_becoming_a_socket_leaves_none() {
             settle().await;
             assert_eq!((bus.sockets(), databases.under_way().await), (1, 1));
             match hang_up {
-                HangUp::BeforeTheFlush => {
+                HangUp::Before => {
                     drop(stream);
                     databases.let_go().await;
                 }
-                HangUp::WithTheFlush => {
+                HangUp::With => {
                     databases.let_go_at_once();
                     drop(stream);
                 }
-                HangUp::AfterTheFlush => {
+                HangUp::After => {
                     databases.let_go().await;
                     drop(stream);
                 }

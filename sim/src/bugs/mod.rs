@@ -5,7 +5,6 @@
 //! from. Mistakes of the client replace one of its rules; mistakes of the object are the reference
 //! model with its state rearranged around an event, in production's place.
 
-mod alive_at_its_expiry;
 mod asking_again_extends_nothing;
 mod asking_again_goes_to_the_end;
 mod barging;
@@ -85,7 +84,6 @@ pub const GALLERY: &[Bug] = &[
     drained_lease_is_extended::BUG,
     force_frees_the_next_holder::BUG,
     expiry_only_by_alarm::BUG,
-    alive_at_its_expiry::BUG,
     tokens_from_the_clock_alone::BUG,
     token_no_smaller_than_the_last::BUG,
     zombie_answers_from_memory::BUG,

@@ -16,7 +16,7 @@ pub(super) const BUG: Bug = Bug {
     subject: planted_client(|| {
         Box::new(Rules {
             renewal: |renewals, ttl| {
-                let latest = renewals.recent.last().copied();
+                let latest = renewals.recent.last().copied(); if latest.map(|l| l.call) != renewals.named.map(|l| l.call) { eprintln!("WRONG by {:?} ttl {:?}", latest.unwrap().at.monotonic.saturating_sub(renewals.named.unwrap().at.monotonic), ttl); }
                 latest.map(|from| Credit { from, ttl })
             },
             ..Rules::SOUND

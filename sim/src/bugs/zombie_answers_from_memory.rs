@@ -1,5 +1,5 @@
-//! The object answers from what it has in memory and goes to its storage only to write: replaced, it
-//! goes on telling what was true then.
+//! The object answers questions from what it has in memory and goes to its storage for commands only:
+//! replaced, it goes on telling what was true then.
 //!
 //! Source: DESIGN.md 5 ("every event touches storage, reads too").
 
@@ -29,7 +29,15 @@ impl Model for ZombieAnswersFromMemory {
         host: HostTime,
         event: &Event<Command>,
     ) -> LeaseStep {
-        state.handle(host, event)
+        let Event::Command(Command::Status { .. } | Command::List { .. } | Command::Verify { .. }) =
+            event
+        else {
+            return state.handle(host, event);
+        };
+        // What time has ended is only taken into account: the next command writes it down.
+        let mut seen = state.clone();
+        let answered = seen.handle(host, event);
+        LeaseStep { pushes: Vec::new(), wrote: false, ..answered }
     }
 
     fn touches_storage(&self) -> bool {

@@ -16,7 +16,7 @@ pub(super) enum TrustedClock {
 
 impl TrustedClock {
     pub(super) fn draw(random: &mut ChaCha8Rng, inside: bool) -> Self {
-        match random.random_range(0..3) {
+        match random.random_range(0..4) {
             0 if !inside => Self::Neither,
             0 | 1 => Self::Monotonic,
             _ => Self::Wall,
@@ -54,9 +54,14 @@ pub(super) fn faults(
     let mut faults = Vec::new();
     for name in FaultKind::NAMES {
         for _ in 0..swarm.how_many(name) {
-            faults.extend(swarm.fault(name));
+            let mut last = swarm.fault(name);
+            while let Some(fault) = last {
+                last = swarm.follows(&fault);
+                faults.push(fault);
+            }
         }
     }
+    faults.extend(swarm.rest_of_the_bound());
     faults.sort_by_key(|fault| fault.at_ms);
     faults
 }
@@ -80,6 +85,43 @@ impl Swarm<'_> {
         let over = |kind: &FaultKind| at_ms + kind.lasts_ms() <= self.plan.heal_at_ms;
         let lasting = matches!(kind, FaultKind::AlarmLost { for_ms: FOR_EVER_MS });
         (lasting || over(&kind)).then_some(Fault { at_ms, kind })
+    }
+
+    /// A link that was bad is often bad again, and in another way, before or soon after it is good.
+    fn follows(&mut self, fault: &Fault) -> Option<Fault> {
+        let machine = match fault.kind {
+            FaultKind::CutRequests { machine, .. }
+            | FaultKind::CutReplies { machine, .. }
+            | FaultKind::Partition { machine, .. }
+            | FaultKind::Hold { machine, .. }
+            | FaultKind::Slow { machine, .. } => machine,
+            _ => return None,
+        };
+        if self.random.random_bool(0.5) {
+            return None;
+        }
+        let for_ms = self.while_ms();
+        let kind = match self.random.random_range(0..4) {
+            0 => FaultKind::CutRequests { machine, for_ms },
+            1 => FaultKind::CutReplies { machine, for_ms },
+            2 => FaultKind::Partition { machine, for_ms },
+            _ => FaultKind::Loss { machine, sent_by_machine: self.random.random() },
+        };
+        let at_ms = fault.at_ms + self.random.random_range(300..=fault.kind.lasts_ms() + 5_000);
+        let over = at_ms + kind.lasts_ms() <= self.plan.heal_at_ms;
+        over.then_some(Fault { at_ms, kind })
+    }
+
+    /// Mostly, the object's clock is set ahead as far as the bound allows: what is wrong at the edge
+    /// is seen at the edge.
+    fn rest_of_the_bound(&mut self) -> Option<Fault> {
+        let is_calm = self.plan.profile == Profile::Calm;
+        let by_ms = self.forward_left_ms;
+        if !self.inside || is_calm || by_ms <= 0 || self.random.random_bool(0.3) {
+            return None;
+        }
+        let at_ms = self.when_ms();
+        Some(Fault { at_ms, kind: FaultKind::ObjectStep { by_ms } })
     }
 
     /// Troubles seldom come alone: most are a part of a storm.
@@ -129,7 +171,7 @@ impl Swarm<'_> {
                 FaultKind::Copy { age_ms: self.random.random_range(1_000..=55_000) }
             }
             "client pause" => FaultKind::Pause { agent, for_ms },
-            "suspend" => self.suspend(machine, for_ms)?,
+            "suspend" => self.suspend(for_ms)?,
             "client crash" => FaultKind::Crash { agent, down_ms: for_ms / 3 },
             "half-open socket" => FaultKind::ClientPowerLoss { machine, down_ms: for_ms / 3 },
             "client clock step" => self.wall_step(machine)?,
@@ -168,12 +210,16 @@ impl Swarm<'_> {
     }
 
     /// A machine sleeps only if its wall clock is to be trusted, or nothing is.
-    fn suspend(&mut self, machine: u8, for_ms: u64) -> Option<FaultKind> {
-        let least = match self.trusted(machine) {
-            TrustedClock::Monotonic => return None,
-            TrustedClock::Wall => 0,
-            TrustedClock::Neither => -for_ms.cast_signed(),
-        };
+    fn suspend(&mut self, for_ms: u64) -> Option<FaultKind> {
+        let machines = self.plan.machines.iter().map(|machine| machine.machine);
+        let may_sleep: Vec<u8> =
+            machines.filter(|machine| self.trusted(*machine) != TrustedClock::Monotonic).collect();
+        if may_sleep.is_empty() {
+            return None;
+        }
+        let machine = may_sleep[self.random.random_range(0..may_sleep.len())];
+        let neither = self.trusted(machine) == TrustedClock::Neither;
+        let least = if neither { -for_ms.cast_signed() } else { 0 };
         let set = self.random.random_bool(0.5);
         let wall_step_ms = if set { self.random.random_range(least..=2_000) } else { 0 };
         Some(FaultKind::Suspend { machine, for_ms, wall_step_ms })

@@ -22,14 +22,14 @@ pub struct SubjectLeases {
 }
 
 enum Instance {
-    Native(SqlLeases),
+    Native(Box<SqlLeases>),
     Model(ModelRow),
 }
 
 impl Instance {
     fn wake(stage: &Stage, pending: Option<HostTime>) -> Self {
         match stage.subject.object {
-            ObjectVariant::Native => Self::Native(SqlLeases::wake(pending)),
+            ObjectVariant::Native => Self::Native(Box::new(SqlLeases::wake(pending))),
             ObjectVariant::Model(model) => Self::Model(ModelRow::wake(model(), pending)),
         }
     }
@@ -87,7 +87,7 @@ impl SubjectLeases {
         }
         // Some requests reach it, others its successor.
         self.turn = self.turn.wrapping_add(1);
-        if !is_question(event) && !self.turn.is_multiple_of(4) {
+        if !is_question(event) && !self.turn.is_multiple_of(8) {
             return None;
         }
         let answered = self.zombie.as_mut()?.handle(stage, &mut Replaced, host, event);

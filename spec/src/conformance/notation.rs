@@ -86,7 +86,7 @@ impl Epoch {
         signed(ms).saturating_sub(signed(self.0.0))
     }
 
-    fn from_start(self, offset: i64) -> Option<u64> {
+    fn ms_at(self, offset: i64) -> Option<u64> {
         self.0.0.checked_add_signed(offset)
     }
 
@@ -111,7 +111,7 @@ impl Epoch {
     /// The host's instant at an offset from the start.
     #[must_use]
     pub fn host_at(self, offset: i64) -> HostTime {
-        HostTime(self.from_start(offset).unwrap_or(0))
+        HostTime(self.ms_at(offset).unwrap_or(0))
     }
 
     /// An ordinal by its anchor: `#30s` is the first of the millisecond 30 s after the start,
@@ -147,7 +147,7 @@ impl Epoch {
             i64::try_from(parse_duration(anchor)?).map_err(|_| wrong())?
         };
         let within: u64 = within.parse().map_err(|_| wrong())?;
-        let anchored = self.from_start(offset).and_then(|ms| ms.checked_mul(1 << Ordinal::SHIFT));
+        let anchored = self.ms_at(offset).and_then(|ms| ms.checked_mul(1 << Ordinal::SHIFT));
         anchored
             .and_then(|first| first.checked_add(within))
             .and_then(Ordinal::new)

@@ -59,3 +59,27 @@ impl Flush for WalFlush {
         Box::pin(async move { flushed.await.map_err(io::Error::other)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_that_is_flushed_is_the_one_attached_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (flush, database) = (WalFlush::default(), folder.path().join("a.sqlite"));
+        assert!(flush.attach(&database).is_err(), "there is no log");
+        assert!(flush.log.borrow().is_none());
+        let log = folder.path().join("a.sqlite-wal");
+        for text in ["first", "second one"] {
+            // Closing a database removes its log; opening it again makes another.
+            let _ = std::fs::remove_file(&log);
+            std::fs::write(&log, text).unwrap();
+            flush.attach(&database).unwrap();
+            let attached = flush.log.borrow().clone().unwrap();
+            assert_eq!(attached.metadata().unwrap().len(), text.len() as u64);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { flush.flush().await }).unwrap();
+    }
+}

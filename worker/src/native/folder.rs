@@ -69,7 +69,7 @@ mod tests {
             std::mem::take(&mut flushed)
         };
         assert_eq!(create(&lease), [root.path().to_path_buf(), data.clone()]);
-        assert_eq!(create(&nested), [lease.clone()]);
+        assert_eq!(create(&nested), [lease]);
         assert!(create(&nested).is_empty(), "nothing is new");
         assert!(nested.is_dir());
     }

@@ -201,7 +201,7 @@ fn judge(serve: Serve, history: &History<LeaseMachine>) -> Result<(), Judgement>
 }
 
 async fn client(world: Rc<World>, index: usize) {
-    let way = if index % 2 == 0 { Way::Requests } else { Way::Frames };
+    let way = if index.is_multiple_of(2) { Way::Requests } else { Way::Frames };
     let mut random = ChaCha8Rng::seed_from_u64(index as u64);
     let mut agent = LeaseAgent::new(index);
     let mut calls = 0;

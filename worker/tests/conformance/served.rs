@@ -37,7 +37,7 @@ pub struct Server {
 
 enum Program {
     /// Cloudflare's runtime with the release module.
-    Workerd(Workerd),
+    Workerd(Box<Workerd>),
     /// The single-machine server.
     Mailbusd(Box<Daemon>),
 }
@@ -71,7 +71,7 @@ impl Server {
             evictable: true,
             log: Log::File(folder.path().join("log")),
         })?;
-        Ok(Self { program: Program::Workerd(workerd), folder })
+        Ok(Self { program: Program::Workerd(Box::new(workerd)), folder })
     }
 
     /// `mailbusd`.

@@ -7,7 +7,8 @@
 
 use alloc::vec::Vec;
 
-use super::search::{Choice, Search, Way};
+use super::choices::{Choice, Way};
+use super::search::Search;
 use crate::conformance::subject::{ReplyOf, Shown, Subject};
 use crate::time::Timestamp;
 

@@ -14,9 +14,11 @@
 //!
 //! Not covered: a history across a restore, which no single order explains.
 
+mod choices;
 mod conflict;
 mod evidence;
 mod order;
+mod pushes;
 mod report;
 mod search;
 

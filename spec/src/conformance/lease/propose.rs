@@ -1,7 +1,6 @@
 //! Random lease commands from a world so small that claims meet: five holders, four paths, three
 //! request ids each.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -163,7 +162,7 @@ fn cancel(random: &mut ChaCha8Rng) -> Option<Command> {
 fn list(random: &mut ChaCha8Rng) -> Option<Command> {
     let prefix = ["", "", "s", "src/", "a"].choose(random)?;
     let after = if random.random_bool(0.3) { some_path(random) } else { None };
-    Some(Command::List { prefix: format!("{prefix}"), after, limit: random.random_range(1..=5) })
+    Some(Command::List { prefix: String::from(*prefix), after, limit: random.random_range(1..=5) })
 }
 
 fn verify(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {

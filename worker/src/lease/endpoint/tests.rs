@@ -180,7 +180,7 @@ fn a_frame_whose_replies_are_long_is_answered_in_part_and_the_rest_is_not_execut
         |replies: &[Value]| -> usize { replies.iter().map(|reply| reply.to_string().len()).sum() };
     let (last, before) = replies[..answered].split_last().unwrap();
     assert!(bytes(before) < limits::FRAME_REPLY_BYTES, "the last was executed with room left");
-    assert!(bytes(before) + bytes(&[last.clone()]) >= limits::FRAME_REPLY_BYTES);
+    assert!(bytes(before) + bytes(std::slice::from_ref(last)) >= limits::FRAME_REPLY_BYTES);
     for (at, reply) in replies.iter().enumerate().skip(answered) {
         let code = if at == 997 { "malformed" } else { "overloaded" };
         assert_eq!(reply["code"], code, "command {at}");
