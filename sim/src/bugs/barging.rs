@@ -9,7 +9,7 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 
 use crate::bugs::rearrange::{Planted, acquire_of, is_live, joined, key_of, settle};
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::fifo;
 
 pub(super) const BUG: Bug = Bug {
@@ -17,7 +17,7 @@ pub(super) const BUG: Bug = Bug {
     source: "review A15, B4",
     breaks: fifo::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    profile: None,
+    plan: mixed,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

@@ -6,9 +6,8 @@
 use mailbus_client::machine::Credit;
 
 use crate::bugs::rules::Rules;
-use crate::bugs::{Bug, planted_client};
+use crate::bugs::{Bug, planted_client, rough};
 use crate::invariants::belief_within_grant;
-use crate::plan::Profile;
 
 pub(super) const BUG: Bug = Bug {
     name: "belief_from_the_retrys_sending",
@@ -23,5 +22,5 @@ pub(super) const BUG: Bug = Bug {
             ..Rules::SOUND
         })
     }),
-    profile: Some(Profile::Rough),
+    plan: rough,
 };

@@ -5,7 +5,7 @@
 use mailbus_client::machine::Ending;
 
 use crate::bugs::rules::Rules;
-use crate::bugs::{Bug, planted_client};
+use crate::bugs::{Bug, mixed, planted_client};
 use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
@@ -15,5 +15,5 @@ pub(super) const BUG: Bug = Bug {
     subject: planted_client(|| {
         Box::new(Rules { outlives: |ending| ending == Ending::Release, ..Rules::SOUND })
     }),
-    profile: None,
+    plan: mixed,
 };

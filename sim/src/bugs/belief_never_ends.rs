@@ -4,9 +4,8 @@
 //! Source: the original's 18.
 
 use crate::bugs::rules::Rules;
-use crate::bugs::{Bug, planted_client};
+use crate::bugs::{Bug, planted_client, rough};
 use crate::invariants::belief_exclusion;
-use crate::plan::Profile;
 
 pub(super) const BUG: Bug = Bug {
     name: "belief_never_ends",
@@ -15,5 +14,5 @@ pub(super) const BUG: Bug = Bug {
     subject: planted_client(|| {
         Box::new(Rules { holds: |_, _| true, compare: |_, _, _| Ok(()), ..Rules::SOUND })
     }),
-    profile: Some(Profile::Rough),
+    plan: rough,
 };

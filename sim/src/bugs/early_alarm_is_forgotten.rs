@@ -7,7 +7,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine, Timestamp};
 
 use crate::bugs::rearrange::now;
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::bounded_leases;
 use crate::subject::Model;
 
@@ -16,7 +16,7 @@ pub(super) const BUG: Bug = Bug {
     source: "the original's 14",
     breaks: bounded_leases::NAME,
     subject: planted_object(|| Box::new(EarlyAlarmIsForgotten { rang_early: false })),
-    profile: None,
+    plan: mixed,
 };
 
 struct EarlyAlarmIsForgotten {

@@ -5,9 +5,8 @@
 use mailbus_client::machine::Credit;
 
 use crate::bugs::rules::Rules;
-use crate::bugs::{Bug, planted_client};
+use crate::bugs::{Bug, planted_client, rough};
 use crate::invariants::belief_within_grant;
-use crate::plan::Profile;
 
 pub(super) const BUG: Bug = Bug {
     name: "failed_attempt_did_not_happen",
@@ -22,5 +21,5 @@ pub(super) const BUG: Bug = Bug {
             ..Rules::SOUND
         })
     }),
-    profile: Some(Profile::Rough),
+    plan: rough,
 };

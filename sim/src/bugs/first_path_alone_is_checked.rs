@@ -8,7 +8,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, PathSet, StateMachine};
 
 use crate::bugs::rearrange::{Planted, acquire_of, is_live, joined, key_of, settle};
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::server_exclusion;
 
 pub(super) const BUG: Bug = Bug {
@@ -16,7 +16,7 @@ pub(super) const BUG: Bug = Bug {
     source: "LEASES.md, sets",
     breaks: server_exclusion::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    profile: None,
+    plan: mixed,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

@@ -9,16 +9,15 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
 use crate::bugs::rearrange::Planted;
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, planted_object, rough};
 use crate::invariants::belief_within_grant;
-use crate::plan::Profile;
 
 pub(super) const BUG: Bug = Bug {
     name: "granted_says_the_term_asked_for",
     source: "second round B1 (G1)",
     breaks: belief_within_grant::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    profile: Some(Profile::Rough),
+    plan: rough,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

@@ -9,7 +9,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, Ordinal, StateMachine};
 
 use crate::bugs::rearrange::{Planted, grant, joined, settle, written};
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::server_exclusion;
 
 pub(super) const BUG: Bug = Bug {
@@ -17,7 +17,7 @@ pub(super) const BUG: Bug = Bug {
     source: "review C1",
     breaks: server_exclusion::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    profile: None,
+    plan: mixed,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

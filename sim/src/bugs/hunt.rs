@@ -103,7 +103,7 @@ pub fn catch(bug: &Bug) -> Catch {
         if is_caught && seed >= COMPARED {
             break;
         }
-        let plan = Plan::from_seed(seed, bug.profile);
+        let plan = (bug.plan)(seed);
         let broken = broken(&plan, bug.subject);
         for name in &broken {
             *catch.broken.entry(name.clone()).or_default() += 1;

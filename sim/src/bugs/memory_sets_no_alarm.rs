@@ -7,7 +7,7 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine, Timestamp};
 
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::bounded_leases;
 use crate::subject::Model;
 
@@ -16,7 +16,7 @@ pub(super) const BUG: Bug = Bug {
     source: "review A12",
     breaks: bounded_leases::NAME,
     subject: planted_object(|| Box::new(MemorySetsNoAlarm)),
-    profile: None,
+    plan: mixed,
 };
 
 struct MemorySetsNoAlarm;

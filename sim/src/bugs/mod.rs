@@ -45,7 +45,7 @@ mod zombie_answers_from_memory;
 
 use mailbus_client::machine::CreditRules;
 
-use crate::plan::Profile;
+use crate::plan::{Plan, Profile};
 use crate::subject::{Model, ObjectVariant, Subject, sound};
 
 pub use hunt::{Catch, PARTS, SEEDS, catch, hunt, shows};
@@ -61,8 +61,18 @@ pub struct Bug {
     pub breaks: &'static str,
     /// Who has it.
     pub subject: Subject,
-    /// The profile in which it is looked for; the mix if none is named.
-    pub profile: Option<Profile>,
+    /// The plan of a seed in which it is looked for.
+    pub plan: fn(u64) -> Plan,
+}
+
+/// The plan of a seed, out of the mix of profiles.
+fn mixed(seed: u64) -> Plan {
+    Plan::from_seed(seed, None)
+}
+
+/// The plan of a seed with every kind of fault and clocks inside the bound: for what costs belief.
+fn rough(seed: u64) -> Plan {
+    Plan::from_seed(seed, Some(Profile::Rough))
 }
 
 /// Every planted bug.

@@ -4,9 +4,8 @@
 //! Source: review A9.
 
 use crate::bugs::rules::Rules;
-use crate::bugs::{Bug, planted_client};
+use crate::bugs::{Bug, planted_client, rough};
 use crate::invariants::belief_within_grant;
-use crate::plan::Profile;
 
 pub(super) const BUG: Bug = Bug {
     name: "monotonic_clock_alone",
@@ -19,5 +18,5 @@ pub(super) const BUG: Bug = Bug {
             ..Rules::SOUND
         })
     }),
-    profile: Some(Profile::Rough),
+    plan: rough,
 };

@@ -9,7 +9,7 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::conforms;
 use crate::subject::Model;
 
@@ -18,7 +18,7 @@ pub(super) const BUG: Bug = Bug {
     source: "DESIGN.md 7",
     breaks: conforms::NAME,
     subject: planted_object(|| Box::new(OrderOfAHashMap(RandomState::new()))),
-    profile: None,
+    plan: mixed,
 };
 
 struct OrderOfAHashMap(RandomState);

@@ -7,7 +7,7 @@ use mailbus_client::machine::Credit;
 use crate::bugs::rules::Rules;
 use crate::bugs::{Bug, planted_client};
 use crate::invariants::belief_within_grant;
-use crate::plan::Profile;
+use crate::plan::{Action, Fault, FaultKind, Plan, Profile};
 
 pub(super) const BUG: Bug = Bug {
     name: "renewal_from_the_latest_sending",
@@ -16,11 +16,30 @@ pub(super) const BUG: Bug = Bug {
     subject: planted_client(|| {
         Box::new(Rules {
             renewal: |renewals, ttl| {
-                let latest = renewals.recent.last().copied(); if latest.map(|l| l.call) != renewals.named.map(|l| l.call) { eprintln!("WRONG by {:?} ttl {:?}", latest.unwrap().at.monotonic.saturating_sub(renewals.named.unwrap().at.monotonic), ttl); }
+                let latest = renewals.recent.last().copied();
                 latest.map(|from| Credit { from, ttl })
             },
             ..Rules::SOUND
         })
     }),
-    profile: Some(Profile::Rough),
+    plan: slow_and_then_cut,
 };
+
+/// One computer whose link is slow for a while and then takes no requests: answers to attempts that
+/// were given up on still come, and what was sent since is lost.
+fn slow_and_then_cut(seed: u64) -> Plan {
+    let mut plan = Plan::from_seed(seed, Some(Profile::Calm));
+    plan.machines.truncate(1);
+    plan.agents.retain(|agent| agent.machine == 0);
+    plan.operations
+        .retain(|operation| matches!(operation.action, Action::Hold { renew: true, .. }));
+    plan.faults.clear();
+    for at_ms in (5_000..plan.heal_at_ms - 30_000).step_by(20_000) {
+        let slow = FaultKind::Slow { machine: 0, latency_ms: 2_500, for_ms: 10_000 };
+        let cut = FaultKind::CutRequests { machine: 0, for_ms: 9_000 };
+        let spared_ms = 3_000 + (seed * 811 + at_ms / 7) % 6_000;
+        plan.faults.push(Fault { at_ms, kind: slow });
+        plan.faults.push(Fault { at_ms: at_ms + spared_ms, kind: cut });
+    }
+    plan
+}

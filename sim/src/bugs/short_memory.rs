@@ -8,7 +8,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
 use crate::bugs::rearrange::{Planted, joined, now, settle};
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::idempotent;
 
 pub(super) const BUG: Bug = Bug {
@@ -16,7 +16,7 @@ pub(super) const BUG: Bug = Bug {
     source: "review A13 (N3)",
     breaks: idempotent::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    profile: None,
+    plan: mixed,
 };
 
 const MEMORY_MS: u64 = 10_000;

@@ -5,9 +5,8 @@
 use mailbus_spec::belief::{Belief, ClockBound};
 
 use crate::bugs::rules::Rules;
-use crate::bugs::{Bug, planted_client};
+use crate::bugs::{Bug, planted_client, rough};
 use crate::invariants::belief_within_grant;
-use crate::plan::Profile;
 
 pub(super) const BUG: Bug = Bug {
     name: "step_of_the_clock_is_left_out",
@@ -22,5 +21,5 @@ pub(super) const BUG: Bug = Bug {
             ..Rules::SOUND
         })
     }),
-    profile: Some(Profile::Rough),
+    plan: rough,
 };

@@ -7,7 +7,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, Ordinal, StateMachine};
 
 use crate::bugs::rearrange::Planted;
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::fencing;
 
 pub(super) const BUG: Bug = Bug {
@@ -15,7 +15,7 @@ pub(super) const BUG: Bug = Bug {
     source: "the original's 18, review A6",
     breaks: fencing::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    profile: None,
+    plan: mixed,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

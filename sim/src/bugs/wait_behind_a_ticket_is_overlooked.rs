@@ -11,7 +11,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{Holder, HostTime, PathSet, StateMachine};
 
 use crate::bugs::rearrange::{Planted, acquire_of, answering, now, written};
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, mixed, planted_object};
 use crate::invariants::lease_liveness;
 
 pub(super) const BUG: Bug = Bug {
@@ -19,7 +19,7 @@ pub(super) const BUG: Bug = Bug {
     source: "review A15 (XD1b)",
     breaks: lease_liveness::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    profile: None,
+    plan: mixed,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

@@ -7,9 +7,8 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
-use crate::bugs::{Bug, planted_object};
+use crate::bugs::{Bug, planted_object, rough};
 use crate::invariants::ttl_honoured;
-use crate::plan::Profile;
 use crate::subject::Model;
 
 pub(super) const BUG: Bug = Bug {
@@ -17,7 +16,7 @@ pub(super) const BUG: Bug = Bug {
     source: "DESIGN.md 5",
     breaks: ttl_honoured::NAME,
     subject: planted_object(|| Box::new(ZombieAnswersFromMemory)),
-    profile: Some(Profile::Rough),
+    plan: rough,
 };
 
 struct ZombieAnswersFromMemory;

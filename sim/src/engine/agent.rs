@@ -85,8 +85,8 @@ async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
 fn config(seed: u64) -> Config {
     let usual = Config::default();
     let attempt_timeout = match (seed ^ (seed >> 32)) % 4 {
-        0 => Duration::from_millis(700),
-        1 => Duration::from_secs(2),
+        0 => Duration::from_millis(400),
+        1 => Duration::from_millis(1_200),
         _ => usual.attempt_timeout,
     };
     Config { attempt_timeout, ..usual }

@@ -58,7 +58,7 @@ mod tests {
         assert!(checked.tally.broken.is_some());
 
         let mut checked = NoLostPlace::default();
-        example.clone().granted_from_queue(600_000, "b", "r2", 2, 500).read(&mut checked);
+        example.clone().granted_from_queue(700_000, "b", "r2", 2, 500).read(&mut checked);
         assert!(checked.tally.broken.is_some(), "its time was over");
 
         let mut checked = NoLostPlace::default();

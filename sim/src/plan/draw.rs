@@ -11,7 +11,7 @@ use crate::plan::{
 /// A rate inside the bound, with room for rounding.
 const EVEN_PPM: i64 = 990;
 /// A rate of a clock that is broken.
-const UNEVEN_PPM: i64 = 50_000;
+const UNEVEN_PPM: i64 = 200_000;
 
 impl Plan {
     /// The plan of a seed; of a profile, or of the mix in which a third each is calm, rough and
@@ -62,10 +62,14 @@ fn clock(random: &mut ChaCha8Rng, even: bool) -> ClockPlan {
 
 fn machine_plan(random: &mut ChaCha8Rng, machine: u8, trusted: TrustedClock) -> MachinePlan {
     // Most clocks that nobody has to trust are good all the same, or belief would never last.
-    let uneven = random.random_bool(0.2);
+    let uneven = trusted == TrustedClock::Neither || random.random_bool(0.2);
     let even = |which: TrustedClock| trusted == which || !uneven;
     let monotonic = clock(random, even(TrustedClock::Monotonic));
-    let wall = clock(random, even(TrustedClock::Wall));
+    let mut wall = clock(random, even(TrustedClock::Wall));
+    if trusted == TrustedClock::Neither {
+        // One oscillator drives both: that they agree says nothing.
+        wall.rate_ppm = monotonic.rate_ppm;
+    }
     MachinePlan { machine, monotonic, wall }
 }
 
@@ -116,7 +120,7 @@ fn hold(random: &mut ChaCha8Rng, first: u8) -> Action {
         paths,
         ttl_ms,
         wait_ms: random.random_bool(0.75).then(|| random.random_range(1_000..=45_000)),
-        patience_ms: random.random_bool(0.3).then(|| random.random_range(100..=20_000)),
+        patience_ms: random.random_bool(0.6).then(|| random.random_range(100..=20_000)),
         hold_ms: random.random_range(50..=ttl_ms.saturating_mul(2).clamp(100, longest_ms)),
         // A belief shorter than a way there and back would never begin.
         renew: ttl_ms >= 1_000 && random.random_bool(0.7),

@@ -22,7 +22,7 @@ pub use fault::{Fault, FaultKind};
 pub use operation::{Action, Ending, Operation};
 
 /// How many paths the workload knows: few, so that claims meet.
-pub const PATHS: u8 = 4;
+pub const PATHS: u8 = 7;
 
 /// Longer than any simulation, in ms: alarms that are lost for so long are lost after the healing too.
 pub const FOR_EVER_MS: u64 = 100_000_000;

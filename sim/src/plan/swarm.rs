@@ -16,10 +16,12 @@ pub(super) enum TrustedClock {
 
 impl TrustedClock {
     pub(super) fn draw(random: &mut ChaCha8Rng, inside: bool) -> Self {
-        match random.random_range(0..4) {
-            0 if !inside => Self::Neither,
-            0 | 1 => Self::Monotonic,
-            _ => Self::Wall,
+        if !inside && random.random_bool(0.4) {
+            Self::Neither
+        } else if random.random() {
+            Self::Monotonic
+        } else {
+            Self::Wall
         }
     }
 }
@@ -101,10 +103,10 @@ impl Swarm<'_> {
             return None;
         }
         let for_ms = self.while_ms();
-        let kind = match self.random.random_range(0..4) {
-            0 => FaultKind::CutRequests { machine, for_ms },
-            1 => FaultKind::CutReplies { machine, for_ms },
-            2 => FaultKind::Partition { machine, for_ms },
+        let kind = match self.random.random_range(0..6) {
+            0..3 => FaultKind::CutRequests { machine, for_ms },
+            3 => FaultKind::CutReplies { machine, for_ms },
+            4 => FaultKind::Partition { machine, for_ms },
             _ => FaultKind::Loss { machine, sent_by_machine: self.random.random() },
         };
         let at_ms = fault.at_ms + self.random.random_range(300..=fault.kind.lasts_ms() + 5_000);
@@ -164,8 +166,8 @@ impl Swarm<'_> {
             "loss" => FaultKind::Loss { machine, sent_by_machine: self.random.random() },
             "latency spike" => FaultKind::Slow {
                 machine,
-                latency_ms: self.random.random_range(150..=4_000),
-                for_ms,
+                latency_ms: self.random.random_range(150..=6_000),
+                for_ms: for_ms * 2,
             },
             "duplicate, late" => {
                 FaultKind::Copy { age_ms: self.random.random_range(1_000..=55_000) }

@@ -100,7 +100,7 @@ async fn run(serve: Serve) -> Result<(), Failed> {
         match judge(serve, &observe(serve).await?) {
             Ok(()) => return Ok(()),
             Err(Judgement::Undecided(report)) => {
-                println!("{}: undecided, another run is made", serve.name());
+                println!("{}: undecided, another run is made\n{report}", serve.name());
                 undecided = Some(report);
             }
             Err(Judgement::Failed(failed)) => return Err(failed),

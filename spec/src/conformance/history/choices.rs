@@ -132,7 +132,7 @@ impl<S: Subject> Search<'_, S> {
         let Some(group) = self.sorted.groups.get(self.group) else { return Vec::new() };
         let mut possible = Vec::new();
         if self.machine.next_alarm().is_some_and(|due| due <= group.latest) {
-            let times = self.evidence.candidates(&self.machine, None, group.latest);
+            let times = self.times(None, group);
             possible.extend(times.into_iter().map(Choice::Alarm));
         }
         for index in &self.sorted.unknown {
@@ -141,11 +141,15 @@ impl<S: Subject> Search<'_, S> {
                 continue;
             }
             let command = Some(&invocation.command);
-            let times = self.evidence.candidates(&self.machine, command, group.latest);
+            let times = self.times(command, group);
             possible.extend(times.into_iter().map(|at| Choice::Unknown(*index, at)));
         }
         let latest = group.latest;
         self.ranked(possible, latest)
+    }
+
+    fn times(&self, hidden: Option<&S::Command>, group: &Group) -> Vec<Timestamp> {
+        self.evidence.candidates(&self.machine, hidden, group.latest, self.thorough)
     }
 
     /// How much later than it began a command is taken to have arrived: nothing at first, and something

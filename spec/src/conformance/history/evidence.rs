@@ -138,27 +138,26 @@ impl<S: Subject> Evidence<S> {
     }
 
     /// Object times, the likely first, at which a hidden event on `state` may have happened, not after
-    /// `latest`: those that somebody was shown of an event of its party, the earliest possible, then
-    /// all others.
+    /// `latest`.
     ///
-    /// Between two of them its effect differs in nothing that anybody saw: what time changes by itself
-    /// changes at a turning point, and what an event derives from its own time is in the evidence if
-    /// it was ever shown.
+    /// Likely are those that somebody was shown of an event of its party, the earliest possible, and
+    /// those at which time alone changes something. A `thorough` search takes also those that relate
+    /// it to everything else that was seen: between two of all these its effect differs in nothing
+    /// that anybody saw.
     pub fn candidates(
         &self,
         state: &S,
         hidden: Option<&S::Command>,
         latest: Timestamp,
+        thorough: bool,
     ) -> Vec<Timestamp> {
-        let floor = state.clock().floor.ms();
-        let latest = latest.ms();
+        let (floor, latest) = (state.clock().floor.ms(), latest.ms());
         if floor > latest {
             return Vec::new();
         }
-        let range = floor..=latest;
         let durations = state.durations(hidden);
         let given_away = |instants: &Instants| -> Vec<u64> {
-            let mut found: Vec<u64> = instants.events.range(range.clone()).copied().collect();
+            let mut found: Vec<u64> = instants.events.range(floor..=latest).copied().collect();
             for duration in &durations {
                 let later = floor.saturating_add(*duration)..=latest.saturating_add(*duration);
                 let deadlines = instants.deadlines.range(later);
@@ -169,27 +168,23 @@ impl<S: Subject> Evidence<S> {
         let affected = state.affected(hidden);
         let of = affected.iter().filter_map(|party| self.of.get(party));
         let mut found: Vec<u64> = of.flat_map(given_away).collect();
-        let turning = state.turning_points();
-        if hidden.is_some() {
-            // What is extended has to be extended by something.
-            found.extend([floor, floor + 1]);
-            for at in &turning {
-                found.extend(durations.iter().map(|ms| at.ms().saturating_sub(*ms) + 1));
-            }
+        let turning: Vec<u64> = state.turning_points().into_iter().map(Timestamp::ms).collect();
+        // What is extended later than it was begun has to be extended by something.
+        found.extend([floor, floor + 1]);
+        found.extend(turning.iter().copied());
+        if thorough {
+            let extended = |at: &u64| -> Vec<u64> {
+                durations.iter().map(|ms| at.saturating_sub(*ms) + 1).collect()
+            };
+            found.extend(turning.iter().flat_map(extended));
+            found.extend(given_away(&self.all));
         }
-        found.extend(given_away(&self.all));
-        found.extend(turning.iter().map(|at| at.ms()).filter(|at| range.contains(at)));
-        found.extend([latest, floor]);
+        // The latest is when the first answer after it came; what was cut off with its server had been
+        // executed before.
+        found.retain(|at| (floor..latest).contains(at));
+        found.push(latest);
         let mut seen = BTreeSet::new();
-        if hidden.is_some() {
-            // The latest is when the first answer after it came; a command that was cut off with its
-            // server had been executed before.
-            seen.insert(latest);
-        }
-        found.retain(|at| range.contains(at) && seen.insert(*at));
-        if hidden.is_some() {
-            found.push(latest);
-        }
+        found.retain(|at| seen.insert(*at));
         found.into_iter().filter_map(Timestamp::from_ms).collect()
     }
 }

@@ -135,7 +135,15 @@ pub fn explain_within<S: Subject>(
 ) -> Result<Explanation<S>, Contradiction> {
     let sorted = order::Sorted::of(history);
     sorted.check_real_time(history)?;
-    search::Search::new(history, sorted, tries).run()
+    let likely = search::Search::new(history, sorted.clone(), tries, false).run();
+    match likely {
+        Err(contradiction) if !contradiction.exhaustive => {
+            let thorough = search::Search::new(history, sorted, tries, true).run();
+            // What the first search got to is easier to read.
+            thorough.map_err(|last| Contradiction { exhaustive: last.exhaustive, ..contradiction })
+        }
+        decided => decided,
+    }
 }
 
 impl<S: Subject> Invocation<S> {

@@ -41,6 +41,8 @@ pub(super) struct Search<'a, S: Subject> {
     pub(super) conflict: Option<Conflict<S::Party>>,
     /// What was moved forward because of one: by trail, event and time.
     pub(super) promoted: BTreeSet<(usize, Option<usize>, Timestamp)>,
+    /// Whether hidden events are looked for at unlikely instants, too.
+    pub(super) thorough: bool,
     /// How often a gap was begun anew.
     pub(super) attempt: u64,
     /// How many choices had been tried by then.
@@ -51,7 +53,7 @@ pub(super) struct Search<'a, S: Subject> {
 }
 
 impl<'a, S: Subject> Search<'a, S> {
-    pub fn new(history: &'a History<S>, sorted: Sorted, tries: u64) -> Self {
+    pub fn new(history: &'a History<S>, sorted: Sorted, tries: u64, thorough: bool) -> Self {
         Self {
             history,
             evidence: Evidence::of(history),
@@ -68,6 +70,7 @@ impl<'a, S: Subject> Search<'a, S> {
             remembers_dead: true,
             conflict: None,
             promoted: BTreeSet::new(),
+            thorough,
             attempt: 0,
             tried_before: 0,
             tried: 0,
@@ -99,7 +102,7 @@ impl<'a, S: Subject> Search<'a, S> {
     }
 
     fn contradiction(self) -> Contradiction {
-        let exhaustive = self.tried < self.tries;
+        let exhaustive = self.tried == 0 || (self.thorough && self.tried < self.tries);
         let found = self.furthest.map(|(_, _, contradiction)| contradiction);
         let mut contradiction = found.unwrap_or_else(|| Contradiction {
             what: "  nothing was tried".into(),
