@@ -26,7 +26,10 @@ pub struct Verdict {
 /// Runs a plan and judges it.
 #[must_use]
 pub fn verdict(plan: &Plan, subject: Subject) -> Verdict {
-    let mut history = engine::run(plan, subject);
+    judged(plan, engine::run(plan, subject))
+}
+
+fn judged(plan: &Plan, mut history: History) -> Verdict {
     passive::reach(plan, &mut history);
     let judgement = judge(&history, plan.clock_class());
     Verdict { history, judgement }
@@ -143,7 +146,17 @@ pub fn explore(
 /// A simulation that panics has broken something too.
 #[must_use]
 pub fn verdict_or_panic(plan: &Plan, subject: Subject) -> Verdict {
-    catch_unwind(AssertUnwindSafe(|| verdict(plan, subject))).unwrap_or_else(|panic| {
+    or_panic(|| verdict(plan, subject))
+}
+
+/// The same without the end, in which everything has to be forgotten: `bounded_leases` does not look.
+#[must_use]
+pub fn verdict_until_healed(plan: &Plan, subject: Subject) -> Verdict {
+    or_panic(|| judged(plan, engine::run_until_healed(plan, subject)))
+}
+
+fn or_panic(simulate: impl FnOnce() -> Verdict) -> Verdict {
+    catch_unwind(AssertUnwindSafe(simulate)).unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<String>()
             .cloned()

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use crate::bugs::Bug;
-use crate::explore::verdict_or_panic;
-use crate::invariants::conforms;
+use crate::explore::{Verdict, verdict_or_panic, verdict_until_healed};
+use crate::invariants::{bounded_leases, conforms};
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
 use crate::subject::Subject;
@@ -84,7 +84,8 @@ pub fn hunt(bugs: &[Bug], done: impl Fn(&Catch) + Sync) -> Vec<Catch> {
     caught
 }
 
-/// Looks for one bug, and shrinks the first plan that shows it.
+/// Looks for one bug, and shrinks the first plan that shows it; the next one, if it cannot be made
+/// small enough to be read.
 #[must_use]
 pub fn catch(bug: &Bug) -> Catch {
     let mut catch = Catch {
@@ -99,45 +100,66 @@ pub fn catch(bug: &Bug) -> Catch {
         plan: None,
     };
     for seed in 0..SEEDS {
-        let is_caught = catch.plan.is_some();
-        if is_caught && seed >= COMPARED {
+        if catch.is_good() && seed >= COMPARED {
             break;
         }
         let plan = (bug.plan)(seed);
-        let broken = broken(&plan, bug.subject);
-        for name in &broken {
-            *catch.broken.entry(name.clone()).or_default() += 1;
-        }
-        if !is_caught {
+        let broken = if seed < COMPARED {
+            let broken = names(&verdict_or_panic(&plan, bug.subject));
+            for name in &broken {
+                *catch.broken.entry(name.clone()).or_default() += 1;
+            }
+            broken
+        } else {
+            bug.broken(&plan, bug.subject)
+        };
+        if !catch.is_good() {
             catch.seeds_tried = seed + 1;
-            if broken.iter().any(|name| name == bug.breaks) && is_sound_without(bug, &plan) {
-                catch.plan = Some(plan);
+            if broken.iter().any(|name| name == bug.breaks) && bug.is_sound_without(&plan) {
+                catch.shrink(bug, &plan);
             }
         }
-    }
-    if let Some(plan) = &catch.plan {
-        let shrunk = shrink(plan, TRIES, &mut |plan| shows(bug, plan));
-        catch.shrinking = shrunk.tries;
-        catch.parts = shrunk.plan.parts();
-        catch.caught = true;
-        catch.plan = Some(shrunk.plan);
     }
     catch
 }
 
-/// Whether a plan shows the bug: with the mistake its invariant is broken, without it is not.
-#[must_use]
-pub fn shows(bug: &Bug, plan: &Plan) -> bool {
-    broken(plan, bug.subject).iter().any(|name| name == bug.breaks) && is_sound_without(bug, plan)
+impl Catch {
+    /// Takes a plan that shows the bug, made small, unless there is a smaller one.
+    fn shrink(&mut self, bug: &Bug, plan: &Plan) {
+        let shrunk = shrink(plan, TRIES, &mut |plan| bug.is_shown_by(plan));
+        self.shrinking += shrunk.tries;
+        if !self.caught || shrunk.plan.parts() < self.parts {
+            self.caught = true;
+            self.parts = shrunk.plan.parts();
+            self.plan = Some(shrunk.plan);
+        }
+    }
 }
 
-fn is_sound_without(bug: &Bug, plan: &Plan) -> bool {
-    broken(plan, bug.without()).iter().all(|name| name != bug.breaks)
+impl Bug {
+    /// Whether a plan shows the bug: with the mistake its invariant is broken, without it is not.
+    #[must_use]
+    pub fn is_shown_by(&self, plan: &Plan) -> bool {
+        let broken = self.broken(plan, self.subject);
+        broken.iter().any(|name| name == self.breaks) && self.is_sound_without(plan)
+    }
+
+    fn is_sound_without(&self, plan: &Plan) -> bool {
+        self.broken(plan, self.without()).iter().all(|name| name != self.breaks)
+    }
+
+    /// The invariants that a plan breaks; to its very end only if that is what counts.
+    fn broken(&self, plan: &Plan, subject: Subject) -> Vec<String> {
+        let verdict = if self.breaks == bounded_leases::NAME {
+            verdict_or_panic(plan, subject)
+        } else {
+            verdict_until_healed(plan, subject)
+        };
+        names(&verdict)
+    }
 }
 
-/// The invariants that a plan breaks.
-fn broken(plan: &Plan, subject: Subject) -> Vec<String> {
-    let violations = verdict_or_panic(plan, subject).judgement.violations;
-    let names = violations.into_iter().map(|found| found.invariant);
+fn names(verdict: &Verdict) -> Vec<String> {
+    let names = verdict.judgement.violations.iter().map(|found| found.invariant.clone());
     names.filter(|name| name != conforms::NAME).collect()
 }

@@ -48,7 +48,7 @@ use mailbus_client::machine::CreditRules;
 use crate::plan::{Plan, Profile};
 use crate::subject::{Model, ObjectVariant, Subject, sound};
 
-pub use hunt::{Catch, PARTS, SEEDS, catch, hunt, shows};
+pub use hunt::{Catch, PARTS, SEEDS, catch, hunt};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug)]

@@ -13,5 +13,5 @@ pub(crate) mod office;
 pub(crate) mod stage;
 pub(crate) mod streams;
 
-pub use network::run;
+pub use network::{run, run_until_healed};
 pub use stage::Stage;

@@ -32,11 +32,22 @@ const ALARM_LATE_MS: u64 = 65_000;
 /// Runs a plan and tells what was seen.
 #[must_use]
 pub fn run(plan: &Plan, subject: Subject) -> History {
+    run_then(plan, subject, Engine::forgetting)
+}
+
+/// The same without its end, in which everything has to be forgotten: most of the time of a small
+/// plan.
+#[must_use]
+pub fn run_until_healed(plan: &Plan, subject: Subject) -> History {
+    run_then(plan, subject, |_| {})
+}
+
+fn run_then(plan: &Plan, subject: Subject, end: fn(&mut Engine)) -> History {
     let stage = Stage::put_up(plan, subject);
     let mut engine = Engine::new(Rc::clone(&stage));
     engine.safety();
     engine.healing();
-    engine.forgetting();
+    end(&mut engine);
     let ended = engine.now();
     drop(engine);
     stage.namespace.take();

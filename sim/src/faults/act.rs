@@ -21,7 +21,7 @@ use crate::plan::{FOR_EVER_MS, Fault, FaultKind, Plan};
 /// The oldest command that may still be copied: a copy travels less than a minute.
 const OLDEST_COPY_MS: u64 = 57_000;
 /// How many commands in a row are delivered once more.
-const COPIES: usize = 12;
+const COPIES: usize = 40;
 
 /// Makes a fault begin or end, between two steps of the network.
 pub fn apply(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, act: &Act) {

@@ -87,6 +87,11 @@ impl ByHand<'_> {
                     return None;
                 }
                 Some(Ok(Outcome::Queued { .. })) => {}
+                // A refusal is not remembered: a late copy could still be granted.
+                Some(Err(_)) => {
+                    self.cancel().await;
+                    return None;
+                }
                 Some(_) => return None,
                 None => {
                     self.cancel().await;
