@@ -6,7 +6,7 @@
 use mailbus_client::machine::Credit;
 
 use crate::bugs::rules::Rules;
-use crate::bugs::{Bug, planted_client, rough};
+use crate::bugs::{Bug, answers_lost, planted_client};
 use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
@@ -22,5 +22,5 @@ pub(super) const BUG: Bug = Bug {
             ..Rules::SOUND
         })
     }),
-    plan: rough,
+    plan: answers_lost,
 };

@@ -9,7 +9,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
 use crate::bugs::rearrange::Planted;
-use crate::bugs::{Bug, mixed, planted_object};
+use crate::bugs::{Bug, hostile, planted_object};
 use crate::invariants::idempotent;
 
 pub(super) const BUG: Bug = Bug {
@@ -17,7 +17,7 @@ pub(super) const BUG: Bug = Bug {
     source: "review A14 (R9)",
     breaks: idempotent::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    plan: mixed,
+    plan: hostile,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

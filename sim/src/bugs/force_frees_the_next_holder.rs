@@ -8,7 +8,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, Ordinal, StateMachine};
 
 use crate::bugs::rearrange::{Planted, joined, settle};
-use crate::bugs::{Bug, mixed, planted_object};
+use crate::bugs::{Bug, answers_lost, planted_object};
 use crate::invariants::no_stale_effect;
 
 pub(super) const BUG: Bug = Bug {
@@ -16,7 +16,7 @@ pub(super) const BUG: Bug = Bug {
     source: "review B7 (L3)",
     breaks: no_stale_effect::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
-    plan: mixed,
+    plan: answers_lost,
 };
 
 fn handle(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {

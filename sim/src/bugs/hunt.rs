@@ -43,8 +43,9 @@ pub struct Catch {
     pub shrinking: u32,
     /// In how many of the first plans each invariant was broken.
     pub broken: BTreeMap<String, u64>,
+    /// The other invariants that the shrunk plan breaks.
+    pub also: Vec<String>,
     /// The shrunk plan.
-    #[serde(skip)]
     pub plan: Option<Plan>,
 }
 
@@ -55,11 +56,10 @@ impl Catch {
         self.caught && self.parts <= PARTS
     }
 
-    /// The invariant that alone has found the bug, if there is only one.
+    /// Whether no other invariant finds anything in the shrunk plan.
     #[must_use]
-    pub fn alone(&self) -> Option<&str> {
-        let mut names = self.broken.keys();
-        names.next().filter(|_| names.next().is_none()).map(String::as_str)
+    pub fn is_found_by_one_alone(&self) -> bool {
+        self.caught && self.also.is_empty()
     }
 }
 
@@ -97,6 +97,7 @@ pub fn catch(bug: &Bug) -> Catch {
         parts: 0,
         shrinking: 0,
         broken: BTreeMap::new(),
+        also: Vec::new(),
         plan: None,
     };
     for seed in 0..SEEDS {
@@ -131,6 +132,8 @@ impl Catch {
         if !self.caught || shrunk.plan.parts() < self.parts {
             self.caught = true;
             self.parts = shrunk.plan.parts();
+            let broken = names(&verdict_or_panic(&shrunk.plan, bug.subject));
+            self.also = broken.into_iter().filter(|name| name != bug.breaks).collect();
             self.plan = Some(shrunk.plan);
         }
     }

@@ -45,7 +45,7 @@ mod zombie_answers_from_memory;
 
 use mailbus_client::machine::CreditRules;
 
-use crate::plan::{Plan, Profile};
+use crate::plan::{Fault, FaultKind, Plan, Profile};
 use crate::subject::{Model, ObjectVariant, Subject, sound};
 
 pub use hunt::{Catch, PARTS, SEEDS, catch, hunt};
@@ -68,6 +68,11 @@ pub struct Bug {
 /// The plan of a seed, out of the mix of profiles.
 fn mixed(seed: u64) -> Plan {
     Plan::from_seed(seed, None)
+}
+
+/// The plan of a seed with many faults at once.
+fn hostile(seed: u64) -> Plan {
+    Plan::from_seed(seed, Some(Profile::Hostile))
 }
 
 /// The plan of a seed with every kind of fault and clocks inside the bound: for what costs belief.
@@ -137,6 +142,23 @@ impl Bug {
     }
 }
 
+/// The plan of a seed in which links bring no answers for some seconds, are good for a moment, and
+/// then silent: what was carried out is answered to a later attempt, and not renewed.
+fn answers_lost(seed: u64) -> Plan {
+    let mut plan = Plan::from_seed(seed, Some(Profile::Calm));
+    for begins_ms in (5_000..plan.heal_at_ms - 20_000).step_by(20_000) {
+        for machine in plan.machines.iter().map(|machine| machine.machine) {
+            let at_ms = begins_ms + (seed * 811 + begins_ms / 7) % 3_000;
+            let cut = FaultKind::CutReplies { machine, for_ms: 4_000 };
+            let silence = FaultKind::Partition { machine, for_ms: 10_000 };
+            plan.faults.push(Fault { at_ms, kind: cut });
+            plan.faults.push(Fault { at_ms: at_ms + 5_000, kind: silence });
+        }
+    }
+    plan.faults.sort_by_key(|fault| fault.at_ms);
+    plan
+}
+
 /// A mistake of the object, which production's client meets.
 const fn planted_object(model: fn() -> Box<dyn Model>) -> Subject {
     Subject { object: ObjectVariant::Model(model), client: sound }
@@ -145,4 +167,33 @@ const fn planted_object(model: fn() -> Box<dyn Model>) -> Subject {
 /// A mistake of the client, which meets production's object.
 const fn planted_client(rules: fn() -> Box<dyn CreditRules + Send>) -> Subject {
     Subject { object: ObjectVariant::Native, client: rules }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::invariants::{self, conforms};
+
+    #[test]
+    fn every_bug_has_a_name_of_its_own_and_an_invariant_that_must_find_it() {
+        let names: BTreeSet<&str> = GALLERY.iter().map(|bug| bug.name).collect();
+        assert_eq!(names.len(), GALLERY.len());
+        for bug in GALLERY {
+            assert!(invariants::NAMES.contains(&bug.breaks), "{}", bug.name);
+            assert_ne!(bug.breaks, conforms::NAME, "{} breaks a promise", bug.name);
+            assert_eq!(named(bug.name).map(|bug| bug.breaks), Some(bug.breaks));
+        }
+    }
+
+    #[test]
+    fn every_invariant_has_a_bug_that_it_must_find() {
+        let found: BTreeSet<&str> = GALLERY.iter().map(|bug| bug.breaks).collect();
+        let idle: Vec<&str> = invariants::NAMES
+            .into_iter()
+            .filter(|name| *name != conforms::NAME && !found.contains(name))
+            .collect();
+        assert!(idle.is_empty(), "no planted bug for {idle:?}");
+    }
 }

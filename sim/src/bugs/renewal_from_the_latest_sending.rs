@@ -26,11 +26,18 @@ pub(super) const BUG: Bug = Bug {
 };
 
 /// One computer whose link is slow for a while and then takes no requests: answers to attempts that
-/// were given up on still come, and what was sent since is lost.
+/// were given up on still come, and what was sent since is lost. Leases are short, so that belief runs
+/// out meanwhile.
 fn slow_and_then_cut(seed: u64) -> Plan {
     let mut plan = Plan::from_seed(seed, Some(Profile::Calm));
     plan.machines.truncate(1);
-    plan.agents.retain(|agent| agent.machine == 0);
+    plan.agents.iter_mut().for_each(|agent| agent.machine = 0);
+    for operation in &mut plan.operations {
+        if let Action::Hold { ttl_ms, hold_ms, .. } = &mut operation.action {
+            *ttl_ms = (*ttl_ms).clamp(2_000, 6_000);
+            *hold_ms = 20_000;
+        }
+    }
     plan.operations
         .retain(|operation| matches!(operation.action, Action::Hold { renew: true, .. }));
     plan.faults.clear();

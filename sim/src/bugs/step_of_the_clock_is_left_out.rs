@@ -7,6 +7,7 @@ use mailbus_spec::belief::{Belief, ClockBound};
 use crate::bugs::rules::Rules;
 use crate::bugs::{Bug, planted_client, rough};
 use crate::invariants::belief_within_grant;
+use crate::plan::{Fault, FaultKind, Plan};
 
 pub(super) const BUG: Bug = Bug {
     name: "step_of_the_clock_is_left_out",
@@ -21,5 +22,22 @@ pub(super) const BUG: Bug = Bug {
             ..Rules::SOUND
         })
     }),
-    plan: rough,
+    plan: set_ahead_while_silent,
 };
+
+/// All that the object's clock is set ahead, it is at once, and while nobody can renew.
+fn set_ahead_while_silent(seed: u64) -> Plan {
+    let mut plan = rough(seed);
+    plan.faults.retain(|fault| {
+        !matches!(fault.kind, FaultKind::ObjectStep { .. } | FaultKind::HostMove { .. })
+    });
+    let by_ms = ClockBound::PROMISED.step_ms.cast_signed();
+    let at_ms = 10_000 + seed * 7_919 % (plan.heal_at_ms - 30_000);
+    for machine in plan.machines.iter().map(|machine| machine.machine) {
+        let kind = FaultKind::Partition { machine, for_ms: 15_000 };
+        plan.faults.push(Fault { at_ms, kind });
+    }
+    plan.faults.push(Fault { at_ms: at_ms + 1_000, kind: FaultKind::ObjectStep { by_ms } });
+    plan.faults.sort_by_key(|fault| fault.at_ms);
+    plan
+}

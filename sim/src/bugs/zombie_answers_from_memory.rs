@@ -7,8 +7,9 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
-use crate::bugs::{Bug, planted_object, rough};
+use crate::bugs::{Bug, planted_object};
 use crate::invariants::ttl_honoured;
+use crate::plan::{Action, Fault, FaultKind, PATHS, Plan, Profile};
 use crate::subject::Model;
 
 pub(super) const BUG: Bug = Bug {
@@ -16,7 +17,7 @@ pub(super) const BUG: Bug = Bug {
     source: "DESIGN.md 5",
     breaks: ttl_honoured::NAME,
     subject: planted_object(|| Box::new(ZombieAnswersFromMemory)),
-    plan: rough,
+    plan: zombies,
 };
 
 struct ZombieAnswersFromMemory;
@@ -42,4 +43,19 @@ impl Model for ZombieAnswersFromMemory {
     fn touches_storage(&self) -> bool {
         false
     }
+}
+
+/// The plan of a seed in which the object is replaced again and again, and often asked.
+fn zombies(seed: u64) -> Plan {
+    let mut plan = Plan::from_seed(seed, Some(Profile::Calm));
+    for (path, operation) in (0..PATHS).cycle().zip(plan.operations.iter_mut().step_by(3)) {
+        operation.action = Action::Status { path };
+    }
+    let replaced = (5_000..plan.heal_at_ms - 20_000).step_by(15_000);
+    plan.faults.extend(replaced.map(|at_ms| {
+        let kind = FaultKind::Zombie { for_ms: 12_000 };
+        Fault { at_ms, kind }
+    }));
+    plan.faults.sort_by_key(|fault| fault.at_ms);
+    plan
 }

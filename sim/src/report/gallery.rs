@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bugs::Catch;
-use crate::invariants;
+use crate::invariants::{self, conforms};
 use crate::report::table::{grouped, table};
 
 /// Which planted bugs were caught, and which invariants found them.
@@ -26,7 +26,7 @@ pub fn gallery(caught: &[Catch]) -> String {
     )
 }
 
-/// Invariants by bugs, and for whom an invariant was the only one to find something.
+/// Bugs by invariants; and for each invariant, the bugs whose smallest plan it alone finds broken.
 fn matrix(caught: &[Catch]) -> String {
     let broken: BTreeSet<&str> =
         caught.iter().flat_map(|catch| catch.broken.keys()).map(String::as_str).collect();
@@ -38,17 +38,20 @@ fn matrix(caught: &[Catch]) -> String {
     for catch in caught {
         let mut row = vec![catch.name.to_owned()];
         row.extend(names.iter().map(|name| {
-            let alone = if catch.alone() == Some(name) { " alone" } else { "" };
-            catch.broken.get(*name).map_or_else(String::new, |plans| format!("{plans}{alone}"))
+            catch.broken.get(*name).map_or_else(String::new, |plans| plans.to_string())
         }));
         matrix.add_row(row);
     }
-    let needed = invariants::NAMES.iter().map(|name| {
-        let only = caught.iter().filter(|catch| catch.alone() == Some(name));
+    let needed = invariants::NAMES.iter().filter(|name| **name != conforms::NAME).map(|name| {
+        let only =
+            caught.iter().filter(|catch| catch.invariant == *name && catch.is_found_by_one_alone());
         let only: Vec<&str> = only.map(|catch| catch.name).collect();
         let text = if only.is_empty() { "-".to_owned() } else { only.join(", ") };
         format!("{name}: {text}")
     });
     let needed: Vec<String> = needed.collect();
-    format!("{matrix}\n\nFound by one invariant alone:\n{}", needed.join("\n"))
+    format!(
+        "{matrix}\n\nWhose smallest plan no other invariant finds broken:\n{}",
+        needed.join("\n")
+    )
 }
