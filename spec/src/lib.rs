@@ -21,6 +21,7 @@
 //! | [`time`], [`ordinal`], [`id`], [`path`], [`limits`] | the checked words everything is said in |
 //! | [`machine`] | what a state machine is: an event in, a reply, a commit and pushes out |
 //! | [`lease`] | the lease machine: commands, answers, state, transitions, invariants |
+//! | [`mailbox`] | the mailbox machine: messages, sessions, deliveries |
 //! | [`belief`] | what a client may conclude from a grant, and the bound it rests on |
 //! | [`wire`] | the one place that knows JSON |
 //! | `conformance` | scripts, differential runs and history checks for any system (a feature; the only module that names `std`) |
@@ -49,6 +50,7 @@ pub mod id;
 pub mod lease;
 pub mod limits;
 pub mod machine;
+pub mod mailbox;
 pub mod ordinal;
 pub mod path;
 pub mod time;

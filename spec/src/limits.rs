@@ -69,6 +69,68 @@ pub const FRAME_MAX_COMMANDS: usize = 1_000;
 /// [`FRAME_MAX_BYTES`].
 pub const FRAME_REPLY_BYTES: usize = 2 << 20;
 
+/// Longest type of a message and longest pattern, in bytes.
+pub const TYPE_MAX_BYTES: usize = 128;
+/// Largest message, in bytes of its JSON text: 1 MiB.
+pub const MESSAGE_MAX_BYTES: usize = 1 << 20;
+/// Largest ephemeral message: 4 KiB.
+pub const EPHEMERAL_MAX_BYTES: usize = 4 << 10;
+/// Most names in one ack or redrive.
+pub const ACK_SEQS: usize = 10_000;
+/// Messages in flight to a session that asks for no other window.
+pub const WINDOW_MESSAGES: u64 = 256;
+/// Most messages in flight that a session may ask for.
+pub const WINDOW_MAX_MESSAGES: u64 = 1_024;
+/// Bytes in flight to a session that asks for no other window: 4 MiB.
+pub const WINDOW_BYTES: u64 = 4 << 20;
+/// Most bytes in flight that a session may ask for: 16 MiB.
+pub const WINDOW_MAX_BYTES: u64 = 16 << 20;
+/// Most messages that one event pushes, over all sessions.
+pub const BITE_MESSAGES: u64 = 256;
+/// Most bytes of messages that one event pushes, over all sessions: 4 MiB.
+pub const BITE_BYTES: u64 = 4 << 20;
+/// Most redeliveries in flight to a session without a window.
+pub const MUTE_REDELIVERIES: u64 = 1_024;
+/// Longest delay of a nack: 24 h.
+pub const DELAY_MAX_MS: u64 = 86_400_000;
+/// Failures after which a message is given up.
+pub const MAX_DELIVERIES: u64 = 5;
+/// How long a message's id is remembered: 2 min.
+///
+/// Invariant: as [`MEMORY_MS`], no less than a client's retries and the way of a copy.
+pub const DEDUP_MS: u64 = 120_000;
+/// After how long a delivery to a session that negotiated nothing is presumed settled: 10 min.
+pub const PRESUMED_MS: u64 = 600_000;
+/// How long a message is kept that nobody settles: 7 days.
+pub const RETENTION_MS: u64 = 604_800_000;
+/// Least time between two rounds of collection.
+pub const COLLECTION_MS: u64 = 60_000;
+/// Most rows that one event of a round deletes from the log.
+pub const COLLECTION_ROWS: usize = 5_000;
+/// Most mute sessions of an agent.
+pub const AGENT_MUTE: usize = 8;
+/// Most patterns of an agent.
+pub const AGENT_PATTERNS: usize = 64;
+/// Most pending messages of an agent.
+pub const INBOX_MESSAGES: u64 = 10_000;
+/// Most bytes of pending messages of an agent: 64 MiB.
+pub const INBOX_BYTES: u64 = 64 << 20;
+/// Most dead letters of an agent that are kept: the newest.
+pub const AGENT_DEAD: usize = 1_000;
+/// Most agents of a workspace.
+pub const WORKSPACE_AGENTS: usize = 1_000;
+/// Most names of a workspace that never connected and hold mail.
+pub const UNKNOWN_NAMES: usize = 1_000;
+/// Most messages that such a name holds.
+pub const UNKNOWN_NAME_MESSAGES: u64 = 100;
+/// Most messages in the log of a workspace.
+pub const LOG_MESSAGES: u64 = 1_000_000;
+/// Most bytes of messages in the log of a workspace: 2 GiB.
+pub const LOG_BYTES: u64 = 2 << 30;
+/// Bytes of messages after which a page of an inbox or of dead letters ends: 1 MiB. One always fits.
+pub const PAGE_BYTES: u64 = 1 << 20;
+
+const _: () = assert!(RETRY_MS + 60_000 <= DEDUP_MS);
 const _: () = assert!(RETRY_MS + 60_000 <= MEMORY_MS);
 const _: () = assert!(PATH_MAX_BYTES + 2 * ID_MAX_BYTES <= LIST_MAX_BYTES);
 const _: () =

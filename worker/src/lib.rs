@@ -16,6 +16,7 @@ pub mod bundle;
 #[cfg(target_arch = "wasm32")]
 pub mod durable;
 pub mod lease;
+pub mod mailbox;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 pub mod object;

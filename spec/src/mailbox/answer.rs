@@ -1,0 +1,270 @@
+//! What the mailbox object says: outcomes and rejections in reply, pushes unasked.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::AgentId;
+use crate::mailbox::command::Connection;
+use crate::mailbox::message::Message;
+use crate::mailbox::pattern::Patterns;
+use crate::ordinal::Ordinal;
+use crate::time::{HostTime, Timestamp};
+
+/// What a command did, or what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The session is the agent's live one.
+    Connected {
+        /// Fences its frames.
+        epoch: Ordinal,
+        /// Whether the agent was known.
+        resumed: bool,
+        /// What it was owed and will not get.
+        gap: Option<Gap>,
+        /// How many messages its full inbox has refused, of those still among its dead letters.
+        refused: u64,
+    },
+    /// The session is over, now or earlier.
+    Disconnected,
+    /// The agent's subscriptions as they are now; `None` for an agent that has never chosen.
+    Subscribed {
+        /// The patterns.
+        types: Option<Patterns>,
+    },
+    /// The message is kept for its recipients.
+    Accepted {
+        /// Its place in the workspace's order.
+        seq: Ordinal,
+        /// How many agents it was given to.
+        recipients: u64,
+        /// Whose inbox was full, by name: it is among their dead letters.
+        refused: Vec<AgentId>,
+    },
+    /// It had been accepted already.
+    Duplicate {
+        /// Its first place.
+        seq: Ordinal,
+    },
+    /// An ephemeral message has been sent to those who were there.
+    Sent,
+    /// What was acknowledged is settled.
+    Settled {
+        /// How many messages, or losses.
+        settled: u64,
+        /// How many of those named were not pending: settled before, expired, or never there.
+        unknown: u64,
+    },
+    /// What became of a delivery that was given back.
+    Returned(Fate),
+    /// Whether the announced delivery is in flight.
+    Noted {
+        /// Whether it is.
+        known: bool,
+    },
+    /// What is pending.
+    Inbox {
+        /// The messages, in order of `seq`.
+        messages: Vec<Pending>,
+        /// Every message addressed to the agent after the asked place and up to here that is pending is
+        /// in `messages`.
+        complete_through: Ordinal,
+        /// What it was owed and will not get.
+        gap: Option<Gap>,
+        /// As in [`Outcome::Connected`].
+        refused: u64,
+    },
+    /// A page of agents by name.
+    Agents {
+        /// One entry an agent.
+        agents: Vec<AgentEntry>,
+        /// Whether there are more after the last.
+        more: bool,
+    },
+    /// A heartbeat was heard.
+    Heard,
+    /// A page of dead letters by `seq`.
+    DeadLetters {
+        /// One entry a letter.
+        letters: Vec<DeadLetter>,
+        /// Whether there are more after the last.
+        more: bool,
+    },
+    /// Dead letters are pending again.
+    Redriven {
+        /// How many.
+        redriven: u64,
+        /// How many of those named are no dead letters.
+        unknown: u64,
+        /// How many the inbox had no room for.
+        refused: u64,
+    },
+    /// The agent is forgotten.
+    Forgotten {
+        /// Whether there was anything to forget.
+        known: bool,
+    },
+    /// A new generation has begun; the commit names it.
+    Recovered,
+}
+
+/// What became of a delivery that was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It comes again.
+    Due {
+        /// When.
+        at: Timestamp,
+    },
+    /// It has failed too often: it is a dead letter.
+    Dead,
+    /// It was not in flight.
+    Unknown,
+}
+
+/// What an agent was owed and will not get, until it acknowledges that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Gap {
+    /// How many messages expired or failed for good and are not acknowledged. At least 1.
+    pub count: u64,
+    /// No lost message is earlier.
+    pub first: Ordinal,
+    /// No lost message is later.
+    pub last: Ordinal,
+    /// How many losses there ever were: acknowledging it acknowledges these.
+    pub through: u64,
+}
+
+/// A pending message as a reader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Its place in the workspace's order.
+    pub seq: Ordinal,
+    /// Whether it was a dead letter once.
+    pub redriven: bool,
+    /// The message.
+    pub message: Message,
+}
+
+/// One agent of the workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentEntry {
+    /// Its name.
+    pub agent: AgentId,
+    /// Its subscriptions; `None` if it has never chosen.
+    pub types: Option<Patterns>,
+    /// How many messages are pending for it.
+    pub pending: u64,
+}
+
+/// A message that was given up for an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its place in the workspace's order.
+    pub seq: Ordinal,
+    /// Why it was given up.
+    pub reason: DeadReason,
+    /// How many deliveries of it are on record.
+    pub attempts: u64,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// The message.
+    pub message: Message,
+}
+
+/// Why a message was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// It failed [`limits::MAX_DELIVERIES`](crate::limits::MAX_DELIVERIES) times.
+    Failed,
+    /// The inbox was full when it came.
+    Refused,
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The id is known with another type, recipient or payload.
+    Conflict,
+    /// The session is not the agent's live one.
+    Replaced,
+    /// The client names a `seq` above the last: it knows of a later state than this storage.
+    Ahead {
+        /// The last `seq`.
+        last: Ordinal,
+    },
+    /// A bound of [`limits`](crate::limits) is reached.
+    Limit(LimitKind),
+    /// The log is full; nothing is accepted until mail is settled, expires or is forgotten.
+    Overloaded,
+    /// The host's clock is not plausible; the commit's `now` is the floor.
+    Clock(HostTime),
+}
+
+/// Which bound is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitKind {
+    /// Agents of the workspace.
+    Agents,
+    /// Patterns of the agent.
+    Patterns,
+    /// Names that never connected and hold mail.
+    UnknownNames,
+    /// Messages of such a name.
+    UnknownNameMessages,
+    /// No `seq` or epoch is left.
+    Ordinals,
+}
+
+/// What the object sends unasked over one session's socket. An attempt: it may be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// Which session.
+    pub to: Connection,
+    /// What.
+    pub notice: Notice,
+}
+
+/// What a push says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A delivery.
+    Message {
+        /// Its name.
+        seq: Ordinal,
+        /// 1 + the earlier deliveries on record: a lower bound.
+        attempt: u64,
+        /// Whether it was a dead letter once.
+        redriven: bool,
+        /// The message.
+        message: Message,
+    },
+    /// A message that nobody keeps.
+    Ephemeral {
+        /// The message.
+        message: Message,
+    },
+    /// More has been lost.
+    Gap(Gap),
+    /// The session is over and its socket is closed.
+    Closed(CloseReason),
+}
+
+/// Why the object closes a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CloseReason {
+    /// Another session of the agent took its place (close code 4001): its client does not come back.
+    Replaced,
+    /// The same session came back on another socket (1000).
+    TakenOver,
+    /// The live session ended and this mute one shall come back in its place (1012).
+    Reopen,
+    /// There are too many mute sessions of the agent (1012).
+    Crowded,
+    /// Somebody said that the session is over (1000).
+    Disconnected,
+    /// An admin forgot the agent (1012): its client comes back as a new one.
+    Forgotten,
+}

@@ -1,0 +1,297 @@
+//! What may be asked of the mailbox object.
+
+use alloc::vec::Vec;
+
+use core::fmt;
+
+use crate::id::{AgentId, SessionId};
+use crate::limits;
+use crate::mailbox::message::{Message, MessageId};
+use crate::mailbox::pattern::Patterns;
+use crate::ordinal::Ordinal;
+
+/// A session of an agent at the object: its epoch fences every frame it sends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Connection {
+    /// Whose session.
+    pub agent: AgentId,
+    /// The epoch that [`Outcome::Connected`](super::Outcome::Connected) gave it.
+    pub epoch: Ordinal,
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.agent, self.epoch)
+    }
+}
+
+/// One command: what is asked, and over which session's socket, if over one.
+///
+/// Every value is within its bounds by construction, so a machine never meets a malformed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The session whose socket it came over; `None` for a request of its own. A session that is not
+    /// the agent's live one is answered [`Rejection::Replaced`](super::Rejection::Replaced).
+    pub over: Option<Connection>,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Begins a session: the agent's one live session from now on.
+    Connect {
+        /// Whose.
+        agent: AgentId,
+        /// Which run of the agent. The empty session is the original's.
+        session: SessionId,
+        /// The window of a session that negotiated `protocol=1`; `None` for one that negotiated
+        /// nothing, which has none.
+        window: Option<Window>,
+        /// The agent's subscriptions from now on; absent leaves them, and means everything for an
+        /// agent that has never chosen. At most [`limits::AGENT_PATTERNS`].
+        types: Option<Patterns>,
+        /// The largest `seq` the agent knows of: only compared.
+        last_seen: Option<Ordinal>,
+    },
+    /// Ends a session. Ignored if it is not there (any more).
+    Disconnect {
+        /// Which.
+        connection: Connection,
+    },
+    /// Adds patterns to the agent's durable subscriptions.
+    Subscribe {
+        /// Whose.
+        agent: AgentId,
+        /// Which.
+        types: Patterns,
+    },
+    /// Takes literal patterns out of them.
+    Unsubscribe {
+        /// Whose.
+        agent: AgentId,
+        /// Which.
+        types: Patterns,
+    },
+    /// Gives a message to every agent whose subscriptions match at this commit, its sender excepted.
+    Publish {
+        /// The message.
+        message: Message,
+    },
+    /// Gives a message to one agent, known or not yet.
+    Send {
+        /// To whom.
+        to: AgentId,
+        /// The message.
+        message: Message,
+    },
+    /// Settles deliveries, or acknowledges losses.
+    Ack {
+        /// Whose.
+        agent: AgentId,
+        /// Which.
+        what: Settled,
+    },
+    /// Gives a delivery back.
+    Nack {
+        /// Whose.
+        agent: AgentId,
+        /// Which.
+        seq: Ordinal,
+        /// When it shall come again.
+        delay: Delay,
+    },
+    /// Says which delivery the session is about to handle.
+    Working {
+        /// Whose.
+        agent: AgentId,
+        /// Which.
+        seq: Ordinal,
+    },
+    /// Asks what is pending. No delivery.
+    Inbox {
+        /// Whose.
+        agent: AgentId,
+        /// Messages after this one; redriven ones are listed whatever it is.
+        after: Ordinal,
+        /// Most messages, 1 ..= [`limits::LIST_MAX`].
+        limit: usize,
+    },
+    /// Asks for the agents the workspace knows, by name.
+    Agents {
+        /// The last name of the page before.
+        after: Option<AgentId>,
+        /// Most names, 1 ..= [`limits::LIST_MAX`].
+        limit: usize,
+    },
+    /// Says that an agent is alive. Nothing durable.
+    Heartbeat {
+        /// Who.
+        agent: AgentId,
+    },
+    /// Asks what was given up for an agent, oldest first.
+    DeadLetters {
+        /// Whose.
+        agent: AgentId,
+        /// Letters after this one.
+        after: Ordinal,
+        /// Most letters, 1 ..= [`limits::LIST_MAX`].
+        limit: usize,
+    },
+    /// Gives dead letters a second chance.
+    Redrive {
+        /// Whose.
+        agent: AgentId,
+        /// Which, at most [`limits::ACK_SEQS`].
+        seqs: Vec<Ordinal>,
+    },
+    /// Forgets an agent with all its mail (admin).
+    Forget {
+        /// Whom.
+        agent: AgentId,
+    },
+    /// Says that the storage was restored to an earlier state (admin): a new generation begins.
+    Recover {
+        /// No smaller ordinal may be issued again. Its anchor lies in [2024, 2200).
+        at_least: Ordinal,
+    },
+}
+
+/// What an ack settles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// These pending messages, pushed or not; at most [`limits::ACK_SEQS`].
+    Seqs(Vec<Ordinal>),
+    /// This session's first pushes up to here. Over a session's socket alone; else it settles nothing.
+    UpTo(Ordinal),
+    /// Every pending message with this id, whoever sent it: the original's `/acknowledge`.
+    Id(MessageId),
+    /// The losses up to this one: the `through` of a [`Gap`](super::Gap).
+    Gap(u64),
+}
+
+/// How much of its mail a session is pushed before it settles some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Window {
+    /// 256 messages and 4 MiB.
+    pub const DEFAULT: Self =
+        Self { messages: limits::WINDOW_MESSAGES, bytes: limits::WINDOW_BYTES };
+
+    /// The window of this many messages, 1 ..= 1 024, and bytes, 1 ..= 16 MiB; else `None`.
+    #[must_use]
+    pub const fn new(messages: u64, bytes: u64) -> Option<Self> {
+        if messages >= 1
+            && messages <= limits::WINDOW_MAX_MESSAGES
+            && bytes >= 1
+            && bytes <= limits::WINDOW_MAX_BYTES
+        {
+            Some(Self { messages, bytes })
+        } else {
+            None
+        }
+    }
+
+    /// Most messages in flight.
+    #[must_use]
+    pub const fn messages(self) -> u64 {
+        self.messages
+    }
+
+    /// Most bytes in flight; a single message may exceed them.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    /// Most nacked messages that may wait for their time: beyond, the delay is 0.
+    #[must_use]
+    pub const fn delayed(self) -> u64 {
+        self.messages.saturating_mul(4)
+    }
+}
+
+/// How long a nacked message stays away: 0 ..= 24 h.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Delay(u64);
+
+impl Delay {
+    /// It comes back at once.
+    pub const NONE: Self = Self(0);
+
+    /// The delay of `ms` milliseconds, or `None` past 24 h.
+    #[must_use]
+    pub const fn from_ms(ms: u64) -> Option<Self> {
+        if ms <= limits::DELAY_MAX_MS { Some(Self(ms)) } else { None }
+    }
+
+    /// Milliseconds.
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        self.0
+    }
+}
+
+impl Command {
+    /// A command of a request of its own.
+    #[must_use]
+    pub fn alone(ask: Ask) -> Self {
+        Self { over: None, ask }
+    }
+
+    /// A command over a session's socket.
+    #[must_use]
+    pub fn over(connection: Connection, ask: Ask) -> Self {
+        Self { over: Some(connection), ask }
+    }
+}
+
+impl Ask {
+    /// The command's name on the wire and in scripts.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Disconnect { .. } => "disconnect",
+            Self::Subscribe { .. } => "subscribe",
+            Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Publish { .. } => "publish",
+            Self::Send { .. } => "send",
+            Self::Ack { .. } => "ack",
+            Self::Nack { .. } => "nack",
+            Self::Working { .. } => "working",
+            Self::Inbox { .. } => "inbox",
+            Self::Agents { .. } => "agents",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::DeadLetters { .. } => "dead-letters",
+            Self::Redrive { .. } => "redrive",
+            Self::Forget { .. } => "forget",
+            Self::Recover { .. } => "recover",
+        }
+    }
+
+    /// Who asks, if a single agent does.
+    #[must_use]
+    pub fn agent(&self) -> Option<&AgentId> {
+        match self {
+            Self::Connect { agent, .. }
+            | Self::Subscribe { agent, .. }
+            | Self::Unsubscribe { agent, .. }
+            | Self::Ack { agent, .. }
+            | Self::Nack { agent, .. }
+            | Self::Working { agent, .. }
+            | Self::Inbox { agent, .. }
+            | Self::Heartbeat { agent }
+            | Self::DeadLetters { agent, .. }
+            | Self::Redrive { agent, .. } => Some(agent),
+            Self::Publish { message } | Self::Send { message, .. } => Some(&message.from),
+            Self::Disconnect { connection } => Some(&connection.agent),
+            Self::Agents { .. } | Self::Forget { .. } | Self::Recover { .. } => None,
+        }
+    }
+}

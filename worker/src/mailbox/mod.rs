@@ -1,0 +1,61 @@
+//! The production mailbox object.
+//!
+//! Two halves that meet at [`Mailboxes`], as with leases: the endpoint knows HTTP, sockets and the wire;
+//! the machine behind it decides everything. What a session has in flight is kept by its socket, as a
+//! [`Session`]: the machine is told what sockets keep when it wakes, and says what they shall keep after
+//! each event.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `session` | [`Session`]: what a socket keeps |
+//! | `endpoint` | [`MailboxObject`]: requests and frames in, answers and pushes out |
+//! | `sql` | [`SqlMailboxes`]: the machine over SQLite, one row a message |
+
+mod session;
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Command, MailboxStep};
+
+use crate::storage::{Storage, StorageError};
+
+pub use session::Session;
+
+/// What one event on a mailbox machine did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handled {
+    /// Reply, pushes, and whether anything became durable.
+    pub step: MailboxStep,
+    /// Rows the platform charges for.
+    pub rows: u64,
+    /// The alarm to set. `None` leaves the pending one alone.
+    pub alarm: Option<HostTime>,
+    /// What sockets keep from now on: the sessions that this event began or changed and that are still
+    /// there.
+    pub sessions: Vec<Session>,
+}
+
+/// A mailbox machine as the endpoint needs it.
+///
+/// Invariant: for the same history it answers what
+/// [`MailboxMachine`](mailbus_spec::mailbox::MailboxMachine) answers, word for word.
+pub trait Mailboxes: Sized {
+    /// A machine that has just woken. It reads nothing yet: the first event will.
+    ///
+    /// `pending_alarm` is the alarm the platform says is set; `sessions` is what the open sockets keep.
+    /// Among them may be sessions that are over: the first event closes those.
+    fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self;
+
+    /// Handles one event at the host time read for it. Commands that came in one frame are events of
+    /// their own at the same host time.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed. The transaction must be rolled back, and the machine
+    /// must not be used again.
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError>;
+}
