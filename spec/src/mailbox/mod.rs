@@ -9,11 +9,26 @@
 //! | [`message`], [`pattern`] | what is sent, and who wants it |
 //! | [`command`] | what may be asked |
 //! | [`answer`] | what comes back: outcomes, rejections, pushes |
+//! | [`state`] | what the object knows: the log, agents, inboxes, sessions |
+//! | `sessions` | sessions begin, are replaced and end |
+//! | `accept` | what is accepted, once, and for whom |
+//! | `push` | what is pushed, and in which order |
+//! | `settle` | deliveries are settled, given back, presumed settled and put on record |
+//! | `collect` | what is too old is let go of |
+//! | `query` | questions |
 
+mod accept;
 pub mod answer;
+mod collect;
 pub mod command;
+mod machine;
 pub mod message;
 pub mod pattern;
+mod push;
+mod query;
+mod sessions;
+mod settle;
+pub mod state;
 
 pub use answer::{
     AgentEntry, CloseReason, DeadLetter, DeadReason, Fate, Gap, LimitKind, Notice, Outcome,
@@ -22,6 +37,7 @@ pub use answer::{
 pub use command::{Ask, Command, Connection, Delay, Settled, Window};
 pub use message::{InvalidType, Message, MessageId, MessageType};
 pub use pattern::{Pattern, Patterns};
+pub use state::MailboxMachine;
 
 /// The reply to one mailbox command.
 pub type MailboxReply = crate::Reply<Outcome, Rejection>;

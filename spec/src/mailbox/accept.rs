@@ -1,0 +1,153 @@
+//! What is accepted, once, and for whom.
+
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::id::AgentId;
+use crate::limits;
+use crate::mailbox::answer::{LimitKind, Notice, Outcome, Rejection};
+use crate::mailbox::machine::Turn;
+use crate::mailbox::message::Message;
+use crate::mailbox::state::{Agent, Logged, MailboxMachine, Open};
+use crate::ordinal::Ordinal;
+
+impl MailboxMachine {
+    /// Keeps a message for its recipients: for `to`, or for whoever is subscribed at this commit.
+    pub(super) fn accept(
+        &mut self,
+        turn: &mut Turn,
+        to: Option<&AgentId>,
+        message: &Message,
+    ) -> Result<Outcome, Rejection> {
+        if message.ephemeral {
+            self.send_ephemeral(turn, to, message);
+            return Ok(Outcome::Sent);
+        }
+        if let Some(answer) = self.repetition(turn, to, message) {
+            return answer;
+        }
+        if self.log.entries.len() as u64 >= limits::LOG_MESSAGES
+            || self.log.bytes.saturating_add(message.bytes()) > limits::LOG_BYTES
+        {
+            return Err(Rejection::Overloaded);
+        }
+        if let Some(to) = to {
+            self.check_unknown_name(to)?;
+        }
+        let seq =
+            self.last_seq.next(turn.seen.host).ok_or(Rejection::Limit(LimitKind::Ordinals))?;
+        self.last_seq = seq;
+        turn.wrote = true;
+        let mut recipients = 0_u64;
+        let mut refused = BTreeSet::new();
+        for name in self.addressed(to, message) {
+            let agent = self.agents.entry(name.clone()).or_insert_with(Agent::default);
+            if agent.has_room_for(message.bytes(), |seq| needs_ack(&self.log.entries, seq)) {
+                let open = Open { bytes: message.bytes(), ..Open::default() };
+                agent.inbox.insert(seq, open);
+                recipients = recipients.saturating_add(1);
+            } else {
+                refused.insert(name);
+            }
+        }
+        let told: Vec<AgentId> = refused.iter().cloned().collect();
+        let message = Arc::new(message.clone());
+        self.log.insert(seq, Logged { at: turn.now(), message, to: to.cloned(), refused });
+        Ok(Outcome::Accepted { seq, recipients, refused: told })
+    }
+
+    /// The answer to a message that was accepted within the window, or that uses the id of one that
+    /// was. Messages without an id are never the same.
+    fn repetition(
+        &self,
+        turn: &Turn,
+        to: Option<&AgentId>,
+        message: &Message,
+    ) -> Option<Result<Outcome, Rejection>> {
+        message.id.as_ref()?;
+        let recent = self
+            .log
+            .entries
+            .iter()
+            .rev()
+            .take_while(|(_, logged)| turn.now() < logged.at.plus_ms(limits::DEDUP_MS));
+        let mut same = recent.filter(|(_, logged)| {
+            logged.message.from == message.from && logged.message.id == message.id
+        });
+        let (seq, first) = same.next()?;
+        let agrees = first.message.kind == message.kind
+            && first.to.as_ref() == to
+            && first.message.payload == message.payload;
+        Some(if agrees { Ok(Outcome::Duplicate { seq: *seq }) } else { Err(Rejection::Conflict) })
+    }
+
+    /// Names that never connected hold a bounded amount of mail: anybody may invent one.
+    fn check_unknown_name(&self, to: &AgentId) -> Result<(), Rejection> {
+        let agent = self.agents.get(to);
+        if agent.is_some_and(|agent| agent.registration.is_some()) {
+            return Ok(());
+        }
+        let held = agent.map_or(0, |agent| agent.inbox.len());
+        let unknown = |agent: &&Agent| agent.registration.is_none() && !agent.inbox.is_empty();
+        if held >= limits::UNKNOWN_NAME_MESSAGES {
+            Err(Rejection::Limit(LimitKind::UnknownNameMessages))
+        } else if held == 0 && self.agents.values().filter(unknown).count() >= limits::UNKNOWN_NAMES
+        {
+            Err(Rejection::Limit(LimitKind::UnknownNames))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whom a message is for, by name.
+    fn addressed(&self, to: Option<&AgentId>, message: &Message) -> Vec<AgentId> {
+        match to {
+            Some(to) => alloc::vec![to.clone()],
+            None => {
+                let wanted = self
+                    .agents
+                    .iter()
+                    .filter(|(name, agent)| **name != message.from && agent.wants(message));
+                wanted.map(|(name, _)| name.clone()).collect()
+            }
+        }
+    }
+
+    /// Sends a message to those who are there, as far as the event's bite goes.
+    fn send_ephemeral(&self, turn: &mut Turn, to: Option<&AgentId>, message: &Message) {
+        for name in self.addressed(to, message) {
+            let live = self.agents.get(&name).and_then(|agent| agent.live.as_ref());
+            let Some(epoch) = live.map(|live| live.epoch) else { continue };
+            if turn.bite.take(message.bytes()) {
+                turn.push(&name, epoch, Notice::Ephemeral { message: message.clone() });
+            }
+        }
+    }
+}
+
+/// Whether only an ack settles the message.
+pub(super) fn needs_ack(
+    entries: &alloc::collections::BTreeMap<Ordinal, Logged>,
+    seq: Ordinal,
+) -> bool {
+    entries.get(&seq).is_none_or(|logged| logged.message.ack_required)
+}
+
+impl Agent {
+    /// Whether one more message fits, counting what a session that never acknowledges was pushed as
+    /// settled: it is, as soon as something is recorded.
+    pub(super) fn has_room_for(&self, bytes: u64, needs_ack: impl Fn(Ordinal) -> bool) -> bool {
+        let silent = self.live.iter().filter(|live| live.window.is_none());
+        let presumable = silent
+            .flat_map(|live| live.flights.keys())
+            .filter(|seq| !needs_ack(**seq))
+            .filter_map(|seq| self.inbox.open.get(seq));
+        let (mut count, mut sum) = (self.inbox.len(), self.inbox.bytes);
+        for open in presumable {
+            count = count.saturating_sub(1);
+            sum = sum.saturating_sub(open.bytes);
+        }
+        count < limits::INBOX_MESSAGES && sum.saturating_add(bytes) <= limits::INBOX_BYTES
+    }
+}

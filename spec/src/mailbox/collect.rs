@@ -1,0 +1,177 @@
+//! What is too old is let go of: lost by those who are owed it, and collected when nobody is.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::id::AgentId;
+use crate::limits;
+use crate::mailbox::machine::Turn;
+use crate::mailbox::state::{Agent, MailboxMachine};
+use crate::ordinal::Ordinal;
+use crate::time::Timestamp;
+
+impl MailboxMachine {
+    /// Whoever has a session loses what is past its retention, in every event: so nothing is pushed that
+    /// is too old, and nothing is passed over.
+    pub(super) fn expire_live(&mut self, turn: &mut Turn) {
+        let live = self.agents.iter().filter(|(_, agent)| agent.live.is_some());
+        let names: Vec<AgentId> = live.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            self.expire(turn, &name);
+        }
+    }
+
+    /// The agent loses what is past its retention.
+    fn expire(&mut self, turn: &mut Turn, name: &AgentId) {
+        let now = turn.now();
+        let Some(agent) = self.agents.get(name) else { return };
+        let is_old = |seq: &&Ordinal| self.expires_at(**seq).is_none_or(|at| at <= now);
+        let over: Vec<Ordinal> = agent.inbox.open.keys().take_while(is_old).copied().collect();
+        if over.is_empty() {
+            return;
+        }
+        self.record(turn, name);
+        for seq in over {
+            let still =
+                self.agents.get(name).is_some_and(|agent| agent.inbox.open.contains_key(&seq));
+            if still {
+                self.take(name, seq);
+                self.lose(turn, name, seq);
+            }
+        }
+        turn.wrote = true;
+    }
+
+    fn expires_at(&self, seq: Ordinal) -> Option<Timestamp> {
+        self.log.entries.get(&seq).map(|logged| logged.at.plus_ms(limits::RETENTION_MS))
+    }
+
+    /// One round of collection, if the last was long enough ago.
+    pub(super) fn collect(&mut self, turn: &mut Turn) {
+        if turn.now() < self.round_at.plus_ms(limits::COLLECTION_MS) {
+            return;
+        }
+        let before = turn.wrote;
+        turn.wrote = false;
+        self.presume_all(turn);
+        let names: Vec<AgentId> = self.agents.keys().cloned().collect();
+        for name in names {
+            self.expire(turn, &name);
+        }
+        self.drop_dead(turn);
+        let deleted = self.delete(turn);
+        self.forget_the_silent(turn);
+        if turn.wrote && deleted < limits::COLLECTION_ROWS {
+            self.round_at = turn.now();
+        }
+        turn.wrote |= before;
+    }
+
+    /// Only what is presumed by its age makes a round write; the rest of a full inbox goes with it.
+    fn presume_all(&mut self, turn: &mut Turn) {
+        let now = turn.now();
+        let names: Vec<AgentId> = self.agents.keys().cloned().collect();
+        for name in names {
+            let aged = self
+                .presumable(&name)
+                .into_iter()
+                .any(|seq| self.presumed_at(&name, seq).is_some_and(|at| at <= now));
+            if aged {
+                self.record(turn, &name);
+            }
+        }
+    }
+
+    /// Dead letters end with their message's retention.
+    fn drop_dead(&mut self, turn: &mut Turn) {
+        let now = turn.now();
+        let old = self
+            .log
+            .entries
+            .iter()
+            .take_while(|(_, logged)| logged.at.plus_ms(limits::RETENTION_MS) <= now);
+        let old: BTreeSet<Ordinal> = old.map(|(seq, _)| *seq).collect();
+        for agent in self.agents.values_mut() {
+            let before = agent.failed.len();
+            agent.failed.retain(|seq, _| !old.contains(seq));
+            turn.wrote |= agent.failed.len() < before;
+        }
+        for seq in &old {
+            if let Some(logged) = self.log.entries.get_mut(seq) {
+                logged.refused.clear();
+            }
+        }
+    }
+
+    /// Deletes what nobody is owed or keeps among his dead letters, the oldest first; says how many.
+    fn delete(&mut self, turn: &mut Turn) -> usize {
+        let held = self.held();
+        let now = turn.now();
+        let free = self
+            .log
+            .entries
+            .iter()
+            .take_while(|(_, logged)| logged.at.plus_ms(limits::DEDUP_MS) <= now)
+            .filter(|(seq, _)| !held.contains(seq))
+            .take(limits::COLLECTION_ROWS);
+        let free: Vec<Ordinal> = free.map(|(seq, _)| *seq).collect();
+        for seq in &free {
+            self.log.remove(*seq);
+        }
+        for agent in self.agents.values_mut() {
+            agent.failed.retain(|seq, _| self.log.entries.contains_key(seq));
+        }
+        turn.wrote |= !free.is_empty();
+        free.len()
+    }
+
+    /// The messages that somebody is owed or keeps among his dead letters.
+    fn held(&self) -> BTreeSet<Ordinal> {
+        let mut held = BTreeSet::new();
+        for (name, agent) in &self.agents {
+            held.extend(agent.inbox.open.keys().copied());
+            held.extend(self.dead_letters(name).into_iter().map(|letter| letter.seq));
+        }
+        held
+    }
+
+    fn forget_the_silent(&mut self, turn: &mut Turn) {
+        let now = turn.now();
+        let silent = self
+            .agents
+            .iter()
+            .filter(|(name, agent)| self.forgotten_at(name, agent).is_some_and(|at| at <= now));
+        let silent: Vec<AgentId> = silent.map(|(name, _)| name.clone()).collect();
+        for name in &silent {
+            self.agents.remove(name);
+        }
+        turn.wrote |= !silent.is_empty();
+        // A name that never connected is nobody once its mail is gone.
+        self.agents.retain(|_, agent| !agent.is_nobody());
+    }
+
+    /// When an agent is forgotten that is not heard of any more; never while something is kept for it.
+    fn forgotten_at(&self, name: &AgentId, agent: &Agent) -> Option<Timestamp> {
+        let registration = agent.registration.as_ref()?;
+        let keeps = agent.live.is_some() || !agent.mute.is_empty() || !agent.inbox.is_empty();
+        if keeps || !self.dead_letters(name).is_empty() {
+            return None;
+        }
+        Some(registration.written_at.plus_ms(limits::RETENTION_MS))
+    }
+
+    /// When the next round of collection has something to do.
+    pub(super) fn next_round(&self) -> Option<Timestamp> {
+        let held = self.held();
+        let rows = self.log.entries.iter().map(|(seq, logged)| {
+            let kept_ms = if held.contains(seq) { limits::RETENTION_MS } else { limits::DEDUP_MS };
+            logged.at.plus_ms(kept_ms)
+        });
+        let presumed = self.agents.keys().flat_map(|name| {
+            self.presumable(name).into_iter().filter_map(|seq| self.presumed_at(name, seq))
+        });
+        let silent = self.agents.iter().filter_map(|(name, agent)| self.forgotten_at(name, agent));
+        let next = rows.chain(presumed).chain(silent).min()?;
+        Some(next.max(self.round_at.plus_ms(limits::COLLECTION_MS)))
+    }
+}

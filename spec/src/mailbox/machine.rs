@@ -1,0 +1,173 @@
+//! One event on the mailbox machine: observe the clock, do the command, let go of what is too old,
+//! push what may be pushed, commit.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::id::AgentId;
+use crate::limits;
+use crate::machine::{Event, Reply, StateMachine, Step};
+use crate::mailbox::MailboxStep;
+use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
+use crate::mailbox::command::{Ask, Command, Connection};
+use crate::mailbox::state::MailboxMachine;
+use crate::ordinal::Ordinal;
+use crate::time::{HostTime, Observation, Timestamp};
+
+/// What an event has gathered so far.
+pub(super) struct Turn {
+    /// The clock as read for this event.
+    pub seen: Observation,
+    /// Pushes, in order.
+    pub pushes: Vec<Push>,
+    /// Whether something has to become durable.
+    pub wrote: bool,
+    /// How much the event may still push.
+    pub bite: Bite,
+    /// Who lost something in this event.
+    pub lost: BTreeSet<AgentId>,
+}
+
+/// How much one event may push: what is due beyond is left to the next.
+pub(super) struct Bite {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Bite {
+    /// Whether a message of this size still fits; if so it is taken.
+    pub fn take(&mut self, bytes: u64) -> bool {
+        match (self.messages.checked_sub(1), self.bytes.checked_sub(bytes)) {
+            (Some(messages), Some(left)) => {
+                *self = Self { messages, bytes: left };
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Turn {
+    fn new(seen: Observation) -> Self {
+        Self {
+            seen,
+            pushes: Vec::new(),
+            wrote: seen.reanchored,
+            bite: Bite { messages: limits::BITE_MESSAGES, bytes: limits::BITE_BYTES },
+            lost: BTreeSet::new(),
+        }
+    }
+
+    /// Object time of the event.
+    pub fn now(&self) -> Timestamp {
+        self.seen.now
+    }
+
+    /// Adds a push.
+    pub fn push(&mut self, agent: &AgentId, epoch: Ordinal, notice: Notice) {
+        let to = Connection { agent: agent.clone(), epoch };
+        self.pushes.push(Push { to, notice });
+    }
+}
+
+impl MailboxMachine {
+    fn command(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
+        let Command { over, ask } = command;
+        if let Some(over) = over
+            && !self.is_live(over)
+            && !matches!(ask, Ask::Disconnect { .. })
+        {
+            return Err(Rejection::Replaced);
+        }
+        match ask {
+            Ask::Connect { agent, session, window, types, last_seen } => {
+                let asked = super::sessions::Asked {
+                    session: session.clone(),
+                    window: *window,
+                    types: types.clone(),
+                };
+                self.connect(turn, agent, asked, *last_seen)
+            }
+            Ask::Disconnect { connection } => Ok(self.disconnect(turn, connection)),
+            Ask::Subscribe { agent, types } => self.subscribe(turn, agent, types),
+            Ask::Unsubscribe { agent, types } => Ok(self.unsubscribe(turn, agent, types)),
+            Ask::Publish { message } => self.accept(turn, None, message),
+            Ask::Send { to, message } => self.accept(turn, Some(to), message),
+            Ask::Ack { agent, what } => self.ack(turn, over.as_ref(), agent, what),
+            Ask::Nack { agent, seq, delay } => Ok(self.nack(turn, agent, *seq, *delay)),
+            Ask::Working { agent, seq } => Ok(self.working(over.as_ref(), agent, *seq)),
+            Ask::Inbox { agent, after, limit } => self.inbox(agent, *after, *limit),
+            Ask::Agents { after, limit } => Ok(self.list_agents(after.as_ref(), *limit)),
+            Ask::Heartbeat { .. } => Ok(Outcome::Heard),
+            Ask::DeadLetters { agent, after, limit } => {
+                Ok(self.list_dead_letters(agent, *after, *limit))
+            }
+            Ask::Redrive { agent, seqs } => Ok(self.redrive(turn, agent, seqs)),
+            Ask::Forget { agent } => Ok(self.forget(turn, agent)),
+            Ask::Recover { at_least } => Ok(self.recover(turn, *at_least)),
+        }
+    }
+
+    /// Begins a new generation: an object cannot know that it was restored, its operator does.
+    fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
+        self.last_seq = self.last_seq.max(at_least);
+        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
+            turn.seen.now = turn.seen.now.max(anchor);
+        }
+        self.generation = self.generation.saturating_add(1).max(turn.now().ms());
+        turn.wrote = true;
+        Outcome::Recovered
+    }
+
+    fn commit_turn(&mut self, turn: &Turn) {
+        if !turn.wrote {
+            return;
+        }
+        self.sequence = self.sequence.saturating_add(1);
+        self.clock = self.clock.advanced_to(&turn.seen);
+        if self.generation == 0 {
+            self.generation = turn.now().ms().max(1);
+        }
+    }
+}
+
+impl StateMachine for MailboxMachine {
+    type Command = Command;
+    type Outcome = Outcome;
+    type Rejection = Rejection;
+    type Push = Push;
+
+    fn handle(&mut self, host: HostTime, event: &Event<Command>) -> MailboxStep {
+        let seen = match self.clock.observe(host) {
+            Ok(seen) => seen,
+            Err(refused) => {
+                let commit = self.commit(self.clock.floor);
+                let reply = match event {
+                    Event::Command(_) => {
+                        Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit })
+                    }
+                    Event::Alarm => None,
+                };
+                return Step { reply, pushes: Vec::new(), wrote: false };
+            }
+        };
+        let mut turn = Turn::new(seen);
+        let answer = match event {
+            Event::Command(command) => Some(self.command(&mut turn, command)),
+            Event::Alarm => {
+                self.collect(&mut turn);
+                None
+            }
+        };
+        self.expire_live(&mut turn);
+        self.tell_losses(&mut turn);
+        self.push_due(&mut turn);
+        self.commit_turn(&turn);
+        let reply = answer.map(|answer| Reply { answer, commit: self.commit(turn.now()) });
+        Step { reply, pushes: turn.pushes, wrote: turn.wrote }
+    }
+
+    fn next_alarm(&self) -> Option<Timestamp> {
+        self.next_push().into_iter().chain(self.next_round()).min()
+    }
+}

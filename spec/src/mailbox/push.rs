@@ -1,0 +1,146 @@
+//! What is pushed, to whom, and in which order.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::id::AgentId;
+use crate::limits;
+use crate::mailbox::answer::Notice;
+use crate::mailbox::machine::Turn;
+use crate::mailbox::state::{Agent, Flight, MailboxMachine, Open, Session};
+use crate::ordinal::Ordinal;
+use crate::time::Timestamp;
+
+impl Session {
+    /// Takes a delivery out of flight.
+    pub(super) fn land(&mut self, seq: Ordinal) -> Option<Flight> {
+        if self.working == Some(seq) {
+            self.working = None;
+        }
+        self.flights.remove(&seq)
+    }
+
+    /// Whether one more push keeps the window. A single message may exceed its bytes; a session without
+    /// one bounds its redeliveries alone, since its socket has to remember those one by one.
+    fn allows(&self, inbox: &BTreeMap<Ordinal, Open>, open: &Open) -> bool {
+        let Some(window) = self.window else {
+            let again = self.flights.values().filter(|flight| flight.again).count() as u64;
+            return open.due.is_none() || again < limits::MUTE_REDELIVERIES;
+        };
+        let bytes = self.flights.keys().filter_map(|seq| inbox.get(seq)).map(|open| open.bytes);
+        let bytes = bytes.fold(open.bytes, u64::saturating_add);
+        self.flights.is_empty()
+            || ((self.flights.len() as u64) < window.messages() && bytes <= window.bytes())
+    }
+}
+
+impl Agent {
+    /// The message to push next at `now`: the lowest that is pending, not in flight and due, unless the
+    /// window forbids it. What is younger waits with it.
+    fn next_due(&self, now: Timestamp) -> Option<(Ordinal, Open)> {
+        let live = self.live.as_ref()?;
+        let waiting = |(seq, open): &(&Ordinal, &Open)| {
+            !live.flights.contains_key(seq) && open.due.is_none_or(|due| due <= now)
+        };
+        let (seq, open) = self.inbox.open.iter().find(waiting)?;
+        live.allows(&self.inbox.open, open).then_some((*seq, *open))
+    }
+
+    /// When something can be pushed although nothing else happens: in the past, for what is left over.
+    fn next_push(&self) -> Option<Timestamp> {
+        let live = self.live.as_ref()?;
+        let waiting = self.inbox.open.iter().filter(|(seq, _)| !live.flights.contains_key(seq));
+        let mut by_due: Vec<(Timestamp, Ordinal, Open)> =
+            waiting.map(|(seq, open)| (open.due.unwrap_or(Timestamp::ZERO), *seq, *open)).collect();
+        by_due.sort_by_key(|(due, seq, _)| (*due, *seq));
+        let mut lowest: Option<(Ordinal, Open)> = None;
+        let mut due_times = by_due.iter().peekable();
+        while let Some((due, seq, open)) = due_times.next() {
+            if lowest.is_none_or(|(least, _)| *seq < least) {
+                lowest = Some((*seq, *open));
+            }
+            let is_last_of_its_time = due_times.peek().is_none_or(|(next, ..)| next != due);
+            if is_last_of_its_time
+                && lowest.is_some_and(|(_, open)| live.allows(&self.inbox.open, &open))
+            {
+                return Some(*due);
+            }
+        }
+        None
+    }
+}
+
+impl MailboxMachine {
+    /// Pushes what may be pushed, the lowest (`seq`, agent) first, as far as the event's bite goes.
+    pub(super) fn push_due(&mut self, turn: &mut Turn) {
+        let now = turn.now();
+        let next = |(name, agent): (&AgentId, &Agent)| {
+            agent.next_due(now).map(|(seq, open)| (seq, name.clone(), open))
+        };
+        // Agents whose window is closed, or who have all they are owed, drop out.
+        let mut waiting: BTreeMap<(Ordinal, AgentId), Open> = self
+            .agents
+            .iter()
+            .filter_map(next)
+            .map(|(seq, name, open)| ((seq, name), open))
+            .collect();
+        while let Some(((seq, name), open)) = waiting.pop_first() {
+            if !turn.bite.take(open.bytes) {
+                return;
+            }
+            self.push_one(turn, &name, seq, open);
+            if let Some((seq, open)) = self.agents.get(&name).and_then(|agent| agent.next_due(now))
+            {
+                waiting.insert((seq, name), open);
+            }
+        }
+    }
+
+    fn push_one(&mut self, turn: &mut Turn, name: &AgentId, seq: Ordinal, open: Open) {
+        let Some(logged) = self.log.entries.get(&seq) else { return };
+        let (at, message) = (logged.at, (*logged.message).clone());
+        if at < turn.now() {
+            self.catch_up(turn, name);
+        }
+        let Some(live) = self.agents.get_mut(name).and_then(|agent| agent.live.as_mut()) else {
+            return;
+        };
+        if live.working == Some(seq) {
+            live.working = None;
+        }
+        live.flights.insert(seq, Flight { again: open.due.is_some(), counted: false });
+        let (epoch, attempt) = (live.epoch, open.attempts.saturating_add(1));
+        let Open { redriven, .. } = open;
+        turn.push(name, epoch, Notice::Message { seq, attempt, redriven, message });
+    }
+
+    /// A session that negotiated nothing is pushed something that was accepted earlier: from here on its
+    /// silence counts, after what it has meant so far is on record (second round A1).
+    fn catch_up(&mut self, turn: &mut Turn, name: &AgentId) {
+        let live = self.agents.get(name).and_then(|agent| agent.live.as_ref());
+        if live.is_some_and(|live| live.window.is_none() && live.since < turn.now()) {
+            self.presume(turn, name);
+            let live = self.agents.get_mut(name).and_then(|agent| agent.live.as_mut());
+            if let Some(live) = live {
+                live.since = turn.now();
+            }
+        }
+    }
+
+    /// Tells the sessions of those who lost something in this event.
+    pub(super) fn tell_losses(&mut self, turn: &mut Turn) {
+        for name in core::mem::take(&mut turn.lost) {
+            let Some(agent) = self.agents.get(&name) else { continue };
+            let gap = agent.registration.as_ref().and_then(|known| known.losses.gap());
+            if let (Some(live), Some(gap)) = (&agent.live, gap) {
+                turn.push(&name, live.epoch, Notice::Gap(gap));
+            }
+        }
+    }
+
+    /// When somebody can be pushed something although nothing else happens.
+    pub(super) fn next_push(&self) -> Option<Timestamp> {
+        let next = self.agents.values().filter_map(Agent::next_push).min()?;
+        Some(next.max(self.clock.floor))
+    }
+}

@@ -1,0 +1,204 @@
+//! Sessions begin, are replaced and end; agents choose what they want and are forgotten.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::id::{AgentId, SessionId};
+use crate::limits;
+use crate::mailbox::answer::{CloseReason, LimitKind, Notice, Outcome, Rejection};
+use crate::mailbox::command::{Connection, Window};
+use crate::mailbox::machine::Turn;
+use crate::mailbox::pattern::{Pattern, Patterns};
+use crate::mailbox::state::{Agent, MailboxMachine, Registration, Session};
+use crate::ordinal::Ordinal;
+
+/// What a session that begins asks for.
+pub(super) struct Asked {
+    pub session: SessionId,
+    pub window: Option<Window>,
+    pub types: Option<Patterns>,
+}
+
+impl MailboxMachine {
+    /// Begins a session in place of the one before. A replacement is nobody's failure.
+    pub(super) fn connect(
+        &mut self,
+        turn: &mut Turn,
+        name: &AgentId,
+        asked: Asked,
+        last_seen: Option<Ordinal>,
+    ) -> Result<Outcome, Rejection> {
+        if last_seen.is_some_and(|seen| seen > self.last_seq) {
+            return Err(Rejection::Ahead { last: self.last_seq });
+        }
+        let known = self.agents.get(name).and_then(|agent| agent.registration.as_ref());
+        let resumed = known.is_some();
+        let last = known.map_or(Ordinal::ZERO, |known| known.epoch).max(self.last_seq);
+        let epoch = last.next(turn.seen.host).ok_or(Rejection::Limit(LimitKind::Ordinals))?;
+        self.register(turn, name)?;
+        self.replace(turn, name, &asked);
+        let Some(agent) = self.agents.get_mut(name) else { return Err(Rejection::Replaced) };
+        if let Some(registration) = &mut agent.registration {
+            registration.epoch = epoch;
+            match asked.types {
+                Some(types) => registration.types = Some(types),
+                None if registration.types.is_none() => {
+                    registration.types = Some(Patterns::from([Pattern::everything()]));
+                }
+                None => {}
+            }
+        }
+        agent.live = Some(Session {
+            epoch,
+            session: asked.session,
+            window: asked.window,
+            since: turn.now(),
+            flights: BTreeMap::new(),
+            working: None,
+        });
+        let gap = agent.registration.as_ref().and_then(|known| known.losses.gap());
+        Ok(Outcome::Connected { epoch, resumed, gap, refused: self.refused(name) })
+    }
+
+    /// The end of the session that another one replaces. One that negotiated nothing stays open and
+    /// mute: its client would come back at once, and the two would evict each other for ever (second
+    /// round A4).
+    fn replace(&mut self, turn: &mut Turn, name: &AgentId, by: &Asked) {
+        self.record(turn, name);
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let Some(old) = agent.live.take() else { return };
+        if old.window.is_some() {
+            let same = old.session == by.session;
+            let reason = if same { CloseReason::TakenOver } else { CloseReason::Replaced };
+            turn.push(name, old.epoch, Notice::Closed(reason));
+            return;
+        }
+        agent.mute.push(old.epoch);
+        if agent.mute.len() > limits::AGENT_MUTE {
+            let oldest = agent.mute.remove(0);
+            turn.push(name, oldest, Notice::Closed(CloseReason::Crowded));
+        }
+    }
+
+    /// Ends a session. With the live one go the mute ones, so that one of them comes back.
+    pub(super) fn disconnect(&mut self, turn: &mut Turn, which: &Connection) -> Outcome {
+        let Connection { agent: name, epoch } = which;
+        if self.is_live(which) {
+            let working = self
+                .agents
+                .get(name)
+                .and_then(|agent| agent.live.as_ref())
+                .and_then(|live| live.working.filter(|seq| live.flights.contains_key(seq)));
+            if self.has_flights(name) {
+                self.record(turn, name);
+                self.touch(turn, name);
+            }
+            if let Some(seq) = working {
+                self.fail(turn, name, seq, None);
+            }
+            turn.push(name, *epoch, Notice::Closed(CloseReason::Disconnected));
+            let Some(agent) = self.agents.get_mut(name) else { return Outcome::Disconnected };
+            agent.live = None;
+            for mute in core::mem::take(&mut agent.mute) {
+                turn.push(name, mute, Notice::Closed(CloseReason::Reopen));
+            }
+        } else if let Some(agent) = self.agents.get_mut(name)
+            && agent.mute.contains(epoch)
+        {
+            agent.mute.retain(|mute| mute != epoch);
+            turn.push(name, *epoch, Notice::Closed(CloseReason::Disconnected));
+        }
+        Outcome::Disconnected
+    }
+
+    fn has_flights(&self, name: &AgentId) -> bool {
+        let live = self.agents.get(name).and_then(|agent| agent.live.as_ref());
+        live.is_some_and(|live| !live.flights.is_empty())
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        turn: &mut Turn,
+        name: &AgentId,
+        types: &Patterns,
+    ) -> Result<Outcome, Rejection> {
+        let mut wanted = self.types(name).unwrap_or_default();
+        wanted.extend(types.iter().cloned());
+        if wanted.len() > limits::AGENT_PATTERNS {
+            return Err(Rejection::Limit(LimitKind::Patterns));
+        }
+        if self.types(name).as_ref() != Some(&wanted) {
+            self.register(turn, name)?;
+            self.choose(name, wanted);
+        }
+        Ok(Outcome::Subscribed { types: self.types(name) })
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        turn: &mut Turn,
+        name: &AgentId,
+        types: &Patterns,
+    ) -> Outcome {
+        if let Some(mut left) = self.types(name) {
+            let before = left.len();
+            left.retain(|pattern| !types.contains(pattern));
+            if left.len() < before {
+                self.touch(turn, name);
+                self.choose(name, left);
+            }
+        }
+        Outcome::Subscribed { types: self.types(name) }
+    }
+
+    fn types(&self, name: &AgentId) -> Option<Patterns> {
+        self.agents.get(name)?.registration.as_ref()?.types.clone()
+    }
+
+    fn choose(&mut self, name: &AgentId, types: Patterns) {
+        if let Some(registration) =
+            self.agents.get_mut(name).and_then(|agent| agent.registration.as_mut())
+        {
+            registration.types = Some(types);
+        }
+    }
+
+    /// Writes something about an agent, which is known by name from then on.
+    pub(super) fn register(&mut self, turn: &mut Turn, name: &AgentId) -> Result<(), Rejection> {
+        let known = self.agents.get(name).is_some_and(|agent| agent.registration.is_some());
+        if !known && self.registered() >= limits::WORKSPACE_AGENTS {
+            return Err(Rejection::Limit(LimitKind::Agents));
+        }
+        let agent = self.agents.entry(name.clone()).or_insert_with(Agent::default);
+        agent.registration.get_or_insert_with(Registration::default);
+        self.touch(turn, name);
+        Ok(())
+    }
+
+    /// Writes something about an agent that is known by name.
+    pub(super) fn touch(&mut self, turn: &mut Turn, name: &AgentId) {
+        if let Some(registration) =
+            self.agents.get_mut(name).and_then(|agent| agent.registration.as_mut())
+        {
+            registration.written_at = turn.now();
+            turn.wrote = true;
+        }
+    }
+
+    /// Forgets an agent with all that was kept for it, its dead letters too.
+    pub(super) fn forget(&mut self, turn: &mut Turn, name: &AgentId) -> Outcome {
+        let Some(agent) = self.agents.remove(name) else {
+            return Outcome::Forgotten { known: false };
+        };
+        let live = agent.live.iter().map(|live| live.epoch);
+        let sessions: Vec<Ordinal> = live.chain(agent.mute.iter().copied()).collect();
+        for epoch in sessions {
+            turn.push(name, epoch, Notice::Closed(CloseReason::Forgotten));
+        }
+        for logged in self.log.entries.values_mut() {
+            logged.refused.remove(name);
+        }
+        turn.wrote = true;
+        Outcome::Forgotten { known: true }
+    }
+}

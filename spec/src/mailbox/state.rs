@@ -1,0 +1,298 @@
+//! What the mailbox object knows.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::id::{AgentId, SessionId};
+use crate::limits;
+use crate::machine::Commit;
+use crate::mailbox::answer::{DeadLetter, DeadReason, Gap};
+use crate::mailbox::command::{Connection, Window};
+use crate::mailbox::message::Message;
+use crate::mailbox::pattern::Patterns;
+use crate::ordinal::Ordinal;
+use crate::time::{Clock, Timestamp};
+
+/// The reference model of one workspace's mail.
+///
+/// Its state is open to be looked at, hashed and compared: it is the subject of every checker. All but
+/// the sessions is storage: what a crash leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct MailboxMachine {
+    /// The object's clock.
+    pub clock: Clock,
+    /// The largest `seq` issued, or not to be issued any more.
+    pub last_seq: Ordinal,
+    /// How many commands and alarms have written.
+    pub sequence: u64,
+    /// Which life of the storage this is; 0 before the first write.
+    pub generation: u64,
+    /// When a round of collection last came to its end.
+    pub round_at: Timestamp,
+    /// The messages that are kept.
+    pub log: Log,
+    /// Who is known by name, and whoever mail is kept for.
+    pub agents: BTreeMap<AgentId, Agent>,
+}
+
+/// The messages of a workspace by `seq`.
+///
+/// Invariant: `at` never falls as `seq` rises; `bytes` is the sum over the entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Log {
+    /// The messages.
+    pub entries: BTreeMap<Ordinal, Logged>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A message that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Logged {
+    /// The object time of its commit.
+    pub at: Timestamp,
+    /// The message.
+    pub message: Arc<Message>,
+    /// The one agent it was sent to; `None` if it was published.
+    pub to: Option<AgentId>,
+    /// Whose inbox was full.
+    pub refused: BTreeSet<AgentId>,
+}
+
+/// One agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Agent {
+    /// What is kept of it by name; `None` for a name that only others have used.
+    pub registration: Option<Registration>,
+    /// What is pending.
+    pub inbox: Inbox,
+    /// What failed for good, by `seq`. What a full inbox refused is told by the log.
+    pub failed: BTreeMap<Ordinal, Failed>,
+    /// The session that is pushed to.
+    pub live: Option<Session>,
+    /// The epochs of sessions that negotiated nothing and were replaced: open, and silent. The oldest
+    /// first.
+    pub mute: Vec<Ordinal>,
+}
+
+/// What is kept of an agent by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Registration {
+    /// Its subscriptions; `None` if it has never chosen.
+    pub types: Option<Patterns>,
+    /// The largest epoch that was given to a session of it.
+    pub epoch: Ordinal,
+    /// What it lost and has not acknowledged.
+    pub losses: Losses,
+    /// The object time of the last event that wrote something about it.
+    pub written_at: Timestamp,
+}
+
+/// The losses of an agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Losses {
+    /// How many are not acknowledged.
+    pub count: u64,
+    /// How many there ever were.
+    pub through: u64,
+    /// A bound from below of their `seq`, since `count` was last 0.
+    pub first: Ordinal,
+    /// A bound from above.
+    pub last: Ordinal,
+}
+
+/// The pending messages of an agent.
+///
+/// Invariant: each is in the log; `bytes` is the sum over them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Inbox {
+    /// The messages by `seq`.
+    pub open: BTreeMap<Ordinal, Open>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// One pending message of one agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Open {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// How many deliveries are on record.
+    pub attempts: u64,
+    /// How many of them failed.
+    pub failures: u64,
+    /// When it may be pushed again, once it was given back or redriven.
+    pub due: Option<Timestamp>,
+    /// Whether it was a dead letter once.
+    pub redriven: bool,
+}
+
+/// A message that failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Failed {
+    /// How many deliveries are on record.
+    pub attempts: u64,
+    /// When it was given up.
+    pub at: Timestamp,
+}
+
+/// A live session: kept by its socket, not by the storage.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// Its epoch.
+    pub epoch: Ordinal,
+    /// Which run of the agent.
+    pub session: SessionId,
+    /// Its window; `None` for a session that negotiated nothing.
+    pub window: Option<Window>,
+    /// The object time of the last event that pushed it something accepted earlier; its connect counts.
+    pub since: Timestamp,
+    /// What it was pushed and has not settled.
+    pub flights: BTreeMap<Ordinal, Flight>,
+    /// The delivery that its client is about to handle.
+    pub working: Option<Ordinal>,
+}
+
+/// A delivery in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flight {
+    /// Whether the message had been given back or redriven before.
+    pub again: bool,
+    /// Whether this delivery is on record.
+    pub counted: bool,
+}
+
+impl Losses {
+    /// What the agent is told; nothing while nothing is unacknowledged.
+    #[must_use]
+    pub fn gap(&self) -> Option<Gap> {
+        let Self { count, first, last, through } = *self;
+        (count > 0).then_some(Gap { count, first, last, through })
+    }
+
+    pub(super) fn add(&mut self, seq: Ordinal) {
+        let is_first = self.count == 0;
+        self.first = if is_first { seq } else { self.first.min(seq) };
+        self.last = if is_first { seq } else { self.last.max(seq) };
+        self.count = self.count.saturating_add(1);
+        self.through = self.through.saturating_add(1);
+    }
+}
+
+impl Inbox {
+    pub(super) fn insert(&mut self, seq: Ordinal, open: Open) {
+        self.bytes = self.bytes.saturating_add(open.bytes);
+        self.open.insert(seq, open);
+    }
+
+    pub(super) fn remove(&mut self, seq: Ordinal) -> Option<Open> {
+        let open = self.open.remove(&seq)?;
+        self.bytes = self.bytes.saturating_sub(open.bytes);
+        Some(open)
+    }
+
+    /// How many messages are pending.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.open.len() as u64
+    }
+
+    /// Whether nothing is pending.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Whether it holds more than it may.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.len() > limits::INBOX_MESSAGES || self.bytes > limits::INBOX_BYTES
+    }
+}
+
+impl Log {
+    pub(super) fn insert(&mut self, seq: Ordinal, logged: Logged) {
+        self.bytes = self.bytes.saturating_add(logged.message.bytes());
+        self.entries.insert(seq, logged);
+    }
+
+    pub(super) fn remove(&mut self, seq: Ordinal) {
+        if let Some(logged) = self.entries.remove(&seq) {
+            self.bytes = self.bytes.saturating_sub(logged.message.bytes());
+        }
+    }
+}
+
+impl Agent {
+    /// Whether the agent is subscribed to messages like this one.
+    #[must_use]
+    pub fn wants(&self, message: &Message) -> bool {
+        let types = self.registration.as_ref().and_then(|registration| registration.types.as_ref());
+        types.is_some_and(|types| types.iter().any(|pattern| pattern.matches(&message.kind)))
+    }
+
+    /// Whether nothing is left to be known of a name.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.registration.is_none() && self.inbox.is_empty()
+    }
+}
+
+impl MailboxMachine {
+    /// The commit of a reply given at `now`.
+    #[must_use]
+    pub fn commit(&self, now: Timestamp) -> Commit {
+        Commit { sequence: self.sequence, now, generation: self.generation }
+    }
+
+    /// The object was killed: sockets are gone, and what they kept with them. Nothing is recorded.
+    pub fn break_sessions(&mut self) {
+        for agent in self.agents.values_mut() {
+            agent.live = None;
+            agent.mute.clear();
+        }
+    }
+
+    /// Whether the session is its agent's live one.
+    #[must_use]
+    pub fn is_live(&self, connection: &Connection) -> bool {
+        let agent = self.agents.get(&connection.agent);
+        agent
+            .and_then(|agent| agent.live.as_ref())
+            .is_some_and(|live| live.epoch == connection.epoch)
+    }
+
+    /// How many agents are known by name.
+    #[must_use]
+    pub fn registered(&self) -> usize {
+        self.agents.values().filter(|agent| agent.registration.is_some()).count()
+    }
+
+    /// The dead letters of an agent by `seq`: what failed and what its full inbox refused, the newest
+    /// [`limits::AGENT_DEAD`] of them.
+    #[must_use]
+    pub fn dead_letters(&self, name: &AgentId) -> Vec<DeadLetter> {
+        let failed = self.agents.get(name).map(|agent| &agent.failed);
+        let letter = |(seq, logged): (&Ordinal, &Logged)| {
+            let (reason, attempts, at) = match failed.and_then(|failed| failed.get(seq)) {
+                Some(failed) => (DeadReason::Failed, failed.attempts, failed.at),
+                None if logged.refused.contains(name) => (DeadReason::Refused, 0, logged.at),
+                None => return None,
+            };
+            let message = (*logged.message).clone();
+            Some(DeadLetter { seq: *seq, reason, attempts, at, message })
+        };
+        let newest = self.log.entries.iter().rev().filter_map(letter).take(limits::AGENT_DEAD);
+        let mut letters: Vec<DeadLetter> = newest.collect();
+        letters.reverse();
+        letters
+    }
+
+    /// How many of an agent's dead letters its full inbox has refused.
+    #[must_use]
+    pub fn refused(&self, name: &AgentId) -> u64 {
+        let letters = self.dead_letters(name);
+        letters.iter().filter(|letter| letter.reason == DeadReason::Refused).count() as u64
+    }
+}
