@@ -157,6 +157,16 @@ pub struct AgentEntry {
     pub pending: u64,
 }
 
+impl AgentEntry {
+    /// How many bytes its name and its patterns have: what
+    /// [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES) bounds in a page.
+    #[must_use]
+    pub fn name_bytes(&self) -> u64 {
+        let patterns = self.types.iter().flatten().map(|pattern| pattern.as_str().len());
+        patterns.fold(self.agent.as_str().len(), usize::saturating_add) as u64
+    }
+}
+
 /// A message that was given up for an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {

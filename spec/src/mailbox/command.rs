@@ -252,7 +252,7 @@ impl Command {
 }
 
 impl Ask {
-    /// The command's name on the wire and in scripts.
+    /// The command's name, for people; the wire's actions are its own.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

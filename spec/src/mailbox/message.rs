@@ -1,5 +1,6 @@
 //! Messages as they are accepted: what the bus knows of one, and the bytes it delivers.
 
+use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, InvalidId};
 use crate::limits;
+use crate::ordinal::Ordinal;
 
 /// Why a text is not the type of a message or a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +127,12 @@ impl<'de> Deserialize<'de> for MessageId {
     }
 }
 
+/// The id under which a message is delivered whose sender gave it none: `m-<seq>`.
+#[must_use]
+pub fn derived_id(seq: Ordinal) -> String {
+    format!("m-{seq}")
+}
+
 /// A message as it is accepted.
 ///
 /// Invariant: all members but `body` say again what is in `body`, for those who decide; only the wire
@@ -150,6 +158,16 @@ pub struct Message {
 }
 
 impl Message {
+    /// Whether the message of this `seq` is known by this id: its sender's, or the one it was delivered
+    /// under.
+    #[must_use]
+    pub fn is_called(&self, seq: Ordinal, id: &MessageId) -> bool {
+        match &self.id {
+            Some(own) => own == id,
+            None => id.as_str() == derived_id(seq),
+        }
+    }
+
     /// How many bytes it counts for in windows, inboxes and the log.
     #[must_use]
     pub fn bytes(&self) -> u64 {

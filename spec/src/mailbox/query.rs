@@ -89,9 +89,16 @@ impl MailboxMachine {
                 pending: agent.inbox.len(),
             })
         });
-        let mut agents: Vec<AgentEntry> = known.take(limit.saturating_add(1)).collect();
-        let more = agents.len() > limit;
-        agents.truncate(limit);
+        let mut room = Room { bytes: limits::LIST_MAX_BYTES as u64, ..Room::of(limit) };
+        let mut more = false;
+        let mut agents: Vec<AgentEntry> = Vec::new();
+        for entry in known {
+            if !room.take(entry.name_bytes()) {
+                more = true;
+                break;
+            }
+            agents.push(entry);
+        }
         Outcome::Agents { agents, more }
     }
 

@@ -67,7 +67,7 @@ impl MailboxMachine {
             Settled::Id(id) => {
                 let has_id = |seq: &&Ordinal| {
                     let logged = self.log.entries.get(seq);
-                    logged.is_some_and(|logged| logged.message.id.as_ref() == Some(id))
+                    logged.is_some_and(|logged| logged.message.is_called(**seq, id))
                 };
                 (agent.inbox.open.keys().filter(has_id).copied().collect(), 0)
             }

@@ -40,13 +40,13 @@ macro_rules! codes {
 codes! {
     /// The request is not what the action expects.
     Malformed: 400 "malformed" "The request cannot be read";
-    /// A time to live, or a wait, is outside its range.
+    /// A time to live, a wait or a delay is outside its range.
     TtlOutOfRange: 400 "ttl_out_of_range" "A duration is out of range";
     /// A path names nothing, climbs out, is too long or has control characters.
     PathInvalid: 400 "path_invalid" "A path is not valid";
     /// A claim names more paths than it may.
     TooManyPaths: 400 "too_many_paths" "A claim has too many paths";
-    /// The name of an agent, session, request or workspace is not one.
+    /// The name of an agent, session, request, message or workspace is not one.
     IdInvalid: 400 "id_invalid" "A name is not valid";
     /// Nobody says who asks.
     Unauthorized: 401 "unauthorized" "Credentials are missing or not valid";
@@ -65,11 +65,11 @@ codes! {
     /// The request has ended. An outcome of the specification; on the wire it is a refusal, so that
     /// nobody takes it for a grant.
     Over: 409 "over" "The request is over";
-    /// The request id is known with other content.
-    Conflict: 409 "conflict" "The request id is taken";
+    /// The id of the request or the message is known with other content.
+    Conflict: 409 "conflict" "The id is taken";
     /// A newer session of the agent has taken over.
     Replaced: 409 "replaced" "A newer session has taken over";
-    /// The client acknowledges what it was never sent.
+    /// The client knows of a later state than the mailbox is in.
     Ahead: 409 "ahead" "The client is ahead of the mailbox";
     /// The body or a message is larger than allowed.
     MessageTooLarge: 413 "message_too_large" "The message is too large";

@@ -88,6 +88,18 @@ impl<'a> Field<'a> {
             self.malformed(format_args!("a whole number from 0 to {}", Ordinal::MAX))
         })
     }
+
+    /// The elements of an array of ordinals, at most `most`.
+    pub(super) fn ordinals(self, most: usize) -> Result<Vec<Ordinal>, Problem> {
+        let read = || -> Option<Vec<Ordinal>> {
+            let numbers: Vec<&RawValue> = elements(self.value?.get(), most).ok()??;
+            numbers.into_iter().map(|number| whole(number.get()).and_then(Ordinal::new)).collect()
+        };
+        let max = Ordinal::MAX;
+        read().ok_or_else(|| {
+            self.malformed(format_args!("an array of at most {most} whole numbers from 0 to {max}"))
+        })
+    }
 }
 
 /// The path that a member's text spells.

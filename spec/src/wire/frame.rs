@@ -12,6 +12,12 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Problem, Undecodable};
 
+/// A frame that asks for a sign of life. The runtime answers it with [`PONG`], without waking the
+/// object.
+pub const PING: &str = "ping";
+/// The answer to a [`PING`].
+pub const PONG: &str = "pong";
+
 /// The replies to the commands of one frame: `{"type":"$replies","replies":[…]}`, each the body that
 /// the command would have been answered with over HTTP.
 #[must_use]
@@ -91,6 +97,11 @@ pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
 struct Head<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Cow<'a, str>>,
+}
+
+/// What a control object of this module says.
+#[derive(Deserialize)]
+struct Said<'a> {
     #[serde(borrow)]
     replies: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -109,7 +120,12 @@ fn try_part(text: &str) -> Result<Part<'_>, Undecodable> {
         return Err(Undecodable::new("a frame holds objects"));
     }
     let head: Head<'_> = serde_json::from_str(text).map_err(Undecodable::new)?;
-    match (head.kind.as_deref(), head.replies, head.problem) {
+    // A message may have members of these names, as it likes.
+    let said = match head.kind.as_deref() {
+        Some("$replies" | "$error") => serde_json::from_str(text).map_err(Undecodable::new)?,
+        _ => Said { replies: None, problem: None },
+    };
+    match (head.kind.as_deref(), said.replies, said.problem) {
         (Some("$replies"), Some(replies), _) => {
             serde_json::from_str(replies.get()).map(Part::Replies).map_err(Undecodable::new)
         }

@@ -8,6 +8,7 @@
 //! | module | what it says |
 //! |---|---|
 //! | [`lease`] | commands, replies and pushes of the lease object |
+//! | [`mailbox`] | the same of the mailbox object, and messages |
 //! | [`frame`] | what a WebSocket text frame carries |
 //! | `code`, `problem`, `answer` | refusals, and what an HTTP exchange is answered with |
 //! | `field`, `query` | reading one member of an object, and the query of a URL |
@@ -27,6 +28,7 @@ mod code;
 mod field;
 pub mod frame;
 pub mod lease;
+pub mod mailbox;
 mod problem;
 mod query;
 

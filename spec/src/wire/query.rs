@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -13,18 +14,26 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// The value of the first pair with this name, decoded; `+` is a space, as browsers write it.
 pub(super) fn value(query: &str, name: &str) -> Result<Option<String>, Problem> {
-    for pair in query.split('&') {
+    pairs(query, name).next().transpose()
+}
+
+/// The values of all pairs with this name, each decoded, in order.
+pub(super) fn values(query: &str, name: &str) -> Result<Vec<String>, Problem> {
+    pairs(query, name).collect()
+}
+
+fn pairs(query: &str, name: &str) -> impl Iterator<Item = Result<String, Problem>> {
+    query.split('&').filter_map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if decoded(key).is_ok_and(|key| key == name) {
-            return decoded(value).map(Some).map_err(|()| {
+        decoded(key).is_ok_and(|key| key == name).then(|| {
+            decoded(value).map_err(|()| {
                 Problem::new(
                     Code::Malformed,
                     format!("`{name}` in the query is not UTF-8 after percent-decoding."),
                 )
-            });
-        }
-    }
-    Ok(None)
+            })
+        })
+    })
 }
 
 fn decoded(text: &str) -> Result<String, ()> {
