@@ -4,14 +4,13 @@
 //! Every event is an HTTP request with its JSON, writes one row, and is answered. The ratio between
 //! the groups is what group flush is worth on this disk.
 
-use std::cell::Cell;
 use std::hint::black_box;
 use std::rc::Rc;
-use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use futures_util::future::{LocalBoxFuture, join_all, pending};
-use mailbus_spec::{HostTime, Workspace};
+use futures_util::future::join_all;
+use mailbus_benches::host::TickingHost;
+use mailbus_spec::Workspace;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::sockets::Sockets;
 use mailbus_worker::native::sqlite::Database;
@@ -20,27 +19,6 @@ use mailbus_worker::native::{
     NamespaceSettings, Objects,
 };
 use mailbus_worker::object::{Body, Request};
-
-/// A host on which a millisecond passes with every look, so that every renewal moves a deadline.
-#[derive(Default)]
-struct TickingHost {
-    looks: Cell<u64>,
-}
-
-impl Host for TickingHost {
-    fn now(&self) -> HostTime {
-        self.looks.set(self.looks.get() + 1);
-        HostTime(1_800_000_000_000 + self.looks.get())
-    }
-
-    fn uptime(&self) -> Duration {
-        Duration::from_millis(self.looks.get())
-    }
-
-    fn sleep(&self, _: Duration) -> LocalBoxFuture<'static, ()> {
-        Box::pin(pending())
-    }
-}
 
 /// Agent `n` renews its file as the original's clients do, by acquiring it again.
 fn renewal(n: usize) -> String {

@@ -1,7 +1,12 @@
-//! What the benchmarks share: the lease traffic they put on a machine.
+//! What the benchmarks share: the traffic they put on a machine, of leases here, of mail in [`mail`] and
+//! [`native`].
 //!
 //! Timings differ between machines and hours; the benchmarks of one run are compared with each other,
 //! and ratios are what is reported.
+
+pub mod host;
+pub mod mail;
+pub mod native;
 
 use mailbus_spec::lease::{Acquire, Command, ReleaseTarget};
 use mailbus_spec::{AgentId, Holder, LeasePath, Ordinal, PathSet, RequestId, SessionId, Ttl};

@@ -116,3 +116,30 @@ mod system {
         }
     }
 }
+
+#[cfg(target_arch = "wasm32")]
+pub use worker_clocks::WorkerClocks;
+
+#[cfg(target_arch = "wasm32")]
+mod worker_clocks {
+    use super::*;
+
+    /// Longest sleep at a time: the platform's timers take no more than 2^31 ms.
+    const SLEEP_MOST: Duration = Duration::from_secs(86_400);
+
+    /// The clocks of a Worker: its one clock as both, since there is no other. While an event computes it
+    /// stands still when deployed; it moves whenever something comes in.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub struct WorkerClocks;
+
+    impl Clocks for WorkerClocks {
+        fn reading(&self) -> Reading {
+            let now = Duration::from_millis(js_sys::Date::now() as u64);
+            Reading { monotonic: now, wall: now }
+        }
+
+        fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
+            worker::Delay::from(span.min(SLEEP_MOST))
+        }
+    }
+}

@@ -1,10 +1,12 @@
-//! The client of mailbus, as a pure state machine over passed-in time and a loop around it.
+//! The client of mailbus, as pure state machines over passed-in time and a loop around each.
 //!
-//! [`machine::LeaseSession`] knows no clock, no I/O, no task and no randomness but a seed; it decides
-//! what to send, when to send it again and what may be believed. [`transport`] is the loop that
-//! carries it over HTTP and a WebSocket, generic over the streams and the clocks, so that a simulator
-//! runs the very client that ships. [`lease`] is what callers hold: a client, and a guard that knows
-//! when it stops being good.
+//! [`machine::LeaseSession`] and [`machine::mail::MailSession`] know no clock, no I/O, no task and no
+//! randomness but a seed; they decide what to send, when to send it again, what may be believed and what
+//! is handed to a handler. [`transport`] is the loops that carry them over HTTP and WebSockets or over
+//! the bindings of a Worker, generic over what carries and over the clocks, so that a simulator runs
+//! the very client that ships. [`lease`] and [`mail`] are what callers hold: clients, a guard that knows
+//! when it stops being good, and deliveries that are settled when they are done. [`bus`] is both as the
+//! original has them, in one trait.
 //!
 //! # Which clock is which
 //!
@@ -16,7 +18,8 @@
 //!   are its instants, as a [`Duration`](std::time::Duration) since that origin. Where the platform
 //!   has one that counts the time a machine sleeps, it is that one; where not, a suspended laptop
 //!   does not see its leases pass.
-//! * The **wall clock** sees a suspend, and may be set by anybody. It is never shown nor sent.
+//! * The **wall clock** sees a suspend, and may be set by anybody. It is written on messages for people
+//!   to read, and else never shown nor sent.
 //! * A [`Reading`](mailbus_spec::belief::Reading) is both, taken together. Belief needs *both* to say
 //!   that the term has not passed; if one steps back, or they disagree by more than
 //!   [`ClockBound`](mailbus_spec::belief::ClockBound) allows, all belief ends.
@@ -112,7 +115,8 @@
 //!   believed and cancelled when given up.
 //! * No state that outlives the process: a restarted agent is another session, and waits for its
 //!   old self's term like anybody else.
-//! * No spawned task and no timer but [`Clocks::sleep`](clocks::Clocks::sleep).
+//! * No spawned task, but inside a Worker, where the loop is one of its event's; and no timer but
+//!   [`Clocks::sleep`](clocks::Clocks::sleep).
 
 #![deny(missing_docs)]
 #![cfg_attr(
@@ -126,16 +130,12 @@
 )]
 
 pub mod backoff;
+pub mod bus;
 pub mod clocks;
-#[cfg(not(target_arch = "wasm32"))]
 mod deadline;
 pub mod error;
 pub mod lease;
 pub mod machine;
-#[cfg_attr(
-    target_arch = "wasm32",
-    allow(dead_code, reason = "the run loop over byte streams is not built there")
-)]
-mod session;
-#[cfg(not(target_arch = "wasm32"))]
+pub mod mail;
+mod shared;
 pub mod transport;

@@ -5,6 +5,8 @@
 //! files in `seeds/` are replayed by `cargo test`.
 
 pub mod lease_differential;
+pub mod mailbox_differential;
+pub mod wire_mailbox;
 pub mod wire_request;
 
 /// Runs a target on each file named on the command line.

@@ -68,11 +68,19 @@ pub const FRAME_MAX_COMMANDS: usize = 1_000;
 /// Invariant: with a `List` page after it and a refusal of 1 KiB for each command it is at most
 /// [`FRAME_MAX_BYTES`].
 pub const FRAME_REPLY_BYTES: usize = 2 << 20;
+/// Bytes of pushes, to all sockets together, after which the further commands of a frame are not
+/// executed any more: 16 MiB. To one socket that is [`FRAME_REPLY_BYTES`], replies included.
+///
+/// Invariant: with one more bite it is far below what an object's memory holds.
+pub const FRAME_PUSH_BYTES: usize = 16 << 20;
 
 /// Longest type of a message and longest pattern, in bytes.
 pub const TYPE_MAX_BYTES: usize = 128;
 /// Largest message, in bytes of its JSON text: 1 MiB.
 pub const MESSAGE_MAX_BYTES: usize = 1 << 20;
+/// Deepest nesting of a message, its own object counted: what readers with a bound of 128, as is usual,
+/// still read when the message lies in a frame.
+pub const MESSAGE_MAX_DEPTH: usize = 100;
 /// Largest ephemeral message: 4 KiB.
 pub const EPHEMERAL_MAX_BYTES: usize = 4 << 10;
 /// Most names in one ack or redrive.

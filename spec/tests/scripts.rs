@@ -1,20 +1,31 @@
-//! Goal: every script says what the specification does, and every rule of the leases has one.
+//! Goal: every script says what the specification does, and every rule of leases and mailboxes has one.
 //!
-//! Method: each file of `scripts/lease` is run on the specification and compared word for word. With
-//! `REWRITE=1` the lower halves are written instead.
+//! Method: each file of `scripts/lease` and `scripts/mailbox` is run on the specification and compared
+//! word for word. With `REWRITE=1` the lower halves are written instead.
 
 use std::fs;
 
 use mailbus_spec::conformance::script::{Script, Verdict, rewriting, scripts_of};
-use mailbus_spec::conformance::{ModelSystem, block_on};
+use mailbus_spec::conformance::{ModelSystem, Subject, block_on};
 use mailbus_spec::lease::LeaseMachine;
+use mailbus_spec::mailbox::MailboxMachine;
 
 #[test]
 fn every_lease_script_says_what_the_specification_does() {
+    assert!(checked::<LeaseMachine>() >= 36);
+}
+
+#[test]
+fn every_mailbox_script_says_what_the_specification_does() {
+    assert!(checked::<MailboxMachine>() >= 35);
+}
+
+/// Checks or rewrites all scripts of a subject, and says how many there are.
+fn checked<S: Subject>() -> usize {
     let mut failures = Vec::new();
-    let files = scripts_of::<LeaseMachine>().unwrap();
+    let files = scripts_of::<S>().unwrap();
     for file in &files {
-        let script = match Script::<LeaseMachine>::parse(&file.text) {
+        let script = match Script::<S>::parse(&file.text) {
             Ok(script) => script,
             Err(error) => {
                 failures.push(format!("{}: {error}", file.path.display()));
@@ -31,5 +42,5 @@ fn every_lease_script_says_what_the_specification_does() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(files.len() >= 36, "only {} scripts", files.len());
+    files.len()
 }

@@ -38,7 +38,7 @@ pub enum Event<'a> {
         attachment: &'a str,
     },
     /// The alarm rang: on time, early, late or repeated. An object that wakes for something else is
-    /// told of its alarm in [`Object::wake`].
+    /// told of its alarm in [`Woken`].
     Alarm,
 }
 
@@ -86,7 +86,7 @@ pub struct Response {
 /// The response header that tells what an event cost, in rows as the platform charges them.
 pub const CHARGED_HEADER: &str = "mailbus-rows";
 
-/// Where a frame or a close goes.
+/// Where a frame, a close or what is to be kept goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// One socket.
@@ -112,7 +112,8 @@ pub struct Accept {
     pub tags: Vec<String>,
 }
 
-/// What an event does to the world, in this order: attachments, frames, closes, alarm, answer.
+/// What an event does to the world, in this order: the new socket, attachments, frames, closes, alarm,
+/// answer. So the event that accepts a socket can send to it, by its tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// The answer to a [`Event::Request`]: exactly one of this and `accept` is there then.
@@ -122,7 +123,7 @@ pub struct Effects {
     /// Text frames, in order.
     pub frames: Vec<(Target, String)>,
     /// What sockets keep from now on.
-    pub attachments: Vec<(SocketId, Attachment)>,
+    pub attachments: Vec<(Target, Attachment)>,
     /// Sockets to close, with code and reason.
     pub closes: Vec<(Target, u16, String)>,
     /// The alarm to set, as host time. `None` leaves the pending one alone.
@@ -139,14 +140,25 @@ impl Effects {
     }
 }
 
+/// What an object finds when it wakes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Woken {
+    /// The alarm the platform says is set.
+    pub pending_alarm: Option<HostTime>,
+    /// The open sockets with what they keep, for an object that [needs](Object::NEEDS_SOCKETS) them. One
+    /// that the object has closed is not among them; one whose [`Event::Closed`] wakes it is.
+    pub sockets: Vec<(SocketId, Attachment)>,
+}
+
 /// A production object.
 ///
 /// Invariant: an event that fails leaves the storage to the shell's rollback and asks for no effects.
 pub trait Object: Sized {
+    /// Whether it has to be told of its sockets when it wakes. Listing them wakes each of them.
+    const NEEDS_SOCKETS: bool = false;
+
     /// An object that has just woken. It reads nothing yet: the first event will.
-    ///
-    /// `pending_alarm` is the alarm the platform says is set.
-    fn wake(pending_alarm: Option<HostTime>) -> Self;
+    fn wake(woken: Woken) -> Self;
 
     /// Handles one event at the host time read for it.
     ///

@@ -13,6 +13,8 @@ mod support;
 
 #[path = "conformance/concurrent.rs"]
 mod concurrent;
+#[path = "conformance/mailbox/mod.rs"]
+mod mailbox;
 #[path = "conformance/native.rs"]
 mod native;
 #[path = "conformance/served.rs"]
@@ -33,7 +35,7 @@ use trials::{Start, differential_trials, script_trials, scripts};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let scripts = scripts();
+    let scripts = scripts::<LeaseMachine>();
     let mut trials = script_trials(Model, &scripts);
     for way in [Way::Requests, Way::Frames] {
         trials.extend(script_trials(way, &scripts));
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     for serve in [Serve::Mailbusd(Way::Requests), Serve::Workerd(Way::Requests)] {
         trials.push(concurrent::trial(serve));
     }
+    trials.extend(mailbox::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
 struct Model;
 
 impl Start for Model {
+    type Subject = LeaseMachine;
     type System = ModelSystem<LeaseMachine>;
 
     fn name(self) -> &'static str {
@@ -73,6 +77,7 @@ impl Start for Model {
 }
 
 impl Start for Way {
+    type Subject = LeaseMachine;
     type System = Native;
 
     fn name(self) -> &'static str {

@@ -8,11 +8,11 @@ use std::rc::Rc;
 
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
-    Arrival, Databases, Exchange, FileDatabases, Host, Namespace, NamespaceSettings, Objects,
-    Opened, Server, ServerSettings,
+    Arrival, Classes, Databases, Exchange, FileDatabases, Host, Namespace, NamespaceSettings,
+    Objects, Opened, Server, ServerSettings,
 };
 use mailbus_worker::object::{Body, Request};
-use mailbus_worker::router::Access;
+use mailbus_worker::router::{Access, Class};
 use mailbus_worker::storage::{Storage, Value};
 use support::daemon::Daemon;
 use support::host::ManualHost;
@@ -180,7 +180,7 @@ fn requests_of_strangers_leave_no_file_and_the_program_says_what_they_may_do() {
     assert_eq!(names(&data.join("lease")), [""; 0]);
     let log = std::fs::read_to_string(data.with_extension("log")).unwrap();
     assert!(log.contains("anybody on this machine may take any name"), "{log}");
-    assert!(log.contains("what an admin may (force, recover)"), "{log}");
+    assert!(log.contains("what an admin may (force, forget, recover)"), "{log}");
 }
 
 #[test]
@@ -188,8 +188,9 @@ fn the_server_serves_a_socket_of_a_workspace_without_a_file() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
         let host: Rc<dyn Host> = Rc::new(ManualHost::default());
-        let objects = Rc::new(leases(folder.path()));
-        let server = Server::new(host, Access::Anonymous, ServerSettings::default(), objects);
+        let objects: Rc<dyn Objects> = Rc::new(leases(folder.path()));
+        let classes = Classes::from([(Class::Lease, objects)]);
+        let server = Server::new(host, Access::Anonymous, ServerSettings::default(), classes);
         let stream = || {
             let (near, far) = tokio::io::duplex(1 << 16);
             tokio::task::spawn_local(Rc::clone(&server).serve_connection(far));

@@ -106,6 +106,37 @@ fn effects_find_their_sockets() {
 }
 
 #[test]
+fn the_event_that_accepts_a_socket_reaches_it_by_its_tag() {
+    let mut instance = instance();
+    let first = deliver(&mut instance, &request("greeted", "")).unwrap();
+    let socket = first.accepted.unwrap();
+    assert_eq!(first.frames, [(socket, "hello".to_owned())]);
+    assert_eq!(instance.sockets().attachment(socket), Some("7"));
+    let second = deliver(&mut instance, &request("greeted", "")).unwrap();
+    let greeted: Vec<_> = second.frames.iter().map(|(socket, _)| *socket).collect();
+    assert_eq!(greeted, [socket, second.accepted.unwrap()], "the tag names both");
+}
+
+#[test]
+fn an_object_that_needs_its_sockets_wakes_with_the_open_ones() {
+    let mut instance = instance();
+    let (closed, gone) = (subscribe(&mut instance), subscribe(&mut instance));
+    subscribe(&mut instance);
+    let woken_with = |instance: &mut Instance<Toy>| {
+        instance.evict();
+        body(instance, "sockets", "")
+    };
+    assert_eq!(woken_with(&mut instance), r#"{"n":3}"#);
+    deliver(&mut instance, &frame(closed, "close")).unwrap();
+    assert_eq!(woken_with(&mut instance), r#"{"n":2}"#, "one is being closed");
+    instance.evict();
+    deliver(&mut instance, &Arrival::Closed { socket: gone }).unwrap();
+    assert_eq!(body(&mut instance, "sockets", ""), r#"{"n":2}"#, "the one that woke it too");
+    instance.crash();
+    assert_eq!(body(&mut instance, "sockets", ""), r#"{"n":0}"#);
+}
+
+#[test]
 fn eviction_keeps_all_but_the_memory_and_a_crash_drops_the_sockets_too() {
     let mut instance = instance();
     let socket = subscribe(&mut instance);

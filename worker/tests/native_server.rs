@@ -7,10 +7,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use mailbus_worker::native::namespace::BEHIND_MAX_FRAMES;
 use mailbus_worker::native::{
-    Databases, Host, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server, ServerSettings,
+    Classes, Databases, Host, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server,
+    ServerSettings,
 };
-use mailbus_worker::router::Access;
+use mailbus_worker::router::{Access, Class};
 use support::flush::HeldDatabases;
 use support::host::ManualHost;
 use support::http::{Connection, subscribe_over, within_a_minute};
@@ -36,9 +38,15 @@ fn bus_on(databases: impl Databases + 'static) -> Bus {
     let shared: Rc<dyn Host> = Rc::new(host.clone());
     let databases = Rc::new(databases);
     let namespace = Namespace::new(Rc::clone(&shared), databases, NamespaceSettings::default());
-    let objects = Rc::new(namespace.clone());
-    let server = Server::new(shared, Access::Anonymous, ServerSettings::default(), objects);
+    let server = served(shared, &namespace);
     Bus { host, server, namespace }
+}
+
+/// The toys as a server's lease objects.
+fn served(host: Rc<dyn Host>, namespace: &Namespace<Toy>) -> Rc<Server> {
+    let objects: Rc<dyn Objects> = Rc::new(namespace.clone());
+    let classes = Classes::from([(Class::Lease, objects)]);
+    Server::new(host, Access::Anonymous, ServerSettings::default(), classes)
 }
 
 impl Bus {
@@ -154,8 +162,7 @@ fn no_answer_leaves_before_its_flush_and_a_cut_one_drops_the_connection() {
             Rc::new(databases.clone()),
             NamespaceSettings::default(),
         );
-        let server =
-            Server::new(host, Access::Anonymous, ServerSettings::default(), Rc::new(objects));
+        let server = served(host, &objects);
         let connect = || {
             let (near, far) = tokio::io::duplex(1 << 16);
             tokio::task::spawn_local(Rc::clone(&server).serve_connection(far));
@@ -288,6 +295,36 @@ fn a_socket_that_breaks_the_rules_is_told_which() {
         let mut socket = bus.subscribe().await;
         socket.send(Message::text(format!("tell:{}", "x".repeat((4 << 20) - 5)))).await.unwrap();
         assert_eq!(next(&mut socket).await.unwrap().len(), (4 << 20) - 5, "4 MiB are allowed");
+    });
+}
+
+#[test]
+fn a_ping_in_a_text_frame_is_answered_and_is_no_event() {
+    test(async {
+        let bus = bus();
+        let mut socket = bus.subscribe().await;
+        socket.send(Message::text("ping")).await.unwrap();
+        assert_eq!(next(&mut socket).await, Some(Message::text("pong")));
+        assert_eq!(bus.count().await, 0);
+        socket.send(Message::text("ping ")).await.unwrap();
+        assert_eq!(next(&mut socket).await, Some(Message::text("1:ping ")));
+    });
+}
+
+#[test]
+fn who_pings_and_does_not_read_is_dropped() {
+    test(async {
+        let bus = bus();
+        let mut socket = bus.subscribe().await;
+        // The stream takes some of the answers, of six bytes each; the others wait.
+        for _ in 0..(64 << 10) / 6 + BEHIND_MAX_FRAMES + 1_000 {
+            if socket.feed(Message::text("ping")).await.is_err() {
+                break;
+            }
+        }
+        let _ = socket.flush().await;
+        settle().await;
+        assert_eq!(bus.server.connections(), 0);
     });
 }
 

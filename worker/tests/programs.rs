@@ -16,12 +16,26 @@ mod support;
 mod bus;
 #[path = "programs/ending.rs"]
 mod ending;
+#[path = "programs/forgetful.rs"]
+mod forgetful;
+#[path = "programs/mail.rs"]
+mod mail;
+#[path = "programs/mail_abuse.rs"]
+mod mail_abuse;
+#[path = "programs/mail_memory.rs"]
+mod mail_memory;
+#[path = "programs/mail_original.rs"]
+mod mail_original;
 #[path = "programs/original.rs"]
 mod original;
+#[path = "programs/original_client.rs"]
+mod original_client;
 #[path = "programs/refusals.rs"]
 mod refusals;
 #[path = "programs/rows.rs"]
 mod rows;
+#[path = "programs/socket.rs"]
+mod socket;
 #[path = "programs/sockets.rs"]
 mod sockets;
 #[path = "programs/starting.rs"]
@@ -35,7 +49,7 @@ use support::daemon::Program;
 /// A case panics where a program does not do what it should.
 type Case = fn(Program);
 
-const CASES: [(&str, Case); 15] = [
+const CASES: [(&str, Case); 26] = [
     ("refusals::bad_input_changes_nothing", refusals::bad_input_changes_nothing),
     ("original::its_client_reads_every_answer", original::its_client_reads_every_answer),
     ("original::what_its_client_never_sends_is_a_problem", original::others_get_a_problem),
@@ -46,11 +60,31 @@ const CASES: [(&str, Case); 15] = [
     ("rows::a_lapse_costs_who_sees_it_one_row", rows::a_lapse_costs_who_sees_it_one_row),
     ("sockets::a_frame_carries_a_batch_and_a_grant_is_pushed", sockets::batch_and_push),
     ("sockets::what_is_no_command_leaves_the_socket_usable", sockets::no_command),
+    ("sockets::a_ping_is_answered_whoever_is_asleep", sockets::ping),
     ("sockets::they_outlive_the_memory_of_their_object", sockets::outlive_memory),
     ("starting::it_says_that_it_is_ready_and_who_may_come_in", starting::ready),
     ("starting::without_anonymous_access_everybody_is_refused", starting::closed),
+    ("mail::what_is_published_is_pushed_to_whom_it_concerns", mail::published),
+    ("mail::what_is_sent_to_somebody_away_waits_in_order", mail::offline),
+    ("mail_original::its_client_reads_every_answer", mail_original::answers),
+    ("mail_abuse::bad_input_changes_nothing", mail_abuse::bad_input_changes_nothing),
+    ("mail_abuse::what_is_no_command_leaves_the_socket_usable", mail_abuse::bad_frames),
+    ("mail_abuse::nobody_touches_the_mail_of_another", mail_abuse::others_mail),
+    ("mail_abuse::a_flood_is_refused_and_delays_nobody", mail_abuse::flood),
+    ("mail_abuse::a_reader_that_stalls_delays_nobody", mail_abuse::stalled_reader),
+    ("mail_memory::sessions_outlive_the_memory_of_their_object", mail_memory::sessions),
+    ("mail_memory::so_does_the_largest_session", mail_memory::largest_session),
     ("ending::a_signal_ends_it_well", ending::a_signal_ends_it_well),
     ("ending::what_was_acknowledged_outlives_a_kill", ending::outlives_a_kill),
+];
+
+/// What runs in the runtime itself, beside our module.
+const RUNTIME_CASES: [(&str, fn()); 2] = [
+    ("original_client::works_unchanged", original_client::works_unchanged),
+    (
+        "original_client::two_of_one_name_do_not_evict_each_other",
+        original_client::two_of_one_name_do_not_evict_each_other,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -62,9 +96,17 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
+    let beside = |(name, case): (&str, fn())| {
+        Trial::test(format!("workerd::{name}"), move || {
+            bus::set_up(Program::MailbusWorkerd)?;
+            case();
+            Ok(())
+        })
+    };
     let trials = Program::ALL
         .into_iter()
         .flat_map(|program| CASES.into_iter().map(move |case| trial(program, case)))
+        .chain(RUNTIME_CASES.into_iter().map(beside))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

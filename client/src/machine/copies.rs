@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 
-use super::event::CallNumber;
+use super::call::CallNumber;
 use crate::backoff::Backoff;
 
 /// The pauses between attempts, drawn from the session's seed.

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, select_biased};
-use tokio::sync::Semaphore;
+use mailbus_spec::wire::lease::{Received, decode_reply, encode_call};
 
-use super::connector::Connector;
-use super::endpoint::Endpoint;
-use super::exchange::Connections;
+use super::carrier::{Carrier, NoAnswer, Object};
 use super::link::Link;
 use crate::backoff::Backoff;
 use crate::clocks::Clocks;
+use crate::deadline::within;
 use crate::lease::LeaseClient;
-use crate::machine::{LeaseSession, Transmit};
-use crate::session::{Handle, Shared, State};
+use crate::lease::state::State;
+use crate::machine::{CallNumber, LeaseSession, Transmit};
+use crate::shared::{Handle, Shared};
 
 /// How the transport behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,50 +57,36 @@ impl Default for Options {
     }
 }
 
-/// Joins a session to a service: a handle for callers, and the loop that somebody has to run.
+/// Joins a session to a carrier: a handle for callers, and the loop that somebody has to run.
 #[must_use = "nothing is sent until the driver runs"]
-pub fn connect<C: Connector, K: Clocks>(
+pub fn drive<W: Carrier, K: Clocks>(
     mut session: LeaseSession,
-    endpoint: Endpoint,
-    connector: C,
+    carrier: W,
     clocks: K,
     options: Options,
-) -> (LeaseClient<K>, Driver<C, K>) {
+) -> (LeaseClient<K>, Driver<W, K>) {
     let seed = session.draw();
-    let shared = Arc::new(Shared::new(session, clocks));
+    let shared = Arc::new(Shared::new(State::new(session), clocks));
     let client = LeaseClient::new(Handle::new(Arc::clone(&shared)));
-    let driver = Driver {
-        shared,
-        endpoint,
-        connector,
-        options,
-        seed,
-        link: Link::default(),
-        connections: Connections::default(),
-        permits: Semaphore::new(options.exchanges.max(1)),
-    };
-    (client, driver)
+    (client, Driver { shared, carrier, options, seed, link: Link::default() })
 }
 
 /// The loop around a session.
 ///
 /// Dropped, it fails whoever still waits; belief then runs out with its terms.
-pub struct Driver<C: Connector, K: Clocks> {
-    pub(super) shared: Arc<Shared<K>>,
-    pub(super) endpoint: Endpoint,
-    pub(super) connector: C,
+pub struct Driver<W: Carrier, K: Clocks> {
+    pub(super) shared: Arc<Shared<K, State>>,
+    pub(super) carrier: W,
     pub(super) options: Options,
     pub(super) seed: u64,
     pub(super) link: Link,
-    pub(super) connections: Connections<C::Stream>,
-    pub(super) permits: Semaphore,
 }
 
 /// What one turn of the loop has to do.
 struct Turn {
     exchanges: Vec<Transmit>,
     sleep: Duration,
-    over: bool,
+    idle: bool,
 }
 
 /// How long the loop sleeps when nothing is due: any length is right.
@@ -108,17 +94,17 @@ const IDLE: Duration = Duration::from_secs(3_600);
 /// How short it sleeps at least, so that clocks of a coarser grain get on.
 const GRAIN: Duration = Duration::from_millis(1);
 
-impl<C: Connector, K: Clocks> Driver<C, K> {
+impl<W: Carrier, K: Clocks> Driver<W, K> {
     /// Runs until every handle and every lease is dropped and what they left behind is released.
     ///
-    /// It spawns nothing, so it may run on any executor; its future is `Send` if the connector's
+    /// It spawns nothing, so it may run on any executor; its future is `Send` if the carrier's
     /// and the clocks' futures are.
     pub async fn run(self) {
         let mut socket = pin!(self.keep_socket().fuse());
         let mut exchanges = FuturesUnordered::new();
         loop {
             let turn = self.shared.with(|state, at| self.turn(state, at));
-            if turn.over {
+            if turn.idle && self.shared.is_abandoned() {
                 return;
             }
             for transmit in turn.exchanges {
@@ -153,11 +139,39 @@ impl<C: Connector, K: Clocks> Driver<C, K> {
         let sleep = session
             .poll_timeout()
             .map_or(IDLE, |due| due.saturating_sub(at.monotonic).clamp(GRAIN, IDLE));
-        Turn { exchanges, sleep, over: state.is_over() }
+        Turn { exchanges, sleep, idle: session.is_idle() }
     }
 }
 
-impl<C: Connector, K: Clocks> Drop for Driver<C, K> {
+impl<W: Carrier, K: Clocks> Driver<W, K> {
+    /// What its handles share with it.
+    pub(crate) fn shared(&self) -> &Arc<Shared<K, State>> {
+        &self.shared
+    }
+
+    /// Sends an attempt and waits for its reply, for as long as the session does.
+    async fn exchange(&self, transmit: Transmit) -> (CallNumber, Option<Received>) {
+        let Transmit { call, command, timeout, leave_by, .. } = transmit;
+        let (action, body) = encode_call(call.0, &command);
+        let clocks = self.shared.clocks();
+        // The process may be put aside between the attempt's making and its leaving.
+        let may_leave = || clocks.reading().monotonic <= leave_by;
+        let exchange = self.carrier.exchange(Object::Lease, action, body, may_leave);
+        let answered = within(clocks, timeout, exchange).await.unwrap_or(Err(NoAnswer));
+        let received =
+            answered.ok().and_then(|answered| decode_reply(answered.status, &answered.body).ok());
+        // A reply to something else is none to this.
+        let received = received
+            .map(|received| Received { call: received.call.or(Some(call.0)), ..received })
+            .filter(|received| received.call == Some(call.0));
+        if received.is_none() {
+            self.carrier.distrust_connections();
+        }
+        (call, received)
+    }
+}
+
+impl<W: Carrier, K: Clocks> Drop for Driver<W, K> {
     fn drop(&mut self) {
         self.shared.close();
     }

@@ -1,34 +1,43 @@
-//! The transport over byte streams: a loop around the session.
+//! The transport: a loop around each session, and what carries its commands.
 //!
-//! Commands travel over a WebSocket while one is open, many to a frame, and over HTTP/1.1 otherwise;
+//! Commands travel over a WebSocket while one is open, many to a frame, and over HTTP otherwise;
 //! a copy of an attempt that went unanswered takes the other way. The socket also brings what the
 //! object sends unasked. Nothing about safety depends on either: an attempt that is not answered is
 //! unknown to the session, whichever way it went.
 //!
-//! The loop is one future, [`Driver::run`], that spawns nothing, so it can be put on any executor of
-//! one thread or many, and stopped with a process that a simulator pauses. It is generic over how
-//! streams are made ([`Connector`]) and over the clocks ([`Clocks`](crate::clocks::Clocks)); every
+//! Each loop is one future, [`Driver::run`] and [`MailDriver::run`], that spawns nothing, so it can be
+//! put on any executor of one thread or many, and stopped with a process that a simulator pauses. It is
+//! generic over what carries ([`Carrier`]) and over the clocks ([`Clocks`](crate::clocks::Clocks)); every
 //! wait has an end by those clocks.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `endpoint` | where the service is, and who asks |
-//! | `connector` | how a byte stream to it is made |
-//! | `driver` | the loop |
-//! | `exchange` | one command over HTTP, on a connection that is kept |
-//! | `socket` | the WebSocket: opened, kept alive, opened again |
-//! | `link` | what loop and socket hand each other |
-//! | `system` | all of it on this machine |
+//! | `carrier` | what a loop needs of a network |
+//! | `driver`, `socket`, `link` | the loop of a lease session, its socket, and what they hand each other |
+//! | `mail` | the loop of a mail session |
+//! | `random` | the system's randomness |
+//! | `stream` | the carrier over byte streams: HTTP/1.1, WebSocket, TLS |
+//! | `binding` | the carrier over the bindings of a Worker |
 
-mod connector;
+#[cfg(target_arch = "wasm32")]
+mod binding;
+mod carrier;
 mod driver;
-mod endpoint;
-mod exchange;
 mod link;
+mod mail;
+mod random;
 mod socket;
-mod system;
+#[cfg(not(target_arch = "wasm32"))]
+mod stream;
 
-pub use connector::{ByteStream, Connector, TokioConnector};
-pub use driver::{Driver, Options, connect};
-pub use endpoint::{Authority, BearerToken, Endpoint, InvalidEndpoint, InvalidToken, Scheme};
-pub use system::open;
+#[cfg(target_arch = "wasm32")]
+pub use binding::{BindingSocket, Bindings};
+pub use carrier::{Answered, Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened};
+pub use driver::{Driver, Options, drive};
+pub use mail::{MailDriver, drive_mail};
+pub use random::{new_session_id, seed};
+#[cfg(not(target_arch = "wasm32"))]
+pub use stream::{
+    Authority, BearerToken, ByteStream, Connector, Endpoint, InvalidEndpoint, InvalidToken,
+    NativeDriver, Scheme, StreamSocket, Streams, TokioConnector, connect, open,
+};

@@ -3,28 +3,19 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::{FutureExt, SinkExt, StreamExt, select_biased};
-use http::header::AUTHORIZATION;
+use futures_util::{FutureExt, select_biased};
 use mailbus_spec::lease::Command;
-use mailbus_spec::limits;
 use mailbus_spec::wire::lease::{ServerFrame, decode_server_frame, encode_frame, encode_subscribe};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Bytes, Message};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::connector::Connector;
+use super::carrier::{Broken, Carrier, Incoming, Object, Socket};
 use super::driver::{Driver, Options};
 use crate::clocks::Clocks;
 use crate::deadline::{until, within};
 use crate::machine::CallNumber;
 
-/// The socket is of no use any more.
-struct Broken;
-
-impl<C: Connector, K: Clocks> Driver<C, K> {
+impl<W: Carrier, K: Clocks> Driver<W, K> {
     /// Keeps a socket open for as long as it is polled.
     pub(super) async fn keep_socket(&self) {
         if !self.options.socket {
@@ -49,24 +40,14 @@ impl<C: Connector, K: Clocks> Driver<C, K> {
         }
     }
 
-    async fn open_socket(&self) -> Result<WebSocketStream<C::Stream>, Broken> {
-        let holder = self.shared.inspect(|session, _| session.holder().clone());
-        let url = self.endpoint.socket_url(&encode_subscribe(&holder));
-        let mut request = url.into_client_request().map_err(|_| Broken)?;
-        if let Some(authorization) = self.endpoint.authorization() {
-            request.headers_mut().insert(AUTHORIZATION, authorization);
-        }
-        let stream = self.connector.connect(self.endpoint.authority()).await;
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(limits::FRAME_MAX_BYTES))
-            .max_frame_size(Some(limits::FRAME_MAX_BYTES));
-        let opened =
-            client_async_with_config(request, stream.map_err(|_| Broken)?, Some(config)).await;
-        opened.map(|(socket, _)| socket).map_err(|_| Broken)
+    async fn open_socket(&self) -> Result<W::Socket, Broken> {
+        let holder = self.shared.inspect(|state, _| state.session.holder().clone());
+        let opened = self.carrier.open(Object::Lease, &encode_subscribe(&holder)).await;
+        opened.map_err(|_| Broken)
     }
 
     /// Sends and receives until the socket breaks; says whether anything was ever received.
-    async fn serve_socket(&self, socket: &mut WebSocketStream<C::Stream>) -> bool {
+    async fn serve_socket(&self, socket: &mut W::Socket) -> bool {
         let clocks = self.shared.clocks();
         let ping_after = self.options.ping_after.min(Options::PING_MOST);
         let mut heard = false;
@@ -80,27 +61,28 @@ impl<C: Connector, K: Clocks> Driver<C, K> {
             let message = {
                 let mut silence = pin!(clocks.sleep(span.max(Duration::from_millis(1))).fuse());
                 let mut rung = pin!(self.link.bell.notified().fuse());
+                let mut incoming = pin!(socket.next().fuse());
                 select_biased! {
-                    message = socket.next() => Some(message),
+                    message = incoming => Some(message),
                     () = rung => continue,
                     () = silence => None,
                 }
             };
             let now = clocks.reading().monotonic;
             match message {
-                Some(Some(Ok(message))) => {
+                Some(Incoming::Closed(_)) => return heard,
+                Some(message) => {
                     (heard, pinged) = (true, false);
                     due = now.saturating_add(ping_after);
-                    if self.on_message(message).is_err() {
-                        return heard;
+                    if let Incoming::Text(text) = message {
+                        self.on_text(&text);
                     }
                 }
-                Some(_) => return heard,
                 None if now < due => {}
                 None if pinged => return heard,
                 None => {
-                    let ping = Message::Ping(Bytes::new());
-                    if self.send(socket, ping).await.is_err() {
+                    let sent = within(clocks, self.options.socket_timeout, socket.ping()).await;
+                    if sent != Some(Ok(())) {
                         return heard;
                     }
                     pinged = true;
@@ -110,48 +92,28 @@ impl<C: Connector, K: Clocks> Driver<C, K> {
         }
     }
 
-    async fn send_commands(&self, socket: &mut WebSocketStream<C::Stream>) -> Result<(), Broken> {
+    async fn send_commands(&self, socket: &mut W::Socket) -> Result<(), Broken> {
         let clocks = self.shared.clocks();
         while let Some(frame) = self.link.next_frame(clocks.reading().monotonic) {
             let calls: Vec<(u64, &Command)> =
                 frame.calls.iter().map(|(call, command)| (*call, command)).collect();
-            let message = Message::text(encode_frame(&calls));
+            let text = encode_frame(&calls);
             // A frame that is half written when it may not leave any more takes the socket with it.
-            let sent = self.send(socket, message);
+            let sent = within(clocks, self.options.socket_timeout, socket.send(text));
             match until(clocks, frame.leave_by, sent).await {
-                Some(sent) => sent?,
-                None => return Err(Broken),
+                Some(Some(sent)) => sent?,
+                _ => return Err(Broken),
             }
         }
         Ok(())
     }
 
-    async fn send(
-        &self,
-        socket: &mut WebSocketStream<C::Stream>,
-        message: Message,
-    ) -> Result<(), Broken> {
-        let sent =
-            within(self.shared.clocks(), self.options.socket_timeout, socket.send(message)).await;
-        match sent {
-            Some(Ok(())) => Ok(()),
-            _ => Err(Broken),
+    fn on_text(&self, text: &str) {
+        for frame in decode_server_frame(text) {
+            self.on_frame(frame);
         }
-    }
-
-    fn on_message(&self, message: Message) -> Result<(), Broken> {
-        match message {
-            Message::Text(text) => {
-                for frame in decode_server_frame(text.as_str()) {
-                    self.on_frame(frame);
-                }
-                // The loop has to see what has become due.
-                self.shared.bell.notify_one();
-                Ok(())
-            }
-            Message::Close(_) => Err(Broken),
-            _ => Ok(()),
-        }
+        // The loop has to see what has become due.
+        self.shared.bell.notify_one();
     }
 
     fn on_frame(&self, frame: ServerFrame) {

@@ -72,6 +72,9 @@ impl<S: Subject> Directive<S> {
             ["host", offset] => Ok(Self::Skew(parse_offset(offset)?)),
             ["alarm"] => Ok(Self::Alarm),
             ["pending"] => Ok(Self::Pending),
+            ["connect", _] if S::HAS_SESSIONS => {
+                Err(String::from("`connect` is not for what begins sessions by command"))
+            }
             ["connect", party] => S::parse_party(party).map(Self::Connect),
             ["disconnect", party] => S::parse_party(party).map(Self::Disconnect),
             ["evict"] => Ok(Self::Evict),
@@ -102,8 +105,8 @@ impl<S: Subject> Directive<S> {
             Self::Clock(host) => format!("host unix {}", host.0),
             Self::Alarm => String::from("alarm"),
             Self::Pending => String::from("pending"),
-            Self::Connect(party) => format!("connect {party}"),
-            Self::Disconnect(party) => format!("disconnect {party}"),
+            Self::Connect(party) => format!("connect {}", S::spell_party(party, epoch)),
+            Self::Disconnect(party) => format!("disconnect {}", S::spell_party(party, epoch)),
             Self::Evict => String::from("evict"),
             Self::Crash => String::from("crash"),
             Self::Bookmark(name) => format!("bookmark {name}"),

@@ -1,7 +1,7 @@
 //! Whether a system is what the specification says: one suite for every system.
 //!
 //! A [`SystemUnderTest`] says what it can do and answers commands; a [`Subject`] is a kind of object
-//! (leases) and the words to speak about it. The specification itself is the first system
+//! (leases, mailboxes) and the words to speak about it. The specification itself is the first system
 //! ([`ModelSystem`]); production natively and in workerd are the others, outside this crate. Nothing
 //! here knows a runtime, a network or a clock: a system brings its own.
 //!
@@ -30,6 +30,7 @@ mod executor;
 pub mod history;
 mod lease;
 pub mod lockstep;
+mod mailbox;
 mod model;
 mod notation;
 pub mod realtime;
@@ -40,6 +41,7 @@ mod system;
 pub use directive::{Directive, needs};
 pub use executor::block_on;
 pub use lease::Agent as LeaseAgent;
+pub use mailbox::ledger;
 pub use model::ModelSystem;
 pub use notation::{
     EXACT_START, Epoch, parse_duration, parse_offset, spell_duration, spell_offset,

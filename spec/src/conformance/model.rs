@@ -69,8 +69,9 @@ impl<S: Subject> ModelSystem<S> {
         if self.follows_alarm {
             self.set_alarm(matches!(event, Event::Alarm));
         }
-        let heard = step.pushes.iter().filter(|push| self.connected.contains(S::addressee(push)));
-        self.received.extend(heard.cloned());
+        let is_heard =
+            |push: &&S::Push| S::HAS_SESSIONS || self.connected.contains(S::addressee(push));
+        self.received.extend(step.pushes.iter().filter(is_heard).cloned());
         step
     }
 
@@ -113,14 +114,38 @@ impl<S: Subject> ModelSystem<S> {
         self.connected.insert(party.clone());
     }
 
-    /// Closes a socket.
+    /// Closes a socket, with what the platform makes of that.
     pub fn close(&mut self, party: &S::Party) {
-        self.connected.remove(party);
+        if let Some(event) = self.closing(party) {
+            self.handle(&event);
+        } else if S::HAS_SESSIONS {
+            return;
+        }
+        self.hang_up(party);
     }
 
-    /// Breaks all sockets.
+    /// The event that it is when a client closes its socket; none for a socket that is not there.
+    ///
+    /// Nor while the host's clock is not plausible: the object could not tell what ends then. No case
+    /// closes a socket at such a time.
+    #[must_use]
+    pub fn closing(&self, party: &S::Party) -> Option<Event<S::Command>> {
+        let command = S::closing(party)?;
+        let is_there = self.machine.sessions().contains(party);
+        let is_timely = self.machine.clock().observe(self.host).is_ok();
+        (is_there && is_timely).then_some(Event::Command(command))
+    }
+
+    /// A closed socket hears nothing, not even what its close led to.
+    pub fn hang_up(&mut self, party: &S::Party) {
+        self.connected.remove(party);
+        self.received.retain(|push| !S::HAS_SESSIONS || S::addressee(push) != party);
+    }
+
+    /// Breaks all sockets, and the sessions with them.
     pub fn break_sockets(&mut self) {
         self.connected.clear();
+        self.machine.break_sessions();
     }
 
     /// Remembers the storage.

@@ -6,8 +6,10 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use super::directive::{Directive, needs};
+use super::history::sequential::{self, Entry};
 use super::history::{Explanation, History, Invocation, Outcome, explain};
 use super::lockstep::WorldTime;
 use super::model::ModelSystem;
@@ -31,6 +33,7 @@ pub async fn run<S: Subject, T: SystemUnderTest<S>>(
     let mut run = Run {
         system,
         history: History::default(),
+        entries: Vec::new(),
         ideal: ModelSystem::begun(&needs),
         time: WorldTime::default(),
         tokens: BTreeMap::new(),
@@ -46,12 +49,17 @@ pub async fn run<S: Subject, T: SystemUnderTest<S>>(
         })?;
     }
     run.finish().await.map_err(|failure| failure.to_string())?;
+    if S::HAS_SESSIONS {
+        return sequential::replay(&run.entries);
+    }
     explain(&run.history).map_err(|contradiction| contradiction.to_string())
 }
 
 struct Run<'a, S: Subject, T> {
     system: &'a mut T,
     history: History<S>,
+    /// The same in the order in which it happened, for what has sessions.
+    entries: Vec<Entry<S>>,
     ideal: ModelSystem<S>,
     time: WorldTime,
     tokens: BTreeMap<Ordinal, Ordinal>,
@@ -85,15 +93,23 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
                 }
             }
             Directive::Disconnect(party) => {
+                if S::HAS_SESSIONS && self.ideal.closing(party).is_none() {
+                    return Ok(());
+                }
                 self.collect().await?;
                 self.history.listening.remove(party);
-                self.system.disconnect(party).await?;
+                let named = S::party_with_ordinals(party, &mut |ordinal| self.translated(ordinal));
+                self.system.disconnect(&named).await?;
+                self.entries.push(Entry::Closed(named));
+                self.ideal.close(party);
             }
             Directive::Evict => self.system.evict().await?,
             Directive::Crash => {
                 self.collect().await?;
                 self.history.listening.clear();
                 self.system.crash().await?;
+                self.entries.push(Entry::Crashed);
+                self.ideal.break_sockets();
             }
             Directive::Alarm => self.system.ring_alarm().await?,
             Directive::Pending
@@ -120,6 +136,9 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
 
     async fn command(&mut self, command: &S::Command) -> Result<(), Failure> {
         self.has_begun = true;
+        if !self.ideal.machine.is_sayable(command) {
+            return Ok(());
+        }
         let translated = S::with_ordinals(command, &mut |ordinal| self.translated(ordinal));
         let reply = self.call(translated).await?;
         let ideal = self.ideal.command(command);
@@ -144,6 +163,7 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
 
     async fn call(&mut self, command: S::Command) -> Result<ReplyOf<S>, Failure> {
         let reply = self.system.call(&command).await?;
+        self.entries.push(Entry::Called { command: command.clone(), reply: reply.clone() });
         self.history.invocations.push(Invocation {
             client: 0,
             started: self.moment,
@@ -157,7 +177,8 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
 
     async fn collect(&mut self) -> Result<(), Failure> {
         let received = self.system.received().await?;
-        self.history.received.extend(received);
+        self.history.received.extend(received.iter().cloned());
+        self.entries.push(Entry::Received(received));
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! What the runners need to know about a kind of object: how its commands and answers are written,
 //! and what an answer gives away about events that nobody saw.
 //!
-//! Leases are the first; another kind is another implementation beside it, and touches no runner.
+//! Leases are the first, mailboxes the second; another kind is another implementation beside them.
 
 use alloc::collections::BTreeSet;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 use core::hash::Hash;
@@ -43,6 +43,10 @@ pub trait Subject:
     /// Its name: the folder of its scripts.
     const NAME: &'static str;
 
+    /// Whether commands begin and end the sessions that pushes go to. Then every push has a socket to go
+    /// to, a closed socket is an event, and no two clients use one session.
+    const HAS_SESSIONS: bool = false;
+
     /// The object's clock.
     fn clock(&self) -> &Clock;
 
@@ -70,6 +74,11 @@ pub trait Subject:
     /// What is wrong with the text.
     fn parse_party(text: &str) -> Result<Self::Party, String>;
 
+    /// A party as [`Subject::parse_party`] reads it.
+    fn spell_party(party: &Self::Party, _epoch: Epoch) -> String {
+        party.to_string()
+    }
+
     /// Reads a command from its words.
     ///
     /// # Errors
@@ -90,6 +99,14 @@ pub trait Subject:
         command: &Self::Command,
         replace: &mut dyn FnMut(Ordinal) -> Ordinal,
     ) -> Self::Command;
+
+    /// The party with every ordinal in it replaced.
+    fn party_with_ordinals(
+        party: &Self::Party,
+        _replace: &mut dyn FnMut(Ordinal) -> Ordinal,
+    ) -> Self::Party {
+        party.clone()
+    }
 
     /// What an answer shows that was fixed by some event's time, always in the same order for the same
     /// kind of answer.
@@ -127,6 +144,25 @@ pub trait Subject:
 
     /// The parties of that world.
     fn parties_of_the_small_world() -> Vec<Self::Party>;
+
+    /// Whose sessions are open.
+    fn sessions(&self) -> Vec<Self::Party> {
+        Vec::new()
+    }
+
+    /// The command that the platform makes of a socket that was closed.
+    fn closing(_party: &Self::Party) -> Option<Self::Command> {
+        None
+    }
+
+    /// Whether a client has a way to send this to an object in this state. What cannot be sent is left
+    /// out of a case.
+    fn is_sayable(&self, _command: &Self::Command) -> bool {
+        true
+    }
+
+    /// What is left in memory when the object is killed: its storage, and no session.
+    fn break_sessions(&mut self) {}
 }
 
 /// What an answer gives away about an event of somebody's.

@@ -16,11 +16,13 @@
 //! | `settle` | deliveries are settled, given back, presumed settled and put on record |
 //! | `collect` | what is too old is let go of |
 //! | `query` | questions |
+//! | [`invariant`] | what is always true |
 
 mod accept;
 pub mod answer;
 mod collect;
 pub mod command;
+pub mod invariant;
 mod machine;
 pub mod message;
 pub mod pattern;

@@ -46,6 +46,7 @@ fn serve(arguments: &Arguments) -> Result<(), StartError> {
         listen: arguments.listen,
         environment,
         evictable: false,
+        companion: None,
         log: Log::Inherit,
     })
     .map_err(other)?;

@@ -6,10 +6,14 @@ use std::rc::Rc;
 
 use clap::Parser;
 use mailbus_worker::lease::ProductionLeaseObject;
+use mailbus_worker::mailbox::ProductionMailboxObject;
 use mailbus_worker::native::program::{self, Arguments, StartError};
 use mailbus_worker::native::{
-    FileDatabases, Host, Namespace, NamespaceSettings, Server, ServerSettings, SystemHost,
+    Classes, FileDatabases, Host, Namespace, NamespaceSettings, Objects, Server, ServerSettings,
+    SystemHost,
 };
+use mailbus_worker::object::Object;
+use mailbus_worker::router::Class;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
@@ -19,7 +23,7 @@ use tokio::task::LocalSet;
 struct Program {
     #[command(flatten)]
     arguments: Arguments,
-    /// Databases that stay open; beyond, the workspace that has been idle longest is closed.
+    /// Databases of a class that stay open; beyond, the one that has been idle longest is closed.
     #[arg(long, value_name = "COUNT", default_value_t = NamespaceSettings::default().open_databases)]
     open_databases: usize,
 }
@@ -50,13 +54,11 @@ async fn serve(program: &Program) -> Result<(), StartError> {
     let arguments = &program.arguments;
     let access = arguments.access()?;
     let _folder = arguments.take_folder()?;
-    let databases = FileDatabases::in_folder(&arguments.data.join("lease"))
-        .map_err(|error| StartError::Other(error.to_string()))?;
     let host: Rc<dyn Host> = Rc::new(SystemHost::new());
-    let settings = NamespaceSettings { open_databases: program.open_databases };
-    let leases =
-        Namespace::<ProductionLeaseObject>::new(Rc::clone(&host), Rc::new(databases), settings);
-    tokio::task::spawn_local(leases.ring_alarms());
+    let classes = Classes::from([
+        (Class::Lease, objects::<ProductionLeaseObject>(program, &host, Class::Lease)?),
+        (Class::Mailbox, objects::<ProductionMailboxObject>(program, &host, Class::Mailbox)?),
+    ]);
 
     let listen = arguments.listen;
     let unusable = |source| StartError::Listen { listen, source };
@@ -65,10 +67,25 @@ async fn serve(program: &Program) -> Result<(), StartError> {
     arguments
         .announce("mailbusd", address)
         .map_err(|error| StartError::Other(format!("nobody reads standard output: {error}")))?;
-    let server = Server::new(host, access, ServerSettings::default(), Rc::new(leases));
-    server.listen(listener, connections(program.open_databases), program::asked_to_stop()).await;
+    let server = Server::new(host, access, ServerSettings::default(), classes);
+    let databases = program.open_databases.saturating_mul(Class::ALL.len());
+    server.listen(listener, connections(databases), program::asked_to_stop()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The objects of a class, in a folder of its name, with their alarms ringing.
+fn objects<O: Object + 'static>(
+    program: &Program,
+    host: &Rc<dyn Host>,
+    class: Class,
+) -> Result<Rc<dyn Objects>, StartError> {
+    let databases = FileDatabases::in_folder(&program.arguments.data.join(class.as_str()))
+        .map_err(|error| StartError::Other(error.to_string()))?;
+    let settings = NamespaceSettings { open_databases: program.open_databases };
+    let namespace = Namespace::<O>::new(Rc::clone(host), Rc::new(databases), settings);
+    tokio::task::spawn_local(namespace.ring_alarms());
+    Ok(Rc::new(namespace))
 }
 
 /// How many connections there are files for.

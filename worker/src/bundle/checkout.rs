@@ -3,24 +3,25 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Step};
+use super::{Error, Package, Step};
 
-/// The checkout that this program was built from.
+/// The checkout that this program was built from, and which of its packages is bundled.
 #[derive(Clone, Debug)]
 pub(super) struct Checkout {
     root: PathBuf,
     worker: PathBuf,
+    package: Package,
 }
 
 impl Checkout {
-    pub(super) fn of_this_program() -> Result<Self, Error> {
+    pub(super) fn of_this_program(package: Package) -> Result<Self, Error> {
         let worker = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let root = worker.parent().unwrap_or(&worker).to_path_buf();
-        let checkout = Self { root, worker };
+        let checkout = Self { root, worker, package };
         if checkout.wrangler_toml().is_file() && checkout.root.join("Cargo.lock").is_file() {
             Ok(checkout)
         } else {
-            Err(Error::NoCheckout(checkout.worker))
+            Err(Error::NoCheckout(checkout.folder()))
         }
     }
 
@@ -28,17 +29,27 @@ impl Checkout {
         &self.root
     }
 
+    /// The folder of the tools from npm.
     pub(super) fn worker(&self) -> &Path {
         &self.worker
     }
 
+    pub(super) fn package(&self) -> Package {
+        self.package
+    }
+
+    /// The folder of the package that is bundled.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.root.join(self.package.folder)
+    }
+
     pub(super) fn wrangler_toml(&self) -> PathBuf {
-        self.worker.join("wrangler.toml")
+        self.folder().join("wrangler.toml")
     }
 
     /// Where `wrangler.toml` expects the script, too.
     pub(super) fn bundle_folder(&self) -> PathBuf {
-        self.worker.join("build")
+        self.folder().join("build")
     }
 
     /// The nested build's own target folder: in the outer one it would wait for the lock of the

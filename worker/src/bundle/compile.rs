@@ -88,7 +88,8 @@ impl Compiler {
         let begun = touch(&target_folder.join("begun"))?;
         let mut cargo = clean("cargo");
         cargo
-            .args(["build", "--release", "--lib", "--locked", "--package", "mailbus-worker"])
+            .args(["build", "--release", "--lib", "--locked"])
+            .args(["--package", checkout.package().name])
             .args(["--target", TARGET])
             .arg("--target-dir")
             .arg(&target_folder)
@@ -98,8 +99,9 @@ impl Compiler {
             .current_dir(checkout.root());
         run(&mut cargo, INSTALL_RUST, NEEDS_CRATES)?;
         let release = target_folder.join(TARGET).join("release");
-        let sources = sources(&release.join("mailbus_worker.d"))?;
-        Ok(Module { wasm: release.join("mailbus_worker.wasm"), sources, begun })
+        let stem = release.join(checkout.package().name.replace('-', "_"));
+        let sources = sources(&stem.with_extension("d"))?;
+        Ok(Module { wasm: stem.with_extension("wasm"), sources, begun })
     }
 }
 

@@ -54,15 +54,37 @@ pub struct Bundle {
     packages: Packages,
 }
 
-/// The release bundle of this checkout, built first if it is stale.
+/// A package of this checkout that is a Worker: it has a `wrangler.toml` beside its manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Its name to cargo.
+    pub name: &'static str,
+    /// Its folder in the checkout.
+    pub folder: &'static str,
+}
+
+impl Package {
+    /// The deployment: the classes and the router in front of them.
+    pub const MAILBUS: Self = Self { name: "mailbus-worker", folder: "worker" };
+}
+
+/// The release bundle of [`Package::MAILBUS`], as [`provide_of`].
+///
+/// # Errors
+/// As there.
+pub fn provide(progress: &mut dyn FnMut(&Step)) -> Result<Bundle, Error> {
+    provide_of(Package::MAILBUS, progress)
+}
+
+/// The release bundle of a package of this checkout, built first if it is stale.
 ///
 /// `progress` hears of each step before it is taken; a bundle that is up to date takes none. Waits
 /// for another process that is building.
 ///
 /// # Errors
 /// [`Error`] says what could not be had or done, and what to install.
-pub fn provide(progress: &mut dyn FnMut(&Step)) -> Result<Bundle, Error> {
-    let checkout = Checkout::of_this_program()?;
+pub fn provide_of(package: Package, progress: &mut dyn FnMut(&Step)) -> Result<Bundle, Error> {
+    let checkout = Checkout::of_this_program(package)?;
     let deployment = Deployment::read(&checkout.wrangler_toml())?;
     let _lock = checkout.lock(progress)?;
     let packages = Packages::provide(&checkout, progress)?;

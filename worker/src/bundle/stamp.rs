@@ -20,13 +20,12 @@ use super::compile::Compiler;
 const NAME: &str = "stamp";
 
 /// Inputs that no dep-info names. A file that is not there counts as what it is: absent.
-const MANIFESTS: [&str; 7] = [
+const MANIFESTS: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
     "spec/Cargo.toml",
     "worker/Cargo.toml",
     "worker/package-lock.json",
-    "worker/wrangler.toml",
     ".cargo/config.toml",
 ];
 const RECIPE: &str = "worker/src/bundle";
@@ -61,6 +60,7 @@ pub(super) fn write(
 ) -> Result<(), Error> {
     let root = checkout.root();
     let mut inputs: Vec<PathBuf> = MANIFESTS.iter().map(|name| root.join(name)).collect();
+    inputs.extend([checkout.wrangler_toml(), checkout.folder().join("Cargo.toml")]);
     inputs.extend(sources.iter().map(|source| root.join(source)));
     inputs.extend(recipe(&root.join(RECIPE))?);
     inputs.sort();

@@ -61,5 +61,6 @@ fn access(env: &Env) -> Access {
 fn binding(class: Class) -> &'static str {
     match class {
         Class::Lease => "LEASE",
+        Class::Mailbox => "MAILBOX",
     }
 }

@@ -34,6 +34,7 @@ use worker::{
 };
 
 use crate::lease::ProductionLeaseObject;
+use crate::mailbox::ProductionMailboxObject;
 use shell::Shell;
 
 /// Exports a class of Durable Objects: all the platform's events, handed to a [`Shell`].
@@ -92,4 +93,10 @@ durable_class!(
     /// The leases of one workspace.
     LeaseDurableObject,
     ProductionLeaseObject
+);
+
+durable_class!(
+    /// The mail of one workspace.
+    MailboxDurableObject,
+    ProductionMailboxObject
 );

@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use wasm_bindgen::JsCast as _;
 use worker::{Error, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage};
 
-use crate::object::{self, Effects, Event, Object};
+use crate::object::{self, Effects, Event, Object, Woken};
 use crate::storage::StorageError;
 
 use super::host::HostStorage;
-use super::sockets::{self, Socket};
+use super::sockets::{self, Socket, Touched};
 use super::storage::SqlStorage;
 use super::transaction::transaction;
 use super::{clock, exchange};
@@ -25,6 +25,7 @@ pub(super) struct Shell<O> {
 
 impl<O: Object> Shell<O> {
     pub(super) fn new(state: State) -> Self {
+        sockets::answer_pings(&state);
         Self { state, object: RefCell::new(None) }
     }
 
@@ -41,8 +42,8 @@ impl<O: Object> Shell<O> {
             body: body.as_body(),
         });
         match self.handle(event, None).await {
-            Ok(Effects { accept: Some(accept), .. }) => sockets::accept(&self.state, &accept),
-            Ok(effects) => {
+            Ok((_, Some(client))) => Response::from_websocket(client),
+            Ok((effects, None)) => {
                 let charged = Some(effects.charged());
                 let response = effects.response.unwrap_or_else(object::Response::failed);
                 exchange::respond(object::Response { charged, ..response })
@@ -79,22 +80,23 @@ impl<O: Object> Shell<O> {
         let _ = self.handle(event, Some(&socket)).await;
     }
 
-    /// Handles one event and applies its effects, the answer to a request apart.
+    /// Handles one event and applies its effects, the answer to a request apart. With them comes the
+    /// client's end of a socket that was accepted.
     async fn handle(
         &self,
         event: Event<'_>,
         own: Option<&Socket<'_>>,
-    ) -> Result<Effects, StorageError> {
+    ) -> Result<(Effects, Option<WebSocket>), StorageError> {
         let storage = self.storage()?;
-        let handled = match self.wake(&storage).await {
+        let handled = match self.wake(&storage, own).await {
             // From here to the last effect nothing is awaited.
             Ok(()) => self.commit(&storage, event),
             Err(error) => Err(error),
         };
         match handled {
             Ok(effects) => {
-                self.apply(&storage, &effects, own);
-                Ok(effects)
+                let client = self.apply(&storage, &effects, own);
+                Ok((effects, client))
             }
             Err(error) => {
                 worker::console_error!("{error}");
@@ -104,10 +106,17 @@ impl<O: Object> Shell<O> {
     }
 
     /// Makes the object if it is not in memory.
-    async fn wake(&self, storage: &HostStorage) -> Result<(), StorageError> {
+    async fn wake(
+        &self,
+        storage: &HostStorage,
+        own: Option<&Socket<'_>>,
+    ) -> Result<(), StorageError> {
         if self.object.borrow().is_none() {
-            let pending = clock::pending_alarm(storage).await?;
-            self.object.borrow_mut().get_or_insert_with(|| O::wake(pending));
+            let pending_alarm = clock::pending_alarm(storage).await?;
+            self.object.borrow_mut().get_or_insert_with(|| {
+                let needed = O::NEEDS_SOCKETS.then(|| sockets::kept(&self.state, own));
+                O::wake(Woken { pending_alarm, sockets: needed.unwrap_or_default() })
+            });
         }
         Ok(())
     }
@@ -127,24 +136,44 @@ impl<O: Object> Shell<O> {
         handled
     }
 
-    /// Attachments, frames, closes, alarm; in this order.
-    fn apply(&self, storage: &HostStorage, effects: &Effects, own: Option<&Socket<'_>>) {
-        for (id, attachment) in &effects.attachments {
-            sockets::attach(&self.state, own, *id, attachment);
+    /// The new socket, attachments, frames, closes, alarm; in this order. What fails keeps nothing else
+    /// from its effect. Returns the client's end of the new socket.
+    fn apply(
+        &self,
+        storage: &HostStorage,
+        effects: &Effects,
+        own: Option<&Socket<'_>>,
+    ) -> Option<WebSocket> {
+        let mut believes_wrongly = false;
+        let mut client = None;
+        if let Some(accept) = &effects.accept {
+            client = sockets::accept(&self.state, accept)
+                .inspect_err(|error| worker::console_error!("a socket is not accepted: {error}"))
+                .ok();
+            believes_wrongly |= client.is_none();
+        }
+        // The new socket is among those that its tags name.
+        let mut touched = Touched::new(&self.state, own);
+        for (target, attachment) in &effects.attachments {
+            touched.attach(target, attachment);
         }
         for (target, frame) in &effects.frames {
-            sockets::send(&self.state, own, target, frame);
+            touched.send(target, frame);
         }
         for (target, code, reason) in &effects.closes {
-            sockets::close(&self.state, own, target, *code, reason);
+            touched.close(target, *code, reason);
         }
         if let Some(at) = effects.alarm
             && let Err(error) = clock::set_alarm(storage, at)
         {
             worker::console_error!("the alarm cannot be set: {error}");
-            // It believes that the alarm is set. The next event's object will ask the platform.
+            believes_wrongly = true;
+        }
+        if believes_wrongly {
+            // It takes the socket for open, or the alarm for set. The next event's object will ask.
             *self.object.borrow_mut() = None;
         }
+        client
     }
 
     fn storage(&self) -> Result<HostStorage, StorageError> {

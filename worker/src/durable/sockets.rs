@@ -3,9 +3,12 @@
 //! The platform keeps with each socket its tags, by which it is found, and an attachment. The shell
 //! puts the socket's number into both: as a tag of its own, and in front of the object's text.
 
+use std::collections::BTreeMap;
+
 use mailbus_spec::limits;
 use mailbus_spec::wire::{Problem, frame};
-use worker::{Error, Response, Result, State, WebSocket, WebSocketIncomingMessage, WebSocketPair};
+use worker::worker_sys::WebSocketRequestResponsePair;
+use worker::{Error, Result, State, WebSocket, WebSocketIncomingMessage, WebSocketPair};
 
 use crate::object::{Accept, Attachment, SocketId, Target};
 
@@ -13,6 +16,10 @@ use crate::object::{Accept, Attachment, SocketId, Target};
 const NOT_TEXT: u16 = 1003;
 /// The close code for a frame that is too large.
 const TOO_LARGE: u16 = 1009;
+/// The close code for a failure of ours.
+const BROKEN: u16 = 1011;
+/// The `readyState` of a socket that neither side has closed.
+const OPEN: u16 = 1;
 
 /// An open socket, as an event finds it.
 pub(super) struct Socket<'a> {
@@ -34,43 +41,88 @@ impl<'a> Socket<'a> {
     }
 }
 
-/// Becomes the server's end of a new socket.
-pub(super) fn accept(state: &State, accept: &Accept) -> Result<Response> {
+/// Has frames `ping` answered `pong` without waking anybody.
+pub(super) fn answer_pings(state: &State) {
+    let answered = WebSocketRequestResponsePair::new(frame::PING, frame::PONG)
+        .and_then(|pair| state.as_raw().set_websocket_auto_response(&pair));
+    if let Err(exception) = answered {
+        worker::console_error!("pings are not answered: {}", Error::from(exception));
+    }
+}
+
+/// The sockets that are open with what they keep, and the event's own, which may be closing.
+pub(super) fn kept(state: &State, own: Option<&Socket<'_>>) -> Vec<(SocketId, Attachment)> {
+    let mut kept: Vec<_> = own.map(|own| (own.id, own.attachment.clone())).into_iter().collect();
+    for host in state.as_raw().get_websockets().unwrap_or_default() {
+        if host.ready_state() != OPEN {
+            continue;
+        }
+        let host = WebSocket::from(host);
+        if let Some(found) = Socket::of(&host)
+            && own.is_none_or(|own| own.id != found.id)
+        {
+            kept.push((found.id, found.attachment));
+        }
+    }
+    kept
+}
+
+/// Becomes the server's end of a new socket; this is the client's.
+pub(super) fn accept(state: &State, accept: &Accept) -> Result<WebSocket> {
     // Unique among the sockets of one object is enough; 32 768 of them are the platform's limit.
     let id = SocketId((js_sys::Math::random() * (1_u64 << 53) as f64) as u64);
     let pair = WebSocketPair::new()?;
     let tags = accept.tags.iter().cloned().chain([tag_of(id)]).map(Into::into).collect();
     state.as_raw().accept_websocket_with_tags(pair.server.as_ref(), tags).map_err(Error::from)?;
-    keep(&pair.server, id, &accept.attachment)?;
-    Response::from_websocket(pair.client)
-}
-
-/// Replaces what a socket keeps for the object.
-pub(super) fn attach(state: &State, own: Option<&Socket<'_>>, id: SocketId, attachment: &str) {
-    for socket in find(state, own, &Target::Socket(id)) {
-        if let Err(error) = keep(&socket, id, attachment) {
-            worker::console_error!("an attachment of {} bytes: {error}", attachment.len());
+    match keep(&pair.server, id, &accept.attachment) {
+        Ok(()) => Ok(pair.client),
+        Err(error) => {
+            let _ = pair.server.close(Some(BROKEN), Some("the service failed"));
+            Err(error)
         }
     }
 }
 
-/// Sends a frame. A socket that is closing takes none, and its client will ask again.
-pub(super) fn send(state: &State, own: Option<&Socket<'_>>, target: &Target, text: &str) {
-    for socket in find(state, own, target) {
-        let _ = socket.send_with_str(text);
-    }
+/// The sockets that one event has an effect on: each is looked up once.
+pub(super) struct Touched<'a> {
+    state: &'a State,
+    own: Option<&'a Socket<'a>>,
+    by_target: BTreeMap<Target, Vec<WebSocket>>,
 }
 
-/// Closes sockets; one that is closed already stays so.
-pub(super) fn close(
-    state: &State,
-    own: Option<&Socket<'_>>,
-    target: &Target,
-    code: u16,
-    reason: &str,
-) {
-    for socket in find(state, own, target) {
-        let _ = socket.close(Some(code), Some(reason));
+impl<'a> Touched<'a> {
+    /// None yet. `own` is the socket that the event came over.
+    pub(super) fn new(state: &'a State, own: Option<&'a Socket<'a>>) -> Self {
+        Self { state, own, by_target: BTreeMap::new() }
+    }
+
+    /// Replaces what sockets keep for the object.
+    pub(super) fn attach(&mut self, target: &Target, attachment: &str) {
+        for socket in self.find(target) {
+            let Some(found) = Socket::of(socket) else { continue };
+            if let Err(error) = keep(socket, found.id, attachment) {
+                worker::console_error!("an attachment of {} bytes: {error}", attachment.len());
+            }
+        }
+    }
+
+    /// Sends a frame. A socket that is closing takes none, and its client will ask again.
+    pub(super) fn send(&mut self, target: &Target, text: &str) {
+        for socket in self.find(target) {
+            let _ = socket.send_with_str(text);
+        }
+    }
+
+    /// Closes sockets; one that is closed already stays so.
+    pub(super) fn close(&mut self, target: &Target, code: u16, reason: &str) {
+        for socket in self.find(target) {
+            let _ = socket.close(Some(code), Some(reason));
+        }
+    }
+
+    fn find(&mut self, target: &Target) -> &[WebSocket] {
+        let (state, own) = (self.state, self.own);
+        self.by_target.entry(target.clone()).or_insert_with(|| find(state, own, target))
     }
 }
 

@@ -11,7 +11,9 @@
 //! | `endpoint` | [`MailboxObject`]: requests and frames in, answers and pushes out |
 //! | `sql` | [`SqlMailboxes`]: the machine over SQLite, one row a message |
 
+mod endpoint;
 mod session;
+pub mod sql;
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -19,7 +21,12 @@ use mailbus_spec::mailbox::{Command, MailboxStep};
 
 use crate::storage::{Storage, StorageError};
 
+pub use endpoint::MailboxObject;
 pub use session::Session;
+pub use sql::SqlMailboxes;
+
+/// The production mailbox object: the endpoint over the SQL machine.
+pub type ProductionMailboxObject = MailboxObject<SqlMailboxes>;
 
 /// What one event on a mailbox machine did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use mailbus_spec::HostTime;
 
-use crate::object::{Effects, Event, Object, Request, Response, SocketId};
+use crate::object::{Effects, Event, Object, Request, Response, SocketId, Woken};
 use crate::storage::StorageError;
 
 use super::sockets::Sockets;
@@ -31,7 +31,8 @@ pub enum Arrival<'a> {
     Alarm,
 }
 
-/// What an event came to. Everything in it still has to be let go, in the order of the fields.
+/// What an event came to. Everything in it still has to be let go: frames and closes in their order,
+/// then the answer. Frames to an accepted socket wait for it to be taken up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
     /// Text frames to send, in order. A frame to a tag is one for each socket.
@@ -121,7 +122,11 @@ impl<O: Object> Instance<O> {
         // While its alarm rings, none is pending.
         let rings = matches!(arrival, Arrival::Alarm);
         let pending = if rings { None } else { self.alarm };
-        let object = self.object.get_or_insert_with(|| O::wake(pending));
+        let sockets = &self.sockets;
+        let object = self.object.get_or_insert_with(|| {
+            let sockets = if O::NEEDS_SOCKETS { sockets.kept() } else { Vec::new() };
+            O::wake(Woken { pending_alarm: pending, sockets })
+        });
         let handled =
             transact(&mut self.database, object, host, event, rings && self.alarm.is_some());
         if handled.is_err() {
@@ -142,8 +147,11 @@ impl<O: Object> Instance<O> {
             ..Delivered::default()
         };
         self.alarm = effects.alarm.or(pending);
-        for (socket, attachment) in effects.attachments {
-            self.sockets.attach(socket, attachment);
+        delivered.accepted = effects.accept.map(|accept| self.sockets.accept(accept));
+        for (target, attachment) in effects.attachments {
+            for socket in self.sockets.resolve(&target) {
+                self.sockets.attach(socket, attachment.clone());
+            }
         }
         for (target, text) in effects.frames {
             let sockets = self.sockets.resolve(&target);
@@ -155,7 +163,6 @@ impl<O: Object> Instance<O> {
                 delivered.closes.push((socket, code, reason.clone()));
             }
         }
-        delivered.accepted = effects.accept.map(|accept| self.sockets.accept(accept));
         delivered
     }
 

@@ -46,5 +46,5 @@ pub use instance::{Arrival, Delivered, Instance};
 pub use namespace::{
     Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,
 };
-pub use server::{Server, ServerSettings};
+pub use server::{Classes, Server, ServerSettings};
 pub use sqlite::{Bookmark, Database};

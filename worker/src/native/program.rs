@@ -88,7 +88,7 @@ impl Arguments {
         }
         eprintln!(
             "anonymous access: anybody on this machine may take any name, and do what an admin may \
-             (force, recover)"
+             (force, forget, recover)"
         );
         Ok(Access::Anonymous)
     }

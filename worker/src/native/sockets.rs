@@ -1,16 +1,18 @@
 //! The WebSockets of one object: what the runtime keeps of them while the object is not in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::object::{Accept, Attachment, SocketId, Target};
 
 /// The sockets of one object, by number.
 ///
-/// Invariant: a number is given once.
+/// Invariant: a number is given once; `by_tag` holds each socket that is open, or being closed, under
+/// each of its tags, and no tag without sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
     last: u64,
     open: BTreeMap<SocketId, Socket>,
+    by_tag: BTreeMap<String, BTreeSet<SocketId>>,
 }
 
 /// One accepted socket.
@@ -46,34 +48,39 @@ impl Sockets {
         self.open.get(&id).map(|socket| socket.attachment.as_str())
     }
 
+    /// The open ones with what they keep, in the order of their acceptance.
+    pub(super) fn kept(&self) -> Vec<(SocketId, Attachment)> {
+        let open = self.open.iter().filter(|(_, socket)| !socket.closing);
+        open.map(|(id, socket)| (*id, socket.attachment.clone())).collect()
+    }
+
     pub(super) fn attach(&mut self, id: SocketId, attachment: Attachment) {
         if let Some(socket) = self.open.get_mut(&id) {
             socket.attachment = attachment;
         }
     }
 
-    pub(super) fn accept(&mut self, accept: Accept) -> SocketId {
+    pub(crate) fn accept(&mut self, accept: Accept) -> SocketId {
         self.last = self.last.saturating_add(1);
         let id = SocketId(self.last);
         let Accept { attachment, tags } = accept;
+        for tag in &tags {
+            self.by_tag.entry(tag.clone()).or_default().insert(id);
+        }
         self.open.insert(id, Socket { attachment, tags, closing: false });
         id
     }
 
     /// The open sockets that a target names, in the order of their acceptance.
     pub(super) fn resolve(&self, target: &Target) -> Vec<SocketId> {
-        let named = |(id, socket): (&SocketId, &Socket)| {
-            let meant = match target {
-                Target::Socket(wanted) => id == wanted,
-                Target::Tag(tag) => socket.tags.contains(tag),
-                Target::Others { tag, than } => id != than && socket.tags.contains(tag),
-            };
-            (meant && !socket.closing).then_some(*id)
+        let tagged = |tag| self.by_tag.get(tag).into_iter().flatten().copied();
+        let named: Vec<SocketId> = match target {
+            Target::Socket(id) => vec![*id],
+            Target::Tag(tag) => tagged(tag).collect(),
+            Target::Others { tag, than } => tagged(tag).filter(|id| id != than).collect(),
         };
-        match target {
-            Target::Socket(id) => self.open.get_key_value(id).and_then(named).into_iter().collect(),
-            Target::Tag(_) | Target::Others { .. } => self.open.iter().filter_map(named).collect(),
-        }
+        let is_open = |id: &SocketId| self.open.get(id).is_some_and(|socket| !socket.closing);
+        named.into_iter().filter(is_open).collect()
     }
 
     /// The object closed it: nothing is sent to it any more, and it is found under no tag.
@@ -84,11 +91,20 @@ impl Sockets {
     }
 
     pub(super) fn remove(&mut self, id: SocketId) {
-        self.open.remove(&id);
+        let Some(Socket { tags, .. }) = self.open.remove(&id) else { return };
+        for tag in tags {
+            if let Some(tagged) = self.by_tag.get_mut(&tag) {
+                tagged.remove(&id);
+                if tagged.is_empty() {
+                    self.by_tag.remove(&tag);
+                }
+            }
+        }
     }
 
     /// Drops all and says which there were. Numbers are not given again.
     pub(super) fn drop_all(&mut self) -> Vec<SocketId> {
+        self.by_tag.clear();
         std::mem::take(&mut self.open).into_keys().collect()
     }
 }

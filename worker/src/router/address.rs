@@ -16,6 +16,22 @@ use super::refusal;
 pub enum Class {
     /// Leases on files.
     Lease,
+    /// Mail between agents.
+    Mailbox,
+}
+
+impl Class {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Lease, Self::Mailbox];
+
+    /// Its name in addresses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Mailbox => "mailbox",
+        }
+    }
 }
 
 /// Where a request goes.
@@ -50,8 +66,10 @@ pub fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Response> {
                 ..refusal(&Problem::new(Code::MethodNotAllowed, "Ask for the version with GET."))
             }),
         },
-        (Some("lease"), Some(action), None) if !action.is_empty() => {
-            Ok(Route::Object { class: Class::Lease, workspace: workspace(name)?, action })
+        (Some(class), Some(action), None) if !action.is_empty() => {
+            let class = Class::ALL.into_iter().find(|known| known.as_str() == class);
+            let class = class.ok_or_else(not_found)?;
+            Ok(Route::Object { class, workspace: workspace(name)?, action })
         }
         _ => Err(not_found()),
     }
@@ -70,10 +88,13 @@ fn workspace(segment: &str) -> Result<Workspace, Response> {
     })
 }
 
-fn not_found() -> Response {
+/// The answer where nothing is.
+#[must_use]
+pub fn not_found() -> Response {
     refusal(&Problem::new(
         Code::NotFound,
-        "There is nothing here; try `/v1/{workspace}/lease/{action}` or `/v1/version`.",
+        "There is nothing here; try `/v1/{workspace}/mailbox/{action}`, \
+         `/v1/{workspace}/lease/{action}` or `/v1/version`.",
     ))
 }
 
@@ -90,13 +111,14 @@ mod tests {
 
     #[test]
     fn the_object_of_a_workspace_is_found() {
-        for (path, name, action) in [
-            ("/v1/w/lease/acquire", "w", "acquire"),
-            ("/v1/lease%3Asrc.rs/lease/x%20y", "lease:src.rs", "x%20y"),
+        for (path, class, name, action) in [
+            ("/v1/w/lease/acquire", Class::Lease, "w", "acquire"),
+            ("/v1/lease%3Asrc.rs/lease/x%20y", Class::Lease, "lease:src.rs", "x%20y"),
+            ("/v1/global-mailbox/mailbox/publish", Class::Mailbox, "global-mailbox", "publish"),
         ] {
             let found = route("POST", path).unwrap();
             let workspace = Workspace::new(name).unwrap();
-            assert_eq!(found, Route::Object { class: Class::Lease, workspace, action });
+            assert_eq!(found, Route::Object { class, workspace, action });
         }
         assert_eq!(route("GET", "/v1/version").unwrap(), Route::Version);
     }
@@ -114,7 +136,8 @@ mod tests {
             "/v1/w/lease",
             "/v1/w/lease/",
             "/v1/w/lease/a/b",
-            "/v1/w/mailbox/publish",
+            "/v1/w/mailbox",
+            "/v1/w/mailboxes/publish",
             "/v1/version/",
             "/acquire",
         ] {

@@ -2,6 +2,7 @@
 //!
 //! | address | what answers |
 //! |---|---|
+//! | `/v1/{workspace}/mailbox/{action}` | the workspace's mailbox object |
 //! | `/v1/{workspace}/lease/{action}` | the workspace's lease object |
 //! | `GET /v1/version` | the router |
 //!
@@ -12,7 +13,7 @@ mod access;
 mod address;
 
 pub use access::{Access, Caller, Credentials};
-pub use address::{Class, Route, route};
+pub use address::{Class, Route, not_found, route};
 
 use mailbus_spec::wire::{Code, Problem};
 

@@ -1,18 +1,24 @@
 //! The configuration file of `workerd`, in Cap'n Proto's text form.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::bundle::Deployment;
 
 use super::Options;
 
+/// Where what is for this machine alone listens, on any free port.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// The socket that serves the worker, by the name the runtime reports its port under.
 pub(super) const HTTP: &str = "http";
 /// The socket that serves [`EVICTION_SCRIPT`].
 pub(super) const EVICTION: &str = "eviction";
 /// The module behind [`EVICTION`], and its file beside the configuration.
 pub(super) const EVICTION_SCRIPT: &str = "eviction.js";
+/// The socket that serves the companion.
+pub(super) const COMPANION: &str = "companion";
+/// The companion's module, and its file beside the configuration.
+pub(super) const COMPANION_SCRIPT: &str = "companion.js";
 /// The folder of the databases, beside the configuration.
 pub(super) const OBJECTS: &str = "objects";
 
@@ -26,8 +32,16 @@ pub(super) fn render(options: &Options, objects: &str) -> String {
     let mut workers = mailbus(options, deployment);
     if options.evictable {
         services.push_str("    (name = \"eviction\", worker = .eviction),\n");
-        sockets.push_str(&socket(EVICTION, SocketAddr::from(([127, 0, 0, 1], 0)), "eviction"));
-        workers.push_str(&eviction(deployment));
+        sockets.push_str(&socket(EVICTION, LOOPBACK, "eviction"));
+        let by_class = deployment.bindings().iter().map(|binding| (&binding.class, &binding.class));
+        let flags = "\"unsafe_module\"";
+        workers.push_str(&beside("eviction", EVICTION_SCRIPT, deployment, flags, by_class));
+    }
+    if options.companion.is_some() {
+        services.push_str("    (name = \"companion\", worker = .companion),\n");
+        sockets.push_str(&socket(COMPANION, LOOPBACK, "companion"));
+        let by_name = deployment.bindings().iter().map(|binding| (&binding.name, &binding.class));
+        workers.push_str(&beside("companion", COMPANION_SCRIPT, deployment, "", by_name));
     }
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
@@ -83,20 +97,27 @@ const mailbus :Workerd.Worker = (
     )
 }
 
-fn eviction(deployment: &Deployment) -> String {
+/// A worker of one module that is bound to the deployment's objects, each class under a name.
+fn beside<'a>(
+    name: &str,
+    script: &str,
+    deployment: &Deployment,
+    flags: &str,
+    bound: impl Iterator<Item = (&'a String, &'a String)>,
+) -> String {
     let mut bindings = String::new();
-    for class in deployment.bindings().iter().map(|binding| text(&binding.class)) {
+    for (key, class) in bound.map(|(key, class)| (text(key), text(class))) {
         let _ = writeln!(
             bindings,
-            "    (name = {class}, durableObjectNamespace = (className = {class}, serviceName = \"mailbus\")),"
+            "    (name = {key}, durableObjectNamespace = (className = {class}, serviceName = \"mailbus\")),"
         );
     }
     format!(
         r#"
-const eviction :Workerd.Worker = (
-  modules = [(name = "eviction.js", esModule = embed "eviction.js")],
+const {name} :Workerd.Worker = (
+  modules = [(name = "{script}", esModule = embed "{script}")],
   compatibilityDate = {date},
-  compatibilityFlags = ["unsafe_module"],
+  compatibilityFlags = [{flags}],
   bindings = [
 {bindings}  ],
 );

@@ -39,6 +39,9 @@ pub struct Options {
     /// Whether [`Workerd::evict`] works. It opens a second port, on loopback, without any
     /// authentication: for tests alone.
     pub evictable: bool,
+    /// Another worker in the same process: the source of its one module. It is bound to the objects under
+    /// the names that the deployment gives them, and listens on a second port of loopback.
+    pub companion: Option<String>,
     /// Where the runtime's and the worker's messages go.
     pub log: Log,
 }
@@ -51,6 +54,7 @@ impl fmt::Debug for Options {
             .field("listen", &self.listen)
             .field("environment", &self.environment.keys())
             .field("evictable", &self.evictable)
+            .field("companion", &self.companion.is_some())
             .field("log", &self.log)
             .finish_non_exhaustive()
     }
@@ -87,6 +91,13 @@ impl Workerd {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.options.listen.ip(), self.process.ports().http)
+    }
+
+    /// Where the [companion](Options::companion) listens, if there is one.
+    #[must_use]
+    pub fn companion(&self) -> Option<SocketAddr> {
+        let port = self.process.ports().companion?;
+        Some(SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     /// Ends the process at once, as a power cut would, and returns when it is gone.

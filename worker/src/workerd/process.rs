@@ -19,6 +19,8 @@ pub(super) struct Ports {
     pub http: u16,
     /// The service that evicts, if there is one.
     pub eviction: Option<u16>,
+    /// The companion, if there is one.
+    pub companion: Option<u16>,
 }
 
 /// A running process. Dropping it kills it.
@@ -43,7 +45,7 @@ impl Process {
         let mut guard = command(options, &config)?.spawn().map_err(Error::Spawn)?;
         let report = guard.stdout.take().map(BufReader::new);
         let ready = report.and_then(|mut report| {
-            let ports = read_ports(&mut report, options.evictable)?;
+            let ports = read_ports(&mut report, Expected::by(options))?;
             Some((ports, report))
         });
         match ready {
@@ -78,9 +80,11 @@ fn write_files(options: &Options) -> Result<PathBuf, Error> {
     let objects = options.data.join(config::OBJECTS);
     fs::create_dir_all(&objects).map_err(unwritable(&objects))?;
     let objects = fs::canonicalize(&objects).map_err(unwritable(&objects))?;
-    let script = options.data.join(config::EVICTION_SCRIPT);
-    if options.evictable {
-        fs::write(&script, eviction::SCRIPT).map_err(unwritable(&script))?;
+    let eviction = options.evictable.then_some((config::EVICTION_SCRIPT, eviction::SCRIPT));
+    let companion = options.companion.as_deref().map(|text| (config::COMPANION_SCRIPT, text));
+    for (name, text) in eviction.into_iter().chain(companion) {
+        let script = options.data.join(name);
+        fs::write(&script, text).map_err(unwritable(&script))?;
     }
     let path = options.data.join("workerd.capnp");
     let text = config::render(options, &objects.to_string_lossy());
@@ -131,10 +135,24 @@ fn append_to(path: &Path) -> Result<File, Error> {
         .map_err(|source| Error::Data { path: path.to_path_buf(), source })
 }
 
+/// Which sockets a start has to report besides the worker's.
+#[derive(Clone, Copy, Default)]
+struct Expected {
+    eviction: bool,
+    companion: bool,
+}
+
+impl Expected {
+    fn by(options: &Options) -> Self {
+        Self { eviction: options.evictable, companion: options.companion.is_some() }
+    }
+}
+
 /// Reads the report until every socket listens; `None` if it ends before.
-fn read_ports(report: &mut impl BufRead, evictable: bool) -> Option<Ports> {
+fn read_ports(report: &mut impl BufRead, expected: Expected) -> Option<Ports> {
     let mut http = None;
     let mut eviction = None;
+    let mut companion = None;
     for line in report.lines() {
         let line = line.ok()?;
         // Other events may be reported: what is not a socket's is skipped.
@@ -142,12 +160,14 @@ fn read_ports(report: &mut impl BufRead, evictable: bool) -> Option<Ports> {
         match socket.as_str() {
             config::HTTP => http = Some(port),
             config::EVICTION => eviction = Some(port),
+            config::COMPANION => companion = Some(port),
             _ => {}
         }
         if let Some(http) = http
-            && (eviction.is_some() || !evictable)
+            && (eviction.is_some() || !expected.eviction)
+            && (companion.is_some() || !expected.companion)
         {
-            return Some(Ports { http, eviction });
+            return Some(Ports { http, eviction, companion });
         }
     }
     None
@@ -180,9 +200,13 @@ mod tests {
             r#"{"event":"listen","socket":"eviction","port":5}"#,
             "\n",
         );
-        let read = |evictable| read_ports(&mut report.as_bytes(), evictable);
-        assert!(matches!(read(false), Some(Ports { http: 4, eviction: None })));
-        assert!(matches!(read(true), Some(Ports { http: 4, eviction: Some(5) })));
-        assert!(read_ports(&mut &b""[..], false).is_none());
+        let read = |expected| read_ports(&mut report.as_bytes(), expected);
+        let alone = Expected::default();
+        let evictable = Expected { eviction: true, ..alone };
+        let accompanied = Expected { companion: true, ..alone };
+        assert!(matches!(read(alone), Some(Ports { http: 4, eviction: None, .. })));
+        assert!(matches!(read(evictable), Some(Ports { http: 4, eviction: Some(5), .. })));
+        assert!(read(accompanied).is_none(), "its socket is missing");
+        assert!(read_ports(&mut &b""[..], alone).is_none());
     }
 }

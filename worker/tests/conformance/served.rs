@@ -69,6 +69,7 @@ impl Server {
                 "true".to_owned(),
             )]),
             evictable: true,
+            companion: None,
             log: Log::File(folder.path().join("log")),
         })?;
         Ok(Self { program: Program::Workerd(Box::new(workerd)), folder })
@@ -101,9 +102,10 @@ impl Server {
         }
     }
 
-    fn evict(&self, workspace: &str) -> Result<(), Failure> {
+    /// Drops an object of this class from memory.
+    pub fn evict(&self, class: &str, workspace: &str) -> Result<(), Failure> {
         match &self.program {
-            Program::Workerd(workerd) => match workerd.evict("LeaseDurableObject", workspace) {
+            Program::Workerd(workerd) => match workerd.evict(class, workspace) {
                 // One that was never called is in no memory.
                 Ok(()) | Err(workerd::Error::NotEvicted { .. }) => Ok(()),
                 Err(error) => Err(broken(error)),
@@ -117,7 +119,7 @@ fn broken(error: impl std::fmt::Display) -> Failure {
     Failure::Broken(error.to_string())
 }
 
-fn unknown(error: impl std::fmt::Display) -> Failure {
+pub fn unknown(error: impl std::fmt::Display) -> Failure {
     Failure::Unknown(error.to_string())
 }
 
@@ -225,6 +227,7 @@ impl Serve {
 }
 
 impl Start for Serve {
+    type Subject = LeaseMachine;
     type System = Served;
 
     fn name(self) -> &'static str {
@@ -344,7 +347,7 @@ impl SystemUnderTest<LeaseMachine> for Served {
     }
 
     async fn evict(&mut self) -> Result<(), Failure> {
-        self.server.evict(&self.workspace)
+        self.server.evict("LeaseDurableObject", &self.workspace)
     }
 
     async fn crash(&mut self) -> Result<(), Failure> {

@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
-use mailbus_spec::conformance::script::{Script, ScriptFile, Verdict, scripts_of};
-use mailbus_spec::conformance::{Capabilities, SystemUnderTest, differential};
-use mailbus_spec::lease::LeaseMachine;
+use mailbus_spec::conformance::script::{Script, ScriptError, ScriptFile, Verdict, scripts_of};
+use mailbus_spec::conformance::{Capabilities, Needs, Subject, SystemUnderTest, differential};
 
 use crate::support::on_event_loop;
 
@@ -15,8 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A system that can be started for a trial.
 pub trait Start: Copy + Send + 'static {
+    /// What it is tested as.
+    type Subject: Subject;
     /// The started system.
-    type System: SystemUnderTest<LeaseMachine>;
+    type System: SystemUnderTest<Self::Subject>;
 
     /// Its name in front of its trials.
     fn name(self) -> &'static str;
@@ -28,26 +29,38 @@ pub trait Start: Copy + Send + 'static {
     fn start(self) -> impl Future<Output = Result<Self::System, Failed>>;
 }
 
-/// The scripts, read once.
-pub fn scripts() -> Vec<ScriptFile> {
-    scripts_of::<LeaseMachine>().expect("the scripts lie in the specification's folder")
+/// A script, and what it needs; or why it cannot be read.
+pub struct Story {
+    file: ScriptFile,
+    needs: Result<Needs, ScriptError>,
+}
+
+/// The scripts of a subject, read once.
+pub fn scripts<S: Subject>() -> Vec<Story> {
+    let files = scripts_of::<S>().expect("the scripts lie in the specification's folder");
+    let story = |file: ScriptFile| {
+        let needs = Script::<S>::parse(&file.text).map(|script| script.needs());
+        Story { file, needs }
+    };
+    files.into_iter().map(story).collect()
 }
 
 /// One trial for each script. What the system cannot do is ignored, and the trial's kind says why.
-pub fn script_trials<S: Start>(start: S, files: &[ScriptFile]) -> Vec<Trial> {
-    files.iter().map(|file| script_trial(start, file)).collect()
+pub fn script_trials<S: Start>(start: S, stories: &[Story]) -> Vec<Trial> {
+    stories.iter().map(|story| script_trial(start, story)).collect()
 }
 
-fn script_trial<S: Start>(start: S, file: &ScriptFile) -> Trial {
+fn script_trial<S: Start>(start: S, Story { file, needs }: &Story) -> Trial {
     let name = format!("{}::script::{}", start.name(), file.name);
-    let script = match Script::<LeaseMachine>::parse(&file.text) {
-        Ok(script) => script,
+    let lacks = match needs.clone() {
+        Ok(needs) => start.capabilities().lacks(&needs),
         Err(error) => return Trial::test(name, move || Err(Failed::from(error))),
     };
-    let lacks = start.capabilities().lacks(&script.needs());
     let ignored = lacks.is_some();
+    let text = file.text.clone();
     let trial = Trial::test(name, move || {
         on_event_loop(within_patience(async {
+            let script = Script::<S::Subject>::parse(&text)?;
             let mut system = start.start().await?;
             match script.run(&mut system).await? {
                 Verdict::Passed => Ok(()),

@@ -14,14 +14,14 @@ async fn post(connection: &mut Connection, action: &str, body: &Value) -> Answer
 }
 
 /// The text of a success, with `#` for each time and each ordinal.
-fn success(answer: &Answer) -> String {
+pub fn success(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/json"));
     masked(std::str::from_utf8(&answer.body).unwrap())
 }
 
 /// Ten digits and more are a time in milliseconds, or anchored in one.
-fn masked(text: &str) -> String {
+pub fn masked(text: &str) -> String {
     let mut masked = String::new();
     let mut digits = String::new();
     for letter in text.chars().chain([' ']) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use mailbus_worker::object::CHARGED_HEADER;
 use serde_json::{Value, json};
 
-use super::http::{Answer, Connection, send};
+use super::http::{Connection, send};
 
 /// The workspace that the cases are sent to.
 pub const WORKSPACE: &str = "bad-input";
@@ -32,7 +32,7 @@ fn action(action: &str) -> String {
     format!("/v1/{WORKSPACE}/lease/{action}")
 }
 
-fn case(
+pub fn case(
     name: &'static str,
     method: &'static str,
     path: String,
@@ -220,16 +220,7 @@ pub async fn faults(address: SocketAddr, cases: &[Case]) -> Vec<String> {
     let mut before = state(&mut witness).await;
     for case in cases {
         let name = case.name;
-        let answer = sent(address, case).await;
-        let (status, code) = case.refused;
-        let told = (answer.status, answer.json()["code"].as_str().unwrap_or("none").to_owned());
-        if told != (status, code.to_owned()) {
-            faults.push(format!("{name}: {told:?} instead of {:?}", case.refused));
-        } else if answer.code() != code || answer.header("allow").is_some() != (status == 405) {
-            faults.push(format!("{name}: {answer:?}"));
-        } else if answer.header(CHARGED_HEADER).is_some_and(|rows| rows != "0") {
-            faults.push(format!("{name}: it is charged for: {answer:?}"));
-        }
+        faults.extend(case.fault(address).await);
         let after = state(&mut witness).await;
         if after != before {
             faults.push(format!("{name}: the state is {after} and was {before}"));
@@ -239,10 +230,24 @@ pub async fn faults(address: SocketAddr, cases: &[Case]) -> Vec<String> {
     faults
 }
 
-async fn sent(address: SocketAddr, case: &Case) -> Answer {
-    let headers: Vec<_> =
-        case.content_type.map(|kind| ("content-type", kind)).into_iter().collect();
-    send(address, case.method, &case.path, &headers, case.body.clone()).await
+impl Case {
+    /// Sends it. Returns what is wrong with the answer.
+    pub async fn fault(&self, address: SocketAddr) -> Option<String> {
+        let headers: Vec<_> =
+            self.content_type.map(|kind| ("content-type", kind)).into_iter().collect();
+        let answer = send(address, self.method, &self.path, &headers, self.body.clone()).await;
+        let (name, (status, code)) = (self.name, self.refused);
+        let told = (answer.status, answer.json()["code"].as_str().unwrap_or("none").to_owned());
+        if told != (status, code.to_owned()) {
+            Some(format!("{name}: {told:?} instead of {:?}", self.refused))
+        } else if answer.code() != code || answer.header("allow").is_some() != (status == 405) {
+            Some(format!("{name}: {answer:?}"))
+        } else if answer.header(CHARGED_HEADER).is_some_and(|rows| rows != "0") {
+            Some(format!("{name}: it is charged for: {answer:?}"))
+        } else {
+            None
+        }
+    }
 }
 
 /// Everything that can be seen of the workspace, but the time.

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
 
 pub mod bad_input;
+pub mod bad_mail;
 pub mod daemon;
 pub mod flush;
 pub mod host;

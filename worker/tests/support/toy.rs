@@ -2,7 +2,9 @@
 
 use mailbus_spec::HostTime;
 use mailbus_worker::native::Arrival;
-use mailbus_worker::object::{Accept, Body, Effects, Event, Object, Request, Response, Target};
+use mailbus_worker::object::{
+    Accept, Body, Effects, Event, Object, Request, Response, Target, Woken,
+};
 use mailbus_worker::storage::{Storage, StorageError, Value};
 
 /// A list of texts.
@@ -13,7 +15,9 @@ use mailbus_worker::storage::{Storage, StorageError, Value};
 /// | `GET count` | answers how many there are, in storage and by its memory |
 /// | `POST fail` | adds the body and fails |
 /// | `POST alarm` | sets the alarm to the body's number of milliseconds from now |
+/// | `GET sockets` | answers how many sockets it was woken with |
 /// | `GET subscribe` | becomes a socket that counts its frames |
+/// | `GET greeted` | becomes one that begins at 7 and is greeted; `greeted`, its tag, is another's too |
 /// | frame | adds it and echoes it with the socket's count; `close` closes, `fail` fails, `tell:` only tells every socket |
 /// | closed | adds `closed` |
 /// | alarm | adds `alarm` |
@@ -22,6 +26,8 @@ pub struct Toy {
     events: u64,
     /// The alarm it was woken with.
     woken_with: Option<HostTime>,
+    /// How many sockets there were.
+    sockets: usize,
 }
 
 const CREATE: &str =
@@ -80,6 +86,14 @@ impl Toy {
                     self.events
                 ));
             }
+            "sockets" => effects.response = answer(format!(r#"{{"n":{}}}"#, self.sockets)),
+            "greeted" if request.upgrade => {
+                let tag = || Target::Tag("greeted".to_owned());
+                effects.accept =
+                    Some(Accept { attachment: "0".to_owned(), tags: vec!["greeted".to_owned()] });
+                effects.attachments.push((tag(), "7".to_owned()));
+                effects.frames.push((tag(), "hello".to_owned()));
+            }
             "fail" => {
                 add(storage, body)?;
                 return Err(StorageError("asked to".to_owned()));
@@ -108,8 +122,10 @@ impl Toy {
 }
 
 impl Object for Toy {
-    fn wake(pending_alarm: Option<HostTime>) -> Self {
-        Self { events: 0, woken_with: pending_alarm }
+    const NEEDS_SOCKETS: bool = true;
+
+    fn wake(woken: Woken) -> Self {
+        Self { events: 0, woken_with: woken.pending_alarm, sockets: woken.sockets.len() }
     }
 
     fn handle<S: Storage>(
@@ -129,7 +145,7 @@ impl Object for Toy {
             Event::Request(request) => return self.request(storage, host, &request),
             Event::Frame { socket, attachment, text } => {
                 let frames = attachment.parse::<u64>().unwrap() + 1;
-                effects.attachments.push((socket, frames.to_string()));
+                effects.attachments.push((Target::Socket(socket), frames.to_string()));
                 if text == "close" {
                     effects.closes.push((Target::Socket(socket), 4001, "asked to".to_owned()));
                     return Ok(effects);
@@ -161,7 +177,7 @@ pub fn request<'a>(action: &'a str, body: &'a str) -> Arrival<'a> {
         method: "POST",
         action,
         query: "",
-        upgrade: action == "subscribe",
+        upgrade: matches!(action, "subscribe" | "greeted"),
         body: Body::Whole(body.as_bytes()),
     })
 }

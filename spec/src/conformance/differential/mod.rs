@@ -178,6 +178,8 @@ impl<S: Subject> World<S> {
                 self.model.handle(&Event::Alarm);
             }
             Directive::At(ms) => self.elapsed = *ms,
+            Directive::Disconnect(party) => self.model.close(party),
+            Directive::Crash => self.model.break_sockets(),
             Directive::Bookmark(name) => self.model.mark(name),
             Directive::Restore(name) => self.model.set_back(name),
             _ => {}
@@ -220,6 +222,10 @@ impl<S: Subject> World<S> {
     }
 
     fn socket(&mut self) -> Option<Directive<S>> {
+        if S::HAS_SESSIONS {
+            let open = self.model.machine.sessions();
+            return open.into_iter().choose(&mut self.random).map(Directive::Disconnect);
+        }
         let party = S::parties_of_the_small_world().into_iter().choose(&mut self.random)?;
         Some(if self.random.random_bool(0.6) {
             Directive::Connect(party)

@@ -61,6 +61,9 @@ fn without<S: Subject>(directives: &[Directive<S>], start: usize, end: usize) ->
             Directive::Commands(commands) => Directive::Commands(
                 commands.iter().map(|command| S::with_ordinals(command, &mut rename)).collect(),
             ),
+            Directive::Disconnect(party) => {
+                Directive::Disconnect(S::party_with_ordinals(party, &mut rename))
+            }
             other => other.clone(),
         };
         let issued_after = after.apply(&renamed);
@@ -92,6 +95,8 @@ impl<S: Subject> World<S> {
                 }
             }
             Directive::Alarm => steps.push(self.model.handle(&Event::Alarm)),
+            Directive::Disconnect(party) => self.model.close(party),
+            Directive::Crash => self.model.break_sockets(),
             Directive::Bookmark(name) => self.model.mark(name),
             Directive::Restore(name) => self.model.set_back(name),
             _ => {}

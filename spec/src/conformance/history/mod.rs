@@ -12,6 +12,8 @@
 //! a token is anchored in its host's millisecond, a deadline is an instant plus a duration that was
 //! asked for.
 //!
+//! Where sessions begin and end by command there is one client, and [`sequential`] replays what it saw.
+//!
 //! Not covered: a history across a restore, which no single order explains.
 
 mod choices;
@@ -21,6 +23,7 @@ mod order;
 mod pushes;
 mod report;
 mod search;
+pub mod sequential;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;

@@ -37,7 +37,32 @@ pub fn decode_message(text: &str, socket: Option<&AgentId>) -> Result<Message, P
         let detail = format!("The message has {bytes} bytes; {what} may have at most {most}.");
         return Err(Problem::new(Code::MessageTooLarge, detail));
     }
+    if depth(&message.body) > limits::MESSAGE_MAX_DEPTH {
+        let most = limits::MESSAGE_MAX_DEPTH;
+        let detail = format!("The message is nested more than {most} levels deep.");
+        return Err(Problem::new(Code::Malformed, detail));
+    }
     Ok(message)
+}
+
+/// How deep the arrays and objects of a JSON text are nested.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0_usize);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth = depth.saturating_add(1);
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// The message of which this is the [`body`](Message::body); `None` if it is nobody's.
@@ -182,4 +207,24 @@ fn end_of_member(text: &str, value: &str) -> Option<usize> {
     // Between a value and what ends it there is only white space.
     let distance = text.get(end..)?.find([',', '}'])?;
     end.checked_add(distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(levels: usize) -> String {
+        let payload = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        format!(r#"{{"from":"a","type":"t","payload":{payload},"text":"[[[\\\"[["}}"#)
+    }
+
+    #[test]
+    fn a_message_that_its_readers_could_not_read_is_refused() {
+        let most = limits::MESSAGE_MAX_DEPTH - 1;
+        assert!(decode_message(&nested(most), None).is_ok());
+        let refused = decode_message(&nested(most + 1), None).unwrap_err();
+        assert_eq!(refused.code, Code::Malformed);
+        let frame = format!("[{}]", nested(most));
+        assert!(serde_json::from_str::<serde_json::Value>(&frame).is_ok());
+    }
 }

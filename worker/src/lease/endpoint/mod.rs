@@ -15,7 +15,7 @@ use mailbus_spec::wire::{Answer, Code, Problem, frame};
 use mailbus_spec::{Holder, HostTime, limits, machine};
 
 use crate::lease::Leases;
-use crate::object::{Body, Effects, Event, Object, Request, Response, SocketId, Target};
+use crate::object::{Body, Effects, Event, Object, Request, Response, SocketId, Target, Woken};
 use crate::storage::{Storage, StorageError};
 
 /// The close of a socket that this version cannot serve: its client comes back on a new one.
@@ -37,8 +37,8 @@ impl<L> LeaseObject<L> {
 }
 
 impl<L: Leases> Object for LeaseObject<L> {
-    fn wake(pending_alarm: Option<HostTime>) -> Self {
-        Self { leases: L::wake(pending_alarm) }
+    fn wake(woken: Woken) -> Self {
+        Self { leases: L::wake(woken.pending_alarm) }
     }
 
     fn handle<S: Storage>(

@@ -37,7 +37,7 @@ use super::host::Host;
 use super::instance::{Arrival, Delivered, Instance};
 use super::sockets::Sockets;
 
-pub use outbox::{BEHIND_MAX, BEHIND_MAX_BYTES, Outbox, Outgoing};
+pub use outbox::{BEHIND_MAX, BEHIND_MAX_BYTES, BEHIND_MAX_FRAMES, Outbox, Outgoing};
 use slot::{Held, Slot};
 
 /// When to ask an object again that was stopped: somebody has to restart the service before.

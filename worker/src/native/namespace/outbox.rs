@@ -11,6 +11,8 @@ use crate::native::host::Host;
 
 /// How far a reader may fall behind in bytes: 8 MiB.
 pub const BEHIND_MAX_BYTES: usize = 8 << 20;
+/// How far a reader may fall behind in frames: many short ones take memory too.
+pub const BEHIND_MAX_FRAMES: usize = 1 << 16;
 /// How far a reader may fall behind in time: 30 s.
 pub const BEHIND_MAX: Duration = Duration::from_secs(30);
 
@@ -45,8 +47,8 @@ impl Outbox {
         Self { host, queue: RefCell::default(), changed: Notify::new() }
     }
 
-    /// Adds something at the end. Never waits: a queue that grows beyond [`BEHIND_MAX_BYTES`] is
-    /// abandoned instead.
+    /// Adds something at the end. Never waits: a queue that grows beyond [`BEHIND_MAX_BYTES`]
+    /// or [`BEHIND_MAX_FRAMES`] is abandoned instead.
     pub fn push(&self, outgoing: Outgoing) {
         let mut queue = self.queue.borrow_mut();
         if queue.closing || queue.abandoned {
@@ -57,7 +59,7 @@ impl Outbox {
         }
         queue.closing = matches!(outgoing, Outgoing::Close(..));
         queue.waiting.push_back((self.host.uptime(), outgoing));
-        let behind = queue.bytes > BEHIND_MAX_BYTES;
+        let behind = queue.bytes > BEHIND_MAX_BYTES || queue.waiting.len() > BEHIND_MAX_FRAMES;
         drop(queue);
         if behind {
             self.abandon();

@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::native::instance::Arrival;
 use crate::native::namespace::{Exchange, Objects, Outbox, Stopped, Submitted};
 use crate::object::{Body, CHARGED_HEADER, Request, Response, SocketId};
-use crate::router::{self, Class, Credentials, Route};
+use crate::router::{self, Credentials, Route};
 
 use super::Server;
 use super::body::{self, Broken, Read};
@@ -161,8 +161,8 @@ impl Exchanger {
             Read::TooLarge => Body::TooLarge,
             Read::Endless => return Ok(rendered(endless(), true)),
         };
-        let Class::Lease = class;
-        let objects = Rc::clone(&self.server.leases);
+        let objects = self.server.classes.get(&class).map(Rc::clone);
+        let Some(objects) = objects else { return Ok(rendered(router::not_found(), false)) };
         let arrival = Arrival::Request(Request {
             method: head.method.as_str(),
             action,

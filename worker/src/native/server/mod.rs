@@ -11,6 +11,7 @@ mod listen;
 mod websocket;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
-use crate::router::Access;
+use crate::router::{Access, Class};
 
 use super::host::Host;
 use super::namespace::Objects;
@@ -55,12 +56,15 @@ impl Default for ServerSettings {
     }
 }
 
+/// The objects of a deployment by their class. What is sent to a class that is absent is not found.
+pub type Classes = BTreeMap<Class, Rc<dyn Objects>>;
+
 /// The objects of a deployment behind HTTP and WebSocket.
 pub struct Server {
     host: Rc<dyn Host>,
     access: Access,
     settings: ServerSettings,
-    leases: Rc<dyn Objects>,
+    classes: Classes,
     stopping: Stopping,
     connections: Cell<usize>,
 }
@@ -90,16 +94,16 @@ impl Stopping {
 }
 
 impl Server {
-    /// A server in front of these lease objects.
+    /// A server in front of these objects.
     #[must_use]
     pub fn new(
         host: Rc<dyn Host>,
         access: Access,
         settings: ServerSettings,
-        leases: Rc<dyn Objects>,
+        classes: Classes,
     ) -> Rc<Self> {
         let stopping = Stopping::default();
-        Rc::new(Self { host, access, settings, leases, stopping, connections: Cell::new(0) })
+        Rc::new(Self { host, access, settings, classes, stopping, connections: Cell::new(0) })
     }
 
     /// Asks all connections to end: HTTP after the exchange that is under way, WebSockets with a close

@@ -10,6 +10,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt, select_biased};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use mailbus_spec::limits::{BODY_DRAIN_BYTES, FRAME_MAX_BYTES};
+use mailbus_spec::wire::frame;
 use tokio::io::AsyncReadExt;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -127,6 +128,9 @@ impl Conversation<'_> {
             self.heard.set(self.server.host.uptime());
             match message {
                 Ok(_) if self.closing.get() => {}
+                Ok(Message::Text(text)) if text.as_str() == frame::PING => {
+                    self.outbox.push(Outgoing::Frame(frame::PONG.to_owned()));
+                }
                 Ok(Message::Text(text)) => underway.push_back((self.submit)(text.as_str())),
                 Ok(Message::Binary(_)) => return ReadEnd::Refused(1003, "frames are text"),
                 Ok(Message::Close(_)) => self.closing.set(true),

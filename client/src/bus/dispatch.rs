@@ -1,0 +1,204 @@
+//! The loop of a bus: both sessions, and the handlers.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::join3;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt, select_biased};
+use mailbus_spec::Ordinal;
+use mailbus_spec::mailbox::Gap;
+use tokio::sync::watch;
+
+use super::handler::{HandlerError, Registry, handle};
+use crate::clocks::Clocks;
+use crate::machine::mail::{Accepted, Ended};
+use crate::mail::state::State;
+use crate::mail::{Delivery, Incoming, Mail, Status, next};
+use crate::shared::Shared;
+use crate::transport::{Carrier, Driver, MailDriver};
+
+/// Most messages in the hands of handlers: beyond it, ephemeral ones wait.
+const HANDLING_MOST: usize = 1_024;
+
+/// Something that happens to a bus.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BusEvent {
+    /// The agent's session has begun.
+    Connected {
+        /// Whether the service knew the agent.
+        resumed: bool,
+        /// How many messages the agent's full inbox has refused, of those among its dead letters.
+        refused: u64,
+    },
+    /// The connection is lost and is being opened again.
+    Disconnected,
+    /// Messages to the agent were lost: they expired, or failed for good. Whoever listens is taken to
+    /// know it now.
+    Gap(Gap),
+    /// The service's storage was restored: whether what it had accepted is still there is unknown.
+    Restored {
+        /// What had been accepted last, oldest first.
+        unknown: Vec<Accepted>,
+        /// How many more before those.
+        more: u64,
+    },
+    /// A handler failed; its message comes again.
+    HandlerFailed {
+        /// The message's place in the workspace's order; `None` for one that nobody keeps, which
+        /// does not come again.
+        seq: Option<Ordinal>,
+        /// Why.
+        error: HandlerError,
+    },
+    /// A handler took too long and was stopped; its message comes again.
+    HandlerTimedOut {
+        /// The message's place in the workspace's order.
+        seq: Ordinal,
+    },
+    /// The bus is over, for good.
+    Ended(Ended),
+}
+
+/// The loop of a bus. Nothing is sent, received or handled unless it runs.
+#[must_use = "nothing is sent until the driver runs"]
+pub struct BusDriver<W: Carrier, K: Clocks> {
+    pub(super) mail: MailDriver<W, K>,
+    pub(super) leases: Driver<W, K>,
+    pub(super) registry: Arc<Registry>,
+}
+
+impl<W: Carrier, K: Clocks> BusDriver<W, K> {
+    /// Runs until the bus is shut down or dropped and every lease is given back.
+    ///
+    /// It spawns nothing, so it may run on any executor; its future is `Send` if the carrier's and
+    /// the clocks' futures are.
+    pub async fn run(self) {
+        let Self { mail, leases, registry } = self;
+        let lease_session = Arc::clone(leases.shared());
+        let dispatch = dispatch(Arc::clone(mail.shared()), registry);
+        let mail = async move {
+            mail.run().await;
+            lease_session.retire();
+        };
+        join3(mail, leases.run(), dispatch).await;
+    }
+}
+
+/// What a handler is to do.
+enum Job<K: Clocks> {
+    Delivery(Delivery<K>),
+    Ephemeral(Mail),
+}
+
+/// What wakes the loop.
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    expect(clippy::large_enum_variant, reason = "there is one at a time, on the stack")
+)]
+enum Wake<K: Clocks> {
+    Incoming(Option<Incoming<K>>),
+    Status,
+    Handled,
+    Closed,
+}
+
+/// Hands what comes to handlers and to the listener, until nothing will ever come again.
+async fn dispatch<K: Clocks>(shared: Arc<Shared<K, State>>, registry: Arc<Registry>) {
+    let mut status = shared.inspect(|state, _| state.status());
+    let mut handling = FuturesUnordered::new();
+    loop {
+        let full = handling.len() >= HANDLING_MOST;
+        let wake = {
+            let mut changed = pin!(status.changed().fuse());
+            let mut incoming = pin!(next_unless(full, &shared).fuse());
+            select_biased! {
+                () = handling.select_next_some() => Wake::Handled,
+                changed = changed => if changed.is_ok() { Wake::Status } else { Wake::Closed },
+                incoming = incoming => Wake::Incoming(incoming),
+            }
+        };
+        match wake {
+            Wake::Incoming(Some(Incoming::Delivery(delivery))) => {
+                handling.push(work(Job::Delivery(delivery), &registry));
+            }
+            Wake::Incoming(Some(Incoming::Ephemeral(mail))) => {
+                handling.push(work(Job::Ephemeral(mail), &registry));
+            }
+            Wake::Incoming(Some(Incoming::Gap(report))) => {
+                if registry.tell(BusEvent::Gap(report.gap())) {
+                    report.acknowledge();
+                }
+            }
+            Wake::Incoming(Some(Incoming::Restored { unknown, more })) => {
+                registry.tell(BusEvent::Restored { unknown, more });
+            }
+            Wake::Status => tell_status(&mut status, &registry),
+            Wake::Handled => {}
+            Wake::Incoming(None) => break,
+            Wake::Closed => return,
+        }
+    }
+    if matches!(status.has_changed(), Ok(true)) {
+        tell_status(&mut status, &registry);
+    }
+    let shut_down = matches!(*status.borrow(), Status::Ended(Ended::ShutDown));
+    if !shut_down {
+        // What succeeds now is still settled, though its agent has another session.
+        while handling.next().await.is_some() {}
+    }
+}
+
+async fn next_unless<K: Clocks>(full: bool, shared: &Arc<Shared<K, State>>) -> Option<Incoming<K>> {
+    if full { std::future::pending().await } else { next(shared).await }
+}
+
+async fn work<K: Clocks>(job: Job<K>, registry: &Registry) {
+    match job {
+        Job::Delivery(delivery) => handle_delivery(delivery, registry).await,
+        Job::Ephemeral(mail) => {
+            let handlers = registry.of(&mail.message().kind);
+            if let Err(error) = handle(&handlers, &mail).await {
+                registry.tell(BusEvent::HandlerFailed { seq: None, error });
+            }
+        }
+    }
+}
+
+async fn handle_delivery<K: Clocks>(mut delivery: Delivery<K>, registry: &Registry) {
+    let seq = delivery.seq();
+    let mail = delivery.mail().clone();
+    let handlers = registry.of(&mail.message().kind);
+    // The last handler may have been taken back just now.
+    if handlers.is_empty() {
+        return delivery.failed();
+    }
+    let handled = {
+        let mut handling = pin!(handle(&handlers, &mail).fuse());
+        let mut abandoned = pin!(delivery.abandoned().fuse());
+        select_biased! {
+            handled = handling => Some(handled),
+            () = abandoned => None,
+        }
+    };
+    match handled {
+        Some(Ok(())) => delivery.done(),
+        Some(Err(error)) => {
+            registry.tell(BusEvent::HandlerFailed { seq: Some(seq), error });
+            delivery.failed();
+        }
+        None => {
+            registry.tell(BusEvent::HandlerTimedOut { seq });
+        }
+    }
+}
+
+fn tell_status(status: &mut watch::Receiver<Status>, registry: &Registry) {
+    let now = status.borrow_and_update().clone();
+    registry.tell(match now {
+        Status::Apart => BusEvent::Disconnected,
+        Status::Connected { resumed, refused, .. } => BusEvent::Connected { resumed, refused },
+        Status::Ended(why) => BusEvent::Ended(why),
+    });
+}

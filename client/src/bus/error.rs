@@ -1,0 +1,38 @@
+//! What callers of the bus are told when something did not work.
+
+use mailbus_spec::id::InvalidId;
+use mailbus_spec::mailbox::InvalidType;
+use mailbus_spec::path::InvalidPath;
+
+use crate::error::CallError;
+use crate::machine::mail::Unsendable;
+use crate::mail::MailError;
+
+/// Why something did not work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// Of messages.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// Of leases.
+    #[error(transparent)]
+    Lease(#[from] CallError),
+    /// It is no type of messages.
+    #[error("the type {0}")]
+    Type(InvalidType),
+    /// It is no id of a message.
+    #[error("the id {0}")]
+    Id(InvalidId),
+    /// It is no file.
+    #[error("the path {0}; name one inside the workspace")]
+    Path(InvalidPath),
+    /// It is no time to live.
+    #[error("a lease lasts from 1 ms to 24 h")]
+    Ttl,
+}
+
+impl From<Unsendable> for BusError {
+    fn from(unsendable: Unsendable) -> Self {
+        Self::Mail(MailError::Unsendable(unsendable))
+    }
+}

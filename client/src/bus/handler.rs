@@ -1,0 +1,105 @@
+//! Handlers: what an application does with a message.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mailbus_spec::mailbox::{MessageType, Pattern, Patterns};
+
+use super::BusEvent;
+use crate::mail::Mail;
+
+/// Why a handler failed: any error will do.
+pub type HandlerError = Box<dyn Error + Send + Sync>;
+/// What became of a message in a handler's hands.
+pub type HandlerResult = Result<(), HandlerError>;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod bounds {
+    /// [`Send`], where there are threads.
+    pub trait MaybeSend: Send {}
+    impl<T: Send + ?Sized> MaybeSend for T {}
+    /// [`Sync`], where there are threads.
+    pub trait MaybeSync: Sync {}
+    impl<T: Sync + ?Sized> MaybeSync for T {}
+
+    pub(super) type Handling = std::pin::Pin<Box<dyn Future<Output = super::HandlerResult> + Send>>;
+    pub(super) type Handler = dyn Fn(crate::mail::Mail) -> Handling + Send + Sync;
+    pub(super) type Listener = dyn Fn(super::BusEvent) + Send + Sync;
+}
+
+#[cfg(target_arch = "wasm32")]
+mod bounds {
+    /// [`Send`], where there are threads.
+    pub trait MaybeSend {}
+    impl<T: ?Sized> MaybeSend for T {}
+    /// [`Sync`], where there are threads.
+    pub trait MaybeSync {}
+    impl<T: ?Sized> MaybeSync for T {}
+
+    pub(super) type Handling = std::pin::Pin<Box<dyn Future<Output = super::HandlerResult>>>;
+    pub(super) type Handler = dyn Fn(crate::mail::Mail) -> Handling;
+    pub(super) type Listener = dyn Fn(super::BusEvent);
+}
+
+use bounds::{Handler, Handling, Listener};
+pub use bounds::{MaybeSend, MaybeSync};
+
+/// Who handles what, and who wants to know what happens.
+#[derive(Default)]
+pub(super) struct Registry {
+    handlers: Mutex<BTreeMap<Pattern, Vec<Arc<Handler>>>>,
+    listener: Mutex<Option<Arc<Listener>>>,
+}
+
+impl Registry {
+    pub(super) fn add<H, F>(&self, pattern: Pattern, handler: H)
+    where
+        H: Fn(Mail) -> F + MaybeSend + MaybeSync + 'static,
+        F: Future<Output = HandlerResult> + MaybeSend + 'static,
+    {
+        let handler: Arc<Handler> = Arc::new(move |mail| -> Handling { Box::pin(handler(mail)) });
+        lock(&self.handlers).entry(pattern).or_default().push(handler);
+    }
+
+    /// Whether there was any.
+    pub(super) fn remove(&self, pattern: &Pattern) -> bool {
+        lock(&self.handlers).remove(pattern).is_some()
+    }
+
+    pub(super) fn patterns(&self) -> Patterns {
+        lock(&self.handlers).keys().cloned().collect()
+    }
+
+    /// All handlers of a type, in the order of their patterns.
+    pub(super) fn of(&self, kind: &MessageType) -> Vec<Arc<Handler>> {
+        let handlers = lock(&self.handlers);
+        let matching = handlers.iter().filter(|(pattern, _)| pattern.matches(kind));
+        matching.flat_map(|(_, handlers)| handlers.iter().cloned()).collect()
+    }
+
+    pub(super) fn listen(&self, listener: impl Fn(BusEvent) + MaybeSend + MaybeSync + 'static) {
+        *lock(&self.listener) = Some(Arc::new(listener));
+    }
+
+    /// Tells the listener; false if there is none.
+    pub(super) fn tell(&self, event: BusEvent) -> bool {
+        let listener = lock(&self.listener).clone();
+        listener.map(|listener| listener(event)).is_some()
+    }
+}
+
+/// Runs handlers one after the other.
+pub(super) async fn handle(handlers: &[Arc<Handler>], mail: &Mail) -> HandlerResult {
+    for handler in handlers {
+        let handling: Pin<Box<_>> = handler(mail.clone());
+        handling.await?;
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,164 @@
+//! The bus as the original has it: one trait, and its implementation over Cloudflare's Durable Objects.
+//!
+//! [`CloudflareMailBus`] works in three places: inside a Worker, over its bindings (`new`, on wasm32);
+//! on any other machine, over HTTP and a WebSocket ([`open`](CloudflareMailBus::open)); and over whatever
+//! a simulator connects it with ([`over`](CloudflareMailBus::over)).
+//!
+//! ```no_run
+//! # #[cfg(not(target_arch = "wasm32"))]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use mailbus_client::bus::{CloudflareMailBus, Draft, MailBus, TASK_ASSIGNED};
+//! use mailbus_client::transport::Endpoint;
+//! use mailbus_spec::{AgentId, Workspace};
+//!
+//! let endpoint = Endpoint::new("http://127.0.0.1:8787", Workspace::new("team").unwrap())?;
+//! let (bus, driver) = CloudflareMailBus::open(endpoint, AgentId::new("builder").unwrap())?;
+//! let work = async {
+//!     bus.subscribe(TASK_ASSIGNED, async |mail| {
+//!         println!("{} asks for {:?}", mail.from(), mail.raw_payload());
+//!         Ok(())
+//!     })
+//!     .await?;
+//!     bus.initialize().await?;
+//!     let planner = AgentId::new("planner").unwrap();
+//!     bus.send_to(&planner, Draft::new("agent_ready").payload(&"at your service")?).await?;
+//!     if bus.acquire_lease("src/lib.rs", Duration::from_secs(30)).await? {
+//!         bus.release_lease("src/lib.rs").await?;
+//!     }
+//!     bus.shutdown().await?;
+//!     Ok::<(), Box<dyn std::error::Error>>(())
+//! };
+//! let (done, ()) = futures_util::future::join(work, driver.run()).await;
+//! done
+//! # }
+//! ```
+//!
+//! # What is kept that the original only promised
+//!
+//! * A message to an agent that is away waits for it. A publish is repeated under the same id until the
+//!   service has answered, and accepted once.
+//! * A handler runs once per message and session; the message is settled after it has succeeded, and comes
+//!   again, up to five times, after it has failed. One whose type has no handler is given back after
+//!   five seconds, and so ends among the agent's dead letters, never in silence.
+//! * A lost connection is opened again, without end; [`shutdown`](MailBus::shutdown) is final. A second
+//!   process of the same agent takes over, and the first is told so.
+
+mod cloudflare;
+mod dispatch;
+mod error;
+mod files;
+mod handler;
+mod runner;
+
+use std::future::Future;
+use std::time::Duration;
+
+use mailbus_spec::AgentId;
+
+pub use crate::machine::mail::Draft;
+pub use crate::mail::{Mail, Receipt};
+#[cfg(not(target_arch = "wasm32"))]
+pub use cloudflare::NativeBusDriver;
+pub use cloudflare::{CloudflareMailBus, Setup};
+pub use dispatch::{BusDriver, BusEvent};
+pub use error::BusError;
+pub use handler::{HandlerError, HandlerResult, MaybeSend, MaybeSync};
+
+/// Somebody is given a task.
+pub const TASK_ASSIGNED: &str = "task_assigned";
+/// A task is done.
+pub const TASK_COMPLETED: &str = "task_completed";
+/// A task has failed.
+pub const TASK_FAILED: &str = "task_failed";
+/// An agent is ready for work.
+pub const AGENT_READY: &str = "agent_ready";
+/// How somebody is getting on.
+pub const STATUS_UPDATE: &str = "status_update";
+/// An agent is alive. Nobody keeps it.
+pub const HEARTBEAT: &str = "heartbeat";
+/// Somebody asks to be brought up to date.
+pub const SYNC_REQUEST: &str = "sync_request";
+/// Somebody is up to date.
+pub const SYNC_COMPLETE: &str = "sync_complete";
+
+/// A messaging bus and file-lease service, for one agent.
+#[expect(async_fn_in_trait, reason = "whether a future is `Send` follows from the implementation")]
+pub trait MailBus {
+    /// Whose bus it is.
+    fn agent_id(&self) -> &AgentId;
+
+    /// Connects, and returns once the agent's session has begun. What there are handlers for by then is
+    /// what the agent is subscribed to; without any, its subscriptions are as they were, and everything
+    /// for an agent that has never chosen.
+    ///
+    /// # Errors
+    /// [`BusError`] if the service will not have the session. While it cannot be reached, this waits.
+    async fn initialize(&self) -> Result<(), BusError>;
+
+    /// Ends the session for good. Handlers, acks and messages under way have a few seconds to be finished.
+    ///
+    /// # Errors
+    /// [`BusError`]; the session is over all the same.
+    async fn shutdown(&self) -> Result<(), BusError>;
+
+    /// Gives a message to every agent that is subscribed to its type, the sender excepted.
+    ///
+    /// # Errors
+    /// [`BusError`]. Unless it says that the outcome is unknown, the message was not accepted.
+    async fn publish(&self, message: Draft) -> Result<Receipt, BusError>;
+
+    /// Gives a message to one agent, which need not have connected yet.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    async fn send_to(&self, target: &AgentId, message: Draft) -> Result<Receipt, BusError>;
+
+    /// Has messages of this type handled: of one type `x`, all types under a prefix `x.*`, or `*`.
+    /// Several handlers of a message run one after the other, and it is done when all have succeeded.
+    ///
+    /// # Errors
+    /// [`BusError`] if it is no type, or the service does not take the subscription.
+    async fn subscribe<H, F>(&self, kind: &str, handler: H) -> Result<(), BusError>
+    where
+        H: Fn(Mail) -> F + MaybeSend + MaybeSync + 'static,
+        F: Future<Output = HandlerResult> + MaybeSend + 'static;
+
+    /// Takes back all [`subscribe`](Self::subscribe)s of this very type or pattern.
+    ///
+    /// # Errors
+    /// [`BusError`] if it is no type, or the service does not answer.
+    async fn unsubscribe(&self, kind: &str) -> Result<(), BusError>;
+
+    /// Settles every pending message of the agent with this id, whoever sent it; returns how many. What a
+    /// handler has succeeded with is settled without it.
+    ///
+    /// # Errors
+    /// [`BusError`] if the service does not answer.
+    async fn acknowledge(&self, message_id: &str) -> Result<u64, BusError>;
+
+    /// Says that the agent is alive: to the service, and to who is subscribed to heartbeats.
+    ///
+    /// # Errors
+    /// [`BusError`] if the service does not answer.
+    async fn send_heartbeat(&self) -> Result<(), BusError>;
+
+    /// Acquires a file for `ttl`; false if somebody else has it. It is not renewed, and lapses.
+    ///
+    /// # Errors
+    /// [`BusError`] if it is no file or no time to live, or the service does not answer.
+    async fn acquire_lease(&self, file: &str, ttl: Duration) -> Result<bool, BusError>;
+
+    /// Gives a file back; false if the agent does not hold it (any more).
+    ///
+    /// # Errors
+    /// [`BusError`] if it is no file, or the service does not answer.
+    async fn release_lease(&self, file: &str) -> Result<bool, BusError>;
+
+    /// Whether anybody holds a file.
+    ///
+    /// # Errors
+    /// [`BusError`] if it is no file, or the service does not answer.
+    async fn is_leased(&self, file: &str) -> Result<bool, BusError>;
+}

@@ -1,0 +1,292 @@
+//! From the first `Acquire` to the grant: asking, waiting, asking again, giving up.
+
+use std::time::Duration;
+
+use mailbus_spec::belief::Reading;
+use mailbus_spec::lease::{Acquire, Command, OverReason, Rejection};
+use mailbus_spec::{Ordinal, RequestId, Ttl};
+
+use super::event::{ClaimId, Event, Refusal};
+use super::farewell::is_in_the_way;
+use super::holding::Hold;
+use super::rules::{Attempts, Ending, Sending};
+use super::{Acquisition, Due, LeaseSession, Subject};
+use crate::machine::call::CallNumber;
+use crate::machine::copies::Copies;
+
+/// How many of the latest attempts are kept for [`Attempts::recent`].
+const RECENT: usize = 8;
+
+/// One acquisition of a caller.
+///
+/// Invariant: `hold` is there from the grant on; before it was believed for the first time the
+/// claim may go back to asking, under a new request.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) wanted: Acquisition,
+    /// The present request as it is asked; always the same words, or it would be a conflict.
+    pub(super) acquire: Acquire,
+    pub(super) request: RequestId,
+    /// When the caller's patience is over; `None` for those who would not wait at all.
+    pub(super) give_up_at: Option<Duration>,
+    pub(super) acquiring: Copies,
+    pub(super) attempts: Tries,
+    pub(super) position: Option<u64>,
+    pub(super) hold: Option<Hold>,
+}
+
+/// The sendings of one command that a reply may be credited to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tries {
+    pub(super) first: Option<Sending>,
+    pub(super) recent: Vec<Sending>,
+}
+
+impl Tries {
+    pub(super) fn note(&mut self, sending: Sending) {
+        self.first.get_or_insert(sending);
+        if self.recent.len() >= RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push(sending);
+    }
+
+    pub(super) fn note_failed(&mut self, call: CallNumber) {
+        let kept = self.first.iter_mut().chain(self.recent.iter_mut());
+        kept.filter(|sending| sending.call == call).for_each(|sending| sending.failed = true);
+    }
+
+    pub(super) fn answered(
+        &self,
+        named: Option<Sending>,
+        received: Reading,
+    ) -> Option<Attempts<'_>> {
+        Some(Attempts { first: self.first?, recent: &self.recent, named, received })
+    }
+}
+
+impl Claim {
+    /// When something is to be done about it next. `seen` is the latest reading: what it has already
+    /// judged is not waited for again. An `Acquire` that is `held_back` is not waited for either: the
+    /// end of the farewell before it is.
+    pub(super) fn timeout(&self, seen: Duration, held_back: bool) -> Option<Duration> {
+        let patience = self.give_up_at.filter(|_| !self.is_believed());
+        let hold = self.hold.as_ref().and_then(|hold| hold.timeout(seen));
+        let asking = self.acquiring.timeout().filter(|_| !held_back);
+        [patience, asking, hold].into_iter().flatten().min()
+    }
+
+    /// Whether it was ever believed.
+    pub(super) fn is_believed(&self) -> bool {
+        self.hold.as_ref().is_some_and(|hold| hold.believed)
+    }
+
+    /// How many others wait for something of it, as of its last renewal.
+    pub(super) fn waiting(&self) -> u64 {
+        self.hold.as_ref().map_or(0, |hold| hold.waiting)
+    }
+
+    /// The longest pause between two questions of one who waits.
+    fn poll(&self) -> Option<Duration> {
+        self.acquire.wait().map(|wait| Duration::from_millis(wait.poll_ms()))
+    }
+}
+
+impl LeaseSession {
+    /// Begins to ask for a set of paths. [`Event::Acquired`] or [`Event::Refused`] tells the end of it.
+    ///
+    /// While something that overlaps them is being released or cancelled, nothing is asked: commands
+    /// may overtake each other, and the new claim would find the old one in its way. It is asked once
+    /// the farewell is answered or, at the latest a retry horizon after its last answer, given up on.
+    pub fn acquire(&mut self, at: Reading, wanted: Acquisition) -> ClaimId {
+        self.observe(at);
+        let id = ClaimId(self.next_number());
+        let believable = self.config.clock_bound.believable(wanted.ttl);
+        if believable.is_zero() {
+            self.events.push_back(Event::Refused { claim: id, refusal: Refusal::NeverBelievable });
+            return id;
+        }
+        let Some((acquire, request)) = self.new_request(&wanted) else {
+            self.events.push_back(Event::Refused { claim: id, refusal: Refusal::Unexpected });
+            return id;
+        };
+        let patient = !wanted.patience.is_zero();
+        let give_up_at = patient.then(|| at.monotonic.saturating_add(wanted.patience));
+        let acquiring = self.copies_of_acquire(&wanted, at.monotonic);
+        let attempts = Tries::default();
+        let (position, hold) = (None, None);
+        let claim =
+            Claim { wanted, acquire, request, give_up_at, acquiring, attempts, position, hold };
+        self.claims.insert(id, claim);
+        id
+    }
+
+    fn new_request(&mut self, wanted: &Acquisition) -> Option<(Acquire, RequestId)> {
+        let number = self.next_number();
+        let request = RequestId::new(format!("{:016x}-{number}", self.nonce)).ok()?;
+        let acquire = Acquire::new(
+            self.holder.clone(),
+            Some(request.clone()),
+            wanted.paths.clone(),
+            wanted.ttl,
+            wanted.queue_wait(),
+        );
+        Some((acquire.ok()?, request))
+    }
+
+    /// A ticket's `Acquire` has no horizon: it is asked about for as long as its caller waits.
+    fn copies_of_acquire(&self, wanted: &Acquisition, due: Duration) -> Copies {
+        let horizon = wanted.patience.is_zero().then(|| self.horizon());
+        Copies::due_at(due, horizon)
+    }
+
+    pub(super) fn due_acquire(&mut self, call: CallNumber, at: Reading) -> Option<Due> {
+        let most = self.config.attempt_timeout;
+        let farewells = &self.farewells;
+        self.claims.iter_mut().find_map(|(id, claim)| {
+            if is_in_the_way(farewells, claim) {
+                return None;
+            }
+            let timeout = claim.poll().map_or(most, |poll| poll.min(most));
+            let departure = claim.acquiring.take_due(call, at.monotonic, timeout)?;
+            claim.attempts.note(Sending { call, at, failed: false });
+            let subject = Subject::Acquire { claim: *id, request: claim.request.clone() };
+            Some((subject, Command::Acquire(claim.acquire.clone()), departure))
+        })
+    }
+
+    /// The time's share in asking: attempts that stay unanswered, patience that ends.
+    pub(super) fn claims_in_time(&mut self, now: Duration) {
+        let ids: Vec<ClaimId> = self.claims.keys().copied().collect();
+        for id in ids {
+            let Some(claim) = self.claims.get_mut(&id) else { continue };
+            if let Some(call) = claim.acquiring.expire(now) {
+                self.acquire_failed(id, call, now, Duration::ZERO);
+            }
+            self.renewals_in_time(id, now);
+            let Some(claim) = self.claims.get(&id) else { continue };
+            if claim.is_believed() {
+                continue;
+            }
+            if claim.give_up_at.is_some_and(|give_up| give_up <= now) {
+                self.refuse(id, Refusal::PatienceOver, now);
+            } else if claim.hold.is_none() && claim.acquiring.is_exhausted(now) {
+                self.refuse(id, Refusal::Unanswered, now);
+            }
+        }
+    }
+
+    /// An attempt was given up on: another follows, after a pause of at least `least`.
+    pub(super) fn acquire_failed(
+        &mut self,
+        id: ClaimId,
+        call: CallNumber,
+        now: Duration,
+        least: Duration,
+    ) {
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        claim.acquiring.give_up_on(call);
+        claim.attempts.note_failed(call);
+        if claim.hold.is_none() {
+            let pause = self.pacing.pause(claim.acquiring.silent()).max(least);
+            let pause = claim.poll().map_or(pause, |poll| pause.min(poll));
+            claim.acquiring.schedule_if_none(now.saturating_add(pause));
+        }
+    }
+
+    /// The claim waits: it asks again before its place is given up.
+    pub(super) fn on_queued(&mut self, id: ClaimId, sent: Reading, position: u64, now: Duration) {
+        let Some(claim) = self.claims.get_mut(&id).filter(|claim| claim.hold.is_none()) else {
+            return;
+        };
+        let poll = claim.poll().unwrap_or(self.config.attempt_timeout);
+        claim.acquiring.schedule(sent.monotonic.saturating_add(poll).max(now));
+        if claim.position != Some(position) {
+            claim.position = Some(position);
+            self.events.push_back(Event::Queued { claim: id, position });
+        }
+    }
+
+    /// The object refused. Refusals are not remembered there, so a refusal says nothing about
+    /// other copies: they are cancelled.
+    pub(super) fn on_rejected(&mut self, id: ClaimId, rejection: Rejection, now: Duration) {
+        if self.claims.get(&id).is_some_and(|claim| claim.hold.is_none()) {
+            self.refuse(id, Refusal::Rejected(rejection), now);
+        }
+    }
+
+    /// The present request is over. A patient claim that was never believed asks anew.
+    pub(super) fn on_over(&mut self, id: ClaimId, reason: OverReason, now: Duration) {
+        let Some(claim) = self.claims.get(&id) else { return };
+        if claim.is_believed() {
+            self.lose(id, super::LossCause::Over(reason), Ending::Over, now);
+            return;
+        }
+        let ran_out = matches!(reason, OverReason::Lapsed | OverReason::TimedOut);
+        if ran_out && claim.give_up_at.is_some_and(|give_up| now < give_up) {
+            self.ask_anew(id, now);
+        } else {
+            self.refuse(id, Refusal::Over(reason), now);
+        }
+    }
+
+    /// Leaves the present request for a new one, at the end of the queue.
+    pub(super) fn ask_anew(&mut self, id: ClaimId, now: Duration) {
+        let Some(claim) = self.claims.get(&id) else { return };
+        let wanted = claim.wanted.clone();
+        let old = claim.acquiring.any_unanswered().then(|| claim.request.clone());
+        let paths = wanted.paths.clone();
+        let Some((acquire, request)) = self.new_request(&wanted) else {
+            self.refuse(id, Refusal::Unexpected, now);
+            return;
+        };
+        let acquiring = self.copies_of_acquire(&wanted, now);
+        if let Some(claim) = self.claims.get_mut(&id) {
+            (claim.acquire, claim.request, claim.acquiring) = (acquire, request, acquiring);
+            claim.attempts = Tries::default();
+            (claim.position, claim.hold) = (None, None);
+        }
+        if let Some(request) = old {
+            self.cancel_request(request, paths, None, now);
+        }
+    }
+
+    /// A grant of the claim's present request, however it was learned.
+    pub(super) fn on_granted(
+        &mut self,
+        id: ClaimId,
+        token: Ordinal,
+        granted: Ttl,
+        named: Option<Sending>,
+        received: Reading,
+    ) {
+        let horizon = self.horizon();
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        let known = claim.hold.as_ref().map(|hold| (hold.token, hold.believed));
+        match known {
+            // A request that outlived its memory was granted anew.
+            Some((old, false)) if old < token => {}
+            Some(_) => return,
+            None => {}
+        }
+        claim.acquiring.stop();
+        let Some(attempts) = claim.attempts.answered(named, received) else { return };
+        let credit = self.rules.grant(&attempts, claim.wanted.ttl, granted);
+        claim.hold = Some(Hold::new(token, horizon, received.monotonic));
+        self.credit(id, &credit, received);
+    }
+
+    /// The claim will not be held: it is gone here, and ended at the object if anything of it may
+    /// be there.
+    pub(super) fn refuse(&mut self, id: ClaimId, refusal: Refusal, now: Duration) {
+        let Some(claim) = self.claims.get(&id) else { return };
+        let known_over = matches!(refusal, Refusal::Over(_) | Refusal::Forced { .. });
+        let maybe_there = claim.position.is_some() || claim.hold.is_some();
+        let cancel = claim.acquiring.any_unanswered() || (maybe_there && !known_over);
+        if cancel {
+            self.cancel_request(claim.request.clone(), claim.wanted.paths.clone(), None, now);
+        }
+        self.claims.remove(&id);
+        self.events.push_back(Event::Refused { claim: id, refusal });
+    }
+}

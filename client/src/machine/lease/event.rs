@@ -1,0 +1,175 @@
+//! What goes in and out of a session besides time.
+
+use std::time::Duration;
+
+use mailbus_spec::belief::ClockAnomaly;
+use mailbus_spec::lease::{Command, LeaseReply, OverReason, Rejection};
+use mailbus_spec::wire::Problem;
+use mailbus_spec::{Holder, Ordinal, PathSet, RequestId};
+
+use crate::machine::call::{CallFailure, CallNumber, QuestionId};
+
+/// The session's name for one acquisition of a caller, whatever requests it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimId(pub(super) u64);
+
+/// An attempt to send now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Its number.
+    pub call: CallNumber,
+    /// What is asked.
+    pub command: Command,
+    /// How many attempts just before this one went unanswered. After the first a transport with
+    /// two ways had better take the other.
+    pub unanswered: u32,
+    /// After how long the session will count it as unanswered. A reply that comes later is still
+    /// welcome.
+    pub timeout: Duration,
+    /// The last monotonic instant at which it may leave: what a transport still has of it then, it
+    /// drops. The session takes it for unanswered, and the object's memory of requests rests on
+    /// no copy leaving later than the session sends copies.
+    pub leave_by: Duration,
+}
+
+/// Something that a caller wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The claim waits in the object's queue.
+    Queued {
+        /// Which claim.
+        claim: ClaimId,
+        /// How many overlapping tickets arrived earlier.
+        position: u64,
+    },
+    /// The claim is held and believed, for the first time.
+    Acquired {
+        /// Which claim.
+        claim: ClaimId,
+        /// Fences every write under it.
+        token: Ordinal,
+    },
+    /// The claim will not be held. It is gone; what it may still be at the object is being ended.
+    Refused {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The lease lives on.
+    Renewed {
+        /// Which claim.
+        claim: ClaimId,
+        /// How many others wait for something of it.
+        waiting: u64,
+    },
+    /// An admin lets the lease end at its expiry: it is still good, and will not be renewed.
+    Draining {
+        /// Which claim.
+        claim: ClaimId,
+        /// What the admin said.
+        reason: String,
+    },
+    /// The claim was believed and is not any more, for good. It is gone; its token is being released.
+    Lost {
+        /// Which claim.
+        claim: ClaimId,
+        /// Why.
+        cause: LossCause,
+    },
+    /// What a caller gave back is given back.
+    Released {
+        /// Which claim.
+        claim: ClaimId,
+        /// What became of it.
+        ending: Released,
+    },
+    /// A plain call is answered, or given up on.
+    Answered {
+        /// Which one.
+        question: QuestionId,
+        /// The object's reply.
+        answer: Result<LeaseReply, CallFailure>,
+    },
+    /// The object's storage began another life: an operator restored it. What was granted before may
+    /// have been forgotten, and the promises about it are void for a day.
+    GenerationChanged {
+        /// The generation of the replies before.
+        from: u64,
+        /// The generation now.
+        to: u64,
+    },
+}
+
+/// Why a claim will not be held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The object refused: `Held`, `Deadlock`, `Limit` or `Conflict`.
+    Rejected(Rejection),
+    /// The request ended before it was believed.
+    Over(OverReason),
+    /// An admin took the lease before it was believed.
+    Forced {
+        /// What the admin said.
+        reason: String,
+    },
+    /// The caller's patience is over.
+    PatienceOver,
+    /// No answer came within the retry horizon. Whether it was granted is unknown; it is cancelled.
+    Unanswered,
+    /// Somebody on the way refused.
+    Problem(Problem),
+    /// The term asked for is so short that it can never be believed: no longer than ε, or again and
+    /// again over before its grant or renewal arrived.
+    NeverBelievable,
+    /// The object said what answers no acquisition.
+    Unexpected,
+}
+
+/// Why a lease is believed no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LossCause {
+    /// No renewal came through in time.
+    RanOut,
+    /// The client's clocks cannot be trusted.
+    Clock(ClockAnomaly),
+    /// The object refused to renew it.
+    RenewalRefused,
+    /// The object says that its time ran out.
+    Lapsed,
+    /// The object says that its request is over.
+    Over(OverReason),
+    /// An admin took it.
+    Forced {
+        /// What the admin said.
+        reason: String,
+    },
+}
+
+/// What became of a lease that was given back, or of a claim that was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// The object ended it.
+    Ended,
+    /// It had already ended.
+    AlreadyOver,
+    /// No answer came within the retry horizon: unknown. At the latest it ends with its term.
+    Unanswered,
+}
+
+/// A lease that a session believes to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Believed<'a> {
+    /// Which claim.
+    pub claim: ClaimId,
+    /// Who holds it.
+    pub holder: &'a Holder,
+    /// The request that was granted.
+    pub request: &'a RequestId,
+    /// What is held.
+    pub paths: &'a PathSet,
+    /// Its token.
+    pub token: Ordinal,
+    /// The monotonic instant from which it is believed no more unless renewed.
+    pub until: Duration,
+}

@@ -1,0 +1,192 @@
+//! Releasing and cancelling: ending at the object what is already over here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mailbus_spec::belief::Reading;
+use mailbus_spec::lease::{Command, Outcome, Rejection, ReleaseTarget};
+use mailbus_spec::{Ordinal, PathSet, RequestId};
+
+use super::asking::Claim;
+use super::event::{ClaimId, Event, Released};
+use super::rules::Ending;
+use super::{Due, LeaseSession, Subject};
+use crate::machine::call::CallNumber;
+use crate::machine::copies::Copies;
+
+/// The session's name for one farewell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FarewellId(u64);
+
+/// A `Release` or `Cancel` that is sent until it is answered.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    command: Command,
+    /// What may still be claimed at the object until it is answered; `None` if that is not known, or
+    /// known to be nothing.
+    paths: Option<PathSet>,
+    /// Whose caller wants to know the end of it.
+    report: Option<ClaimId>,
+    pub(super) copies: Copies,
+    /// What is still believed meanwhile. Always `None` under [`Sound`](super::Sound): it is the seam
+    /// through which a checker plants a client that believes while it releases.
+    pub(super) kept: Option<Box<(ClaimId, Claim)>>,
+}
+
+/// Whether the first `Acquire` of a claim's request has to wait, since what it asks for may still be
+/// claimed by this very session. Later copies do not wait: by then there may be a place in the queue
+/// to be kept.
+pub(super) fn is_in_the_way(farewells: &BTreeMap<FarewellId, Farewell>, claim: &Claim) -> bool {
+    let overlaps = |farewell: &Farewell| {
+        farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(claim.acquire.paths()))
+    };
+    claim.attempts.first.is_none() && farewells.values().any(overlaps)
+}
+
+impl LeaseSession {
+    /// Gives back what `claim` holds or stops asking for it. Belief ends here, before anything is sent.
+    /// [`Event::Released`] tells the end of it.
+    pub fn release(&mut self, at: Reading, claim: ClaimId) {
+        self.observe(at);
+        let held = self.claims.get(&claim).and_then(|known| {
+            let hold = known.hold.as_ref()?;
+            Some((hold.token, known.wanted.paths.clone()))
+        });
+        match held {
+            Some((token, paths)) => {
+                let farewell = self.release_token(token, Some(paths), Some(claim), at.monotonic);
+                self.end_belief(claim, farewell, Ending::Release);
+            }
+            None => self.cancel(at, claim),
+        }
+    }
+
+    /// Ends the claim whatever it became. Belief ends here, before anything is sent.
+    /// [`Event::Released`] tells the end of it.
+    pub fn cancel(&mut self, at: Reading, claim: ClaimId) {
+        self.observe(at);
+        let Some(known) = self.claims.get(&claim) else {
+            let ending = Released::AlreadyOver;
+            self.events.push_back(Event::Released { claim, ending });
+            return;
+        };
+        if known.attempts.first.is_none() {
+            self.claims.remove(&claim);
+            self.events.push_back(Event::Released { claim, ending: Released::Ended });
+            return;
+        }
+        let (request, paths) = (known.request.clone(), known.wanted.paths.clone());
+        let farewell = self.cancel_request(request, paths, Some(claim), at.monotonic);
+        self.end_belief(claim, farewell, Ending::Cancel);
+    }
+
+    fn end_belief(&mut self, claim: ClaimId, farewell: FarewellId, ending: Ending) {
+        let Some(ended) = self.claims.remove(&claim) else { return };
+        // Never under sound rules; see `Farewell::kept`.
+        if self.rules.outlives(ending)
+            && let Some(farewell) = self.farewells.get_mut(&farewell)
+        {
+            farewell.kept = Some(Box::new((claim, ended)));
+        }
+    }
+
+    pub(super) fn release_token(
+        &mut self,
+        token: Ordinal,
+        paths: Option<PathSet>,
+        report: Option<ClaimId>,
+        now: Duration,
+    ) -> FarewellId {
+        let (holder, target) = (self.holder.clone(), ReleaseTarget::Token(token));
+        self.say_farewell(Command::Release { holder, target }, paths, report, now)
+    }
+
+    pub(super) fn cancel_request(
+        &mut self,
+        request: RequestId,
+        paths: PathSet,
+        report: Option<ClaimId>,
+        now: Duration,
+    ) -> FarewellId {
+        let holder = self.holder.clone();
+        self.say_farewell(Command::Cancel { holder, request }, Some(paths), report, now)
+    }
+
+    fn say_farewell(
+        &mut self,
+        command: Command,
+        paths: Option<PathSet>,
+        report: Option<ClaimId>,
+        now: Duration,
+    ) -> FarewellId {
+        if report.is_none()
+            && let Some((id, _)) = self.farewells.iter().find(|(_, same)| same.command == command)
+        {
+            return *id;
+        }
+        let id = FarewellId(self.next_number());
+        let copies = Copies::due_at(now, Some(self.horizon()));
+        self.farewells.insert(id, Farewell { command, paths, report, copies, kept: None });
+        id
+    }
+
+    pub(super) fn due_farewell(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
+        let timeout = self.config.attempt_timeout;
+        self.farewells.iter_mut().find_map(|(id, farewell)| {
+            let departure = farewell.copies.take_due(call, now, timeout)?;
+            Some((Subject::Farewell(*id), farewell.command.clone(), departure))
+        })
+    }
+
+    pub(super) fn farewells_in_time(&mut self, now: Duration) {
+        let pacing = &mut self.pacing;
+        let over = |(id, farewell): (&FarewellId, &mut Farewell)| {
+            farewell.copies.pass(now, pacing).then_some(*id)
+        };
+        let over: Vec<FarewellId> = self.farewells.iter_mut().filter_map(over).collect();
+        for id in over {
+            self.end_farewell(id, Released::Unanswered);
+        }
+    }
+
+    pub(super) fn farewell_failed(
+        &mut self,
+        id: FarewellId,
+        call: CallNumber,
+        now: Duration,
+        least: Duration,
+    ) {
+        if let Some(farewell) = self.farewells.get_mut(&id) {
+            farewell.copies.retry(call, now, least, &mut self.pacing);
+        }
+    }
+
+    /// The object's answer to a farewell; false if it has to be asked again.
+    pub(super) fn on_farewell_answered(
+        &mut self,
+        id: FarewellId,
+        answer: &Result<Outcome, Rejection>,
+    ) -> bool {
+        let ending = match answer {
+            Ok(_) => Released::Ended,
+            Err(Rejection::Limit(_)) => {
+                // The object knows nothing of the request, so nothing of it is in anybody's way.
+                if let Some(farewell) = self.farewells.get_mut(&id) {
+                    farewell.paths = None;
+                }
+                return false;
+            }
+            Err(Rejection::Clock(_)) => return false,
+            Err(_) => Released::AlreadyOver,
+        };
+        self.end_farewell(id, ending);
+        true
+    }
+
+    pub(super) fn end_farewell(&mut self, id: FarewellId, ending: Released) {
+        let Some(farewell) = self.farewells.remove(&id) else { return };
+        if let Some(claim) = farewell.report {
+            self.events.push_back(Event::Released { claim, ending });
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! Belief, renewal and loss.
+
+use std::time::Duration;
+
+use mailbus_spec::Ordinal;
+use mailbus_spec::belief::{Belief, ClockAnomaly, Reading};
+use mailbus_spec::lease::Command;
+
+use super::asking::{Claim, Tries};
+use super::event::{Believed, ClaimId, Event, LossCause, Refusal};
+use super::rules::{Credit, Ending, Sending, renewal_pause};
+use super::{Due, LeaseSession, Subject};
+use crate::machine::call::CallNumber;
+use crate::machine::copies::Copies;
+
+/// How many renewals may come through without anything to believe in before the claim is given up:
+/// the term is shorter than a round trip.
+const FRUITLESS_RENEWALS: u32 = 8;
+
+/// What a claim has been granted.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) token: Ordinal,
+    /// What may be believed; `None` when a grant or renewal cannot be credited.
+    belief: Option<Belief>,
+    /// Whether it was ever believed. Invariant: from then on, the end of belief is the end of the
+    /// claim.
+    pub(super) believed: bool,
+    /// Whether an admin drains it: renewing would be refused, and would end the belief early.
+    draining: bool,
+    pub(super) waiting: u64,
+    /// Renewals that came through and could not be believed, since there was no belief.
+    fruitless: u32,
+    renewing: Copies,
+    renewals: Tries,
+    renew_at: Option<Duration>,
+}
+
+impl Hold {
+    /// A lease just granted, not yet believed: renewing it is the way to believe in it.
+    pub(super) fn new(token: Ordinal, horizon: Duration, now: Duration) -> Self {
+        let mut renewing = Copies::due_at(now, Some(horizon));
+        renewing.stop();
+        Self {
+            token,
+            belief: None,
+            believed: false,
+            draining: false,
+            waiting: 0,
+            fruitless: 0,
+            renewing,
+            renewals: Tries::default(),
+            renew_at: Some(now),
+        }
+    }
+
+    pub(super) fn renewing(&mut self) -> &mut Copies {
+        &mut self.renewing
+    }
+
+    pub(super) fn timeout(&self, seen: Duration) -> Option<Duration> {
+        let end = self.belief.map(|belief| belief.monotonic_end()).filter(|end| *end > seen);
+        let renewal =
+            if self.renewing.is_active() { self.renewing.timeout() } else { self.renew_at };
+        [end, renewal].into_iter().flatten().min()
+    }
+}
+
+impl LeaseSession {
+    /// Looks at the clocks: ends all belief if they went wrong, and each belief whose time is over.
+    pub(super) fn observe(&mut self, at: Reading) {
+        let seen = self.last_seen.replace(at);
+        if let Some(seen) = seen
+            && let Err(anomaly) = self.compare(seen, at)
+        {
+            self.distrust_clocks(anomaly, at.monotonic);
+        }
+        // Never under sound rules; under those that keep what has run out there is nothing to end.
+        if self.rules.outlives(Ending::TimedOut) {
+            return;
+        }
+        while let Some((id, cause)) = self.first_belief_over(at) {
+            self.lose(id, cause, Ending::TimedOut, at.monotonic);
+        }
+    }
+
+    pub(super) fn compare(&self, earlier: Reading, later: Reading) -> Result<(), ClockAnomaly> {
+        self.rules.compare(earlier, later, &self.config.clock_bound)
+    }
+
+    fn distrust_clocks(&mut self, anomaly: ClockAnomaly, now: Duration) {
+        self.void_through = Some(CallNumber(self.last_number));
+        let believed: Vec<ClaimId> = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| claim.is_believed())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in believed {
+            self.lose(id, LossCause::Clock(anomaly), Ending::TimedOut, now);
+        }
+    }
+
+    fn first_belief_over(&self, at: Reading) -> Option<(ClaimId, LossCause)> {
+        self.claims.iter().find_map(|(id, claim)| {
+            let belief = claim.hold.as_ref().filter(|hold| hold.believed)?.belief?;
+            if let Err(anomaly) = self.compare(belief.sent, at) {
+                Some((*id, LossCause::Clock(anomaly)))
+            } else if !self.rules.holds(&belief, at) {
+                Some((*id, LossCause::RanOut))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// What is believed of a claim at `at`.
+    pub(super) fn believed<'a>(
+        &self,
+        id: ClaimId,
+        claim: &'a Claim,
+        at: Reading,
+    ) -> Option<Believed<'a>> {
+        let hold = claim.hold.as_ref().filter(|hold| hold.believed)?;
+        let belief = hold.belief?;
+        let holds = self.rules.holds(&belief, at) && self.compare(belief.sent, at).is_ok();
+        holds.then(|| Believed {
+            claim: id,
+            holder: claim.acquire.holder(),
+            request: &claim.request,
+            paths: claim.acquire.paths(),
+            token: hold.token,
+            until: belief.monotonic_end(),
+        })
+    }
+
+    /// Believes in a term, if there is still something of it left to believe in.
+    pub(super) fn credit(&mut self, id: ClaimId, credit: &Credit, at: Reading) {
+        let void = self.void_through.is_some_and(|void| credit.from.call <= void);
+        let term = self.rules.belief(credit, &self.config.clock_bound);
+        let usable =
+            !void && self.rules.holds(&term, at) && self.compare(credit.from.at, at).is_ok();
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        let Some(hold) = claim.hold.as_mut() else { return };
+        if usable {
+            hold.belief = Some(match hold.belief {
+                Some(old) => self.rules.later(old, term),
+                None => term,
+            });
+            if !hold.believed {
+                hold.believed = true;
+                let token = hold.token;
+                self.events.push_back(Event::Acquired { claim: id, token });
+            }
+        }
+        if hold.draining {
+            hold.renewing.stop();
+            hold.renew_at = None;
+        } else if !hold.renewing.is_active() {
+            let due = match hold.belief {
+                Some(belief) => {
+                    belief.sent.monotonic.saturating_add(renewal_pause(credit.ttl, &belief))
+                }
+                None => at.monotonic,
+            };
+            hold.renew_at = Some(due.max(at.monotonic));
+        }
+    }
+
+    pub(super) fn due_renewal(&mut self, call: CallNumber, at: Reading) -> Option<Due> {
+        let now = at.monotonic;
+        let horizon = self.horizon();
+        let timeout = self.config.attempt_timeout;
+        let holder = &self.holder;
+        self.claims.iter_mut().find_map(|(id, claim)| {
+            let hold = claim.hold.as_mut()?;
+            if hold.renew_at.is_some_and(|renew_at| renew_at <= now) && !hold.renewing.is_active() {
+                hold.renewing = Copies::due_at(now, Some(horizon));
+                hold.renewals = Tries::default();
+                hold.renew_at = None;
+            }
+            let departure = hold.renewing.take_due(call, now, timeout)?;
+            hold.renewals.note(Sending { call, at, failed: false });
+            let (token, ttl) = (hold.token, claim.wanted.ttl);
+            let command = Command::Renew { holder: holder.clone(), token, ttl };
+            Some((Subject::Renew { claim: *id, token }, command, departure))
+        })
+    }
+
+    /// The time's share in renewing: attempts that stay unanswered, rounds that come to nothing.
+    pub(super) fn renewals_in_time(&mut self, id: ClaimId, now: Duration) {
+        let horizon = self.horizon();
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        let impatient = claim.give_up_at.is_none();
+        let third = Duration::from_millis(claim.wanted.ttl.ms() / 3);
+        let expired =
+            claim.hold.as_mut().and_then(|hold| Some((hold.token, hold.renewing.expire(now)?)));
+        if let Some((token, call)) = expired {
+            self.renewal_failed(id, token, call, now, Duration::ZERO);
+        }
+        let Some(hold) = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut()) else {
+            return;
+        };
+        if hold.renewing.is_exhausted(now) && hold.renewing.is_active() {
+            hold.renewing.stop();
+            hold.renew_at = Some(now.saturating_add(third.saturating_sub(horizon)));
+            if impatient && !hold.believed {
+                self.refuse(id, Refusal::Unanswered, now);
+            }
+        }
+    }
+
+    /// An attempt was given up on: another follows, after a pause of at least `least`.
+    pub(super) fn renewal_failed(
+        &mut self,
+        id: ClaimId,
+        token: Ordinal,
+        call: CallNumber,
+        now: Duration,
+        least: Duration,
+    ) {
+        let hold = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut());
+        let Some(hold) = hold.filter(|hold| hold.token == token) else { return };
+        hold.renewals.note_failed(call);
+        hold.renewing.give_up_on(call);
+        // Between two rounds, or while it drains, no copy is wanted.
+        if hold.draining || hold.renew_at.is_some() {
+            return;
+        }
+        hold.renewing.retry(call, now, least, &mut self.pacing);
+    }
+
+    /// A renewal came through.
+    pub(super) fn on_renewed(&mut self, id: ClaimId, named: Sending, waiting: u64, at: Reading) {
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        let ttl = claim.wanted.ttl;
+        let Some(hold) = claim.hold.as_mut() else { return };
+        hold.waiting = waiting;
+        if !hold.renewing.is_awaiting() {
+            hold.renewing.stop();
+        }
+        let attempts = hold.renewals.answered(Some(named), at);
+        let Some(credit) = attempts.and_then(|attempts| self.rules.renewal(&attempts, ttl)) else {
+            if !hold.renewing.is_active() {
+                hold.renew_at = Some(at.monotonic);
+            }
+            self.note_use(id, waiting, at.monotonic);
+            return;
+        };
+        self.credit(id, &credit, at);
+        self.note_use(id, waiting, at.monotonic);
+    }
+
+    /// A lease that is renewed again and again and never believed is in everybody's way for nothing.
+    fn note_use(&mut self, id: ClaimId, waiting: u64, now: Duration) {
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        if claim.is_believed() {
+            self.events.push_back(Event::Renewed { claim: id, waiting });
+        } else if let Some(hold) = claim.hold.as_mut() {
+            hold.fruitless = hold.fruitless.saturating_add(1);
+            if hold.fruitless >= FRUITLESS_RENEWALS {
+                self.refuse(id, Refusal::NeverBelievable, now);
+            }
+        }
+    }
+
+    /// A renewal was refused: the lease is over, or drains.
+    pub(super) fn on_renewal_refused(&mut self, id: ClaimId, now: Duration) {
+        let Some(claim) = self.claims.get(&id) else { return };
+        if claim.is_believed() {
+            self.lose(id, LossCause::RenewalRefused, Ending::RenewalRefused, now);
+            // It is still there only under rules that are wrong on purpose.
+            if let Some(hold) = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut()) {
+                hold.renew_at = hold.belief.map(|belief| belief.monotonic_end());
+            }
+            return;
+        }
+        let patient = claim.give_up_at.is_some_and(|give_up| now < give_up);
+        self.cancel_drained(id, now);
+        if patient {
+            self.ask_anew(id, now);
+        } else {
+            let lapsed = mailbus_spec::lease::OverReason::Lapsed;
+            self.refuse(id, Refusal::Over(lapsed), now);
+        }
+    }
+
+    /// An admin took the lease, or lets it drain.
+    pub(super) fn on_forced(&mut self, token: Ordinal, reason: String, drain: bool, now: Duration) {
+        let Some(id) = self.claim_under(token) else { return };
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        let Some(hold) = claim.hold.as_mut() else { return };
+        if !hold.believed {
+            if drain {
+                self.cancel_drained(id, now);
+            }
+            self.refuse(id, Refusal::Forced { reason }, now);
+        } else if drain {
+            if !hold.draining {
+                hold.draining = true;
+                hold.renewing.stop();
+                hold.renew_at = None;
+                self.events.push_back(Event::Draining { claim: id, reason });
+            }
+        } else {
+            self.lose(id, LossCause::Forced { reason }, Ending::Forced, now);
+        }
+    }
+
+    /// Ends a lease that may be draining and was not believed yet: it never will be, and would be in
+    /// everybody's way to its end.
+    fn cancel_drained(&mut self, id: ClaimId, now: Duration) {
+        let Some(claim) = self.claims.get(&id) else { return };
+        self.cancel_request(claim.request.clone(), claim.wanted.paths.clone(), None, now);
+    }
+
+    /// Whether `token` is what the claim holds at present.
+    pub(super) fn holds(&self, id: ClaimId, token: Ordinal) -> bool {
+        let hold = self.claims.get(&id).and_then(|claim| claim.hold.as_ref());
+        hold.is_some_and(|hold| hold.token == token)
+    }
+
+    /// The claim that holds `token`.
+    pub(super) fn claim_under(&self, token: Ordinal) -> Option<ClaimId> {
+        let holds = |claim: &Claim| claim.hold.as_ref().is_some_and(|hold| hold.token == token);
+        self.claims.iter().find(|(_, claim)| holds(claim)).map(|(id, _)| *id)
+    }
+
+    /// Ends a belief, for good. What the object may still hold of it is released.
+    pub(super) fn lose(&mut self, id: ClaimId, cause: LossCause, ending: Ending, now: Duration) {
+        // Never under sound rules: the seam for a checker's client that goes on believing.
+        if self.rules.outlives(ending) {
+            return;
+        }
+        let Some(claim) = self.claims.remove(&id) else { return };
+        let over_there =
+            matches!(cause, LossCause::Lapsed | LossCause::Over(_) | LossCause::Forced { .. });
+        if let Some(hold) = claim.hold.filter(|_| !over_there) {
+            self.release_token(hold.token, Some(claim.wanted.paths), None, now);
+        }
+        self.events.push_back(Event::Lost { claim: id, cause });
+    }
+}

@@ -1,0 +1,148 @@
+//! The rules that decide from when a belief counts and when it ends: the narrow waist of the
+//! client's safety.
+//!
+//! Everything else about a lease (what is asked, how often, by which way) can be wrong and will
+//! only cost time. These rules can be wrong and cost exclusion, so they stand alone, with one
+//! production implementation, [`Sound`]. The simulator replaces them to show that each is needed.
+
+use std::time::Duration;
+
+use mailbus_spec::Ttl;
+use mailbus_spec::belief::{self, Belief, ClockAnomaly, ClockBound, Reading};
+
+use crate::machine::call::CallNumber;
+
+/// One attempt at a command, as it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// Its number, which the reply repeats.
+    pub call: CallNumber,
+    /// The clocks, read before the first byte left.
+    pub at: Reading,
+    /// Whether it has been given up on: refused a connection, cut, or unanswered for too long. What
+    /// became of it is unknown all the same.
+    pub failed: bool,
+}
+
+/// The attempts at one command, when one of them has been answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempts<'a> {
+    /// The first of all.
+    pub first: Sending,
+    /// The latest few, in order.
+    pub recent: &'a [Sending],
+    /// The one that the reply names; a push names none.
+    pub named: Option<Sending>,
+    /// The clocks at the receipt of the answer.
+    pub received: Reading,
+}
+
+/// From when a term counts, and how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credit {
+    /// The sending it is reckoned from.
+    pub from: Sending,
+    /// The term.
+    pub ttl: Ttl,
+}
+
+/// What ends a belief besides time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// A `Release` is about to be sent.
+    Release,
+    /// A `Cancel` is about to be sent.
+    Cancel,
+    /// A renewal was refused.
+    RenewalRefused,
+    /// The object says that the lease is over: its time ran out, or its request is.
+    Over,
+    /// An admin took it.
+    Forced,
+    /// The belief ran out before a renewal came through, or a clock cannot be trusted.
+    TimedOut,
+}
+
+/// From when belief counts, and when it ends.
+///
+/// A session asks these and adds nothing of its own: each method is called wherever its question
+/// arises.
+pub trait CreditRules {
+    /// The term of a grant: direct, queued, pushed or polled.
+    fn grant(&self, acquires: &Attempts<'_>, asked: Ttl, granted: Ttl) -> Credit;
+
+    /// The term of a renewal of `ttl`, or `None` if no attempt can be credited.
+    fn renewal(&self, renewals: &Attempts<'_>, ttl: Ttl) -> Option<Credit>;
+
+    /// The belief that a credit gives.
+    fn belief(&self, credit: &Credit, bound: &ClockBound) -> Belief {
+        Belief::in_term(credit.from.at, credit.ttl, bound)
+    }
+
+    /// The belief of one who has `old` and is given `new`.
+    fn later(&self, old: Belief, new: Belief) -> Belief {
+        if old.monotonic_end() < new.monotonic_end() { new } else { old }
+    }
+
+    /// Whether a belief holds at `at`.
+    fn holds(&self, belief: &Belief, at: Reading) -> bool;
+
+    /// Compares two looks at the clocks.
+    ///
+    /// # Errors
+    /// [`ClockAnomaly`]: nothing noted at `earlier` is worth anything at `later`.
+    fn compare(
+        &self,
+        earlier: Reading,
+        later: Reading,
+        bound: &ClockBound,
+    ) -> Result<(), ClockAnomaly>;
+
+    /// Whether a belief goes on although this happened. Never, under [`Sound`]: the question is asked
+    /// only so that a checker can plant a client that goes on, and see that it is caught.
+    fn outlives(&self, ending: Ending) -> bool;
+}
+
+/// The rules as LEASES.md has them, each the survivor of an exhaustive search.
+///
+/// * A grant counts from the sending of the *first* attempt of its `Acquire`, whichever was
+///   answered: the object may have executed any of them (review A1).
+/// * A renewal counts from the sending of the attempt its reply *names* (review A2).
+/// * The term is the one granted, not the one asked for (second round B1).
+/// * Belief needs both clocks, and ends for good when they cannot be trusted (review A9).
+/// * It ends before `Release` or `Cancel` is sent (review A3).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sound;
+
+impl CreditRules for Sound {
+    fn grant(&self, acquires: &Attempts<'_>, _asked: Ttl, granted: Ttl) -> Credit {
+        Credit { from: acquires.first, ttl: granted }
+    }
+
+    fn renewal(&self, renewals: &Attempts<'_>, ttl: Ttl) -> Option<Credit> {
+        renewals.named.map(|from| Credit { from, ttl })
+    }
+
+    fn holds(&self, belief: &Belief, at: Reading) -> bool {
+        belief.holds(at)
+    }
+
+    fn compare(
+        &self,
+        earlier: Reading,
+        later: Reading,
+        bound: &ClockBound,
+    ) -> Result<(), ClockAnomaly> {
+        belief::compare_readings(earlier, later, bound)
+    }
+
+    fn outlives(&self, _ending: Ending) -> bool {
+        false
+    }
+}
+
+/// How much of a term may pass before it is renewed: a third, and of very short terms, whose belief
+/// ends long before they do, half of the belief.
+pub(super) fn renewal_pause(ttl: Ttl, belief: &Belief) -> Duration {
+    Duration::from_millis(ttl.ms() / 3).min(belief.lasts.checked_div(2).unwrap_or_default())
+}

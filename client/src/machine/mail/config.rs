@@ -1,0 +1,83 @@
+//! What a mail session is set up with.
+
+use std::time::Duration;
+
+use mailbus_spec::limits;
+use mailbus_spec::mailbox::Window;
+
+use crate::backoff::Backoff;
+
+/// The constants of one mail session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How much may be in flight to the session. `None` speaks the original's protocol: pushes alone come
+    /// over the socket, one to a frame, all commands go over HTTP, and nothing can be announced.
+    pub window: Option<Window>,
+    /// How long copies of a command go on being sent after its first sending. Past it the outcome is
+    /// *unknown*. Invariant: at most [`limits::RETRY_MS`]; a longer one is cut to it, since the object
+    /// remembers what it accepted for twice as long.
+    pub retry_horizon: Duration,
+    /// How long one attempt may go unanswered before the next is made.
+    pub attempt_timeout: Duration,
+    /// The pauses between attempts that failed.
+    pub backoff: Backoff,
+    /// How long opening a socket may take, up to the object's greeting.
+    pub connect_timeout: Duration,
+    /// The pauses between attempts to open the socket.
+    pub reconnect: Backoff,
+    /// How often the socket is pinged. Invariant: at most [`Config::PING_MOST`], or idle sockets die on
+    /// the way; a longer one is cut to it.
+    pub ping_after: Duration,
+    /// How long after a ping a socket may stay silent before it is given up.
+    pub silence: Duration,
+    /// How long a delivery waits for a handler of its type before it is given back.
+    pub hold: Duration,
+    /// How long a handler may take before its delivery is given back.
+    pub handler_timeout: Duration,
+    /// How long a delivery that failed stays away, by how often it was delivered.
+    pub redelivery: Backoff,
+    /// Most handlers at a time; 0 counts as 1. With 1, deliveries are handled one after the other, in
+    /// their order.
+    pub concurrency: usize,
+    /// How long an ack waits for others to share its frame and its row.
+    pub ack_linger: Duration,
+    /// How long a shutdown waits for handlers, acks and publications under way.
+    pub shutdown_timeout: Duration,
+}
+
+impl Config {
+    /// Longest time between two pings.
+    pub const PING_MOST: Duration = Duration::from_secs(25);
+
+    /// Most publications and questions under way; more are refused at once.
+    pub const UNDER_WAY: usize = 4_096;
+
+    pub(super) fn horizon(&self) -> Duration {
+        self.retry_horizon.min(Duration::from_millis(limits::RETRY_MS))
+    }
+
+    pub(super) fn ping_pause(&self) -> Duration {
+        self.ping_after.min(Self::PING_MOST)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            window: Some(Window::DEFAULT),
+            retry_horizon: Duration::from_millis(limits::RETRY_MS),
+            attempt_timeout: Duration::from_secs(5),
+            backoff: Backoff::DEFAULT,
+            connect_timeout: Duration::from_secs(10),
+            reconnect: Backoff { first: Duration::from_millis(250), most: Duration::from_secs(15) },
+            ping_after: Duration::from_secs(20),
+            silence: Duration::from_secs(5),
+            hold: Duration::from_secs(5),
+            handler_timeout: Duration::from_secs(300),
+            redelivery: Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60) },
+            concurrency: 1,
+            ack_linger: Duration::from_millis(5),
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+}

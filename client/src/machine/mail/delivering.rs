@@ -1,0 +1,265 @@
+//! From the push to the handler.
+
+use std::time::Duration;
+
+use mailbus_spec::Ordinal;
+use mailbus_spec::belief::Reading;
+use mailbus_spec::mailbox::{Ask, Message, MessageType, Pattern, Patterns};
+
+use super::event::{DeliveryId, Event, Route, SocketNumber};
+use super::settling::Nack;
+use super::standing::Standing;
+use super::{Due, MailSession, Subject};
+use crate::machine::call::CallNumber;
+use crate::machine::copies::Departure;
+
+/// Most deliveries in memory. A session that negotiated nothing has no window, and what is pushed on top
+/// comes again at its next connect.
+const DELIVERIES_MAX: usize = 16_384;
+
+/// A message that was pushed and is not settled.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) attempt: u64,
+    redriven: bool,
+    message: Message,
+    generation: u64,
+    /// Over which socket it was pushed last. Gone with it is whatever no handler has begun.
+    socket: SocketNumber,
+    pub(super) stage: Stage,
+}
+
+/// How far a delivery has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// There is no handler for its type. It is given back at `until`.
+    Held { until: Duration },
+    /// It waits for its turn.
+    Ready,
+    /// The object is being told that it is about to be handled; at `until` it is handled anyway.
+    Announcing { call: Option<CallNumber>, until: Duration },
+    /// A handler has it, for at most as long as `until`.
+    Handling { number: u64, until: Duration },
+    /// It is being given back.
+    Returning(Nack),
+}
+
+impl Delivery {
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        match &self.stage {
+            Stage::Held { until }
+            | Stage::Announcing { until, .. }
+            | Stage::Handling { until, .. } => Some(*until),
+            Stage::Ready => None,
+            Stage::Returning(nack) => nack.copies.timeout(),
+        }
+    }
+
+    fn is_begun(&self) -> bool {
+        matches!(self.stage, Stage::Announcing { .. } | Stage::Handling { .. })
+    }
+}
+
+impl MailSession {
+    /// There is a handler for messages that match `pattern` from now on.
+    pub fn serve(&mut self, at: Reading, pattern: Pattern) {
+        self.served.insert(pattern);
+        for delivery in self.deliveries.values_mut() {
+            if matches!(delivery.stage, Stage::Held { .. })
+                && is_served(&self.served, &delivery.message.kind)
+            {
+                delivery.stage = Stage::Ready;
+            }
+        }
+        self.hand_out(at.monotonic);
+    }
+
+    /// There is none any more. What a handler has begun is not affected.
+    pub fn stop_serving(&mut self, at: Reading, pattern: &Pattern) {
+        self.served.remove(pattern);
+        let until = at.monotonic.saturating_add(self.config.hold);
+        for delivery in self.deliveries.values_mut() {
+            if matches!(delivery.stage, Stage::Ready)
+                && !is_served(&self.served, &delivery.message.kind)
+            {
+                delivery.stage = Stage::Held { until };
+            }
+        }
+    }
+
+    /// A push of a message over the live session's socket.
+    pub(super) fn on_pushed(
+        &mut self,
+        now: Duration,
+        socket: SocketNumber,
+        seq: Ordinal,
+        (attempt, redriven, message): (u64, bool, Message),
+    ) {
+        self.last_seen = self.last_seen.max(Some(seq));
+        if self.acks.was_settled(seq) {
+            self.acks.settle_again(seq, now);
+            return;
+        }
+        let full = self.deliveries.len() >= DELIVERIES_MAX;
+        match self.deliveries.get_mut(&seq) {
+            // It was begun under an earlier session and is not begun again.
+            Some(known)
+                if matches!(known.stage, Stage::Handling { .. }) && known.message == message =>
+            {
+                known.socket = socket;
+                known.generation = self.generation;
+                return;
+            }
+            Some(_) => {}
+            None if full => return,
+            None => {}
+        }
+        let stage = if is_served(&self.served, &message.kind) {
+            Stage::Ready
+        } else {
+            Stage::Held { until: now.saturating_add(self.config.hold) }
+        };
+        let generation = self.generation;
+        let delivery = Delivery { attempt, redriven, message, generation, socket, stage };
+        self.deliveries.insert(seq, delivery);
+        self.hand_out(now);
+    }
+
+    /// Begins what may be begun, lowest `seq` first.
+    ///
+    /// What was delivered before may be what the client died of: it is announced, and handled while
+    /// nothing else is, so that an end is blamed on nothing else.
+    pub(super) fn hand_out(&mut self, now: Duration) {
+        if self.leaving.is_some() || self.is_over() {
+            return;
+        }
+        loop {
+            let begun = self.deliveries.values().filter(|delivery| delivery.is_begun());
+            let (mut count, mut alone) = (0_usize, false);
+            for delivery in begun {
+                count = count.saturating_add(1);
+                alone |= self.is_announced(delivery);
+            }
+            let ready =
+                |(_, delivery): &(&Ordinal, &Delivery)| matches!(delivery.stage, Stage::Ready);
+            let Some((seq, next)) = self.deliveries.iter().find(ready) else { return };
+            let (seq, announced) = (*seq, self.is_announced(next));
+            let full = count >= self.config.concurrency.max(1);
+            if alone || full || (announced && count > 0) {
+                return;
+            }
+            if announced {
+                let until = now.saturating_add(self.config.attempt_timeout);
+                let Some(delivery) = self.deliveries.get_mut(&seq) else { return };
+                delivery.stage = Stage::Announcing { call: None, until };
+                return;
+            }
+            self.begin(seq, now);
+        }
+    }
+
+    fn is_announced(&self, delivery: &Delivery) -> bool {
+        delivery.attempt > 1 && self.config.window.is_some()
+    }
+
+    fn begin(&mut self, seq: Ordinal, now: Duration) {
+        let number = self.next_number();
+        let until = now.saturating_add(self.config.handler_timeout);
+        let Some(delivery) = self.deliveries.get_mut(&seq) else { return };
+        delivery.stage = Stage::Handling { number, until };
+        self.events.push_back(Event::Delivered {
+            delivery: DeliveryId { number, seq, generation: delivery.generation },
+            attempt: delivery.attempt,
+            redriven: delivery.redriven,
+            message: delivery.message.clone(),
+        });
+    }
+
+    pub(super) fn due_announcement(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
+        let Standing::Live(live) = &self.standing else { return None };
+        let socket = live.socket;
+        let timeout = self.config.attempt_timeout;
+        self.deliveries.iter_mut().find_map(|(seq, delivery)| match &mut delivery.stage {
+            Stage::Announcing { call: called @ None, until } => {
+                *called = Some(call);
+                let ask = Ask::Working { agent: self.agent.clone(), seq: *seq };
+                let departure = Departure { unanswered: 0, timeout, leave_by: now.max(*until) };
+                Some((Subject::Working(*seq), ask, Route::Socket(socket), departure))
+            }
+            _ => None,
+        })
+    }
+
+    /// The object knows, or does not know, the delivery that was announced.
+    pub(super) fn on_noted(&mut self, seq: Ordinal, call: CallNumber, known: bool, now: Duration) {
+        if !self.announces(seq, call) {
+            return;
+        }
+        if known {
+            self.begin(seq, now);
+        } else {
+            // It is settled or over meanwhile; if not, it comes again.
+            self.deliveries.remove(&seq);
+            self.hand_out(now);
+        }
+    }
+
+    /// Nobody knows whether the announcement came through: it is handled all the same.
+    pub(super) fn announcement_failed(&mut self, seq: Ordinal, call: CallNumber, now: Duration) {
+        if self.announces(seq, call) {
+            self.begin(seq, now);
+        }
+    }
+
+    fn announces(&self, seq: Ordinal, call: CallNumber) -> bool {
+        self.deliveries.get(&seq).is_some_and(|delivery| {
+            matches!(delivery.stage, Stage::Announcing { call: Some(named), .. } if named == call)
+        })
+    }
+
+    pub(super) fn deliveries_in_time(&mut self, now: Duration) {
+        let over: Vec<Ordinal> = self
+            .deliveries
+            .iter()
+            .filter(|(_, delivery)| delivery.timeout().is_some_and(|until| until <= now))
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in over {
+            let Some(delivery) = self.deliveries.get_mut(&seq) else { continue };
+            let generation = delivery.generation;
+            match &mut delivery.stage {
+                Stage::Held { .. } => self.give_back(seq, now),
+                Stage::Announcing { .. } => self.begin(seq, now),
+                Stage::Handling { number, .. } => {
+                    let delivery = DeliveryId { number: *number, seq, generation };
+                    self.events.push_back(Event::Abandoned { delivery });
+                    self.give_back(seq, now);
+                }
+                Stage::Returning(nack) => {
+                    nack.copies.pass(now, &mut self.pacing);
+                }
+                Stage::Ready => {}
+            }
+        }
+        self.hand_out(now);
+    }
+
+    /// Whether a delivery was pushed over the socket that is live now.
+    pub(super) fn is_in_flight(&self, delivery: &Delivery) -> bool {
+        self.standing.live().is_some_and(|live| live.socket == delivery.socket)
+    }
+
+    /// With the socket goes whatever no handler has begun: it comes again.
+    pub(super) fn drop_undelivered(&mut self) {
+        self.deliveries.retain(|_, delivery| matches!(delivery.stage, Stage::Handling { .. }));
+    }
+
+    /// Whether a handler has something.
+    pub(super) fn is_handling(&self) -> bool {
+        self.deliveries.values().any(|delivery| matches!(delivery.stage, Stage::Handling { .. }))
+    }
+}
+
+fn is_served(served: &Patterns, kind: &MessageType) -> bool {
+    served.iter().any(|pattern| pattern.matches(kind))
+}

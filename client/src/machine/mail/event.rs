@@ -1,0 +1,205 @@
+//! What goes in and out of a mail session besides time.
+
+use std::time::Duration;
+
+use mailbus_spec::mailbox::{Ask, Gap, MailboxReply, Message, MessageId, Rejection};
+use mailbus_spec::wire::Problem;
+use mailbus_spec::{AgentId, Ordinal};
+
+use crate::machine::call::{CallFailure, CallNumber, QuestionId};
+
+/// The number of one socket of the session, fresh for each attempt to open one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketNumber(pub u64);
+
+/// The session's name for one message that it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicationId(pub(super) u64);
+
+/// The session's name for one delivery to a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    pub(super) number: u64,
+    pub(super) seq: Ordinal,
+    /// Under which life of the object's storage the message was pushed.
+    pub(super) generation: u64,
+}
+
+impl DeliveryId {
+    /// The message's place in the workspace's order.
+    #[must_use]
+    pub fn seq(self) -> Ordinal {
+        self.seq
+    }
+}
+
+/// By which way an attempt goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// In a frame of this socket. Its session fences it.
+    Socket(SocketNumber),
+    /// In an HTTP exchange of its own.
+    Http,
+}
+
+/// An attempt to send now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Its number.
+    pub call: CallNumber,
+    /// What is asked.
+    pub ask: Ask,
+    /// By which way.
+    pub route: Route,
+    /// After how long the session will count it as unanswered. A reply that comes later is still
+    /// welcome.
+    pub timeout: Duration,
+    /// The last monotonic instant at which it may leave: what a transport still has of it then, it
+    /// drops. The object's memory of ids rests on no copy leaving later than the session sends copies.
+    pub leave_by: Duration,
+}
+
+/// What the session wants done with sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketOrder {
+    /// Open one with this `Ask::Connect`. The session gives it up by itself if it takes too long.
+    Open {
+        /// Its number.
+        socket: SocketNumber,
+        /// Who connects, and how.
+        connect: Ask,
+    },
+    /// Send the text `ping`, which is answered without waking the object.
+    Ping {
+        /// Over which socket.
+        socket: SocketNumber,
+    },
+    /// Close it, or stop opening it. Nothing of it is of interest any more.
+    Close {
+        /// Which.
+        socket: SocketNumber,
+    },
+}
+
+/// Something that the application wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The session is the agent's live one.
+    Connected {
+        /// Its epoch.
+        epoch: Ordinal,
+        /// Whether the object knew the agent.
+        resumed: bool,
+        /// How many messages the agent's full inbox has refused, of those among its dead letters.
+        refused: u64,
+    },
+    /// The socket is gone; another is being opened.
+    Disconnected,
+    /// A message to handle. [`finish`](super::MailSession::finish) says what became of it.
+    Delivered {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// 1 + the deliveries on record: a lower bound.
+        attempt: u64,
+        /// Whether it was a dead letter once.
+        redriven: bool,
+        /// The message.
+        message: Message,
+    },
+    /// A handler took too long: its delivery is given back. If it succeeds all the same,
+    /// [`finish`](super::MailSession::finish) still settles the message.
+    Abandoned {
+        /// The delivery.
+        delivery: DeliveryId,
+    },
+    /// A message that nobody keeps.
+    Ephemeral {
+        /// The message.
+        message: Message,
+    },
+    /// Messages were lost: they expired, or failed for good. Told again until
+    /// [`acknowledge_gap`](super::MailSession::acknowledge_gap).
+    Gap(Gap),
+    /// What became of a message that was sent.
+    Published {
+        /// Which.
+        publication: PublicationId,
+        /// What became of it.
+        outcome: Published,
+    },
+    /// A plain call is answered, or given up on.
+    Answered {
+        /// Which one.
+        question: QuestionId,
+        /// The object's reply.
+        answer: Result<MailboxReply, CallFailure>,
+    },
+    /// The object's storage is in another life or behind what the session knows: an operator restored
+    /// it. Whether what it had accepted is still there is unknown.
+    Restored {
+        /// What the session had been told was accepted, oldest first: the newest
+        /// [`ACCEPTED_MEMORY`](super::ACCEPTED_MEMORY).
+        unknown: Vec<Accepted>,
+        /// How many more it had been told of before those.
+        more: u64,
+    },
+    /// The session is over, for good.
+    Ended(Ended),
+}
+
+/// A message that was said to be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub id: MessageId,
+    /// Its place in the workspace's order.
+    pub seq: Ordinal,
+}
+
+/// What became of a message that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is kept for its recipients.
+    Accepted {
+        /// Its place in the workspace's order.
+        seq: Ordinal,
+        /// How many agents it was given to.
+        recipients: u64,
+        /// Whose inbox was full.
+        refused: Vec<AgentId>,
+    },
+    /// An earlier copy of it had been accepted; to how many agents it was given was said then.
+    Duplicate {
+        /// Its place in the workspace's order.
+        seq: Ordinal,
+    },
+    /// It was ephemeral, and went to those who were there.
+    Sent,
+    /// The object refused it.
+    Rejected(Rejection),
+    /// It was refused before it was a command.
+    Refused(Problem),
+    /// No answer came within the retry horizon: whether it was accepted is unknown.
+    Unknown,
+}
+
+/// What became of a delivery in the hands of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// It is done: the message is settled.
+    Done,
+    /// It failed: the message comes again after a while, and is given up after
+    /// [`MAX_DELIVERIES`](mailbus_spec::limits::MAX_DELIVERIES) failures.
+    Failed,
+}
+
+/// Why a session is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Somebody shut it down.
+    ShutDown,
+    /// Another session of the agent took its place.
+    Replaced,
+    /// The service will not have it.
+    Refused(Problem),
+}

@@ -1,0 +1,180 @@
+//! Messages that are sent until they are answered.
+
+use std::time::Duration;
+
+use mailbus_spec::AgentId;
+use mailbus_spec::belief::Reading;
+use mailbus_spec::mailbox::{Ask, MessageId, Outcome, Rejection};
+use mailbus_spec::wire::Problem;
+
+use super::event::{Accepted, Event, PublicationId, Published};
+use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailSession, Subject, Unsendable};
+use crate::machine::call::CallNumber;
+use crate::machine::copies::Copies;
+
+/// A message that is sent until it is answered.
+#[derive(Debug)]
+pub(super) struct Publication {
+    ask: Ask,
+    /// There unless it is ephemeral: of those nobody remembers ids, so they are sent once.
+    id: Option<MessageId>,
+    pub(super) copies: Copies,
+    /// What the object said last, if it did not accept it then and may later.
+    held_up: Option<Published>,
+}
+
+impl MailSession {
+    /// Sends a message to every agent whose subscriptions match. [`Event::Published`] tells what became
+    /// of it. It need not be connected: commands travel without a socket too.
+    ///
+    /// # Errors
+    /// [`Unsendable`] if it is no message, too much is under way, or the session is over.
+    pub fn publish(&mut self, at: Reading, draft: Draft) -> Result<PublicationId, Unsendable> {
+        self.send_message(at, draft, |message| Ask::Publish { message })
+    }
+
+    /// Sends a message to one agent, known or not yet, or to itself.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn send_to(
+        &mut self,
+        at: Reading,
+        to: AgentId,
+        draft: Draft,
+    ) -> Result<PublicationId, Unsendable> {
+        self.send_message(at, draft, |message| Ask::Send { to, message })
+    }
+
+    fn send_message(
+        &mut self,
+        at: Reading,
+        draft: Draft,
+        command: impl FnOnce(mailbus_spec::mailbox::Message) -> Ask,
+    ) -> Result<PublicationId, Unsendable> {
+        if self.is_over() || self.leaving.is_some() {
+            return Err(Unsendable::Over);
+        }
+        if self.publications.len() >= Config::UNDER_WAY {
+            return Err(Unsendable::Busy);
+        }
+        let number = self.next_number();
+        let id = format!("{:016x}-{number}", self.nonce);
+        let message = draft.compose(&self.agent, &id, at.wall)?;
+        let id = message.id.clone().filter(|_| !message.ephemeral);
+        let copies = Copies::due_at(at.monotonic, Some(self.config.horizon()));
+        let copies = if id.is_some() { copies } else { copies.once() };
+        let publication = PublicationId(number);
+        let entry = Publication { ask: command(message), id, copies, held_up: None };
+        self.publications.insert(publication, entry);
+        Ok(publication)
+    }
+
+    pub(super) fn due_publication(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
+        let timeout = self.config.attempt_timeout;
+        let (subject, ask, departure) = self.publications.iter_mut().find_map(|(id, sent)| {
+            let departure = sent.copies.take_due(call, now, timeout)?;
+            Some((Subject::Publish(*id), sent.ask.clone(), departure))
+        })?;
+        Some((subject, ask, self.route(departure.unanswered), departure))
+    }
+
+    pub(super) fn publications_in_time(&mut self, now: Duration) {
+        let pacing = &mut self.pacing;
+        let over = |(id, sent): (&PublicationId, &mut Publication)| {
+            sent.copies.pass(now, pacing).then_some(*id)
+        };
+        let over: Vec<PublicationId> = self.publications.iter_mut().filter_map(over).collect();
+        for id in over {
+            self.give_up_publication(id);
+        }
+    }
+
+    pub(super) fn publication_failed(
+        &mut self,
+        id: PublicationId,
+        call: CallNumber,
+        now: Duration,
+        least: Duration,
+    ) {
+        let Some(sent) = self.publications.get_mut(&id) else { return };
+        sent.copies.retry(call, now, least, &mut self.pacing);
+        if sent.copies.is_exhausted(now) {
+            self.give_up_publication(id);
+        }
+    }
+
+    /// The object refused an attempt and may accept the next.
+    pub(super) fn publication_held_up(
+        &mut self,
+        id: PublicationId,
+        call: CallNumber,
+        why: Published,
+        (now, least): (Duration, Duration),
+    ) {
+        let Some(sent) = self.publications.get_mut(&id) else { return };
+        sent.copies.note_refused(call);
+        sent.held_up = Some(why);
+        self.publication_failed(id, call, now, least);
+    }
+
+    /// No further copy is sent. If every copy was refused, none was accepted.
+    fn give_up_publication(&mut self, id: PublicationId) {
+        let Some(sent) = self.publications.get(&id) else { return };
+        let refused = sent.held_up.clone().filter(|_| !sent.copies.any_unanswered());
+        self.on_published(id, refused.unwrap_or(Published::Unknown));
+    }
+
+    /// The object's answer to a message.
+    pub(super) fn publication_answered(
+        &mut self,
+        id: PublicationId,
+        call: CallNumber,
+        answer: Result<Outcome, Rejection>,
+        (now, least): (Duration, Duration),
+    ) {
+        let outcome = match answer {
+            Ok(Outcome::Accepted { seq, recipients, refused }) => {
+                Published::Accepted { seq, recipients, refused }
+            }
+            Ok(Outcome::Duplicate { seq }) => Published::Duplicate { seq },
+            Ok(Outcome::Sent) => Published::Sent,
+            // Another session's frames count now; the message itself may go by another way.
+            Err(why @ (Rejection::Replaced | Rejection::Overloaded | Rejection::Clock(_))) => {
+                let why = Published::Rejected(why);
+                return self.publication_held_up(id, call, why, (now, least));
+            }
+            Err(rejection) => Published::Rejected(rejection),
+            // What answers no message says nothing about this one.
+            Ok(_) => return self.publication_failed(id, call, now, least),
+        };
+        self.on_published(id, outcome);
+    }
+
+    pub(super) fn publication_refused(&mut self, id: PublicationId, problem: Problem) {
+        self.on_published(id, Published::Refused(problem));
+    }
+
+    fn on_published(&mut self, publication: PublicationId, outcome: Published) {
+        let Some(sent) = self.publications.remove(&publication) else { return };
+        if let Published::Accepted { seq, .. } | Published::Duplicate { seq } = &outcome {
+            self.last_seen = self.last_seen.max(Some(*seq));
+            if let Some(id) = sent.id {
+                self.accepted.push_back(Accepted { id, seq: *seq });
+            }
+            if self.accepted.len() > ACCEPTED_MEMORY {
+                self.accepted.pop_front();
+                self.accepted_before = self.accepted_before.saturating_add(1);
+            }
+        }
+        self.events.push_back(Event::Published { publication, outcome });
+    }
+
+    /// Nothing more will be sent.
+    pub(super) fn give_up_publications(&mut self) {
+        let all: Vec<PublicationId> = self.publications.keys().copied().collect();
+        for id in all {
+            self.give_up_publication(id);
+        }
+    }
+}

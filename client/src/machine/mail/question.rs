@@ -1,0 +1,118 @@
+//! Plain calls: a command out, a reply back.
+
+use std::time::Duration;
+
+use mailbus_spec::belief::Reading;
+use mailbus_spec::mailbox::{Ask, MailboxReply, Outcome};
+
+use super::event::Event;
+use super::{Config, Due, MailSession, Subject};
+use crate::machine::call::{CallFailure, CallNumber, QuestionId};
+use crate::machine::copies::Copies;
+
+/// A plain call that is sent until it is answered.
+#[derive(Debug)]
+pub(super) struct Question {
+    ask: Ask,
+    pub(super) copies: Copies,
+}
+
+impl MailSession {
+    /// Asks the object something: `Subscribe`, `Unsubscribe`, `Inbox`, `Agents`, `Heartbeat`,
+    /// `DeadLetters`, `Redrive`, `Forget`, `Recover`, or an `Ack` by id. What it says is passed on;
+    /// [`Event::Answered`] tells it. With too much under way it is not sent, and unanswered at once.
+    ///
+    /// A `Recover` is sent once, since each begins a generation; the others until they are answered.
+    pub fn ask(&mut self, at: Reading, ask: Ask) -> QuestionId {
+        let id = QuestionId(self.next_number());
+        if self.questions.len() >= Config::UNDER_WAY || self.is_over() {
+            let answer = Err(CallFailure::Unanswered);
+            self.events.push_back(Event::Answered { question: id, answer });
+            return id;
+        }
+        self.note_types(&ask);
+        let copies = Copies::due_at(at.monotonic, Some(self.config.horizon()));
+        let copies = match ask {
+            Ask::Recover { .. } => copies.once(),
+            _ => copies,
+        };
+        self.questions.insert(id, Question { ask, copies });
+        id
+    }
+
+    /// What a connect would undo is said by it too from now on.
+    fn note_types(&mut self, ask: &Ask) {
+        let Some(chosen) = &mut self.types else { return };
+        match ask {
+            Ask::Subscribe { agent, types } if *agent == self.agent => {
+                chosen.extend(types.iter().cloned());
+            }
+            Ask::Unsubscribe { agent, types } if *agent == self.agent => {
+                chosen.retain(|pattern| !types.contains(pattern));
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets a question whose answer nobody waits for any more.
+    pub fn forget(&mut self, question: QuestionId) {
+        self.questions.remove(&question);
+    }
+
+    pub(super) fn due_question(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
+        let timeout = self.config.attempt_timeout;
+        let (subject, ask, departure) = self.questions.iter_mut().find_map(|(id, question)| {
+            let departure = question.copies.take_due(call, now, timeout)?;
+            Some((Subject::Question(*id), question.ask.clone(), departure))
+        })?;
+        Some((subject, ask, self.route(departure.unanswered), departure))
+    }
+
+    pub(super) fn questions_in_time(&mut self, now: Duration) {
+        let pacing = &mut self.pacing;
+        let over = |(id, question): (&QuestionId, &mut Question)| {
+            question.copies.pass(now, pacing).then_some(*id)
+        };
+        let over: Vec<QuestionId> = self.questions.iter_mut().filter_map(over).collect();
+        for id in over {
+            self.on_answered(id, Err(CallFailure::Unanswered));
+        }
+    }
+
+    pub(super) fn question_failed(
+        &mut self,
+        id: QuestionId,
+        call: CallNumber,
+        now: Duration,
+        least: Duration,
+    ) {
+        let Some(question) = self.questions.get_mut(&id) else { return };
+        question.copies.retry(call, now, least, &mut self.pacing);
+        if question.copies.is_exhausted(now) {
+            self.on_answered(id, Err(CallFailure::Unanswered));
+        }
+    }
+
+    pub(super) fn on_answered(
+        &mut self,
+        question: QuestionId,
+        answer: Result<MailboxReply, CallFailure>,
+    ) {
+        if self.questions.remove(&question).is_none() {
+            return;
+        }
+        if let Ok(reply) = &answer
+            && let Ok(Outcome::Inbox { complete_through, .. }) = &reply.answer
+        {
+            self.last_seen = self.last_seen.max(Some(*complete_through));
+        }
+        self.events.push_back(Event::Answered { question, answer });
+    }
+
+    pub(super) fn give_up_questions(&mut self) {
+        let all: Vec<QuestionId> = self.questions.keys().copied().collect();
+        for id in all {
+            self.on_answered(id, Err(CallFailure::Unanswered));
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Mail for callers: a client that sends and asks, and what it is given.
+//!
+//! ```no_run
+//! # #[cfg(not(target_arch = "wasm32"))]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mailbus_client::clocks::SystemClocks;
+//! use mailbus_client::machine::mail::{Config, Draft, MailSession};
+//! use mailbus_client::mail::Incoming;
+//! use mailbus_client::transport::{self, Endpoint, Streams, TokioConnector, drive_mail};
+//! use mailbus_spec::mailbox::Pattern;
+//! use mailbus_spec::{AgentId, Workspace};
+//!
+//! let agent = AgentId::new("agent-1").unwrap();
+//! let (id, seed) = (transport::new_session_id()?, transport::seed()?);
+//! let session = MailSession::new(agent, id, Config::default(), seed);
+//! let endpoint = Endpoint::new("http://127.0.0.1:8787", Workspace::new("team").unwrap())?;
+//! let carrier = Streams::new(endpoint, TokioConnector::new(), 16);
+//! let (client, driver) = drive_mail(session, carrier, SystemClocks::new());
+//! let work = async {
+//!     client.serve(Pattern::everything());
+//!     client.start(None);
+//!     client.publish(Draft::new("agent_ready").payload(&"hello")?).await?;
+//!     while let Some(incoming) = client.next().await {
+//!         if let Incoming::Delivery(delivery) = incoming {
+//!             println!("{} says {:?}", delivery.mail().from(), delivery.mail().raw_payload());
+//!             delivery.done();
+//!         }
+//!     }
+//!     Ok::<(), Box<dyn std::error::Error>>(())
+//! };
+//! futures_util::future::select(std::pin::pin!(work), std::pin::pin!(driver.run())).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod delivery;
+mod error;
+pub(crate) mod state;
+
+use std::fmt;
+
+use mailbus_spec::belief::Reading;
+use mailbus_spec::mailbox::{
+    AgentEntry, Ask, DeadLetter, MailboxReply, MessageId, Outcome, Pattern, Patterns, Settled,
+};
+use mailbus_spec::{AgentId, Ordinal};
+use tokio::sync::watch;
+
+use crate::clocks::Clocks;
+use crate::machine::QuestionId;
+use crate::machine::mail::{Draft, Ended, MailSession, PublicationId, Published, Unsendable};
+use crate::shared::Handle;
+use state::State;
+
+pub(crate) use delivery::next;
+pub use delivery::{Delivery, GapReport, Incoming, Mail};
+pub use error::MailError;
+
+/// Where a session stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// There is no socket at present, or not yet.
+    Apart,
+    /// The session is the agent's live one.
+    Connected {
+        /// Its epoch.
+        epoch: Ordinal,
+        /// Whether the service knew the agent.
+        resumed: bool,
+        /// How many messages the agent's full inbox has refused, of those among its dead letters.
+        refused: u64,
+    },
+    /// It is over, for good.
+    Ended(Ended),
+}
+
+/// What a sender is told of a message that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its place in the workspace's order; `None` for a message that nobody keeps.
+    pub seq: Option<Ordinal>,
+    /// How many agents it was given to; `None` if only a later copy was answered, or nobody keeps it.
+    pub recipients: Option<u64>,
+    /// Whose inbox was full, by name: it is among their dead letters.
+    pub refused: Vec<AgentId>,
+}
+
+/// One agent's access to the mailboxes of a workspace. Clones share one session.
+///
+/// It does nothing by itself: the run loop that it came with has to be polled. With the last clone
+/// the session is shut down.
+pub struct MailClient<K: Clocks> {
+    handle: Handle<K, State>,
+}
+
+impl<K: Clocks> Clone for MailClient<K> {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone() }
+    }
+}
+
+impl<K: Clocks> MailClient<K> {
+    pub(crate) fn new(handle: Handle<K, State>) -> Self {
+        Self { handle }
+    }
+
+    /// Whose mail it is.
+    #[must_use]
+    pub fn agent(&self) -> AgentId {
+        self.handle.inspect(|state, _| state.session.agent().clone())
+    }
+
+    /// Opens a socket now, and again whenever it is lost. `types` sets the agent's durable
+    /// subscriptions; `None` leaves them, which means everything for an agent that has never chosen.
+    pub fn start(&self, types: Option<Patterns>) {
+        self.handle.request(|state, at| state.session.start(at, types));
+    }
+
+    /// Waits until the session is the agent's live one.
+    ///
+    /// # Errors
+    /// [`MailError::Ended`] if it is over, [`MailError::Closed`] if the run loop is.
+    pub async fn connected(&self) -> Result<Ordinal, MailError> {
+        let mut status = self.status();
+        loop {
+            match &*status.borrow_and_update() {
+                Status::Connected { epoch, .. } => return Ok(*epoch),
+                Status::Ended(why) => return Err(MailError::Ended(why.clone())),
+                Status::Apart => {}
+            }
+            if self.handle.inspect(|state, _| state.is_silent()) || status.changed().await.is_err()
+            {
+                return Err(MailError::Closed);
+            }
+        }
+    }
+
+    /// Ends the session for good, and waits until its run loop has ended: what handlers have in hand,
+    /// acks and messages under way have a few seconds to be finished, then the object is told and the
+    /// socket closed.
+    pub async fn shut_down(&self) {
+        let mut status = self.status();
+        self.handle.request(|state, at| state.session.shut_down(at));
+        while !self.handle.inspect(|state, _| state.is_closed()) {
+            if status.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Where the session stands.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.handle.inspect(|state, _| state.status())
+    }
+
+    /// Sends a message to every agent whose subscriptions match, the sender excepted, and waits until it
+    /// is accepted. Dropped, it is sent all the same.
+    ///
+    /// # Errors
+    /// [`MailError`]. Unless it says [`Unknown`](MailError::Unknown), the message was not accepted.
+    pub async fn publish(&self, draft: Draft) -> Result<Receipt, MailError> {
+        self.sent(|session, at| session.publish(at, draft)).await
+    }
+
+    /// Sends a message to one agent, known or not yet, or to itself, and waits until it is accepted.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub async fn send_to(&self, to: AgentId, draft: Draft) -> Result<Receipt, MailError> {
+        self.sent(|session, at| session.send_to(at, to, draft)).await
+    }
+
+    async fn sent(
+        &self,
+        send: impl FnOnce(&mut MailSession, Reading) -> Result<PublicationId, Unsendable>,
+    ) -> Result<Receipt, MailError> {
+        let answer = self.handle.request(|state, at| {
+            let publication = send(&mut state.session, at)?;
+            Ok::<_, Unsendable>(state.wait_for(publication))
+        })?;
+        let receipt = |seq, recipients, refused| Ok(Receipt { seq, recipients, refused });
+        match answer.await.map_err(|_| MailError::Closed)? {
+            Published::Accepted { seq, recipients, refused } => {
+                receipt(Some(seq), Some(recipients), refused)
+            }
+            Published::Duplicate { seq } => receipt(Some(seq), None, Vec::new()),
+            Published::Sent => receipt(None, None, Vec::new()),
+            Published::Rejected(rejection) => Err(MailError::Rejected(rejection)),
+            Published::Refused(problem) => Err(MailError::Refused(problem)),
+            Published::Unknown => Err(MailError::Unknown),
+        }
+    }
+
+    /// From now on messages that match `pattern` are given to whoever calls [`next`](Self::next).
+    pub fn serve(&self, pattern: Pattern) {
+        self.handle.request(|state, at| state.session.serve(at, pattern));
+    }
+
+    /// From now on they are not: those that come are given back after a few seconds.
+    pub fn stop_serving(&self, pattern: &Pattern) {
+        self.handle.request(|state, at| state.session.stop_serving(at, pattern));
+    }
+
+    /// Waits for what comes next: a delivery, or something to know. `None` once nothing will ever come
+    /// again, since the session is over.
+    pub async fn next(&self) -> Option<Incoming<K>> {
+        next(&self.handle).await
+    }
+
+    /// Adds patterns to the agent's durable subscriptions. Returns them all.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn subscribe(&self, types: Patterns) -> Result<Option<Patterns>, MailError> {
+        self.change_types(Ask::Subscribe { agent: self.agent(), types }).await
+    }
+
+    /// Takes literal patterns out of them. Returns the rest.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn unsubscribe(&self, types: Patterns) -> Result<Option<Patterns>, MailError> {
+        self.change_types(Ask::Unsubscribe { agent: self.agent(), types }).await
+    }
+
+    async fn change_types(&self, ask: Ask) -> Result<Option<Patterns>, MailError> {
+        match self.ask(ask).await?.answer {
+            Ok(Outcome::Subscribed { types }) => Ok(types),
+            other => Err(MailError::of(other)),
+        }
+    }
+
+    /// Settles every pending message of the agent with this id, whoever sent it. Returns how many.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn acknowledge(&self, id: MessageId) -> Result<u64, MailError> {
+        let ask = Ask::Ack { agent: self.agent(), what: Settled::Id(id) };
+        match self.ask(ask).await?.answer {
+            Ok(Outcome::Settled { settled, .. }) => Ok(settled),
+            other => Err(MailError::of(other)),
+        }
+    }
+
+    /// A page of the workspace's agents by name, after `after`; at most `limit`, 1 ..=
+    /// [`LIST_MAX`](mailbus_spec::limits::LIST_MAX). The flag says whether there are more.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn agents(
+        &self,
+        after: Option<AgentId>,
+        limit: usize,
+    ) -> Result<(Vec<AgentEntry>, bool), MailError> {
+        match self.ask(Ask::Agents { after, limit }).await?.answer {
+            Ok(Outcome::Agents { agents, more }) => Ok((agents, more)),
+            other => Err(MailError::of(other)),
+        }
+    }
+
+    /// A page of what was given up for the agent, oldest first, after `after`. The flag says whether
+    /// there are more.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn dead_letters(
+        &self,
+        after: Ordinal,
+        limit: usize,
+    ) -> Result<(Vec<DeadLetter>, bool), MailError> {
+        match self.ask(Ask::DeadLetters { agent: self.agent(), after, limit }).await?.answer {
+            Ok(Outcome::DeadLetters { letters, more }) => Ok((letters, more)),
+            other => Err(MailError::of(other)),
+        }
+    }
+
+    /// Gives dead letters a second chance. Returns how many.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn redrive(&self, seqs: Vec<Ordinal>) -> Result<u64, MailError> {
+        match self.ask(Ask::Redrive { agent: self.agent(), seqs }).await?.answer {
+            Ok(Outcome::Redriven { redriven, .. }) => Ok(redriven),
+            other => Err(MailError::of(other)),
+        }
+    }
+
+    /// Asks the object something and returns its reply as it is. `Connect`, `Disconnect`, `Publish`,
+    /// `Send`, `Nack` and `Working` are not for here: what they change, the session would not know.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn ask(&self, ask: Ask) -> Result<MailboxReply, MailError> {
+        let (question, answer) = self.handle.request(|state, at| {
+            let question = state.session.ask(at, ask);
+            (question, state.wait_for_answer(question))
+        });
+        let forgotten = Forgotten { handle: &self.handle, question };
+        let answer = answer.await;
+        drop(forgotten);
+        match answer {
+            Ok(answer) => answer.map_err(MailError::from),
+            Err(_) => Err(MailError::Closed),
+        }
+    }
+
+    /// Looks at the session and the clocks without touching either: for checkers.
+    pub fn inspect<T>(&self, look: impl FnOnce(&MailSession, Reading) -> T) -> T {
+        self.handle.inspect(|state, at| look(&state.session, at))
+    }
+}
+
+/// A question whose caller waits: dropped, it is asked no more.
+struct Forgotten<'a, K: Clocks> {
+    handle: &'a Handle<K, State>,
+    question: QuestionId,
+}
+
+impl<K: Clocks> Drop for Forgotten<'_, K> {
+    fn drop(&mut self) {
+        self.handle.request(|state, _| state.forget(self.question));
+    }
+}
+
+impl<K: Clocks> fmt::Debug for MailClient<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inspect(|session, _| session.fmt(f))
+    }
+}

@@ -1,0 +1,77 @@
+//! Commands over HTTP/1.1 and WebSockets, on byte streams that a [`Connector`] makes.
+
+mod connector;
+mod endpoint;
+mod http;
+mod system;
+mod websocket;
+
+use tokio::sync::Semaphore;
+
+use self::http::Connections;
+use super::carrier::{Answered, Carrier, NoAnswer, Object, Unopened};
+use super::driver::{Driver, Options};
+use crate::clocks::Clocks;
+use crate::lease::LeaseClient;
+use crate::machine::LeaseSession;
+
+pub use connector::{ByteStream, Connector, TokioConnector};
+pub use endpoint::{Authority, BearerToken, Endpoint, InvalidEndpoint, InvalidToken, Scheme};
+pub use system::{NativeDriver, open};
+pub use websocket::StreamSocket;
+
+/// The carrier over byte streams.
+pub struct Streams<C: Connector> {
+    endpoint: Endpoint,
+    connector: C,
+    connections: Connections<C::Stream>,
+    permits: Semaphore,
+}
+
+impl<C: Connector> Streams<C> {
+    /// Carries to `endpoint`, with at most `exchanges` HTTP exchanges at a time; 0 counts as 1.
+    pub fn new(endpoint: Endpoint, connector: C, exchanges: usize) -> Self {
+        let (connections, permits) = (Connections::default(), Semaphore::new(exchanges.max(1)));
+        Self { endpoint, connector, connections, permits }
+    }
+}
+
+impl<C: Connector> Carrier for Streams<C> {
+    type Socket = StreamSocket<C::Stream>;
+
+    async fn exchange(
+        &self,
+        object: Object,
+        action: &str,
+        body: String,
+        may_leave: impl Fn() -> bool,
+    ) -> Result<Answered, NoAnswer> {
+        let _permit = self.permits.acquire().await.map_err(|_| NoAnswer)?;
+        self.post(object, action, body, may_leave).await
+    }
+
+    fn distrust_connections(&self) {
+        self.connections.clear();
+    }
+
+    async fn open(&self, object: Object, query: &str) -> Result<Self::Socket, Unopened> {
+        self.open_socket(object, query).await
+    }
+}
+
+/// Joins a lease session to a service: a handle for callers, and the loop that somebody has to run.
+#[must_use = "nothing is sent until the driver runs"]
+pub fn connect<C: Connector, K: Clocks>(
+    session: LeaseSession,
+    endpoint: Endpoint,
+    connector: C,
+    clocks: K,
+    options: Options,
+) -> (LeaseClient<K>, Driver<Streams<C>, K>) {
+    super::driver::drive(
+        session,
+        Streams::new(endpoint, connector, options.exchanges),
+        clocks,
+        options,
+    )
+}

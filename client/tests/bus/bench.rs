@@ -1,0 +1,246 @@
+//! The production objects behind the production server, in memory and in virtual time, and buses at it.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use mailbus_client::bus::{BusEvent, CloudflareMailBus, Setup};
+use mailbus_client::clocks::Clocks;
+use mailbus_client::transport::{Authority, Connector, Endpoint, Streams};
+use mailbus_spec::belief::Reading;
+use mailbus_spec::{AgentId, HostTime, SessionId, Workspace};
+use mailbus_worker::lease::ProductionLeaseObject;
+use mailbus_worker::mailbox::ProductionMailboxObject;
+use mailbus_worker::native::{
+    Classes, Host, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server, ServerSettings,
+};
+use mailbus_worker::object::Object;
+use mailbus_worker::router::{Access, Class};
+use tokio::io::DuplexStream;
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::time::Instant;
+
+const NOON: u64 = 1_800_000_000_000;
+
+/// What is wrong between buses and service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing.
+    Whole,
+    /// Connections are refused.
+    NoConnection,
+    /// Connections are made, and nothing ever comes back.
+    Deaf,
+}
+
+/// tokio's clock as everybody's.
+#[derive(Clone, Copy)]
+pub struct TestClock {
+    origin: Instant,
+}
+
+impl TestClock {
+    pub fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+impl Clocks for TestClock {
+    fn reading(&self) -> Reading {
+        let monotonic = self.now();
+        Reading { monotonic, wall: monotonic + Duration::from_millis(NOON) }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the tests' clock is tokio's, paused")]
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
+        tokio::time::sleep(span)
+    }
+}
+
+impl Host for TestClock {
+    fn now(&self) -> HostTime {
+        HostTime(NOON + u64::try_from(self.origin.elapsed().as_millis()).unwrap())
+    }
+
+    fn uptime(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the tests' clock is tokio's, paused")]
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+pub type Bus = CloudflareMailBus<TestClock>;
+
+#[derive(Clone)]
+pub struct Bench(Rc<Service>);
+
+struct Service {
+    clock: TestClock,
+    server: Rc<Server>,
+    mailboxes: Namespace<ProductionMailboxObject>,
+    mode: Cell<Mode>,
+    connections: RefCell<Vec<AbortHandle>>,
+    runs: Cell<u64>,
+}
+
+#[derive(Clone)]
+struct InMemory(Bench);
+
+impl Connector for InMemory {
+    type Stream = DuplexStream;
+
+    async fn connect(&self, _: &Authority) -> io::Result<DuplexStream> {
+        let service = &self.0.0;
+        let (near, far) = tokio::io::duplex(64 << 10);
+        match service.mode.get() {
+            Mode::NoConnection => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Mode::Deaf => {
+                // Held open, read by nobody.
+                let held = spawn_local(async move {
+                    let _far = far;
+                    std::future::pending::<()>().await;
+                });
+                service.connections.borrow_mut().push(held.abort_handle());
+            }
+            Mode::Whole => {
+                let served = spawn_local(Rc::clone(&service.server).serve_connection(far));
+                service.connections.borrow_mut().push(served.abort_handle());
+            }
+        }
+        Ok(near)
+    }
+}
+
+impl Bench {
+    /// Runs a test in virtual time.
+    pub fn run(test: impl AsyncFnOnce(Bench)) {
+        Self::run_for(Access::Anonymous, test);
+    }
+
+    /// The same at a service with this access.
+    #[expect(clippy::disallowed_methods, reason = "the tests' clock is tokio's, paused")]
+    pub fn run_for(access: Access, test: impl AsyncFnOnce(Bench)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let clock = TestClock { origin: Instant::now() };
+            let host: Rc<dyn Host> = Rc::new(clock);
+            let mailboxes = namespace::<ProductionMailboxObject>(&host);
+            let leases = namespace::<ProductionLeaseObject>(&host);
+            let classes = Classes::from([
+                (Class::Lease, Rc::new(leases) as Rc<dyn Objects>),
+                (Class::Mailbox, Rc::new(mailboxes.clone()) as Rc<dyn Objects>),
+            ]);
+            let server = Server::new(host, access, ServerSettings::default(), classes);
+            let service = Service {
+                clock,
+                server,
+                mailboxes,
+                mode: Cell::new(Mode::Whole),
+                connections: RefCell::default(),
+                runs: Cell::new(0),
+            };
+            test(Bench(Rc::new(service))).await;
+        });
+    }
+
+    /// The bus of a new run of an agent, with its loop running.
+    pub fn bus(&self, name: &str) -> Bus {
+        let run = self.0.runs.get() + 1;
+        self.0.runs.set(run);
+        self.bus_of(setup(name, &run.to_string(), run))
+    }
+
+    pub fn bus_of(&self, setup: Setup) -> Bus {
+        let endpoint =
+            Endpoint::new("http://bus.test:8787", Workspace::new("team").unwrap()).unwrap();
+        let carrier = Streams::new(endpoint, InMemory(self.clone()), setup.options.exchanges);
+        let (bus, driver) = Bus::over(setup, carrier, self.0.clock);
+        spawn_local(driver.run());
+        bus
+    }
+
+    pub fn now(&self) -> Duration {
+        self.0.clock.now()
+    }
+
+    pub async fn pass(&self, span: Duration) {
+        Clocks::sleep(&self.0.clock, span).await;
+    }
+
+    pub fn set_mode(&self, mode: Mode) {
+        self.0.mode.set(mode);
+    }
+
+    /// Every connection breaks; no object hears of it.
+    pub fn break_connections(&self) {
+        for connection in self.0.connections.borrow_mut().drain(..) {
+            connection.abort();
+        }
+    }
+
+    /// The mailbox object's process ends, and another begins.
+    pub fn crash_mailbox(&self) {
+        self.0.mailboxes.crash(&Workspace::new("team").unwrap());
+    }
+}
+
+fn namespace<O: Object + 'static>(host: &Rc<dyn Host>) -> Namespace<O> {
+    let databases = Rc::new(MemoryDatabases::new());
+    let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
+    spawn_local(namespace.ring_alarms());
+    namespace
+}
+
+pub fn agent(name: &str) -> AgentId {
+    AgentId::new(name).unwrap()
+}
+
+pub fn setup(name: &str, session: &str, seed: u64) -> Setup {
+    Setup::new(agent(name), SessionId::new(session).unwrap(), seed)
+}
+
+pub fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// What a handler or a listener has noted.
+#[derive(Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Notes {
+    pub fn add(&self, note: impl Into<String>) {
+        self.0.lock().unwrap().push(note.into());
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Notes what happens to a bus.
+    pub fn listen(&self, bus: &Bus) {
+        let notes = self.clone();
+        bus.on_event(move |event| {
+            notes.add(match event {
+                BusEvent::Connected { resumed, .. } => format!("connected, resumed: {resumed}"),
+                BusEvent::Disconnected => "disconnected".to_owned(),
+                BusEvent::Gap(gap) => format!("lost {}", gap.count),
+                BusEvent::Restored { .. } => "restored".to_owned(),
+                BusEvent::HandlerFailed { error, .. } => format!("failed: {error}"),
+                BusEvent::HandlerTimedOut { .. } => "timed out".to_owned(),
+                BusEvent::Ended(why) => format!("ended: {why:?}"),
+                other => format!("{other:?}"),
+            });
+        });
+    }
+}

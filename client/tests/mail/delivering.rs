@@ -1,0 +1,189 @@
+//! From the push to the handler.
+
+use std::time::Duration;
+
+use mailbus_client::machine::mail::{Config, Event, Handled};
+use mailbus_spec::mailbox::{Ask, Notice, Outcome};
+
+use crate::stage::*;
+
+#[test]
+fn deliveries_are_handled_one_after_the_other_in_order() {
+    let (mut session, socket) = live();
+    for number in 1..=3 {
+        push(&mut session, 0, socket, number, 1);
+    }
+    for number in 1..=3 {
+        let given = delivery(&mut session);
+        assert_eq!(given.seq(), seq(number));
+        session.finish(at(number), given, Handled::Done);
+    }
+}
+
+#[test]
+fn as_many_handlers_run_at_a_time_as_were_asked_for() {
+    let (mut session, socket) = live_with(Config { concurrency: 2, ..Config::default() });
+    for number in 1..=4 {
+        push(&mut session, 0, socket, number, 1);
+    }
+    let given = deliveries(&mut session);
+    assert_eq!(given.len(), 2);
+    session.finish(at(1), given[1], Handled::Done);
+    assert_eq!(delivery(&mut session).seq(), seq(3));
+}
+
+#[test]
+fn what_was_delivered_before_is_announced_and_handled_alone() {
+    let (mut session, socket) = live_with(Config { concurrency: 4, ..Config::default() });
+    push(&mut session, 0, socket, 1, 1);
+    push(&mut session, 0, socket, 2, 2);
+    push(&mut session, 0, socket, 3, 1);
+    let first = delivery(&mut session);
+    assert!(sends(&mut session, 1).is_empty(), "something else is being handled");
+    session.finish(at(2), first, Handled::Done);
+    let announced = sends_one(&mut session, 2);
+    assert!(matches!(announced.ask, Ask::Working { seq: named, .. } if named == seq(2)));
+    assert_eq!(over(&announced), Some(socket));
+    assert!(deliveries(&mut session).is_empty(), "the object does not know yet");
+    session.handle_reply(at(3), announced.call, reply(Ok(Outcome::Noted { known: true })));
+    let second = delivery(&mut session);
+    assert_eq!(second.seq(), seq(2));
+    session.finish(at(4), second, Handled::Done);
+    assert_eq!(delivery(&mut session).seq(), seq(3));
+}
+
+#[test]
+fn what_the_object_does_not_know_to_be_in_flight_is_not_handled() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 2);
+    push(&mut session, 0, socket, 2, 1);
+    let announced = sends_one(&mut session, 0);
+    session.handle_reply(at(1), announced.call, reply(Ok(Outcome::Noted { known: false })));
+    assert_eq!(delivery(&mut session).seq(), seq(2));
+}
+
+#[test]
+fn an_announcement_that_stays_unanswered_holds_nothing_up_for_long() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 2);
+    assert_eq!(names(&sends(&mut session, 0)), ["working"]);
+    session.handle_timeout(at(4_999));
+    assert!(deliveries(&mut session).is_empty());
+    session.handle_timeout(at(5_000));
+    assert_eq!(delivery(&mut session).seq(), seq(1));
+}
+
+#[test]
+fn a_delivery_without_a_handler_waits_five_seconds_for_one_and_is_given_back() {
+    let (mut session, socket) = live();
+    push_of(&mut session, 0, socket, 1, 1, "news");
+    push(&mut session, 0, socket, 2, 1);
+    assert_eq!(delivery(&mut session).seq(), seq(2), "it is in nobody's way");
+    session.handle_timeout(at(4_999));
+    assert!(sends(&mut session, 4_999).is_empty());
+    let nack = sends_one(&mut session, 5_000);
+    assert!(matches!(nack.ask, Ask::Nack { seq: named, .. } if named == seq(1)));
+}
+
+#[test]
+fn a_handler_that_comes_in_time_gets_what_was_held_in_order() {
+    let (mut session, socket) = live_with(Config { concurrency: 9, ..Config::default() });
+    push_of(&mut session, 0, socket, 1, 1, "news");
+    push_of(&mut session, 0, socket, 2, 1, "news");
+    session.serve(at(4_000), pattern("news"));
+    let given: Vec<u64> = deliveries(&mut session).iter().map(|given| given.seq().get()).collect();
+    assert_eq!(given, [1, 2]);
+}
+
+#[test]
+fn a_handler_that_goes_leaves_the_next_to_be_held() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    push(&mut session, 0, socket, 2, 1);
+    session.stop_serving(at(0), &pattern("task"));
+    let first = delivery(&mut session);
+    session.finish(at(1), first, Handled::Done);
+    assert!(deliveries(&mut session).is_empty());
+    let sent = sends(&mut session, 5_000);
+    assert_eq!(names(&sent), ["nack", "ack"]);
+}
+
+#[test]
+fn a_handler_that_takes_too_long_is_given_up_and_its_delivery_comes_again() {
+    let config = Config { handler_timeout: Duration::from_secs(60), ..Config::default() };
+    let (mut session, socket) = live_with(config);
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.handle_timeout(at(60_000));
+    assert_eq!(events(&mut session), [Event::Abandoned { delivery: given }]);
+    assert_eq!(names(&sends(&mut session, 60_000)), ["nack"]);
+}
+
+#[test]
+fn what_an_abandoned_handler_still_succeeds_with_is_settled() {
+    let config = Config { handler_timeout: Duration::from_secs(60), ..Config::default() };
+    let (mut session, socket) = live_with(config);
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.handle_timeout(at(60_000));
+    sends(&mut session, 60_000);
+    session.finish(at(61_000), given, Handled::Done);
+    let sent = sends(&mut session, 61_100);
+    assert_eq!(names(&sent), ["ack"]);
+    assert_eq!(acked(&sent[0]), [1]);
+}
+
+#[test]
+fn a_lost_socket_takes_along_what_no_handler_has_begun() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    push(&mut session, 0, socket, 2, 1);
+    let first = delivery(&mut session);
+    session.handle_closed(at(1), socket, None);
+    session.finish(at(2), first, Handled::Done);
+    assert!(deliveries(&mut session).is_empty());
+    let again = connect(&mut session, 2_000, 11);
+    push(&mut session, 2_001, again, 2, 1);
+    assert_eq!(delivery(&mut session).seq(), seq(2));
+}
+
+#[test]
+fn what_a_handler_has_begun_is_not_begun_again_after_a_reconnect() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.handle_closed(at(1), socket, None);
+    let again = connect(&mut session, 2_000, 11);
+    push(&mut session, 2_001, again, 1, 2);
+    assert!(deliveries(&mut session).is_empty(), "its handler is still at it");
+    session.finish(at(2_002), given, Handled::Failed);
+    assert_eq!(names(&sends(&mut session, 2_002)), ["nack"], "the new session has it in flight");
+}
+
+#[test]
+fn a_failure_after_the_session_ended_needs_no_word() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.handle_closed(at(1), socket, None);
+    session.finish(at(2), given, Handled::Failed);
+    connect(&mut session, 2_000, 11);
+    assert!(sends(&mut session, 2_001).is_empty());
+}
+
+#[test]
+fn pushes_over_a_socket_that_is_not_live_are_ignored() {
+    let (mut session, socket) = live();
+    session.handle_closed(at(1), socket, None);
+    push(&mut session, 2, socket, 1, 1);
+    assert!(deliveries(&mut session).is_empty());
+}
+
+#[test]
+fn an_ephemeral_message_is_passed_on_and_needs_no_word() {
+    let (mut session, socket) = live();
+    let message = message("heartbeat");
+    session.handle_notice(at(0), socket, Notice::Ephemeral { message: message.clone() });
+    assert_eq!(events(&mut session), [Event::Ephemeral { message }]);
+    assert!(session.is_idle());
+}

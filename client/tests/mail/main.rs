@@ -1,0 +1,16 @@
+//! The mail session against hand-made traces and against the specification's object.
+//!
+//! Goal: every rule of MAILBOXES.md about what a client sends, hands out and settles has a trace here
+//! that fails without it. Method: the session is driven by its public methods alone, at readings that
+//! the test makes up, so nothing sleeps.
+
+mod connecting;
+mod delivering;
+mod leaving;
+mod operation;
+mod publishing;
+mod random;
+mod settling;
+mod stage;
+mod verdict;
+mod world;

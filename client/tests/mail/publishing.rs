@@ -1,0 +1,211 @@
+//! Messages that are sent until they are answered.
+
+use mailbus_client::machine::CallFailure;
+use mailbus_client::machine::mail::{
+    Config, Draft, Event, MailSession, PublicationId, Published, Unsendable,
+};
+use mailbus_spec::mailbox::{Ask, InvalidType, LimitKind, Outcome, Rejection};
+use mailbus_spec::wire::mailbox::payload_of;
+use mailbus_spec::wire::{Code, Problem};
+
+use crate::stage::*;
+
+fn accepted(number: u64) -> Outcome {
+    Outcome::Accepted { seq: seq(number), recipients: 2, refused: Vec::new() }
+}
+
+#[track_caller]
+fn outcome(session: &mut MailSession, publication: PublicationId) -> Published {
+    let of = |event| match event {
+        Event::Published { publication: which, outcome } if which == publication => Some(outcome),
+        _ => None,
+    };
+    events(session).into_iter().find_map(of).expect("it has an outcome")
+}
+
+#[test]
+fn a_message_gets_its_id_its_sender_and_its_time() {
+    let mut session = session();
+    session.publish(at(5), Draft::new("task").payload(&[1, 2]).unwrap()).unwrap();
+    session.send_to(at(6), agent("b"), Draft::new("task")).unwrap();
+    let sent = sends(&mut session, 6);
+    assert_eq!(names(&sent), ["publish", "send"]);
+    assert_ne!(id_of(&sent[0]), id_of(&sent[1]));
+    let Ask::Publish { message } = &sent[0].ask else { panic!("{sent:?}") };
+    assert_eq!((message.from.clone(), message.kind.as_str()), (agent("a"), "task"));
+    assert_eq!(payload_of(&message.body), Some("[1,2]"));
+    assert!(message.body.contains(r#""timestamp":7000005"#), "{}", message.body);
+    assert!(message.ack_required && !message.ephemeral);
+}
+
+#[test]
+fn a_message_is_repeated_under_its_id_for_a_minute_and_then_unknown() {
+    for seed in 0..20 {
+        let mut session = MailSession::new(
+            agent("a"),
+            mailbus_spec::SessionId::new("1").unwrap(),
+            Config::default(),
+            seed,
+        );
+        let publication = session.publish(at(0), Draft::new("x")).unwrap();
+        let first = sends_one(&mut session, 0);
+        let mut last = 0;
+        let mut now = 1;
+        while !session.is_idle() {
+            let sent = sends(&mut session, now);
+            for transmit in &sent {
+                assert_eq!(id_of(transmit), id_of(&first), "seed {seed}");
+                assert!(transmit.leave_by <= at(60_000).monotonic, "seed {seed}");
+                last = now;
+            }
+            now += 50;
+        }
+        assert!(last > 45_000 && last <= 60_000, "seed {seed}: {last}");
+        assert_eq!(outcome(&mut session, publication), Published::Unknown, "seed {seed}");
+    }
+}
+
+#[test]
+fn refusals_that_pass_do_not_make_copies_go_on_for_longer() {
+    let mut session = session();
+    let publication = session.publish(at(0), Draft::new("x")).unwrap();
+    let mut now = 0;
+    while !session.is_idle() {
+        for transmit in sends(&mut session, now) {
+            assert!(now <= 60_000, "a copy at {now}");
+            session.handle_reply(at(now), transmit.call, reply(Err(Rejection::Overloaded)));
+        }
+        now += 100;
+    }
+    // Every copy was refused, so none was accepted.
+    let refused = Published::Rejected(Rejection::Overloaded);
+    assert_eq!(outcome(&mut session, publication), refused);
+}
+
+#[test]
+fn one_copy_without_an_answer_makes_it_unknown() {
+    let mut session = session();
+    let publication = session.publish(at(0), Draft::new("x")).unwrap();
+    let mut now = 0;
+    let mut copies = 0;
+    while !session.is_idle() {
+        for transmit in sends(&mut session, now) {
+            copies += 1;
+            if copies != 2 {
+                session.handle_reply(at(now), transmit.call, reply(Err(Rejection::Overloaded)));
+            }
+        }
+        now += 100;
+    }
+    assert_eq!(outcome(&mut session, publication), Published::Unknown);
+}
+
+#[test]
+fn an_answer_to_any_copy_is_the_outcome() {
+    let mut session = session();
+    let publication = session.publish(at(0), Draft::new("x")).unwrap();
+    let first = sends_one(&mut session, 0);
+    let (ms, second) = sends_next(&mut session, 1);
+    session.handle_reply(at(ms + 1), first.call, reply(Ok(accepted(3))));
+    let outcome_of_first = Published::Accepted { seq: seq(3), recipients: 2, refused: Vec::new() };
+    assert_eq!(outcome(&mut session, publication), outcome_of_first);
+    session.handle_reply(at(ms + 2), second[0].call, reply(Ok(Outcome::Duplicate { seq: seq(3) })));
+    assert!(events(&mut session).is_empty() && session.is_idle());
+}
+
+#[test]
+fn a_message_over_a_replaced_socket_goes_again_under_its_id() {
+    let (mut session, socket) = live();
+    session.publish(at(0), Draft::new("x")).unwrap();
+    let first = sends_one(&mut session, 0);
+    assert_eq!(over(&first), Some(socket));
+    session.handle_reply(at(1), first.call, reply(Err(Rejection::Replaced)));
+    let (_, again) = sends_next(&mut session, 1);
+    assert_eq!((id_of(&again[0]), over(&again[0])), (id_of(&first), None));
+}
+
+#[test]
+fn a_lost_socket_has_its_messages_sent_again_at_once() {
+    let (mut session, socket) = live();
+    session.publish(at(0), Draft::new("x")).unwrap();
+    let first = sends_one(&mut session, 0);
+    session.handle_closed(at(1), socket, None);
+    let (ms, again) = sends_next(&mut session, 1);
+    assert!(ms <= 101, "{ms}: it does not wait for the timeout of the attempt");
+    assert_eq!(id_of(&again[0]), id_of(&first));
+}
+
+#[test]
+fn refusals_that_do_not_pass_are_outcomes() {
+    for (answer, expected) in [
+        (Rejection::Conflict, Published::Rejected(Rejection::Conflict)),
+        (
+            Rejection::Limit(LimitKind::UnknownNames),
+            Published::Rejected(Rejection::Limit(LimitKind::UnknownNames)),
+        ),
+    ] {
+        let mut session = session();
+        let publication = session.publish(at(0), Draft::new("x")).unwrap();
+        let sent = sends_one(&mut session, 0);
+        session.handle_reply(at(1), sent.call, reply(Err(answer)));
+        assert_eq!(outcome(&mut session, publication), expected);
+    }
+    let mut session = session();
+    let publication = session.publish(at(0), Draft::new("x")).unwrap();
+    let sent = sends_one(&mut session, 0);
+    let problem = Problem::new(Code::Forbidden, "not yours");
+    session.handle_problem(at(1), sent.call, problem.clone());
+    assert_eq!(outcome(&mut session, publication), Published::Refused(problem));
+}
+
+#[test]
+fn what_nobody_keeps_is_sent_once() {
+    let mut session = session();
+    for draft in [Draft::new("news").ephemeral(), Draft::new("heartbeat")] {
+        let publication = session.publish(at(0), draft).unwrap();
+        let sent = sends_one(&mut session, 0);
+        session.handle_failure(at(1), sent.call);
+        assert_eq!(outcome(&mut session, publication), Published::Unknown);
+    }
+}
+
+#[test]
+fn what_is_no_message_is_not_sent() {
+    let mut session = session();
+    let reserved = session.publish(at(0), Draft::new("$gap"));
+    assert_eq!(reserved, Err(Unsendable::Type(InvalidType::Reserved)));
+    assert!(matches!(Draft::new("x").raw_payload("{"), Err(Unsendable::Payload(_))));
+    let large = Draft::new("x").payload(&"x".repeat(1 << 20)).unwrap();
+    assert!(matches!(session.publish(at(0), large), Err(Unsendable::TooLarge { .. })));
+    let large = Draft::new("x").payload(&"x".repeat(4 << 10)).unwrap().ephemeral();
+    assert!(matches!(session.publish(at(0), large), Err(Unsendable::TooLarge { .. })));
+    assert!(session.is_idle());
+}
+
+#[test]
+fn too_much_under_way_is_refused_at_once() {
+    let mut session = session();
+    for _ in 0..Config::UNDER_WAY {
+        session.publish(at(0), Draft::new("x")).unwrap();
+    }
+    assert_eq!(session.publish(at(0), Draft::new("x")), Err(Unsendable::Busy));
+}
+
+#[test]
+fn a_question_is_asked_until_it_is_answered_and_a_recovery_once() {
+    let mut session = session();
+    let question = session.ask(at(0), Ask::Agents { after: None, limit: 5 });
+    let first = sends_one(&mut session, 0);
+    session.handle_failure(at(1), first.call);
+    let (ms, again) = sends_next(&mut session, 1);
+    let answer = reply(Ok(Outcome::Agents { agents: Vec::new(), more: false }));
+    session.handle_reply(at(ms), again[0].call, answer.clone());
+    assert_eq!(events(&mut session), [Event::Answered { question, answer: Ok(answer) }]);
+
+    let question = session.ask(at(9_000), Ask::Recover { at_least: seq(1) });
+    let only = sends_one(&mut session, 9_000);
+    session.handle_failure(at(9_001), only.call);
+    let answer = Err(CallFailure::Unanswered);
+    assert_eq!(events(&mut session), [Event::Answered { question, answer }]);
+    assert!(session.is_idle());
+}

@@ -1,0 +1,179 @@
+//! From the handler to the ack or nack, and losses.
+
+use mailbus_client::machine::mail::{Event, Handled};
+use mailbus_spec::mailbox::{Ask, Fate, Gap, Notice, Outcome, Settled};
+use mailbus_spec::wire::{Code, Problem};
+
+use crate::stage::*;
+
+#[test]
+fn acks_wait_a_moment_for_each_other_and_share_a_frame() {
+    let (mut session, socket) = live();
+    for number in 1..=3 {
+        push(&mut session, 0, socket, number, 1);
+        let given = delivery(&mut session);
+        session.finish(at(1), given, Handled::Done);
+    }
+    assert!(sends(&mut session, 1).is_empty());
+    let ack = sends_one(&mut session, 6);
+    assert_eq!((acked(&ack), over(&ack)), (vec![1, 2, 3], Some(socket)));
+    session.handle_reply(at(7), ack.call, settled(3));
+    assert!(session.is_idle());
+}
+
+#[test]
+fn many_acks_do_not_wait() {
+    let (mut session, socket) = live();
+    for number in 1..=128 {
+        push(&mut session, 0, socket, number, 1);
+        let given = delivery(&mut session);
+        session.finish(at(1), given, Handled::Done);
+    }
+    assert_eq!(acked(&sends_one(&mut session, 1)).len(), 128);
+}
+
+#[test]
+fn a_settled_message_that_comes_again_is_settled_again_and_not_handled() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.finish(at(1), given, Handled::Done);
+    let lost = sends_one(&mut session, 6);
+    session.handle_closed(at(7), socket, None);
+    let again = connect(&mut session, 2_000, 11);
+    push(&mut session, 2_001, again, 1, 2);
+    assert!(deliveries(&mut session).is_empty());
+    let (_, sent) = sends_next(&mut session, 2_001);
+    assert_eq!(acked(&sent[0]), acked(&lost));
+    session.handle_reply(at(9_000), sent[0].call, settled(1));
+    push(&mut session, 9_001, again, 1, 3);
+    assert!(deliveries(&mut session).is_empty(), "also after its ack was answered");
+    assert_eq!(acked(&sends_one(&mut session, 9_001)), [1]);
+}
+
+#[test]
+fn an_ack_is_sent_until_it_is_answered_and_by_the_other_way_after_silence() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.finish(at(0), given, Handled::Done);
+    let first = sends_one(&mut session, 5);
+    assert_eq!(over(&first), Some(socket));
+    session.handle_heard(socket);
+    let (ms, second) = sends_next(&mut session, 6);
+    assert!(ms >= 5_005, "{ms}");
+    assert_eq!((names(&second), over(&second[0])), (vec!["ack"], None));
+    session.handle_failure(at(ms + 1), second[0].call);
+    let (ms, third) = sends_next(&mut session, ms + 2);
+    assert_eq!(over(&third[0]), Some(socket));
+    session.handle_reply(at(ms + 1), third[0].call, settled(1));
+    assert!(session.is_idle());
+}
+
+#[test]
+fn what_failed_is_given_back_for_longer_each_time() {
+    let mut before = 0;
+    for attempt in [1, 2, 3, 4] {
+        let (mut session, socket) = live();
+        push(&mut session, 0, socket, 1, attempt);
+        if attempt > 1 {
+            let announced = sends_one(&mut session, 0);
+            let noted = Outcome::Noted { known: true };
+            session.handle_reply(at(0), announced.call, reply(Ok(noted)));
+        }
+        let given = delivery(&mut session);
+        session.finish(at(1), given, Handled::Failed);
+        let nack = sends_one(&mut session, 1);
+        let Ask::Nack { delay, .. } = &nack.ask else { panic!("{nack:?}") };
+        assert!(delay.ms() > before, "attempt {attempt}: {}", delay.ms());
+        before = delay.ms();
+        let due = Fate::Due { at: mailbus_spec::Timestamp::ZERO };
+        session.handle_reply(at(2), nack.call, reply(Ok(Outcome::Returned(due))));
+        assert!(session.is_idle());
+    }
+}
+
+#[test]
+fn what_failed_is_handled_again_when_it_comes_again() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.finish(at(1), given, Handled::Failed);
+    let nack = sends_one(&mut session, 1);
+    push(&mut session, 900, socket, 1, 2);
+    session.handle_reply(at(901), nack.call, reply(Ok(Outcome::Returned(Fate::Unknown))));
+    let announced = sends_one(&mut session, 901);
+    let noted = Outcome::Noted { known: true };
+    session.handle_reply(at(902), announced.call, reply(Ok(noted)));
+    assert_eq!(delivery(&mut session).seq(), seq(1), "the answer came after the next push");
+}
+
+#[test]
+fn a_nack_is_not_repeated_over_another_session() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.finish(at(1), given, Handled::Failed);
+    assert_eq!(names(&sends(&mut session, 1)), ["nack"]);
+    session.handle_closed(at(2), socket, None);
+    connect(&mut session, 2_000, 11);
+    assert!(sends(&mut session, 2_000).is_empty());
+    assert!(session.is_idle());
+}
+
+#[test]
+fn losses_are_told_once_and_acknowledged_when_the_application_knows() {
+    let (mut session, socket) = live();
+    let gap = Gap { count: 2, first: seq(1), last: seq(2), through: 2 };
+    session.handle_notice(at(0), socket, Notice::Gap(gap));
+    session.handle_notice(at(1), socket, Notice::Gap(gap));
+    assert_eq!(events(&mut session), [Event::Gap(gap)]);
+    assert!(sends(&mut session, 2).is_empty(), "nobody has said that it is known");
+    session.acknowledge_gap(at(3), gap.through);
+    let ack = sends_one(&mut session, 3);
+    assert!(matches!(ack.ask, Ask::Ack { what: Settled::Gap(2), .. }));
+    session.handle_reply(at(4), ack.call, settled(2));
+    assert!(session.is_idle());
+    let more = Gap { count: 1, first: seq(3), last: seq(3), through: 3 };
+    session.handle_notice(at(5), socket, Notice::Gap(more));
+    assert_eq!(events(&mut session), [Event::Gap(more)]);
+}
+
+#[test]
+fn losses_that_nobody_acknowledged_are_told_again_at_the_next_connect() {
+    let (mut session, socket) = live();
+    let gap = Gap { count: 2, first: seq(1), last: seq(2), through: 2 };
+    session.handle_notice(at(0), socket, Notice::Gap(gap));
+    assert!(events(&mut session).contains(&Event::Gap(gap)));
+    session.handle_closed(at(10), socket, None);
+    let again = connect_with(&mut session, 9_000, gap);
+    assert!(events(&mut session).contains(&Event::Gap(gap)));
+    session.handle_closed(at(9_010), again, None);
+    session.acknowledge_gap(at(20_000), gap.through);
+    connect_with(&mut session, 30_000, gap);
+    assert!(!events(&mut session).contains(&Event::Gap(gap)), "the ack is under way");
+}
+
+/// Opens a socket that is greeted with these losses.
+fn connect_with(
+    session: &mut mailbus_client::machine::mail::MailSession,
+    ms: u64,
+    gap: Gap,
+) -> mailbus_client::machine::mail::SocketNumber {
+    let (socket, _) = opens(session, ms);
+    let (epoch, gap) = (seq(ms), Some(gap));
+    let connected = Outcome::Connected { epoch, resumed: true, gap, refused: 0 };
+    session.handle_greeting(at(ms), socket, reply(Ok(connected)));
+    socket
+}
+
+#[test]
+fn an_ack_that_is_refused_for_good_is_not_sent_for_ever() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.finish(at(0), given, Handled::Done);
+    let ack = sends_one(&mut session, 5);
+    session.handle_problem(at(6), ack.call, Problem::new(Code::Forbidden, "not yours"));
+    assert!(session.is_idle());
+}

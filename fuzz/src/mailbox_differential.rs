@@ -1,0 +1,236 @@
+//! Any bytes as a history of the mailbox object: production answers what the specification answers,
+//! through evictions, crashes, restores and failing statements.
+
+mod draw;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use arbitrary::{Arbitrary, Unstructured};
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::invariant::{self, Transition};
+use mailbus_spec::mailbox::{Command, Connection, MailboxMachine, MailboxStep, Notice, Outcome};
+use mailbus_spec::{HostTime, StateMachine};
+use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
+use mailbus_worker::native::sqlite::{Bookmark, Database};
+
+use draw::{Fate, Happening};
+
+const NOON: u64 = 1_800_000_000_000;
+const LONGEST: usize = 200;
+
+/// Runs the history on both.
+///
+/// # Panics
+/// If production answers anything else than the specification, or an invariant does not hold.
+pub fn run(bytes: &[u8]) {
+    let mut input = Unstructured::new(bytes);
+    let mut story = Story::new();
+    for _ in 0..LONGEST {
+        if input.is_empty() {
+            return;
+        }
+        let Ok(happening) = Happening::arbitrary(&mut input) else { return };
+        story.happens(&happening);
+    }
+}
+
+/// The model, production, and what surrounds an object: its database, its sockets and its alarm.
+struct Story {
+    host: u64,
+    model: MailboxMachine,
+    production: SqlMailboxes,
+    database: Database,
+    /// What open sockets keep, as the text that they keep.
+    sockets: BTreeMap<Connection, String>,
+    pending: Option<HostTime>,
+    /// Every session there ever was, in order.
+    connected: Vec<Connection>,
+    kept: Option<Kept>,
+    events: usize,
+}
+
+/// A state to come back to.
+struct Kept {
+    model: MailboxMachine,
+    database: Bookmark,
+    pending: Option<HostTime>,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self {
+            host: NOON,
+            model: MailboxMachine::default(),
+            production: SqlMailboxes::wake(None, Vec::new()),
+            database: Database::in_memory().expect("SQLite has memory"),
+            sockets: BTreeMap::new(),
+            pending: None,
+            connected: Vec::new(),
+            kept: None,
+            events: 0,
+        }
+    }
+
+    fn happens(&mut self, happening: &Happening) {
+        let at = happening.clock(self.host);
+        // A clock that cannot be is a matter of one event.
+        if HostTime(at).is_plausible() {
+            self.host = at;
+        }
+        let mut failing = None;
+        match happening.fate() {
+            Fate::GoesOn => {}
+            Fate::Evicted => self.evict(),
+            Fate::Crashed => self.crash(),
+            Fate::StatementFails(number) => failing = Some(number),
+            Fate::Kept => self.keep(),
+            Fate::Restored => self.restore(),
+        }
+        for number in 0..happening.repetitions() {
+            let event = happening.event(&self.model, &self.connected, number);
+            self.event(HostTime(at), &event, failing.take());
+        }
+    }
+
+    /// The object loses its memory; its sockets stay.
+    fn evict(&mut self) {
+        let sessions = self.sockets.values().map(|kept| serde_json::from_str::<Session>(kept));
+        let sessions: Result<Vec<Session>, _> = sessions.collect();
+        let sessions = sessions.expect("what a socket keeps is read again");
+        self.production = SqlMailboxes::wake(self.pending, sessions);
+    }
+
+    /// The object loses its memory and its sockets.
+    fn crash(&mut self) {
+        self.sockets.clear();
+        self.model.break_sessions();
+        self.evict();
+    }
+
+    fn keep(&mut self) {
+        let database = self.database.bookmark().expect("a database in memory can be read");
+        let (model, pending) = (self.model.clone(), self.pending);
+        self.kept = Some(Kept { model, database, pending });
+    }
+
+    /// The storage and the alarm are put back; a platform's restore drops the sockets too.
+    fn restore(&mut self) {
+        if let Some(kept) = &self.kept {
+            self.database.restore(&kept.database).expect("a database in memory can be written");
+            (self.model, self.pending) = (kept.model.clone(), kept.pending);
+        }
+        self.crash();
+    }
+
+    fn event(&mut self, host: HostTime, event: &Event<Command>, failing: Option<u64>) {
+        let place = Place { number: self.events, host, event };
+        self.events += 1;
+        let before = self.model.clone();
+        let step = self.model.handle(host, event);
+        let Handled { step: found, rows, alarm, sessions } = self.handle(host, event, failing);
+        assert_same(&found, &step, &place);
+        assert_eq!(rows > 0, step.wrote, "{rows} rows, {place}");
+        self.pending = alarm.or(self.pending);
+        self.note(event, &step, &sessions, &place);
+        self.check_alarm(host, &place);
+        if std::env::var("TRACE").is_ok() { eprintln!("{place}\n   => {:?} {:?} wrote {}", step.reply.as_ref().map(|r| brief(&r.answer)), step.pushes.iter().map(|p| brief(&p).chars().take(120).collect::<String>()).collect::<Vec<_>>(), step.wrote); }
+        let after = &self.model;
+        let transition = Transition { before: &before, host, event, step: &step, after };
+        if let Err((name, why)) = invariant::check(&transition) {
+            if std::env::var("SKIP").is_ok() && ["honest_gap", "no_innocent_dead"].contains(&name) && matches!(event, Event::Command(c) if matches!(c.ask, mailbus_spec::mailbox::Ask::Nack { .. } | mailbus_spec::mailbox::Ask::Disconnect {..})) { return; }
+            if std::env::var("SKIP").is_ok() && name == "no_loss" { return; }
+            panic!("{name}: {why}, {place}");
+        }
+    }
+
+    /// Production's part. The statement of the number `failing` fails; then the event is undone, the
+    /// object wakes anew, and the event comes again.
+    fn handle(&mut self, host: HostTime, event: &Event<Command>, failing: Option<u64>) -> Handled {
+        if *event == Event::Alarm {
+            self.pending = None;
+        }
+        if failing.is_some() {
+            let before = self.database.bookmark().expect("a database in memory can be read");
+            self.database.faults().fail_at = failing;
+            let tried = self.production.handle(&mut self.database, host, event);
+            self.database.faults().fail_at = None;
+            if let Ok(handled) = tried {
+                return handled;
+            }
+            self.database.restore(&before).expect("a database in memory can be written");
+            self.evict();
+        }
+        let handled = self.production.handle(&mut self.database, host, event);
+        handled.unwrap_or_else(|error| panic!("event {}: {error}", self.events))
+    }
+
+    /// Does to the sockets what the event did, and remembers who came.
+    fn note(
+        &mut self,
+        event: &Event<Command>,
+        step: &MailboxStep,
+        sessions: &[Session],
+        place: &Place<'_>,
+    ) {
+        for push in &step.pushes {
+            if matches!(push.notice, Notice::Closed(_)) {
+                self.sockets.remove(&push.to);
+            }
+        }
+        for session in sessions {
+            let connection = session.connection();
+            assert!(self.model.is_live(&connection), "{connection} is not live, {place}");
+            let kept = serde_json::to_string(session).expect("a session is written");
+            self.sockets.insert(connection, kept);
+        }
+        let answer = step.reply.as_ref().and_then(|reply| reply.answer.as_ref().ok());
+        if let (Event::Command(command), Some(Outcome::Connected { epoch, .. })) = (event, answer)
+            && let Some(agent) = command.ask.agent()
+        {
+            self.connected.push(Connection { agent: agent.clone(), epoch: *epoch });
+        }
+    }
+
+    /// The platform's alarm rings in time, unless the host's clock cannot be believed.
+    fn check_alarm(&mut self, host: HostTime, place: &Place<'_>) {
+        let next = self.model.next_alarm();
+        assert_eq!(self.production.next_alarm(), next, "the alarm that is wanted, {place}");
+        let (Ok(_), Some(next)) = (self.model.clock.observe(host), next) else { return };
+        let due = self.model.clock.host_at(next).max(host);
+        let pending = self.pending.unwrap_or_else(|| panic!("no alarm is set, {place}"));
+        assert!(pending <= due, "the alarm is set to {}, due at {}, {place}", pending.0, due.0);
+    }
+}
+
+/// Which event it was, for people.
+struct Place<'a> {
+    number: usize,
+    host: HostTime,
+    event: &'a Event<Command>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "event {} at {}: {}", self.number, self.host.0, brief(self.event))
+    }
+}
+
+/// Messages are long: of a difference the beginning is told.
+fn assert_same(found: &MailboxStep, expected: &MailboxStep, place: &Place<'_>) {
+    assert_eq!(found.wrote, expected.wrote, "whether it wrote, {place}");
+    if found.reply != expected.reply {
+        let (found, right) = (brief(&found.reply), brief(&expected.reply));
+        panic!("production replied {found} where {right} is right, {place}");
+    }
+    let mut both = found.pushes.iter().zip(&expected.pushes).enumerate();
+    if let Some((number, (found, right))) = both.find(|(_, (found, right))| found != right) {
+        let (found, right) = (brief(found), brief(right));
+        panic!("push {number} is {found} where {right} is right, {place}");
+    }
+    assert_eq!(found.pushes.len(), expected.pushes.len(), "how many pushes, {place}");
+}
+
+fn brief(value: &impl fmt::Debug) -> String {
+    format!("{value:?}").chars().take(600).collect()
+}

@@ -1,0 +1,223 @@
+//! Losses, failures, and who is told.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Presumed, Transition, ensure};
+use crate::id::AgentId;
+use crate::limits;
+use crate::mailbox::answer::{Gap, Notice, Outcome};
+use crate::mailbox::command::{Ask, Settled};
+use crate::mailbox::state::{Agent, Losses, Registration};
+use crate::ordinal::Ordinal;
+
+pub(super) fn honest_gap(transition: &Transition<'_>) -> Result<(), String> {
+    for (name, agent) in &transition.after.agents {
+        if let Some(registration) = &agent.registration {
+            losses_are_counted(transition, name, registration)?;
+        }
+    }
+    for (name, agent) in &transition.before.agents {
+        let known = transition.after.agents.get(name);
+        let losses = agent.registration.as_ref().map_or(0, |known| known.losses.count);
+        let forgotten = known.is_none_or(|agent| agent.registration.is_none());
+        let silent = agent.registration.as_ref().is_some_and(|known| {
+            let end = known.written_at.plus_ms(limits::RETENTION_MS);
+            transition.now().is_some_and(|now| end <= now)
+        });
+        ensure(losses == 0 || !forgotten || transition.forgets(name) || silent, || {
+            format!("{losses} losses of {name} were forgotten")
+        })?;
+    }
+    answers_carry_it(transition)
+}
+
+/// What the agent lost in this event: surely, and perhaps.
+fn lost(transition: &Transition<'_>, name: &AgentId) -> (BTreeSet<Ordinal>, BTreeSet<Ordinal>) {
+    let (mut surely, mut perhaps) = (BTreeSet::new(), BTreeSet::new());
+    let failed = transition.after.agents.get(name).map(|agent| &agent.failed);
+    for (seq, _) in transition
+        .before
+        .agents
+        .get_key_value(name)
+        .into_iter()
+        .flat_map(|(name, _)| transition.departed(name))
+    {
+        if failed.is_some_and(|failed| failed.contains_key(&seq)) {
+            surely.insert(seq);
+        } else if transition.acknowledges(name, seq) {
+            continue;
+        } else {
+            match transition.presumes(name, seq) {
+                Some(Presumed::ByAge) => continue,
+                Some(Presumed::ForRoom) => perhaps.insert(seq),
+                None => surely.insert(seq),
+            };
+        }
+    }
+    surely.extend(revived_too_late(transition, name));
+    perhaps.extend(surely.iter().copied());
+    (surely, perhaps)
+}
+
+/// Dead letters past their retention that nobody has collected: redriven, they are lost again at once.
+fn revived_too_late<'a>(
+    transition: &'a Transition<'_>,
+    name: &'a AgentId,
+) -> impl Iterator<Item = Ordinal> + use<'a> {
+    let seqs: &[Ordinal] = match transition.ask() {
+        Some(Ask::Redrive { agent, seqs }) if agent == name => seqs,
+        _ => &[],
+    };
+    let after = transition.after.agents.get(name);
+    let pending = move |seq: &&Ordinal| {
+        after.is_some_and(|agent| agent.inbox.open.contains_key(seq))
+    };
+    let letters = super::letters(transition.after, name);
+    let before = super::letters(transition.before, name);
+    seqs.iter()
+        .filter(move |seq| before.contains(seq) && !letters.contains(seq) && !pending(seq))
+        .copied()
+}
+
+fn losses_are_counted(
+    transition: &Transition<'_>,
+    name: &AgentId,
+    registration: &Registration,
+) -> Result<(), String> {
+    let of = |agent: &Agent| agent.registration.as_ref().map(|known| known.losses);
+    let before = transition.before.agents.get(name).and_then(of).unwrap_or_default();
+    let Losses { count, through, first, last } = registration.losses;
+    let (surely, perhaps) = lost(transition, name);
+    let new = through.saturating_sub(before.through);
+    ensure(
+        through >= before.through && surely.len() as u64 <= new && new <= perhaps.len() as u64,
+        || format!("{name} lost {surely:?}, and {new} losses were counted"),
+    )?;
+    let open = unacknowledged(transition, name, &before);
+    ensure(count == open.saturating_add(new), || {
+        format!("{name} has {count} losses to acknowledge, after {open} and {new} more")
+    })?;
+    let inside = |seq: &Ordinal| first <= *seq && *seq <= last;
+    ensure(surely.iter().all(inside), || format!("{surely:?} are not within {first} to {last}"))?;
+    ensure(open == 0 || (first <= before.first && before.last <= last), || {
+        format!("the gap of {name} shrank to {first} to {last}")
+    })?;
+    let told: Vec<Gap> = transition
+        .step
+        .pushes
+        .iter()
+        .filter(|push| push.to.agent == *name)
+        .filter_map(|push| if let Notice::Gap(gap) = push.notice { Some(gap) } else { None })
+        .collect();
+    let due = (new > 0 && transition.live_after(name).is_some()).then_some(Gap {
+        count,
+        first,
+        last,
+        through,
+    });
+    ensure(told.iter().copied().eq(due), || format!("{name} was told of {told:?}, due was {due:?}"))
+}
+
+/// How many losses are left to acknowledge of those before, after an acknowledgement in this event.
+fn unacknowledged(transition: &Transition<'_>, name: &AgentId, before: &Losses) -> u64 {
+    let Some(Ask::Ack { agent, what: Settled::Gap(through) }) = transition.ask() else {
+        return before.count;
+    };
+    let acknowledged = before.through.saturating_sub(before.count);
+    let effective = agent == name
+        && matches!(transition.outcome(), Some(Outcome::Settled { .. }))
+        && acknowledged < *through
+        && *through <= before.through;
+    if effective { before.through.saturating_sub(*through) } else { before.count }
+}
+
+/// Every connect and every inbox carries the gap and the number of refusals.
+fn answers_carry_it(transition: &Transition<'_>) -> Result<(), String> {
+    let (name, gap, refused) = match (transition.ask(), transition.outcome()) {
+        (Some(Ask::Connect { agent, .. }), Some(Outcome::Connected { gap, refused, .. }))
+        | (Some(Ask::Inbox { agent, .. }), Some(Outcome::Inbox { gap, refused, .. })) => {
+            (agent, gap, refused)
+        }
+        _ => return Ok(()),
+    };
+    let agent = transition.before.agents.get(name);
+    let known = agent.and_then(|agent| agent.registration.as_ref());
+    let due = known.and_then(|known| known.losses.gap());
+    ensure(*gap == due, || format!("{name} was told of {gap:?}, and its gap is {due:?}"))?;
+    let letters = super::letters(transition.before, name);
+    let failed = agent.map(|agent| &agent.failed);
+    let refusals =
+        letters.iter().filter(|seq| failed.is_none_or(|failed| !failed.contains_key(seq))).count();
+    ensure(refusals as u64 == *refused, || {
+        format!("{name} was told of {refused} refusals, and there are {refusals}")
+    })
+}
+
+pub(super) fn no_innocent_dead(transition: &Transition<'_>) -> Result<(), String> {
+    for (name, agent) in &transition.after.agents {
+        let before = transition.before.agents.get(name);
+        for (seq, open) in &agent.inbox.open {
+            let old = before.and_then(|agent| agent.inbox.open.get(seq));
+            let failures = old.map_or(0, |old| old.failures);
+            let own = u64::from(has_failed(transition, name, *seq));
+            ensure(open.failures == failures.saturating_add(own), || {
+                format!("{seq} of {name} has {} failures, after {failures}", open.failures)
+            })?;
+            ensure(open.failures < limits::MAX_DELIVERIES, || {
+                format!("{seq} of {name} has failed {} times and is pending", open.failures)
+            })?;
+        }
+        for seq in agent.failed.keys() {
+            let old = before.and_then(|agent| agent.inbox.open.get(seq));
+            let was_dead = before.is_some_and(|agent| agent.failed.contains_key(seq));
+            let failures = old.map_or(0, |old| old.failures.saturating_add(1));
+            let own = has_failed(transition, name, *seq) && failures >= limits::MAX_DELIVERIES;
+            ensure(was_dead || own, || {
+                format!("{seq} of {name} was given up after {failures} failures")
+            })?;
+        }
+        announcements_end(transition, name)?;
+    }
+    Ok(())
+}
+
+/// Whether the event is a failure of this message: it is given back, or its session ends while it was
+/// announced.
+fn has_failed(transition: &Transition<'_>, name: &AgentId, seq: Ordinal) -> bool {
+    let Some(live) = transition.live_before(name) else { return false };
+    if !live.flights.contains_key(&seq) {
+        return false;
+    }
+    match transition.ask() {
+        Some(Ask::Nack { agent, seq: named, .. }) => {
+            let current = transition.over().is_none_or(|over| transition.before.is_live(over));
+            agent == name && *named == seq && current
+        }
+        Some(Ask::Disconnect { connection }) => {
+            connection.agent == *name && connection.epoch == live.epoch && live.working == Some(seq)
+        }
+        _ => false,
+    }
+}
+
+/// An announcement is of a delivery in flight, made over its session, and ends with the delivery.
+fn announcements_end(transition: &Transition<'_>, name: &AgentId) -> Result<(), String> {
+    let Some(live) = transition.live_after(name) else { return Ok(()) };
+    let Some(seq) = live.working else { return Ok(()) };
+    let announced = match (transition.ask(), transition.over()) {
+        (Some(Ask::Working { agent, seq: named }), Some(over)) => {
+            agent == name && *named == seq && over.epoch == live.epoch
+        }
+        _ => false,
+    };
+    let pushed =
+        transition.deliveries().any(|delivery| delivery.seq == seq && delivery.to.agent == *name);
+    let before = transition.live_before(name).filter(|before| before.epoch == live.epoch);
+    let stays = before.is_some_and(|before| before.working == Some(seq));
+    ensure(live.flights.contains_key(&seq) && !pushed && (announced || stays), || {
+        format!("{name} is taken to work on {seq}")
+    })
+}

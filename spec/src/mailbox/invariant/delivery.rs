@@ -1,0 +1,134 @@
+//! What is pushed, in which order, and how much of it.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+
+use super::{Transition, ensure, fits, lowest_due};
+use crate::id::AgentId;
+use crate::limits;
+use crate::machine::{Event, StateMachine};
+use crate::mailbox::answer::Notice;
+use crate::mailbox::state::MailboxMachine;
+use crate::ordinal::Ordinal;
+use crate::time::Timestamp;
+
+pub(super) fn order(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(now) = transition.now() else { return Ok(()) };
+    let mut last: BTreeMap<&AgentId, Ordinal> = BTreeMap::new();
+    for delivery in transition.deliveries() {
+        let (seq, name) = (delivery.seq, &delivery.to.agent);
+        let previous = last.insert(name, seq);
+        ensure(previous < Some(seq), || format!("{seq} was pushed to {name} after {previous:?}"))?;
+        let (Some(agent), Some(live)) =
+            (transition.after.agents.get(name), transition.live_after(name))
+        else {
+            return Err(format!("{seq} was pushed to {name}, who has no session"));
+        };
+        let passed = lowest_due(agent, live, now).filter(|(lowest, _)| *lowest < seq);
+        ensure(passed.is_none(), || format!("{seq} was pushed to {name} before {passed:?}"))?;
+        let is_first = live.flights.get(&seq).is_some_and(|flight| !flight.again);
+        let before = transition.live_before(name).filter(|before| before.epoch == live.epoch);
+        let flights = before.into_iter().flat_map(|before| before.flights.iter());
+        let first = flights.filter(|(_, flight)| !flight.again).map(|(seq, _)| *seq).max();
+        ensure(!is_first || first < Some(seq), || {
+            format!("{seq} was pushed to {name} for the first time after {first:?}")
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn window(state: &MailboxMachine) -> Result<(), String> {
+    for (name, agent) in &state.agents {
+        let Some(live) = &agent.live else { continue };
+        let again = live.flights.values().filter(|flight| flight.again).count() as u64;
+        let count = live.flights.len() as u64;
+        let sizes = live.flights.keys().filter_map(|seq| agent.inbox.open.get(seq));
+        let bytes = sizes.fold(0_u64, |sum, open| sum.saturating_add(open.bytes));
+        let holds = match live.window {
+            Some(window) => count <= 1 || (count <= window.messages() && bytes <= window.bytes()),
+            None => again <= limits::MUTE_REDELIVERIES,
+        };
+        ensure(holds, || {
+            format!("{name} has {count} deliveries of {bytes} bytes in flight, {again} again")
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn mail_liveness(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(now) = transition.now() else { return Ok(()) };
+    let after = transition.after;
+    let alarm = after.next_alarm();
+    let (mut messages, mut bytes) = (0_u64, 0_u64);
+    for push in &transition.step.pushes {
+        if let Notice::Message { message, .. } | Notice::Ephemeral { message } = &push.notice {
+            messages = messages.saturating_add(1);
+            bytes = bytes.saturating_add(message.bytes());
+        }
+    }
+    for (name, agent) in &after.agents {
+        let Some(live) = &agent.live else { continue };
+        if let Some((seq, open)) = lowest_due(agent, live, now)
+            && fits(agent, live, &open)
+        {
+            let bite_is_over = messages >= limits::BITE_MESSAGES
+                || bytes.saturating_add(open.bytes) > limits::BITE_BYTES
+                || another_was_too_large(transition, seq, bytes, now);
+            ensure(bite_is_over, || format!("{seq} may be pushed to {name} and was not"))?;
+            ensure(alarm <= Some(after.clock.floor.max(now)) && alarm.is_some(), || {
+                format!("{seq} is left to the alarm, which is set to {alarm:?}")
+            })?;
+        }
+        let delayed = agent.inbox.open.iter().filter(|(seq, _)| !live.flights.contains_key(seq));
+        if let Some(due) = delayed.filter_map(|(_, open)| open.due).filter(|due| *due > now).min()
+            && lowest_due(agent, live, due).is_some_and(|(_, open)| fits(agent, live, &open))
+        {
+            ensure(alarm.is_some_and(|alarm| alarm <= due), || {
+                format!("{name} has mail due at {due}, and the alarm is set to {alarm:?}")
+            })?;
+        }
+    }
+    rounds_are_wanted(after, alarm)?;
+    let was_due = transition.before.next_alarm().is_some_and(|due| due <= now);
+    let idle = !transition.step.wrote && transition.step.pushes.is_empty();
+    ensure(!(*transition.event == Event::Alarm && was_due && idle), || {
+        String::from("an alarm that was due did nothing")
+    })
+}
+
+/// Whether the bite ended at somebody's message that comes before `seq` and was too large for it.
+fn another_was_too_large(
+    transition: &Transition<'_>,
+    seq: Ordinal,
+    bytes: u64,
+    now: Timestamp,
+) -> bool {
+    transition.after.agents.values().any(|agent| {
+        agent.live.as_ref().and_then(|live| lowest_due(agent, live, now)).is_some_and(
+            |(lowest, open)| lowest <= seq && bytes.saturating_add(open.bytes) > limits::BITE_BYTES,
+        )
+    })
+}
+
+/// The alarm rings for whatever only collection ends.
+fn rounds_are_wanted(state: &MailboxMachine, alarm: Option<Timestamp>) -> Result<(), String> {
+    let earliest = state.round_at.plus_ms(limits::COLLECTION_MS);
+    let Some((seq, oldest)) = state.log.entries.first_key_value() else { return Ok(()) };
+    let end = oldest.at.plus_ms(limits::RETENTION_MS).max(earliest);
+    ensure(alarm.is_some_and(|alarm| alarm <= end), || {
+        format!("{seq} is kept, and the alarm is set to {alarm:?}")
+    })?;
+    for (name, agent) in &state.agents {
+        let Some(live) = agent.live.as_ref().filter(|live| live.window.is_none()) else { continue };
+        let presumable = live.flights.keys().filter_map(|seq| state.log.entries.get(seq));
+        let mut presumable = presumable.filter(|logged| !logged.message.ack_required);
+        if let Some(first) = presumable.next() {
+            let at = first.at.max(live.since).plus_ms(limits::PRESUMED_MS).max(earliest);
+            ensure(alarm.is_some_and(|alarm| alarm <= at), || {
+                format!("{name} is silent, and the alarm is set to {alarm:?}")
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! What is true of every reachable mailbox state, and of every step between two.
+//!
+//! Each invariant is a named value with its claim and a checker, so that the exhaustive search, the
+//! simulator and the tests check the same thing under the same name. All of them hold within one
+//! generation. What a step cannot show of a claim, since it needs the whole past, is checked under the
+//! same name where histories are kept.
+//!
+//! | file | what it says |
+//! |---|---|
+//! | `custody` | what is accepted, kept and let go of, and why |
+//! | `delivery` | what is pushed, in which order, and how much of it |
+//! | `sessions` | who is pushed to, and what frames of others do |
+//! | `account` | losses, failures, and who is told |
+//! | `bounds` | what ends by itself, and what never grows |
+
+mod account;
+mod bounds;
+mod custody;
+mod delivery;
+mod sessions;
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+
+use crate::id::AgentId;
+use crate::limits;
+use crate::machine::Event;
+use crate::mailbox::MailboxStep;
+use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
+use crate::mailbox::command::{Ask, Command, Connection, Settled};
+use crate::mailbox::message::Message;
+use crate::mailbox::state::{Agent, Logged, MailboxMachine, Open, Session};
+use crate::ordinal::Ordinal;
+use crate::time::{HostTime, Timestamp};
+
+/// One step of the machine, with the state on both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    /// The state before.
+    pub before: &'a MailboxMachine,
+    /// The host time of the event.
+    pub host: HostTime,
+    /// The event.
+    pub event: &'a Event<Command>,
+    /// What it did.
+    pub step: &'a MailboxStep,
+    /// The state after.
+    pub after: &'a MailboxMachine,
+}
+
+/// How an invariant is checked.
+#[derive(Clone, Copy, Debug)]
+pub enum Check {
+    /// On every state.
+    State(fn(&MailboxMachine) -> Result<(), String>),
+    /// On every step.
+    Step(fn(&Transition<'_>) -> Result<(), String>),
+    /// On a whole history: in the exhaustive search and the simulator.
+    History,
+}
+
+/// A named claim about the mailbox machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Invariant {
+    /// Its name, the same everywhere.
+    pub name: &'static str,
+    /// What it says.
+    pub claim: &'static str,
+    /// How it is checked here.
+    pub check: Check,
+}
+
+/// Every mailbox invariant, by the order of the design.
+pub const INVARIANTS: [Invariant; 13] = [
+    Invariant {
+        name: "no_loss",
+        claim: "every accepted message is, for each recipient, settled, presumed settled, pending, expired or dead-lettered; never absent",
+        check: Check::Step(custody::no_loss),
+    },
+    Invariant {
+        name: "no_phantom",
+        claim: "nothing is delivered that was not accepted, to anyone it was not addressed to, or with changed bytes",
+        check: Check::Step(custody::no_phantom),
+    },
+    Invariant {
+        name: "no_delivery_after_settle",
+        claim: "a settled message is never pushed again",
+        check: Check::History,
+    },
+    Invariant {
+        name: "order",
+        claim: "the next push is the lowest message that is pending, not in flight and due; so first pushes follow the order of acceptance",
+        check: Check::Step(delivery::order),
+    },
+    Invariant {
+        name: "accept_once",
+        claim: "a sender's id is accepted once within the window, under any number of retries, and no place in the order is given twice",
+        check: Check::Step(custody::accept_once),
+    },
+    Invariant {
+        name: "one_session",
+        claim: "frames of an older epoch have no effect; at most one session an agent is pushed to, and only its end, its replacement or the agent's ends it",
+        check: Check::Step(sessions::one_session),
+    },
+    Invariant {
+        name: "window",
+        claim: "unsettled deliveries to a session never exceed its window, a single message excepted",
+        check: Check::State(delivery::window),
+    },
+    Invariant {
+        name: "honest_gap",
+        claim: "what an agent was owed and will not get is in its gap, its dead letters or the sender's refusal, until acknowledged",
+        check: Check::Step(account::honest_gap),
+    },
+    Invariant {
+        name: "no_innocent_dead",
+        claim: "a message is given up only after as many failures of its own as there may be",
+        check: Check::Step(account::no_innocent_dead),
+    },
+    Invariant {
+        name: "retention",
+        claim: "nothing is pushed after its retention; after a round of collection the log holds only what somebody is owed, keeps or may repeat",
+        check: Check::Step(bounds::retention),
+    },
+    Invariant {
+        name: "mail_liveness",
+        claim: "what may be pushed is pushed, or the alarm is set to when it may be",
+        check: Check::Step(delivery::mail_liveness),
+    },
+    Invariant {
+        name: "silent_is_unchanged",
+        claim: "an event that wrote nothing changed nothing but sessions; one that wrote moved the sequence by one",
+        check: Check::Step(bounds::silent_is_unchanged),
+    },
+    Invariant {
+        name: "bounded_mail",
+        claim: "every count is the count of what it counts, and nothing exceeds its limit",
+        check: Check::Step(bounds::bounded_mail),
+    },
+];
+
+/// Checks every invariant that a state and a step can show.
+///
+/// # Errors
+/// The name of the first that does not hold, and why.
+pub fn check(transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
+    for invariant in &INVARIANTS {
+        let result = match invariant.check {
+            Check::State(check) => check(transition.after),
+            Check::Step(check) => check(transition),
+            Check::History => Ok(()),
+        };
+        result.map_err(|why| (invariant.name, why))?;
+    }
+    Ok(())
+}
+
+fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+impl<'a> Transition<'a> {
+    /// Object time of the event; `None` when its clock was refused. A recovery carries the clock ahead
+    /// of what was read.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        let seen = self.before.clock.observe(self.host).ok()?;
+        Some(match self.ask() {
+            Some(Ask::Recover { .. }) => seen.now.max(self.after.clock.floor),
+            _ => seen.now,
+        })
+    }
+
+    fn ask(&self) -> Option<&'a Ask> {
+        match self.event {
+            Event::Command(command) => Some(&command.ask),
+            Event::Alarm => None,
+        }
+    }
+
+    fn over(&self) -> Option<&'a Connection> {
+        match self.event {
+            Event::Command(command) => command.over.as_ref(),
+            Event::Alarm => None,
+        }
+    }
+
+    fn answer(&self) -> Option<&'a Result<Outcome, Rejection>> {
+        self.step.reply.as_ref().map(|reply| &reply.answer)
+    }
+
+    fn outcome(&self) -> Option<&'a Outcome> {
+        self.answer().and_then(|answer| answer.as_ref().ok())
+    }
+
+    fn forgets(&self, name: &AgentId) -> bool {
+        matches!(self.ask(), Some(Ask::Forget { agent }) if agent == name)
+    }
+
+    /// The row that the event added to the log, if it did.
+    fn accepted(&self) -> Option<(Ordinal, &'a Logged)> {
+        let (seq, logged) = self.after.log.entries.last_key_value()?;
+        (!self.before.log.entries.contains_key(seq)).then_some((*seq, logged))
+    }
+
+    /// The deliveries among the pushes.
+    fn deliveries(&self) -> impl Iterator<Item = Delivery<'a>> + use<'a> {
+        self.step.pushes.iter().filter_map(|Push { to, notice }| match notice {
+            Notice::Message { seq, attempt, redriven, message } => {
+                Some(Delivery { to, seq: *seq, attempt: *attempt, redriven: *redriven, message })
+            }
+            _ => None,
+        })
+    }
+
+    /// What was pending for an agent and is no more, with the entry it had.
+    fn departed(&self, name: &'a AgentId) -> impl Iterator<Item = (Ordinal, Open)> + use<'a> {
+        let after = self.after.agents.get(name);
+        let before = self.before.agents.get(name).into_iter();
+        let open = before.flat_map(|agent| agent.inbox.open.iter());
+        let gone = open
+            .filter(move |(seq, _)| after.is_none_or(|agent| !agent.inbox.open.contains_key(seq)));
+        gone.map(|(seq, open)| (*seq, *open))
+    }
+
+    /// Whether the event is an ack that names this message of this agent.
+    fn acknowledges(&self, name: &AgentId, seq: Ordinal) -> bool {
+        let Some(Ask::Ack { agent, what }) = self.ask() else { return false };
+        if agent != name || !matches!(self.outcome(), Some(Outcome::Settled { .. })) {
+            return false;
+        }
+        match what {
+            Settled::Seqs(seqs) => seqs.contains(&seq),
+            Settled::UpTo(last) => {
+                let live = self.live_before(name).filter(|live| {
+                    self.over().is_some_and(|over| over.agent == *name && over.epoch == live.epoch)
+                });
+                let flight = live.and_then(|live| live.flights.get(&seq));
+                seq <= *last && flight.is_some_and(|flight| !flight.again)
+            }
+            Settled::Id(id) => {
+                let logged = self.before.log.entries.get(&seq);
+                logged.is_some_and(|logged| logged.message.id.as_ref() == Some(id))
+            }
+            Settled::Gap(_) => false,
+        }
+    }
+
+    /// Whether the silence of the agent's session may settle this message in this event. A nack that
+    /// names it breaks the silence.
+    fn presumes(&self, name: &AgentId, seq: Ordinal) -> Option<Presumed> {
+        if matches!(self.ask(), Some(Ask::Nack { agent, seq: named, .. }) if agent == name && *named == seq)
+        {
+            return None;
+        }
+        let live = self.live_before(name).filter(|live| live.window.is_none())?;
+        let logged = self.before.log.entries.get(&seq)?;
+        if !live.flights.contains_key(&seq) || logged.message.ack_required {
+            return None;
+        }
+        let at = logged.at.max(live.since).plus_ms(limits::PRESUMED_MS);
+        if self.now()? >= at {
+            return Some(Presumed::ByAge);
+        }
+        self.is_over(name).then_some(Presumed::ForRoom)
+    }
+
+    /// Whether the agent's inbox held more than it may before the event's pushes.
+    fn is_over(&self, name: &AgentId) -> bool {
+        let Some(before) = self.before.agents.get(name) else { return false };
+        let after = self.after.agents.get(name).into_iter();
+        let arrived = after
+            .flat_map(|agent| agent.inbox.open.iter())
+            .filter(|(seq, _)| !before.inbox.open.contains_key(seq));
+        let (count, bytes) = arrived
+            .fold((before.inbox.len(), before.inbox.bytes), |(count, bytes), (_, open)| {
+                (count.saturating_add(1), bytes.saturating_add(open.bytes))
+            });
+        count > limits::INBOX_MESSAGES || bytes > limits::INBOX_BYTES
+    }
+
+    fn is_expired(&self, state: &MailboxMachine, seq: Ordinal) -> bool {
+        let logged = state.log.entries.get(&seq);
+        let end = logged.map(|logged| logged.at.plus_ms(limits::RETENTION_MS));
+        end.is_none_or(|end| self.now().is_some_and(|now| end <= now))
+    }
+
+    fn live_before(&self, name: &AgentId) -> Option<&'a Session> {
+        self.before.agents.get(name)?.live.as_ref()
+    }
+
+    fn live_after(&self, name: &AgentId) -> Option<&'a Session> {
+        self.after.agents.get(name)?.live.as_ref()
+    }
+}
+
+/// Why silence settles a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presumed {
+    /// It was pushed long enough ago.
+    ByAge,
+    /// Its inbox is over its limits.
+    ForRoom,
+}
+
+/// A delivery that was pushed.
+struct Delivery<'a> {
+    to: &'a Connection,
+    seq: Ordinal,
+    attempt: u64,
+    redriven: bool,
+    message: &'a Message,
+}
+
+/// The newest dead letters of an agent, as many as it may have.
+fn letters(state: &MailboxMachine, name: &AgentId) -> BTreeSet<Ordinal> {
+    let failed = state.agents.get(name).map(|agent| &agent.failed);
+    let is_letter = |(seq, logged): &(&Ordinal, &Logged)| {
+        failed.is_some_and(|failed| failed.contains_key(seq)) || logged.refused.contains(name)
+    };
+    let newest = state.log.entries.iter().rev().filter(is_letter).take(limits::AGENT_DEAD);
+    newest.map(|(seq, _)| *seq).collect()
+}
+
+/// The messages that somebody is owed or keeps among his dead letters.
+fn held(state: &MailboxMachine) -> BTreeSet<Ordinal> {
+    let pending = state.agents.values().flat_map(|agent| agent.inbox.open.keys().copied());
+    let mut held: BTreeSet<Ordinal> = pending.collect();
+    for name in state.agents.keys() {
+        held.extend(letters(state, name));
+    }
+    held
+}
+
+/// The lowest message of an agent that is pending, not in flight and due at `now`.
+fn lowest_due(agent: &Agent, live: &Session, now: Timestamp) -> Option<(Ordinal, Open)> {
+    let mut waiting = agent.inbox.open.iter().filter(|(seq, open)| {
+        !live.flights.contains_key(seq) && open.due.is_none_or(|due| due <= now)
+    });
+    waiting.next().map(|(seq, open)| (*seq, *open))
+}
+
+/// Whether one more delivery of this entry keeps the bounds of the session.
+fn fits(agent: &Agent, live: &Session, open: &Open) -> bool {
+    let Some(window) = live.window else {
+        let again = live.flights.values().filter(|flight| flight.again).count() as u64;
+        return open.due.is_none() || again < limits::MUTE_REDELIVERIES;
+    };
+    let sizes = live.flights.keys().filter_map(|seq| agent.inbox.open.get(seq));
+    let bytes = sizes.fold(open.bytes, |sum, open| sum.saturating_add(open.bytes));
+    live.flights.is_empty()
+        || ((live.flights.len() as u64) < window.messages() && bytes <= window.bytes())
+}

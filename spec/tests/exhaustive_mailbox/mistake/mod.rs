@@ -1,0 +1,181 @@
+//! Planted mistakes of the object: each is the mailbox machine with one rule broken, made by
+//! rearranging its open state around an event. A search that cannot find them checks nothing. Numbers
+//! in brackets are those of the traces that refuted the earlier drafts; `2.` is the second round.
+
+mod accepting;
+mod delivering;
+mod ending;
+mod settling;
+
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, MailboxStep};
+use mailbus_spec::{AgentId, HostTime, StateMachine, Timestamp};
+
+/// What the object does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// `up_to` settles what was pushed again, too [2].
+    UpToTakesAgain,
+    /// An ack settles everything under the message's id [1].
+    AcksById,
+    /// A message is given up after too many attempts, whoever failed [6].
+    AttemptsKill,
+    /// A replacement is a failure of what was announced [6].
+    ReplacementFails,
+    /// The end of a session is a failure of the oldest delivery in flight [6].
+    EndFailsOldest,
+    /// An announcement outlives its delivery [2.14].
+    WorkingOutlives,
+    /// A redrive keeps the failures.
+    RedriveKeepsFailures,
+    /// Acknowledging any loss acknowledges them all [2.5].
+    GapClearedByAnyAck,
+    /// What expires is not counted.
+    ExpiryUncounted,
+    /// A connect does not tell of the gap [14].
+    GapUntold,
+    /// Who refused a message is forgotten, and the sender not told [M8].
+    RefusedForgotten,
+    /// Silence counts from the accept, not from the push [2.1].
+    PresumesFromAccept,
+    /// Reads see what is presumed before it is on record [2.2].
+    ReadsPresume,
+    /// Silence settles what asks for an ack.
+    PresumesAckRequired,
+    /// The sessions that negotiated presume, too.
+    PresumesNegotiated,
+    /// A full inbox refuses although a silent session was pushed all of it [2.3].
+    SilentInboxRefuses,
+    /// A replacement closes the session that negotiated nothing [2.4].
+    ReplacementClosesMute,
+    /// The end of the live session leaves the mute ones open [2.4].
+    MutesStayOpen,
+    /// The end of the live session makes the youngest mute one live [2.4].
+    PromotesMute,
+    /// Mute sessions are pushed ephemeral messages.
+    EphemeralToMutes,
+    /// Ephemeral messages are kept.
+    KeepsEphemeral,
+    /// A round deletes what may still be repeated [7, M1].
+    CollectsRepeatable,
+    /// Ids are compared without their sender.
+    IdsWithoutSender,
+    /// A message with a known id is taken for the first one, whatever is in it.
+    IgnoresConflicts,
+    /// The last seq is that of the log [13, M2].
+    SeqFromLog,
+    /// A recovery does not raise the last seq [13].
+    RecoversWithoutSeq,
+    /// A later seq than the last is answered like any other [13].
+    IgnoresAhead,
+    /// Byte windows are not looked at [10].
+    IgnoresByteWindow,
+    /// What does not fit a byte window is passed over [2.9].
+    PassesOverTheHead,
+    /// Each session gets one more than its window.
+    WindowOffByOne,
+    /// What is due is pushed before what was never pushed [22].
+    PushesDueFirst,
+    /// A nacked delivery holds its place in the window [3].
+    NackHoldsSlot,
+    /// A nacked message is out for good [3].
+    NackedNeverReturns,
+    /// The alarm forgets what one event had to leave over.
+    AlarmForgetsBites,
+    /// The alarm forgets what was nacked for later.
+    AlarmForgetsDue,
+    /// One event pushes all there is.
+    NoBites,
+    /// What is too old is pushed until a round takes it.
+    PushesExpired,
+    /// Unsubscribing takes back what was addressed [8].
+    UnsubscribeFilters,
+    /// Subscribing fetches what was published before [8].
+    SubscribeFetches,
+    /// Agents without a session are no recipients (the original's bug 1).
+    SkipsOffline,
+    /// A connect that names no types subscribes to all [8].
+    ConnectSubscribesAll,
+    /// The sender gets its own publication.
+    PublishesToSender,
+    /// A late close ends whichever session is live [29].
+    LateCloseEndsLive,
+    /// Frames of an older epoch are taken [24].
+    TakesStaleFrames,
+    /// Epochs are the host's time alone.
+    EpochsFromClockAlone,
+    /// Inboxes list nothing before the asked place, redriven or not [15].
+    InboxHidesRedriven,
+    /// A round lets go of mail for names that never connected [M9].
+    CollectsForStrangers,
+    /// Every replay of the log row is given a new body.
+    ChangesBytes,
+    /// An ack forgets to say that it wrote.
+    AcksSilently,
+}
+
+/// One event on the object with `mistake`.
+pub fn handle(
+    mistake: Option<Mistake>,
+    object: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    let Some(mistake) = mistake else { return object.handle(host, event) };
+    settling::handle(mistake, object, host, event)
+        .or_else(|| ending::handle(mistake, object, host, event))
+        .or_else(|| accepting::handle(mistake, object, host, event))
+        .or_else(|| delivering::handle(mistake, object, host, event))
+        .unwrap_or_else(|| object.handle(host, event))
+}
+
+/// When the object with `mistake` wants to be woken.
+pub fn next_alarm(mistake: Option<Mistake>, object: &MailboxMachine) -> Option<Timestamp> {
+    let mut seen = object.clone();
+    for agent in seen.agents.values_mut() {
+        match mistake {
+            // Only what was nacked for later is looked at.
+            Some(Mistake::AlarmForgetsBites) => {
+                let floor = object.clock.floor;
+                agent.inbox.open.retain(|_, open| open.due > Some(floor));
+            }
+            Some(Mistake::AlarmForgetsDue) => {
+                agent.inbox.open.retain(|_, open| open.due.is_none());
+            }
+            _ => {}
+        }
+    }
+    seen.next_alarm()
+}
+
+/// An event that does nothing but what every event does.
+fn question() -> Event<Command> {
+    Event::Command(Command::alone(Ask::Agents { after: None, limit: 1 }))
+}
+
+fn ask(event: &Event<Command>) -> Option<&Ask> {
+    match event {
+        Event::Command(command) => Some(&command.ask),
+        Event::Alarm => None,
+    }
+}
+
+fn now(object: &MailboxMachine, host: HostTime) -> Timestamp {
+    object.clock.observe(host).expect("worlds keep to plausible years").now
+}
+
+/// The live session of an agent, named.
+fn live(object: &MailboxMachine, name: &AgentId) -> Option<Connection> {
+    let epoch = object.agents.get(name)?.live.as_ref()?.epoch;
+    Some(Connection { agent: name.clone(), epoch })
+}
+
+/// One step made of two events, the second of which nobody asked for.
+fn joined(mut first: MailboxStep, second: MailboxStep, object: &mut MailboxMachine) -> MailboxStep {
+    first.pushes.extend(second.pushes);
+    if first.wrote && second.wrote {
+        object.sequence -= 1;
+    }
+    first.wrote |= second.wrote;
+    first
+}

@@ -1,0 +1,173 @@
+//! What a socket keeps for the object, and under which name it is found.
+
+use std::fmt::Write as _;
+
+use mailbus_spec::mailbox::Connection;
+use mailbus_spec::wire::lease::Protocol;
+use mailbus_spec::{AgentId, Ordinal};
+use serde::{Deserialize, Serialize};
+
+use crate::mailbox::Session;
+use crate::object::Attachment;
+
+/// What a socket keeps whose session is over, until the other end has closed it too.
+const OVER: &str = "over";
+
+/// What a socket keeps.
+pub(super) enum Kept<'a> {
+    /// A session: whose, and the text of the rest of it.
+    Session(Speaker, &'a str),
+    /// A session that is over: nothing that still comes over the socket has an effect.
+    Over,
+    /// What another version has kept.
+    Foreign,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Speaker {
+    /// Whose session.
+    pub connection: Connection,
+    /// What its socket speaks.
+    pub protocol: Protocol,
+}
+
+/// The first line of what a socket keeps: all that a frame needs. The session on the second can be a
+/// hundred times as long.
+#[derive(Deserialize, Serialize)]
+struct Head {
+    #[serde(rename = "a")]
+    agent: AgentId,
+    #[serde(rename = "e")]
+    epoch: Ordinal,
+    #[serde(rename = "p")]
+    protocol: u8,
+}
+
+/// What the socket of a session keeps.
+pub(super) fn keep(session: &Session) -> Attachment {
+    let Connection { agent, epoch } = session.connection();
+    let head = Head { agent, epoch, protocol: number(protocol(session)) };
+    format!("{}\n{}", json(&head), json(session))
+}
+
+/// What the socket of a session that is over keeps.
+pub(super) fn keep_nothing() -> Attachment {
+    OVER.to_owned()
+}
+
+/// Reads what a socket keeps, as far as a frame needs it.
+pub(super) fn kept(attachment: &str) -> Kept<'_> {
+    if attachment == OVER {
+        return Kept::Over;
+    }
+    match attachment.split_once('\n').and_then(|(head, rest)| Some((speaker(head)?, rest))) {
+        Some((speaker, rest)) => Kept::Session(speaker, rest),
+        None => Kept::Foreign,
+    }
+}
+
+/// Reads the session itself; nothing if another version has kept it.
+pub(super) fn session(rest: &str) -> Option<Session> {
+    serde_json::from_str(rest).ok()
+}
+
+/// What the socket of a session speaks: a window is what it negotiates.
+pub(super) fn protocol(session: &Session) -> Protocol {
+    if session.window.is_some() { Protocol::One } else { Protocol::Original }
+}
+
+/// The name of a session's socket: at most 145 characters, and no two sessions share one.
+pub(super) fn tag(connection: &Connection) -> String {
+    // An epoch has digits alone, so the line feed parts it from whatever the name begins with.
+    format!("{}\n{}", connection.epoch, connection.agent)
+}
+
+fn speaker(head: &str) -> Option<Speaker> {
+    let head: Head = serde_json::from_str(head).ok()?;
+    let protocols = [Protocol::Original, Protocol::One];
+    let protocol = protocols.into_iter().find(|protocol| number(*protocol) == head.protocol)?;
+    Some(Speaker { connection: Connection { agent: head.agent, epoch: head.epoch }, protocol })
+}
+
+const fn number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Original => 0,
+        Protocol::One => 1,
+    }
+}
+
+/// JSON without letters beyond ASCII: with one of them the platform would take two bytes for every
+/// letter of the text.
+fn json(value: &impl Serialize) -> String {
+    // Serialising to memory fails only for maps whose keys are not texts, and there are none here.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    if json.is_ascii() {
+        return json;
+    }
+    let mut ascii = String::with_capacity(json.len().saturating_mul(2));
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            ascii.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(ascii, "\\u{unit:04x}");
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use mailbus_spec::{SessionId, Timestamp};
+
+    use super::*;
+
+    fn session(agent: &str, epoch: Ordinal, window: Option<(u64, u64)>) -> Session {
+        Session {
+            agent: AgentId::new(agent).unwrap(),
+            session: SessionId::new("s").unwrap(),
+            epoch,
+            window,
+            since: Timestamp::from_ms(1).unwrap(),
+            sent_through: Ordinal::ZERO,
+            counted_through: Ordinal::ZERO,
+            again: Vec::new(),
+            working: None,
+        }
+    }
+
+    #[test]
+    fn a_socket_keeps_its_session_in_plain_letters() {
+        for agent in ["ann", "a\"b", "\u{e9}\u{4e2d}\u{1f600}\u{2028}"] {
+            for window in [None, Some((1, 2))] {
+                let session_before = session(agent, Ordinal::MAX, window);
+                let attachment = keep(&session_before);
+                assert!(attachment.is_ascii(), "{attachment}");
+                let Kept::Session(speaker, rest) = kept(&attachment) else {
+                    panic!("{attachment}")
+                };
+                assert_eq!(speaker.connection, session_before.connection());
+                assert_eq!(speaker.protocol, protocol(&session_before));
+                assert_eq!(super::session(rest), Some(session_before));
+            }
+        }
+        assert!(matches!(kept(&keep_nothing()), Kept::Over));
+        assert!(matches!(kept("{}\n{}"), Kept::Foreign));
+    }
+
+    #[test]
+    fn every_session_has_its_own_tag_and_none_is_too_long() {
+        let long = "x".repeat(128);
+        let connections = [("a", 1), ("1", 1), ("1", 11), ("11", 1), (&long, 1)]
+            .map(|(agent, n)| session(agent, Ordinal::new(n).unwrap(), None).connection());
+        let tags: BTreeSet<String> = connections.iter().map(tag).collect();
+        assert_eq!(tags.len(), connections.len());
+        let longest = tag(&session(&long, Ordinal::MAX, None).connection());
+        assert_eq!(longest.chars().count(), 145);
+    }
+}

@@ -1,0 +1,149 @@
+//! A second chance for dead letters, and what only an admin may do.
+
+use std::collections::BTreeSet;
+
+use mailbus_spec::mailbox::{CloseReason, DeadReason, Notice, Outcome};
+use mailbus_spec::{AgentId, Ordinal, Timestamp};
+
+use super::columns::Columns;
+use super::rows;
+use super::state::Machine;
+use super::turn::{Answer, Turn};
+use crate::storage::StorageError;
+
+impl Machine {
+    /// Gives dead letters a second chance, as far as there is room.
+    pub(super) fn redrive(
+        &mut self,
+        turn: &mut Turn<'_>,
+        name: &AgentId,
+        seqs: &[Ordinal],
+    ) -> Answer {
+        let distinct: BTreeSet<Ordinal> = seqs.iter().copied().collect();
+        let oldest = self.agents.get(name).and_then(|agent| agent.letters.first());
+        let (mut redriven, mut unknown, mut refused) = (0_u64, 0_u64, 0_u64);
+        for seq in distinct {
+            let agent = self.agents.get(name).filter(|agent| !agent.is_nobody());
+            let Some(reason) = agent.and_then(|agent| agent.letters.get(seq)) else {
+                unknown = unknown.saturating_add(1);
+                continue;
+            };
+            let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
+            let is_known = agent.is_some_and(|agent| agent.registration.is_some());
+            if !is_known || !agent.is_some_and(|agent| agent.has_room_for(bytes)) {
+                refused = refused.saturating_add(1);
+                continue;
+            }
+            if redriven == 0 {
+                self.record(turn, name);
+                self.touch(turn, name);
+            }
+            self.revive(turn, name, seq, reason)?;
+            redriven = redriven.saturating_add(1);
+        }
+        if let Some(oldest) = oldest.filter(|_| redriven > 0) {
+            self.refill_letters(turn, name, oldest)?;
+        }
+        Ok(Outcome::Redriven { redriven, unknown, refused })
+    }
+
+    fn revive(
+        &mut self,
+        turn: &mut Turn<'_>,
+        name: &AgentId,
+        seq: Ordinal,
+        reason: DeadReason,
+    ) -> Result<(), StorageError> {
+        let attempts = match reason {
+            DeadReason::Failed => {
+                let key = vec![rows::name(name), rows::ordinal(seq)];
+                let attempts = turn.query_one(rows::DEAD, &key)?.integer()?;
+                turn.write(rows::DELETE_DEAD, key);
+                attempts
+            }
+            DeadReason::Refused => {
+                let named = turn.query_one(rows::REFUSED, &[rows::ordinal(seq)])?.text()?;
+                let others = rows::refused_names(&named).filter(|other| *other != name.as_str());
+                let column = rows::refused_column(others);
+                turn.write(rows::SET_REFUSED, vec![rows::ordinal(seq), column]);
+                0
+            }
+        };
+        let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.letters.remove(seq);
+            // What held it as a letter holds it as pending.
+            agent.inbox.revive(seq, bytes, attempts, turn.now());
+            agent.stir();
+        }
+        Ok(())
+    }
+
+    /// Letters older than `oldest`, which was the oldest that counted, count again if there is room.
+    fn refill_letters(
+        &mut self,
+        turn: &mut Turn<'_>,
+        name: &AgentId,
+        oldest: Ordinal,
+    ) -> Result<(), StorageError> {
+        let Some(agent) = self.agents.get_mut(name) else { return Ok(()) };
+        let Some(look) = agent.letters.wants_older() else { return Ok(()) };
+        let mut refused = Vec::new();
+        if look {
+            let from = agent.forgotten.max(self.ledger.expired);
+            let bounds = [rows::ordinal(from), rows::ordinal(oldest), rows::refused_pattern(name)];
+            for row in turn.query(rows::OLDER_REFUSED, &bounds)? {
+                refused.push(Columns::of(row).ordinal()?);
+            }
+        }
+        for seq in agent.letters.add_older(&refused) {
+            self.log.hold(seq);
+        }
+        Ok(())
+    }
+
+    /// Forgets an agent with all that was kept for it, its dead letters too.
+    pub(super) fn forget(&mut self, turn: &mut Turn<'_>, name: &AgentId) -> Outcome {
+        let Some(agent) = self.agents.get(name).filter(|agent| !agent.is_nobody()) else {
+            return Outcome::Forgotten { known: false };
+        };
+        let live = agent.live.iter().map(|live| live.epoch);
+        for epoch in live.chain(agent.mute.iter().copied()) {
+            turn.push(name, epoch, Notice::Closed(CloseReason::Forgotten));
+        }
+        self.forget_row(turn, name);
+        Outcome::Forgotten { known: true }
+    }
+
+    /// Turns an agent into a name whose row says no more than that all up to here is over.
+    pub(super) fn forget_row(&mut self, turn: &mut Turn<'_>, name: &AgentId) {
+        let last_seq = self.ledger.last_seq;
+        let Some(agent) = self.agents.get_mut(name) else { return };
+        let old = std::mem::take(agent);
+        for (seq, _) in old.inbox.from(Ordinal::ZERO) {
+            self.log.release(seq);
+        }
+        for (seq, _) in old.letters.from(Ordinal::ZERO) {
+            self.log.release(seq);
+        }
+        if old.letters.has_failed() {
+            let parameters = vec![rows::name(name), rows::ordinal(Ordinal::MAX)];
+            turn.write(rows::DELETE_DEAD_THROUGH, parameters);
+        }
+        agent.has_row = old.has_row;
+        agent.forgotten = last_seq;
+        agent.inbox.raise(last_seq);
+        turn.writes_agent(name);
+    }
+
+    /// A new generation begins, with the numbers and the clock raised together.
+    pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
+        self.ledger.last_seq = self.ledger.last_seq.max(at_least);
+        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
+            turn.seen.now = turn.seen.now.max(anchor);
+        }
+        self.ledger.generation = self.ledger.generation.saturating_add(1).max(turn.now().ms());
+        turn.writes_meta();
+        Outcome::Recovered
+    }
+}

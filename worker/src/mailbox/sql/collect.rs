@@ -1,0 +1,178 @@
+//! What is too old is let go of: lost by those who are owed it, and deleted when nobody is.
+
+use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
+
+use super::agent::Agent;
+use super::rows;
+use super::state::Machine;
+use super::turn::Turn;
+
+impl Machine {
+    /// Whoever has a session loses what is past its retention, in every event: so nothing is pushed that
+    /// is too old, and nothing is passed over.
+    pub(super) fn expire_live(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now();
+        let has_old = |log: &super::log::Log| {
+            log.first_held().is_some_and(|entry| is_past_retention(entry.at, now))
+        };
+        if !has_old(&self.log) {
+            return;
+        }
+        for name in self.names(|agent| agent.live.is_some()) {
+            self.expire(turn, &name);
+        }
+    }
+
+    fn names(&self, choose: impl Fn(&Agent) -> bool) -> Vec<AgentId> {
+        let chosen = self.agents.iter().filter(|(_, agent)| choose(agent));
+        chosen.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The agent loses what is past its retention.
+    fn expire(&mut self, turn: &mut Turn<'_>, name: &AgentId) {
+        let now = turn.now();
+        let Some(agent) = self.agents.get(name) else { return };
+        let is_old =
+            |seq: &Ordinal| self.log.get(*seq).is_none_or(|entry| is_past_retention(entry.at, now));
+        let pending = agent.inbox.from(Ordinal::ZERO).map(|(seq, _)| seq);
+        let over: Vec<Ordinal> = pending.take_while(is_old).collect();
+        if over.is_empty() {
+            return;
+        }
+        self.record(turn, name);
+        for seq in over {
+            let inbox = self.agents.get(name).map(|agent| &agent.inbox);
+            if inbox.is_some_and(|inbox| inbox.get(seq).is_some()) {
+                self.take(turn, name, seq);
+                self.lose(turn, name, seq);
+            }
+        }
+        if self.agents.get(name).is_some_and(|agent| agent.registration.is_none()) {
+            // It has no row; that the round was here says it.
+            turn.writes_meta();
+        }
+    }
+
+    /// One round of collection, if the last was long enough ago.
+    pub(super) fn collect(&mut self, turn: &mut Turn<'_>) {
+        if turn.now() < self.ledger.round_at.plus_ms(limits::COLLECTION_MS) {
+            return;
+        }
+        let wrote_before = turn.take_wrote();
+        self.presume_all(turn);
+        for name in self.names(|agent| !agent.inbox.is_empty()) {
+            self.expire(turn, &name);
+        }
+        self.drop_letters(turn);
+        let deleted = self.delete(turn);
+        self.forget_the_silent(turn);
+        if turn.has_written() {
+            if deleted < limits::COLLECTION_ROWS {
+                self.ledger.round_at = turn.now();
+            }
+            self.drop_tombstones(turn);
+            turn.writes_meta();
+        } else if wrote_before {
+            turn.writes_meta();
+        }
+    }
+
+    /// Only what is presumed by its age makes a round write; the rest of a full inbox goes with it.
+    fn presume_all(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now();
+        for name in self.names(|agent| self.presumes_at(agent).is_some_and(|at| at <= now)) {
+            self.record(turn, &name);
+        }
+    }
+
+    /// Dead letters end with their message's retention. From here on the machine knows by one number
+    /// what is past it for everybody.
+    fn drop_letters(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now();
+        let old = self.log.from(Ordinal::ZERO).take_while(|entry| is_past_retention(entry.at, now));
+        let Some(last) = old.last().map(|entry| entry.seq) else { return };
+        self.ledger.expired = self.ledger.expired.max(last);
+        let Self { agents, log, .. } = self;
+        for (name, agent) in agents {
+            let (dropped, has_row) = agent.letters.drop_through(last);
+            for seq in dropped {
+                log.release(seq);
+            }
+            if has_row {
+                let parameters = vec![rows::name(name), rows::ordinal(last)];
+                turn.write(rows::DELETE_DEAD_THROUGH, parameters);
+            }
+        }
+    }
+
+    /// Deletes what nobody is owed or keeps among his dead letters, the oldest first; says how many.
+    fn delete(&mut self, turn: &mut Turn<'_>) -> usize {
+        let now = turn.now();
+        let mut runs: Vec<(Ordinal, Ordinal)> = Vec::new();
+        let mut deleted = Vec::new();
+        let mut goes_on = false;
+        let begin = self.log.first_free().map_or(Ordinal::MAX, |entry| entry.seq);
+        for entry in self.log.from(begin) {
+            if entry.at.plus_ms(limits::DEDUP_MS) > now || deleted.len() >= limits::COLLECTION_ROWS
+            {
+                break;
+            }
+            if entry.holders > 0 {
+                goes_on = false;
+                continue;
+            }
+            match runs.last_mut().filter(|_| goes_on) {
+                Some((_, last)) => *last = entry.seq,
+                None => runs.push((entry.seq, entry.seq)),
+            }
+            goes_on = true;
+            deleted.push(entry.seq);
+        }
+        for seq in &deleted {
+            self.log.remove(*seq);
+        }
+        for (first, last) in runs {
+            turn.write(rows::DELETE_MESSAGES, vec![rows::ordinal(first), rows::ordinal(last)]);
+        }
+        self.forget_older_failed(turn);
+        deleted.len()
+    }
+
+    /// What failed and counts no more goes with its message.
+    fn forget_older_failed(&mut self, turn: &mut Turn<'_>) {
+        let Self { agents, log, .. } = self;
+        for (name, agent) in agents {
+            let older = agent.letters.older_failed();
+            let gone: Vec<Ordinal> = older.filter(|seq| log.get(*seq).is_none()).collect();
+            for seq in gone {
+                agent.letters.forget_failed(seq);
+                turn.write(rows::DELETE_DEAD, vec![rows::name(name), rows::ordinal(seq)]);
+            }
+        }
+    }
+
+    fn forget_the_silent(&mut self, turn: &mut Turn<'_>) {
+        let now = turn.now();
+        let is_silent = |agent: &Agent| agent.forgotten_at().is_some_and(|at| at <= now);
+        for name in self.names(is_silent) {
+            self.forget_row(turn, &name);
+        }
+        self.drop_nobodies();
+    }
+
+    /// Rows of the forgotten go once the log has nothing of their time.
+    fn drop_tombstones(&mut self, turn: &mut Turn<'_>) {
+        let first = self.log.first();
+        let is_needless = |agent: &Agent| {
+            let is_tombstone = agent.has_row && agent.registration.is_none();
+            is_tombstone && first.is_none_or(|first| first > agent.forgotten)
+        };
+        for name in self.names(is_needless) {
+            turn.writes_agent(&name);
+        }
+    }
+}
+
+fn is_past_retention(at: Timestamp, now: Timestamp) -> bool {
+    at.plus_ms(limits::RETENTION_MS) <= now
+}

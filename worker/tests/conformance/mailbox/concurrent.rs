@@ -1,0 +1,364 @@
+//! Many agents at once, on a server that is killed and started again under them.
+//!
+//! Each agent knows only what it was told. One whose connection broke sends its message again with the
+//! same id, or gives up and never knows; it opens a new session and handles what comes. At the end the
+//! ledger of what all have seen has to be what mailboxes promise.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use libtest_mimic::{Failed, Trial};
+use mailbus_spec::conformance::Failure;
+use mailbus_spec::conformance::ledger::{Delivery, Ledger, Sending, Settlement};
+use mailbus_spec::mailbox::{
+    Ask, MailboxReply, Message, Notice, Outcome, Pattern, Patterns, Settled, Window,
+};
+use mailbus_spec::wire::mailbox::decode_message;
+use mailbus_spec::{AgentId, Ordinal, SessionId};
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::served::{MailboxServe, Said, Socket, ends, post};
+use super::spelling::broken;
+use crate::served::unknown;
+use crate::support::http;
+use crate::support::on_event_loop;
+use crate::trials::{Start, within_patience};
+
+/// Half of them send requests, half frames. All have a socket for what they are delivered.
+const AGENTS: usize = 16;
+/// How many messages each sends.
+const MESSAGES: u32 = 50;
+/// How often the server is killed.
+const KILLS: u64 = 4;
+/// How many commands are answered before each kill.
+const ANSWERS_BETWEEN: u64 = 250;
+const WORKSPACE: &str = "concurrent";
+
+/// What all agents share.
+#[derive(Default)]
+struct Observations {
+    moment: u64,
+    answered: u64,
+    /// How many have been connected once: from then on nothing can miss them.
+    connected: usize,
+    /// How many have sent all they had to send.
+    said_all: usize,
+    /// How many have handled all they were owed after that.
+    done: usize,
+    ledger: Ledger,
+    broken: Option<Failure>,
+}
+
+impl Observations {
+    fn tick(&mut self) -> u64 {
+        self.moment += 1;
+        self.moment
+    }
+}
+
+/// What an agent needs to know of its world.
+#[derive(Default)]
+struct World {
+    /// Where the server is, while it runs.
+    address: Cell<Option<SocketAddr>>,
+    over: Cell<bool>,
+    seen: RefCell<Observations>,
+}
+
+/// One trial for a server.
+pub fn trial(serve: MailboxServe) -> Trial {
+    let name = format!("{}::concurrent::{AGENTS}_agents_and_{KILLS}_kills", serve.name());
+    Trial::test(name, move || on_event_loop(within_patience(run(serve))))
+}
+
+async fn run(serve: MailboxServe) -> Result<(), Failed> {
+    let mut server = serve.0.server()?;
+    let world = Rc::new(World::default());
+    world.address.set(Some(server.address()));
+    world.seen.borrow_mut().ledger.wanted =
+        (0..AGENTS).map(|index| (name(index), wanted(index))).collect();
+    let agents: Vec<_> = (0..AGENTS)
+        .map(|index| tokio::task::spawn_local(Agent::new(index).live(Rc::clone(&world))))
+        .collect();
+    for kills in 1..=KILLS {
+        while world.seen.borrow().answered < kills * ANSWERS_BETWEEN && !world.over.get() {
+            pause(1).await;
+        }
+        if !world.over.get() {
+            world.address.set(None);
+            server.kill_and_restart()?;
+            world.address.set(Some(server.address()));
+        }
+    }
+    while world.seen.borrow().done < AGENTS && !world.over.get() {
+        pause(1).await;
+    }
+    world.over.set(true);
+    for agent in join_all(agents).await {
+        agent?;
+    }
+    let mut seen = world.seen.borrow_mut();
+    match seen.broken.take() {
+        Some(failure) => Err(Failed::from(failure)),
+        None => judge(serve, &seen.ledger),
+    }
+}
+
+/// Everything is as promised, and the check would have seen a lie.
+fn judge(serve: MailboxServe, ledger: &Ledger) -> Result<(), Failed> {
+    let totals = ledger.check()?;
+    println!("{}: {AGENTS} agents, {KILLS} kills: {totals:?}", serve.name());
+    let mut lied = ledger.clone();
+    let lost = lied.delivered.last().cloned().ok_or("nothing was delivered")?;
+    let is_lost = |one: &Delivery| one.to.agent == lost.to.agent && one.seq == lost.seq;
+    lied.delivered.retain(|one| !is_lost(one));
+    match lied.check() {
+        Ok(_) => Err(Failed::from("that a delivery was missing was not seen")),
+        Err(_) => Ok(()),
+    }
+}
+
+fn name(index: usize) -> AgentId {
+    AgentId::new(format!("agent-{index}")).expect("a valid name")
+}
+
+/// What all want, and what a quarter of them wants.
+fn wanted(index: usize) -> Patterns {
+    let group = format!("group.{}.*", index % 4);
+    ["all", &group].into_iter().map(|text| Pattern::new(text).expect("a pattern")).collect()
+}
+
+/// How an agent is connected.
+struct Line {
+    socket: Socket,
+    http: http::Connection,
+}
+
+struct Agent {
+    index: usize,
+    random: ChaCha8Rng,
+    sent: u32,
+    calls: u64,
+    /// A message whose outcome it does not know.
+    again: Option<Ask>,
+    /// What it has handled in this session and not acknowledged.
+    handled: Vec<Ordinal>,
+    was_connected: bool,
+    has_said_all: bool,
+    is_done: bool,
+}
+
+impl Agent {
+    fn new(index: usize) -> Self {
+        Self {
+            index,
+            random: ChaCha8Rng::seed_from_u64(index as u64),
+            sent: 0,
+            calls: 0,
+            again: None,
+            handled: Vec::new(),
+            was_connected: false,
+            has_said_all: false,
+            is_done: false,
+        }
+    }
+
+    async fn live(mut self, world: Rc<World>) {
+        let mut line = None;
+        while !world.over.get() {
+            let lived = match &mut line {
+                None => self.open(&world).await.map(|opened| line = opened),
+                Some(line) => self.turn(&world, line).await,
+            };
+            match lived {
+                Ok(()) => {}
+                Err(Failure::Unknown(_)) => {
+                    line = None;
+                    pause(1).await;
+                }
+                Err(failure) => {
+                    world.seen.borrow_mut().broken = Some(failure);
+                    world.over.set(true);
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self, world: &World) -> Result<Option<Line>, Failure> {
+        let Some(address) = world.address.get() else {
+            pause(1).await;
+            return Ok(None);
+        };
+        let ask = Ask::Connect {
+            agent: name(self.index),
+            session: SessionId::new("1").map_err(broken)?,
+            window: Window::new(8, 1 << 20),
+            types: Some(wanted(self.index)),
+            last_seen: None,
+        };
+        self.handled.clear();
+        let (reply, socket) = Socket::open(address, WORKSPACE, &ask).await?;
+        let socket = socket.ok_or_else(|| broken(format!("no session: {reply:?}")))?;
+        let http = http::Connection::open(address).await.map_err(unknown)?;
+        if !std::mem::replace(&mut self.was_connected, true) {
+            world.seen.borrow_mut().connected += 1;
+        }
+        Ok(Some(Line { socket, http }))
+    }
+
+    /// One thing to do: handle what came, acknowledge, send, or look whether anything is left.
+    async fn turn(&mut self, world: &World, line: &mut Line) -> Result<(), Failure> {
+        self.handle(world, &mut line.socket)?;
+        let patience = self.random.random_range(1..=6);
+        if self.handled.len() >= patience || (self.has_said_all && !self.handled.is_empty()) {
+            return self.acknowledge(world, line).await;
+        }
+        if world.seen.borrow().connected < AGENTS {
+            return self.wait(line).await;
+        }
+        if let Some(ask) = self.next_message()? {
+            return self.send(world, line, ask).await;
+        }
+        if !std::mem::replace(&mut self.has_said_all, true) {
+            world.seen.borrow_mut().said_all += 1;
+        }
+        self.look(world, line).await
+    }
+
+    fn handle(&mut self, world: &World, socket: &mut Socket) -> Result<(), Failure> {
+        let mut seen = world.seen.borrow_mut();
+        for push in std::mem::take(&mut socket.pushes) {
+            if ends(&push) {
+                return Err(broken(format!("a session was ended: {push:?}")));
+            }
+            if let Notice::Message { seq, message, .. } = push.notice {
+                let at = seen.tick();
+                self.handled.push(seq);
+                seen.ledger.delivered.push(Delivery { to: push.to, seq, message, at });
+            }
+        }
+        Ok(())
+    }
+
+    /// By requests or by frames.
+    async fn call(
+        &mut self,
+        world: &World,
+        line: &mut Line,
+        ask: &Ask,
+    ) -> Result<MailboxReply, Failure> {
+        self.calls += 1;
+        let reply = if self.index.is_multiple_of(2) {
+            post(&mut line.http, WORKSPACE, self.calls, ask).await?
+        } else {
+            match line.socket.call(self.calls, ask).await? {
+                Said::Replied(reply) => reply,
+                Said::Closed => return Err(broken("a session was ended")),
+            }
+        };
+        world.seen.borrow_mut().answered += 1;
+        Ok(reply)
+    }
+
+    async fn acknowledge(&mut self, world: &World, line: &mut Line) -> Result<(), Failure> {
+        let settled = std::mem::take(&mut self.handled);
+        let up_to = !self.index.is_multiple_of(2) && self.random.random_bool(0.3);
+        let what = match settled.last() {
+            Some(last) if up_to => Settled::UpTo(*last),
+            _ => Settled::Seqs(settled.clone()),
+        };
+        let agent = name(self.index);
+        let ask = Ask::Ack { agent: agent.clone(), what };
+        let reply = self.call(world, line, &ask).await?;
+        let expected = Outcome::Settled { settled: settled.len() as u64, unknown: 0 };
+        if reply.answer != Ok(expected) {
+            return Err(broken(format!("{ask:?} was answered {reply:?}")));
+        }
+        let mut seen = world.seen.borrow_mut();
+        let at = seen.tick();
+        let of = |seq| Settlement { agent: agent.clone(), seq, at };
+        seen.ledger.settled.extend(settled.into_iter().map(of));
+        Ok(())
+    }
+
+    /// What it sends next: what it does not know the outcome of, mostly, or something new.
+    fn next_message(&mut self) -> Result<Option<Ask>, Failure> {
+        if let Some(again) = self.again.take()
+            && self.random.random_bool(0.8)
+        {
+            return Ok(Some(again));
+        }
+        if self.sent == MESSAGES {
+            return Ok(None);
+        }
+        self.sent += 1;
+        let (from, id) = (name(self.index), self.sent);
+        let group = format!("group.{}.news", self.random.random_range(0..4_u32));
+        let kind = ["all", &group, &group, "note"].choose(&mut self.random).copied();
+        let kind = kind.unwrap_or("note");
+        let text = format!(r#"{{"id":"{id}","type":"{kind}","from":"{from}","n":{id}.0}}"#);
+        let message: Message = decode_message(&text, None).map_err(broken)?;
+        Ok(Some(if kind == "note" {
+            Ask::Send { to: name(self.random.random_range(0..AGENTS)), message }
+        } else {
+            Ask::Publish { message }
+        }))
+    }
+
+    async fn send(&mut self, world: &World, line: &mut Line, ask: Ask) -> Result<(), Failure> {
+        let (message, to) = match &ask {
+            Ask::Send { to, message } => (message.clone(), Some(to.clone())),
+            Ask::Publish { message } => (message.clone(), None),
+            _ => return Err(broken("no message")),
+        };
+        let started = world.seen.borrow_mut().tick();
+        let answered = self.call(world, line, &ask).await;
+        let mut seen = world.seen.borrow_mut();
+        let ended = seen.tick();
+        let (accepted, result) = match answered {
+            Ok(MailboxReply {
+                answer: Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq }),
+                ..
+            }) => (Some((ended, seq)), Ok(())),
+            Ok(reply) => (None, Err(broken(format!("{ask:?} was answered {reply:?}")))),
+            Err(failure) => {
+                self.again = Some(ask);
+                (None, Err(failure))
+            }
+        };
+        seen.ledger.sent.push(Sending { message, to, started, accepted });
+        result
+    }
+
+    /// Once everybody has sent everything, an inbox that is empty stays so.
+    async fn look(&mut self, world: &World, line: &mut Line) -> Result<(), Failure> {
+        let all_is_said = world.seen.borrow().said_all == AGENTS;
+        let ask = Ask::Inbox { agent: name(self.index), after: Ordinal::ZERO, limit: 1 };
+        let reply = self.call(world, line, &ask).await?;
+        let Ok(Outcome::Inbox { messages, .. }) = reply.answer else {
+            return Err(broken(format!("{ask:?} was answered {reply:?}")));
+        };
+        let nothing_left = messages.is_empty() && line.socket.pushes.is_empty();
+        if all_is_said && nothing_left && !std::mem::replace(&mut self.is_done, true) {
+            world.seen.borrow_mut().done += 1;
+        }
+        self.wait(line).await
+    }
+
+    /// Hears what has come over the socket.
+    async fn wait(&mut self, line: &mut Line) -> Result<(), Failure> {
+        pause(2).await;
+        self.calls += 1;
+        line.socket.catch_up(self.calls).await
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server is on the real clock")]
+async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
