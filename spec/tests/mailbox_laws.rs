@@ -234,10 +234,32 @@ fn random_histories_do_all_there_is_to_do() {
         }
     }
     let expected = [
-        "connected", "resumed with a gap", "accepted", "duplicate", "conflict", "sent", "settled",
-        "settled nothing", "due", "dead", "not in flight", "noted", "inbox", "letters",
-        "redriven", "forgotten", "replaced", "pushed", "pushed again", "pushed redriven", "ephemeral",
-        "gap", "closed Replaced", "closed TakenOver", "closed Reopen", "closed Disconnected",
+        "connected",
+        "resumed with a gap",
+        "accepted",
+        "duplicate",
+        "conflict",
+        "sent",
+        "settled",
+        "settled nothing",
+        "due",
+        "dead",
+        "not in flight",
+        "noted",
+        "inbox",
+        "letters",
+        "redriven",
+        "forgotten",
+        "replaced",
+        "pushed",
+        "pushed again",
+        "pushed redriven",
+        "ephemeral",
+        "gap",
+        "closed Replaced",
+        "closed TakenOver",
+        "closed Reopen",
+        "closed Disconnected",
         "closed Forgotten",
     ];
     let missing: Vec<_> = expected.iter().filter(|name| !seen.contains(**name)).collect();
@@ -295,4 +317,39 @@ fn a_command_names_who_asks() {
             prop_assert_eq!(ask.agent().is_none(), is_admins);
         }
     });
+}
+
+/// A name that never connected has an inbox with an end, too, and dead letters; nobody may redrive them
+/// before it is somebody's name.
+#[test]
+fn dead_letters_of_a_stranger_wait_until_it_is_known() {
+    let mail =
+        |size| Mail { from: 0, id: None, kind: 0, ack_required: false, ephemeral: false, size };
+    let mut run = Run::new();
+    let most = (limits::INBOX_BYTES / limits::MESSAGE_MAX_BYTES as u64) as usize;
+    for number in 0..most {
+        // The last one outlives the others.
+        run.host_ms += if number + 1 == most { 1_000 } else { 0 };
+        run.act(&Deed::Send { to: 1, mail: mail(limits::MESSAGE_MAX_BYTES) });
+    }
+    let refused = run.act(&Deed::Send { to: 1, mail: mail(2) }).unwrap();
+    assert!(
+        matches!(&refused, Ok(Outcome::Accepted { refused, .. }) if refused.len() == 1),
+        "{refused:?}"
+    );
+    run.host_ms += limits::RETENTION_MS - 1_000;
+    run.event(&Event::Alarm);
+    let redrive = Command::alone(Ask::Redrive { agent: run.name(1), seqs: vec![run.seq(0)] });
+    let redriven = run.execute(None, redrive.clone()).unwrap();
+    assert_eq!(redriven, Outcome::Redriven { redriven: 0, unknown: 0, refused: 1 });
+    let mut known = run.clone();
+    known.act(&Deed::Connect { who: 1, session: 1, window: 3, types: None, seen: 0 });
+    let redriven = known.execute(None, redrive.clone()).unwrap();
+    assert_eq!(redriven, Outcome::Redriven { redriven: 1, unknown: 0, refused: 0 });
+    // Once its mail is gone the name is nobody's.
+    run.host_ms += limits::COLLECTION_MS;
+    run.event(&Event::Alarm);
+    assert_eq!(run.machine.agents.len(), 0);
+    let redriven = run.execute(None, redrive).unwrap();
+    assert_eq!(redriven, Outcome::Redriven { redriven: 0, unknown: 1, refused: 0 });
 }

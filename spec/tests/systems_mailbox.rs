@@ -27,6 +27,8 @@ enum Bug {
     EvictionForgetsFlights,
     /// What was given back is not pushed again.
     RedeliveryIsLost,
+    /// What was given back is pushed twice at once.
+    RedeliveryIsDoubled,
     /// Ids are not remembered.
     AcceptedTwice,
     /// A reply counts one message too many.
@@ -129,13 +131,14 @@ impl SystemUnderTest<MailboxMachine> for System {
     }
 
     async fn received(&mut self) -> Result<Vec<Push>, Failure> {
-        let mut pushes = self.model.take_received();
-        if self.bug == Bug::RedeliveryIsLost {
-            pushes.retain(
-                |push| !matches!(push.notice, Notice::Message { attempt, .. } if attempt > 1),
-            );
-        }
-        Ok(pushes)
+        let pushes = self.model.take_received();
+        let copies = |push: &Push| match (self.bug, &push.notice) {
+            (Bug::RedeliveryIsLost, Notice::Message { attempt: 2.., .. }) => 0,
+            (Bug::RedeliveryIsDoubled, Notice::Message { attempt: 2.., .. }) => 2,
+            _ => 1,
+        };
+        let copied = |push: Push| std::iter::repeat_n(push.clone(), copies(&push));
+        Ok(pushes.into_iter().flat_map(copied).collect())
     }
 
     async fn ring_alarm(&mut self) -> Result<(), Failure> {
@@ -256,11 +259,13 @@ fn random_histories_find_each_bug_and_shrink_it() {
         (true, Bug::UpToSettlesAll, 8),
         (true, Bug::EvictionForgetsFlights, 5),
         (true, Bug::RedeliveryIsLost, 5),
+        (true, Bug::RedeliveryIsDoubled, 5),
         (true, Bug::AcceptedTwice, 3),
         (true, Bug::SettlesTooMany, 4),
         (false, Bug::UpToSettlesAll, 8),
         (false, Bug::EvictionForgetsFlights, 6),
         (false, Bug::RedeliveryIsLost, 6),
+        (false, Bug::RedeliveryIsDoubled, 6),
         (false, Bug::AcceptedTwice, 3),
         (false, Bug::SettlesTooMany, 4),
     ] {

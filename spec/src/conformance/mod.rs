@@ -17,7 +17,9 @@
 //! specification event by event. On a *real clock* the commands are run as they come, and the
 //! specification is replayed at the time that each reply's commit names; so real time needs no
 //! tolerance. Alarms ring there when they like: their writes show as gaps in the sequence, and
-//! [`history::explain`] finds events that fill them.
+//! [`history::explain`] finds events that fill them. Where sessions begin and end by command
+//! ([`Subject::HAS_SESSIONS`]) there is one client, and [`history::sequential`] follows every way in which
+//! alarms may have rung between its calls; many at once are held against a [`ledger`] of promises.
 
 #![allow(
     clippy::arithmetic_side_effects,

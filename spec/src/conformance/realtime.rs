@@ -1,7 +1,8 @@
 //! A case on a real clock: run as it comes, then replayed at the times that the commits name.
 //!
 //! Tokens in a case are those of exact time. The specification runs the case beside the system, with
-//! exact time, only to learn which token of the system stands for which token of the case.
+//! exact time, only to learn which token of the system stands for which token of the case. What has
+//! sessions is explained by [`sequential`], all else by [`explain`].
 
 use alloc::collections::BTreeMap;
 use alloc::format;

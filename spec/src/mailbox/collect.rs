@@ -143,11 +143,18 @@ impl MailboxMachine {
             .filter(|(name, agent)| self.forgotten_at(name, agent).is_some_and(|at| at <= now));
         let silent: Vec<AgentId> = silent.map(|(name, _)| name.clone()).collect();
         for name in &silent {
-            self.agents.remove(name);
+            if let Some(agent) = self.agents.remove(name) {
+                self.retire_epochs(&agent);
+            }
         }
         turn.wrote |= !silent.is_empty();
-        // A name that never connected is nobody once its mail is gone.
-        self.agents.retain(|_, agent| !agent.is_nobody());
+        // A name that never connected is nobody once its mail is gone, and keeps no dead letters.
+        let nobodies = self.agents.iter().filter(|(_, agent)| agent.is_nobody());
+        let nobodies: Vec<AgentId> = nobodies.map(|(name, _)| name.clone()).collect();
+        for name in &nobodies {
+            self.agents.remove(name);
+            self.drop_refusals(name);
+        }
     }
 
     /// When an agent is forgotten that is not heard of any more; never while something is kept for it.

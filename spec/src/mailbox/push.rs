@@ -46,12 +46,14 @@ impl Agent {
         live.allows(&self.inbox.open, open).then_some((*seq, *open))
     }
 
-    /// When something can be pushed although nothing else happens: in the past, for what is left over.
-    fn next_push(&self) -> Option<Timestamp> {
+    /// When something can be pushed although nothing else happens, not before `floor`: at once, for what
+    /// is left over. What is due by then counts together, since only the lowest of it could be pushed.
+    fn next_push(&self, floor: Timestamp) -> Option<Timestamp> {
         let live = self.live.as_ref()?;
         let waiting = self.inbox.open.iter().filter(|(seq, _)| !live.flights.contains_key(seq));
-        let mut by_due: Vec<(Timestamp, Ordinal, Open)> =
-            waiting.map(|(seq, open)| (open.due.unwrap_or(Timestamp::ZERO), *seq, *open)).collect();
+        let mut by_due: Vec<(Timestamp, Ordinal, Open)> = waiting
+            .map(|(seq, open)| (open.due.map_or(floor, |due| due.max(floor)), *seq, *open))
+            .collect();
         by_due.sort_by_key(|(due, seq, _)| (*due, *seq));
         let mut lowest: Option<(Ordinal, Open)> = None;
         let mut due_times = by_due.iter().peekable();
@@ -140,7 +142,7 @@ impl MailboxMachine {
 
     /// When somebody can be pushed something although nothing else happens.
     pub(super) fn next_push(&self) -> Option<Timestamp> {
-        let next = self.agents.values().filter_map(Agent::next_push).min()?;
-        Some(next.max(self.clock.floor))
+        let floor = self.clock.floor;
+        self.agents.values().filter_map(|agent| agent.next_push(floor)).min()
     }
 }

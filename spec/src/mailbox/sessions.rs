@@ -195,10 +195,22 @@ impl MailboxMachine {
         for epoch in sessions {
             turn.push(name, epoch, Notice::Closed(CloseReason::Forgotten));
         }
+        self.retire_epochs(&agent);
+        self.drop_refusals(name);
+        turn.wrote = true;
+        Outcome::Forgotten { known: true }
+    }
+
+    /// No session is given an epoch again that one of a forgotten agent had: its socket may still close.
+    pub(super) fn retire_epochs(&mut self, agent: &Agent) {
+        let epoch = agent.registration.as_ref().map_or(Ordinal::ZERO, |known| known.epoch);
+        self.last_seq = self.last_seq.max(epoch);
+    }
+
+    /// Nothing that an inbox has refused is a dead letter of its agent any more.
+    pub(super) fn drop_refusals(&mut self, name: &AgentId) {
         for logged in self.log.entries.values_mut() {
             logged.refused.remove(name);
         }
-        turn.wrote = true;
-        Outcome::Forgotten { known: true }
     }
 }

@@ -186,10 +186,10 @@ impl MailboxMachine {
         let Some(logged) = self.log.entries.get(&seq) else { return false };
         let bytes = logged.message.bytes();
         let entries = &self.log.entries;
-        let has_room = self
-            .agents
-            .get(name)
-            .is_some_and(|agent| agent.has_room_for(bytes, |seq| needs_ack(entries, seq)));
+        // A name that never connected has no row that could be written.
+        let has_room = self.agents.get(name).is_some_and(|agent| {
+            agent.registration.is_some() && agent.has_room_for(bytes, |seq| needs_ack(entries, seq))
+        });
         if !has_room {
             return false;
         }

@@ -1,6 +1,7 @@
 //! What processes do: they connect, handle what they are given, answer it, and go away.
 
-use mailbus_spec::mailbox::{Ask, Command, Connection, Outcome, Settled};
+use mailbus_spec::mailbox::message::derived_id;
+use mailbus_spec::mailbox::{Ask, Command, Connection, MessageId, Outcome, Settled};
 use mailbus_spec::{AgentId, Ordinal};
 
 use crate::marks::Mark;
@@ -20,7 +21,8 @@ pub fn spend(count: &mut u8) {
 pub fn connect(setting: &Setting, state: &mut State, process: u8) -> Answer {
     let part = setting.process(process);
     let agent = part.agent.clone();
-    let last_seen = state.past.agent(&agent).map(|past| past.complete).filter(|seq| *seq > Ordinal::ZERO);
+    let last_seen =
+        state.past.agent(&agent).map(|past| past.complete).filter(|seq| *seq > Ordinal::ZERO);
     state.past.connecting = Some(process);
     let ask = Ask::Connect {
         agent,
@@ -102,9 +104,9 @@ pub fn arrive(setting: &Setting, state: &mut State, process: u8, epoch: Ordinal,
         let object = state.object.clone();
         let inbox = object.agents.get(&name).map(|agent| &agent.inbox.open);
         let client = &mut state.clients[usize::from(process)];
-        client.in_hand.retain(|seq| {
-            *seq > last || inbox.is_some_and(|open| open.contains_key(seq))
-        });
+        client
+            .in_hand
+            .retain(|seq| *seq > last || inbox.is_some_and(|open| open.contains_key(seq)));
     }
 }
 
@@ -123,13 +125,15 @@ pub fn ack_alone(setting: &Setting, state: &mut State, name: &AgentId, seq: Ordi
     put_down_everywhere(setting, state, name);
 }
 
-/// The original's acknowledgement: of everything pending under one id.
-pub fn ack_id(setting: &Setting, state: &mut State, name: &AgentId, mail: u8) {
-    let Some(id) = setting.mail(mail).message.id.clone() else { return };
+/// The original's acknowledgement: of everything pending under the id of one delivery.
+pub fn ack_id(setting: &Setting, state: &mut State, name: &AgentId, seq: Ordinal) {
+    let Some(logged) = state.object.log.entries.get(&seq) else { return };
+    let id = logged.message.id.clone();
+    let id = id.unwrap_or_else(|| MessageId::new(derived_id(seq)).unwrap());
     let same: Vec<Ordinal> = state
         .past
         .fates_of(name)
-        .filter(|fate| setting.mail(fate.mail).message.id.as_ref() == Some(&id))
+        .filter(|fate| setting.mail(fate.mail).message.is_called(fate.seq, &id))
         .map(|fate| fate.seq)
         .collect();
     same.iter().for_each(|seq| handle(state, name, *seq));

@@ -29,7 +29,8 @@ pub fn violation(setting: &Setting, state: &State) -> Option<Violation> {
     if setting.only.is_some_and(|only| only != "mail_liveness") || state.violation.is_some() {
         return None;
     }
-    let unmarked = Setting { only: Some("mail_liveness"), reached: Arc::default(), ..setting.clone() };
+    let unmarked =
+        Setting { only: Some("mail_liveness"), reached: Arc::default(), ..setting.clone() };
     let mut rest = state.clone();
     for client in &mut rest.clients {
         client.outbox.clear();
@@ -51,20 +52,25 @@ fn owed(state: &State) -> Vec<(AgentId, Ordinal)> {
         let logged = state.object.log.entries.get(seq);
         logged.is_some_and(|logged| now.plus_ms(GRACE_MS) < logged.at.plus_ms(limits::RETENTION_MS))
     };
-    let pending = state.object.agents.iter().flat_map(|(name, agent)| {
-        agent.inbox.open.keys().map(move |seq| (name.clone(), *seq))
-    });
+    let pending = state
+        .object
+        .agents
+        .iter()
+        .flat_map(|(name, agent)| agent.inbox.open.keys().map(move |seq| (name.clone(), *seq)));
     pending.filter(|(_, seq)| lasting(seq)).collect()
 }
 
 fn run(setting: &Setting, state: &mut State, owed: &[(AgentId, Ordinal)]) -> Result<(), String> {
     for _ in 0..ROUNDS {
-        let busy = settle_sockets(setting, state) | come_back(setting, state) | answer(setting, state);
+        let busy =
+            settle_sockets(setting, state) | come_back(setting, state) | answer(setting, state);
         if busy {
             continue;
         }
         let alarm = mistake::next_alarm(setting.mistake, &state.object);
-        if let Some((seq, due)) = pushable(state).filter(|(_, due)| alarm.is_none_or(|at| *due < at)) {
+        if let Some((seq, due)) =
+            pushable(state).filter(|(_, due)| alarm.is_none_or(|at| *due < at))
+        {
             return Err(format!("{seq} may be pushed at {due}, and the alarm is set to {alarm:?}"));
         }
         let Some(at) = alarm else { return nothing_is_left(setting, state, owed) };
@@ -162,7 +168,10 @@ fn nothing_is_left(
     let object = &state.object;
     let pending = object.agents.values().any(|agent| !agent.inbox.is_empty());
     if pending || !object.log.entries.is_empty() {
-        return Err(format!("no alarm is wanted, and mail is kept: {:?}", object.log.entries.keys()));
+        return Err(format!(
+            "no alarm is wanted, and mail is kept: {:?}",
+            object.log.entries.keys()
+        ));
     }
     Ok(())
 }

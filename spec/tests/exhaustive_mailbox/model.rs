@@ -40,7 +40,7 @@ pub enum Action {
     /// A frame that was under way is there.
     Arrive(u8),
     AckAlone(AgentId, Ordinal),
-    AckId(AgentId, u8),
+    AckId(AgentId, Ordinal),
     AckGap(AgentId, u64),
     /// An inbox is read, from where the last reading ended.
     Read(AgentId),
@@ -88,9 +88,7 @@ impl Model for World {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("every invariant holds", |_, state: &State| {
-                state.violation.is_none()
-            }),
+            Property::always("every invariant holds", |_, state: &State| state.violation.is_none()),
             Property::always("mail_liveness", |world: &Self, state: &State| {
                 !world.setting.liveness || liveness::violation(&world.setting, state).is_none()
             }),
@@ -156,10 +154,8 @@ impl World {
                 actions.extend(seqs.into_iter().map(|seq| Action::AckAlone(name.clone(), seq)));
             }
             if budget.id_acks > 0 {
-                let mut mails: Vec<u8> = state.past.fates_of(name).map(|fate| fate.mail).collect();
-                mails.sort_unstable();
-                mails.dedup();
-                actions.extend(mails.into_iter().map(|mail| Action::AckId(name.clone(), mail)));
+                let seqs = state.past.fates_of(name).map(|fate| fate.seq);
+                actions.extend(seqs.map(|seq| Action::AckId(name.clone(), seq)));
             }
             let told = state.past.agent(name).map_or(0, |past| past.told);
             if budget.gap_acks > 0 {
@@ -247,9 +243,9 @@ impl World {
                 client::spend(&mut state.budget.lone_acks);
                 client::ack_alone(setting, state, &name, seq);
             }
-            Action::AckId(name, mail) => {
+            Action::AckId(name, seq) => {
                 client::spend(&mut state.budget.id_acks);
-                client::ack_id(setting, state, &name, mail);
+                client::ack_id(setting, state, &name, seq);
             }
             other => self.apply_rest(state, other),
         }

@@ -124,9 +124,8 @@ fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
     }
     mark(after.log.entries.len() < before.log.entries.len(), Mark::Collected);
     mark(after.log.entries.is_empty() && !before.log.entries.is_empty(), Mark::Drained);
-    let mute = |state: &MailboxMachine| {
-        state.agents.values().map(|agent| agent.mute.len()).sum::<usize>()
-    };
+    let mute =
+        |state: &MailboxMachine| state.agents.values().map(|agent| agent.mute.len()).sum::<usize>();
     mark(mute(after) > mute(before), Mark::BecameMute);
     mark(after.next_alarm().is_some_and(|at| at <= after.clock.floor), Mark::LeftToTheAlarm);
     let gap = |outcome: &Outcome| match outcome {
@@ -154,7 +153,11 @@ fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
         (_, Err(Rejection::Limit(_))) => Mark::Limit,
         (Ask::Ack { .. }, Ok(Outcome::Settled { settled: 0, .. })) => Mark::SettledNothing,
         (_, Ok(Outcome::Returned(Fate::Due { at }))) => {
-            if *at > reply.commit.now { Mark::NackedForLater } else { Mark::Nacked }
+            if *at > reply.commit.now {
+                Mark::NackedForLater
+            } else {
+                Mark::Nacked
+            }
         }
         (_, Ok(Outcome::Returned(Fate::Unknown))) => Mark::NackUnknown,
         (_, Ok(Outcome::Noted { known: true })) => Mark::Announced,

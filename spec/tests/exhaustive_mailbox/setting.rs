@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mailbus_spec::mailbox::{Ask, Delay, Message, MessageId, MessageType, Pattern, Patterns, Window};
+use mailbus_spec::mailbox::{
+    Ask, Delay, Message, MessageId, MessageType, Pattern, Patterns, Window,
+};
 use mailbus_spec::{AgentId, SessionId};
 
 use crate::marks::Mark;
@@ -224,6 +226,12 @@ impl Mail {
 
     pub fn with_payload(mut self, payload: &str) -> Self {
         self.message.payload = Some(payload.into());
+        self
+    }
+
+    /// The same without an id.
+    pub fn nameless(mut self) -> Self {
+        self.message.id = None;
         self
     }
 

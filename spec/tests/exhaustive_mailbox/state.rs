@@ -80,10 +80,7 @@ impl State {
         Self {
             host_ms: BEGIN_MS,
             object: Arc::new(MailboxMachine::default()),
-            clients: vec![
-                Client { is_gone: true, ..Client::default() };
-                setting.processes.len()
-            ],
+            clients: vec![Client { is_gone: true, ..Client::default() }; setting.processes.len()],
             sent: 0,
             budget: setting.budget,
             past: Past::default(),

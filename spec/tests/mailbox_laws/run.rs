@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use mailbus_spec::limits;
+use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::invariant::{self, Transition};
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, Delay, MailboxMachine, MailboxStep, Message, MessageId, MessageType,
     Notice, Outcome, Pattern, Push, Rejection, Settled, Window,
 };
-use mailbus_spec::limits;
-use mailbus_spec::machine::Event;
 use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId, StateMachine};
 use proptest::prelude::*;
 
@@ -24,30 +24,83 @@ pub const ALL_MS: [u64; 9] = [0, 0, 0, 1, 1_000, 2 * MINUTE, 10 * MINUTE, DAY, 7
 pub const NAMES: [&str; 4] = ["ada", "bob", "cyd", "dan"];
 const KINDS: [&str; 3] = ["t", "t.x", "u"];
 const PATTERNS: [&str; 4] = ["*", "t.*", "t", "u"];
-const WINDOWS: [Option<(u64, u64)>; 4] = [None, Some((1, 1_000)), Some((3, 60)), Some((100, 10_000))];
+const WINDOWS: [Option<(u64, u64)>; 4] =
+    [None, Some((1, 1_000)), Some((3, 60)), Some((100, 10_000))];
 const DELAYS_MS: [u64; 4] = [0, 0, 1_000, DAY];
 
 /// What somebody does, in small numbers that mean something in every state.
 #[derive(Clone, Debug)]
 pub enum Deed {
-    Connect { who: usize, session: usize, window: usize, types: Option<usize>, seen: usize },
-    Disconnect { who: usize, back: usize },
-    Subscribe { who: usize, pattern: usize },
-    Unsubscribe { who: usize, pattern: usize },
+    Connect {
+        who: usize,
+        session: usize,
+        window: usize,
+        types: Option<usize>,
+        seen: usize,
+    },
+    Disconnect {
+        who: usize,
+        back: usize,
+    },
+    Subscribe {
+        who: usize,
+        pattern: usize,
+    },
+    Unsubscribe {
+        who: usize,
+        pattern: usize,
+    },
     Publish(Mail),
-    Send { to: usize, mail: Mail },
-    Ack { who: usize, seqs: Vec<usize>, over: bool },
-    UpTo { who: usize, seq: usize },
-    AckId { who: usize, id: usize },
-    AckGap { who: usize, through: u64 },
-    Nack { who: usize, seq: usize, delay: usize },
+    Send {
+        to: usize,
+        mail: Mail,
+    },
+    Ack {
+        who: usize,
+        seqs: Vec<usize>,
+        over: bool,
+    },
+    UpTo {
+        who: usize,
+        seq: usize,
+    },
+    AckId {
+        who: usize,
+        id: usize,
+    },
+    AckGap {
+        who: usize,
+        through: u64,
+    },
+    Nack {
+        who: usize,
+        seq: usize,
+        delay: usize,
+    },
     /// Nacks until the message is given up.
-    Exhaust { who: usize, seq: usize },
-    Working { who: usize, seq: usize },
-    Inbox { who: usize, after: usize, limit: usize },
-    DeadLetters { who: usize },
-    Redrive { who: usize, seqs: Vec<usize> },
-    Forget { who: usize },
+    Exhaust {
+        who: usize,
+        seq: usize,
+    },
+    Working {
+        who: usize,
+        seq: usize,
+    },
+    Inbox {
+        who: usize,
+        after: usize,
+        limit: usize,
+    },
+    DeadLetters {
+        who: usize,
+    },
+    Redrive {
+        who: usize,
+        seqs: Vec<usize>,
+    },
+    Forget {
+        who: usize,
+    },
     Crash,
 }
 
@@ -203,7 +256,8 @@ impl Run {
             Deed::Connect { who, session, window, types, seen } => alone(Ask::Connect {
                 agent: self.name(*who),
                 session: SessionId::new(["", "1"][*session]).unwrap(),
-                window: WINDOWS[*window].map(|(messages, bytes)| Window::new(messages, bytes).unwrap()),
+                window: WINDOWS[*window]
+                    .map(|(messages, bytes)| Window::new(messages, bytes).unwrap()),
                 types: types.map(|pattern| [Pattern::new(PATTERNS[pattern]).unwrap()].into()),
                 last_seen: (*seen > 0).then(|| self.seq(*seen)),
             }),

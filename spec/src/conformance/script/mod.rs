@@ -22,7 +22,7 @@
 //! | `at +30s` | true time goes on to 30 s after the start |
 //! | `host -3s`, `host right`, `host unix 0` | the host's clock is behind, right again, or stands at a reading |
 //! | `alarm`, `pending` | the alarm rings; shows for when it is set |
-//! | `connect P`, `disconnect P` | a party opens, closes its socket |
+//! | `connect P`, `disconnect P` | a party opens, closes its socket; where sessions begin by command there is no `connect` |
 //! | `evict`, `crash` | the object leaves memory; is killed, sockets too |
 //! | `bookmark N`, `restore N` | the storage is remembered, set back |
 //! | `times 9 … {n} …` | the command nine times with `{n}` from 1 on; the last reply is shown |

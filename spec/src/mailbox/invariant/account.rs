@@ -72,9 +72,8 @@ fn revived_too_late<'a>(
         _ => &[],
     };
     let after = transition.after.agents.get(name);
-    let pending = move |seq: &&Ordinal| {
-        after.is_some_and(|agent| agent.inbox.open.contains_key(seq))
-    };
+    let pending =
+        move |seq: &&Ordinal| after.is_some_and(|agent| agent.inbox.open.contains_key(seq));
     let letters = super::letters(transition.after, name);
     let before = super::letters(transition.before, name);
     seqs.iter()

@@ -240,7 +240,7 @@ impl<'a> Transition<'a> {
             }
             Settled::Id(id) => {
                 let logged = self.before.log.entries.get(&seq);
-                logged.is_some_and(|logged| logged.message.id.as_ref() == Some(id))
+                logged.is_some_and(|logged| logged.message.is_called(seq, id))
             }
             Settled::Gap(_) => false,
         }

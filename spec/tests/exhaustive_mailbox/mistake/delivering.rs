@@ -18,11 +18,9 @@ pub fn handle(
     event: &Event<Command>,
 ) -> Option<MailboxStep> {
     let step = match mistake {
-        Mistake::IgnoresByteWindow => {
-            with_windows(object, host, event, |window| {
-                Window::new(window.messages(), limits::WINDOW_MAX_BYTES)
-            })
-        }
+        Mistake::IgnoresByteWindow => with_windows(object, host, event, |window| {
+            Window::new(window.messages(), limits::WINDOW_MAX_BYTES)
+        }),
         Mistake::WindowOffByOne => with_windows(object, host, event, |window| {
             Window::new(window.messages() + 1, window.bytes())
         }),
@@ -46,9 +44,10 @@ pub fn handle(
             let hidden = hide(object, |agent, seq, open| {
                 let flying =
                     |seq| agent.live.as_ref().is_some_and(|live| live.flights.contains_key(seq));
-                let due_waits = agent.inbox.open.iter().any(|(other, open)| {
-                    !flying(other) && open.due.is_some_and(|due| due <= now)
-                });
+                let due_waits =
+                    agent.inbox.open.iter().any(|(other, open)| {
+                        !flying(other) && open.due.is_some_and(|due| due <= now)
+                    });
                 due_waits && open.due.is_none() && !flying(&seq)
             });
             let step = object.handle(host, event);

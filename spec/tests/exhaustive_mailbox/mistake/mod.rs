@@ -3,9 +3,14 @@
 //! in brackets are those of the traces that refuted the earlier drafts; `2.` is the second round.
 
 mod accepting;
+mod addressing;
 mod delivering;
 mod ending;
+mod failing;
+mod sessions;
 mod settling;
+mod silence;
+mod telling;
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, MailboxStep};
@@ -123,8 +128,13 @@ pub fn handle(
 ) -> MailboxStep {
     let Some(mistake) = mistake else { return object.handle(host, event) };
     settling::handle(mistake, object, host, event)
+        .or_else(|| failing::handle(mistake, object, host, event))
+        .or_else(|| silence::handle(mistake, object, host, event))
+        .or_else(|| sessions::handle(mistake, object, host, event))
         .or_else(|| ending::handle(mistake, object, host, event))
         .or_else(|| accepting::handle(mistake, object, host, event))
+        .or_else(|| addressing::handle(mistake, object, host, event))
+        .or_else(|| telling::handle(mistake, object, host, event))
         .or_else(|| delivering::handle(mistake, object, host, event))
         .unwrap_or_else(|| object.handle(host, event))
 }

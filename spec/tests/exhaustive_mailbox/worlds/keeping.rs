@@ -71,13 +71,7 @@ pub fn dedup() -> Setting {
     ];
     Setting {
         turns: Turns { dedup: true, ..Turns::default() },
-        budget: Budget {
-            connects: 1,
-            retries: 2,
-            alarms: 2,
-            jumps: 2,
-            ..Budget::default()
-        },
+        budget: Budget { connects: 1, retries: 2, alarms: 2, jumps: 2, ..Budget::default() },
         liveness: true,
         expected: &[Mark::Duplicate, Mark::Conflict, Mark::Settled, Mark::Collected, Mark::Drained],
         ..Setting::new(
@@ -124,7 +118,13 @@ pub fn retention() -> Setting {
 /// Mail for a name that never connected, read and acked over requests, and expired.
 pub fn strangers() -> Setting {
     Setting {
-        turns: Turns { dedup: true, retention: true, round: true, silence: true, ..Turns::default() },
+        turns: Turns {
+            dedup: true,
+            retention: true,
+            round: true,
+            silence: true,
+            ..Turns::default()
+        },
         budget: Budget {
             connects: 1,
             lone_acks: 1,
@@ -166,7 +166,10 @@ pub fn subscriptions() -> Setting {
             "subscriptions",
             "who is addressed is fixed at the commit; a connect that names no types changes none",
             mails,
-            vec![Process::new("q", "1", 2, 1_000).wanting(&["t.*"]), Process::new("r", "1", 2, 1_000)],
+            vec![
+                Process::new("q", "1", 2, 1_000).wanting(&["t.*"]),
+                Process::new("r", "1", 2, 1_000),
+            ],
         )
     }
 }

@@ -24,7 +24,11 @@ pub fn replaced() -> Setting {
             "replaced",
             "a replaced session is closed or becomes mute, by what it negotiated, and its close is late",
             to_r(["1"]),
-            vec![Process::new("r", "1", 2, 1_000), Process::original("r"), Process::new("r", "2", 2, 1_000)],
+            vec![
+                Process::new("r", "1", 2, 1_000),
+                Process::original("r"),
+                Process::new("r", "2", 2, 1_000),
+            ],
         )
     }
 }

@@ -30,7 +30,10 @@ pub fn silent() -> Setting {
         ..Setting::new(
             "silent",
             "silence counts from the push, takes effect where it is recorded, and spares what asks for an ack",
-            vec![Mail::published("1").to("r"), Mail::published("2").to("r").ack_required()],
+            vec![
+                Mail::published("1").to("r").nameless(),
+                Mail::published("2").to("r").ack_required(),
+            ],
             vec![Process::original("r")],
         )
     }
@@ -84,9 +87,10 @@ pub fn silent_and_full() -> Setting {
 /// The inbox of `r` holds as many bytes as it may.
 pub fn full(setting: &Setting) -> State {
     let mut state = State::initial(setting);
-    let fillers = setting.mails.iter().take_while(|mail| {
-        mail.message.bytes() as usize == limits::MESSAGE_MAX_BYTES
-    });
+    let fillers = setting
+        .mails
+        .iter()
+        .take_while(|mail| mail.message.bytes() as usize == limits::MESSAGE_MAX_BYTES);
     for mail in fillers {
         let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
         let _ = object::ask(setting, &mut state, ask);
