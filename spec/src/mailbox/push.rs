@@ -96,6 +96,9 @@ impl MailboxMachine {
                 waiting.insert((seq, name), open);
             }
         }
+        // Something that came due since the floor stands in the way of what is younger. Without the clock
+        // on record the alarm would ring at once, again and again, for what the way is not free for.
+        turn.wrote |= self.next_push().is_some_and(|at| at <= now);
     }
 
     fn push_one(&mut self, turn: &mut Turn, name: &AgentId, seq: Ordinal, open: Open) {

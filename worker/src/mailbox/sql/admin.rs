@@ -117,9 +117,15 @@ impl Machine {
 
     /// Turns an agent into a name whose row says no more than that all up to here is over.
     pub(super) fn forget_row(&mut self, turn: &mut Turn<'_>, name: &AgentId) {
-        let last_seq = self.ledger.last_seq;
         let Some(agent) = self.agents.get_mut(name) else { return };
         let old = std::mem::take(agent);
+        // No session is given an epoch again that one of a forgotten agent had.
+        let epoch = old.registration.as_ref().map_or(Ordinal::ZERO, |known| known.epoch);
+        if epoch > self.ledger.last_seq {
+            self.ledger.last_seq = epoch;
+            turn.writes_meta();
+        }
+        let last_seq = self.ledger.last_seq;
         for (seq, _) in old.inbox.from(Ordinal::ZERO) {
             self.log.release(seq);
         }

@@ -229,31 +229,38 @@ impl Agent {
         self.live.as_ref().is_some_and(|live| live.allows(u64::from(entry.bytes), is_again))
     }
 
-    /// When something can be pushed although nothing else happens; the epoch for what could be now.
-    pub fn next_push(&mut self, log: &Log) -> Option<Timestamp> {
-        if self.next_push.is_none() {
-            self.next_push = Some(self.find_next_push(log));
+    /// When something can be pushed although nothing else happens, not before `floor`: at once, for what
+    /// is left over.
+    pub fn next_push(&mut self, log: &Log, floor: Timestamp) -> Option<Timestamp> {
+        let holds = |known: &Option<Timestamp>| known.is_none_or(|at| at > floor);
+        if let Some(known) = self.next_push.filter(holds) {
+            return known;
         }
-        self.next_push.flatten()
+        let found = self.find_next_push(log, floor);
+        self.next_push = Some(found);
+        found
     }
 
-    fn find_next_push(&self, log: &Log) -> Option<Timestamp> {
+    fn find_next_push(&self, log: &Log, floor: Timestamp) -> Option<Timestamp> {
         let live = self.live.as_ref().filter(|live| !live.is_full())?;
-        let mut lowest = self.inbox.first_without_due(live.sent_through);
-        if lowest.is_some_and(|seq| self.allows(log, seq, false)) {
-            return Some(Timestamp::ZERO);
+        let first = self.inbox.first_without_due(live.sent_through);
+        let again = self.inbox.first_due(floor);
+        let mut lowest = first.into_iter().chain(again).min();
+        let is_again = lowest.is_some() && lowest == again;
+        if lowest.is_some_and(|seq| self.allows(log, seq, is_again)) {
+            return Some(floor);
         }
-        // What is due at one time counts together; only its lowest could be pushed.
-        let mut waiting = self.inbox.waiting().peekable();
-        let (mut is_again, mut is_new) = (false, false);
+        // What is due at one time counts together; only the lowest of all by then could be pushed.
+        let mut waiting = self.inbox.waiting_after(floor).peekable();
+        let mut is_lower = false;
         while let Some((due, seq)) = waiting.next() {
             if lowest.is_none_or(|least| seq < least) {
-                (lowest, is_again, is_new) = (Some(seq), true, true);
+                (lowest, is_lower) = (Some(seq), true);
             }
             let is_last_of_its_time = waiting.peek().is_none_or(|(next, _)| *next != due);
             if is_last_of_its_time
-                && std::mem::take(&mut is_new)
-                && lowest.is_some_and(|seq| self.allows(log, seq, is_again))
+                && std::mem::take(&mut is_lower)
+                && lowest.is_some_and(|seq| self.allows(log, seq, true))
             {
                 return Some(due);
             }

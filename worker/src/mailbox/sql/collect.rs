@@ -157,6 +157,11 @@ impl Machine {
         for name in self.names(is_silent) {
             self.forget_row(turn, &name);
         }
+        // A name that never connected is nobody once its mail is gone, and keeps no dead letters.
+        let keeps_letters = |agent: &Agent| agent.is_nobody() && !agent.letters.is_empty();
+        for name in self.names(keeps_letters) {
+            self.forget_row(turn, &name);
+        }
         self.drop_nobodies();
     }
 

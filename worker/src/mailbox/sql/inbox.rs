@@ -203,9 +203,10 @@ impl Inbox {
         self.returned.iter().filter_map(|(seq, open)| Some((*seq, open.again?)))
     }
 
-    /// What waits for its time, the earliest first.
-    pub fn waiting(&self) -> impl Iterator<Item = (Timestamp, Ordinal)> {
-        self.waiting.iter().copied()
+    /// What is due later than `now`, the earliest first.
+    pub fn waiting_after(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, Ordinal)> {
+        let later = self.waiting.range((now, Ordinal::MAX)..).copied();
+        later.filter(move |(due, _)| *due > now)
     }
 
     /// The lowest that is due at `now` and not in flight.

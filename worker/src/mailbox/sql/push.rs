@@ -31,6 +31,11 @@ impl Machine {
                 waiting.insert((seq, name));
             }
         }
+        // What came due since the floor stands in the way of what is younger: with the clock on record
+        // the alarm need not ring for that any more.
+        if !turn.has_written() && self.next_push().is_some_and(|at| at <= now) {
+            turn.writes_meta();
+        }
         Ok(())
     }
 

@@ -90,9 +90,15 @@ impl Machine {
                 pending: agent.inbox.len(),
             })
         });
-        let mut agents: Vec<AgentEntry> = known.take(limit.saturating_add(1)).collect();
-        let more = agents.len() > limit;
-        agents.truncate(limit);
+        let mut room = Room { bytes: limits::LIST_MAX_BYTES as u64, ..Room::of(limit) };
+        let (mut more, mut agents) = (false, Vec::new());
+        for entry in known {
+            if !room.take(entry.name_bytes()) {
+                more = true;
+                break;
+            }
+            agents.push(entry);
+        }
         Outcome::Agents { agents, more }
     }
 

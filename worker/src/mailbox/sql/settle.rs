@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use mailbus_spec::mailbox::message::derived_id;
 use mailbus_spec::mailbox::{
     Connection, DeadReason, Delay, Fate, MessageId, Outcome, Settled, Window,
 };
@@ -70,12 +71,18 @@ impl Machine {
         id: &MessageId,
     ) -> Result<Vec<Ordinal>, StorageError> {
         let Some(agent) = self.agents.get(name) else { return Ok(Vec::new()) };
-        let may_be: BTreeSet<Ordinal> =
-            self.log.with_id(id).filter(|seq| agent.inbox.get(*seq).is_some()).collect();
+        let spelled = id.as_str().strip_prefix("m-").and_then(|digits| digits.parse().ok());
+        let derived = spelled.and_then(Ordinal::new);
+        let may_be: BTreeSet<Ordinal> = self
+            .log
+            .with_id(id)
+            .chain(derived)
+            .filter(|seq| agent.inbox.get(*seq).is_some())
+            .collect();
         let mut named = Vec::new();
         for seq in may_be {
             let found = turn.query_one(rows::ID, &[rows::ordinal(seq)])?.optional_text()?;
-            if found.as_deref() == Some(id.as_str()) {
+            if found.unwrap_or_else(|| derived_id(seq)) == id.as_str() {
                 named.push(seq);
             }
         }

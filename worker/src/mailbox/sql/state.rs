@@ -117,10 +117,10 @@ impl Machine {
     }
 
     /// When somebody can be pushed something although nothing else happens.
-    fn next_push(&mut self) -> Option<Timestamp> {
-        let Self { agents, log, .. } = self;
-        let next = agents.values_mut().filter_map(|agent| agent.next_push(log)).min()?;
-        Some(next.max(self.ledger.clock.floor))
+    pub fn next_push(&mut self) -> Option<Timestamp> {
+        let Self { agents, log, ledger, .. } = self;
+        let floor = ledger.clock.floor;
+        agents.values_mut().filter_map(|agent| agent.next_push(log, floor)).min()
     }
 
     /// When the next round of collection has something to do.

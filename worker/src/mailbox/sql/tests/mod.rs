@@ -4,7 +4,7 @@
 
 mod crowd;
 mod differential;
-mod figures;
 mod history;
 mod pair;
+mod waking;
 mod wish;
