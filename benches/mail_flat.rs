@@ -52,7 +52,7 @@ impl Workspace {
 
     /// A message takes 5 ms all in all, and alarms ring in time.
     fn rest(&mut self) {
-        if self.settled % BATCH == 0 {
+        if self.settled.is_multiple_of(BATCH) {
             self.mail.pass_ms(3 * BATCH);
         }
     }

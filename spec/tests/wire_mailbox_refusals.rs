@@ -174,8 +174,11 @@ fn unknown_members_of_a_command_are_ignored() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let body = format!(r#"{{"x":{deep},"y":1e999,"seq":"abc","limit":[],"agentId":"a"}}"#);
     assert!(matches!(read("heartbeat", &body), Ask::Heartbeat { .. }));
-    let body = format!(r#"{{"x":{deep},"from":"a","type":"t"}}"#);
+    let message = |x: &str| format!(r#"{{"x":{x},"from":"a","type":"t"}}"#);
+    let body = message("1e999");
     assert!(matches!(read("publish", &body), Ask::Publish { message } if message.body == body));
+    // Those of a message are kept, and whoever gets it has to be able to read them.
+    assert_eq!(refused("publish", message(&deep)).code, Code::Malformed);
 }
 
 #[test]

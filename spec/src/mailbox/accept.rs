@@ -42,7 +42,7 @@ impl MailboxMachine {
         let mut recipients = 0_u64;
         let mut refused = BTreeSet::new();
         for name in self.addressed(to, message) {
-            let agent = self.agents.entry(name.clone()).or_insert_with(Agent::default);
+            let agent = self.agents.entry(name.clone()).or_default();
             if agent.has_room_for(message.bytes(), |seq| needs_ack(&self.log.entries, seq)) {
                 let open = Open { bytes: message.bytes(), ..Open::default() };
                 agent.inbox.insert(seq, open);

@@ -169,7 +169,7 @@ impl MailboxMachine {
         if !known && self.registered() >= limits::WORKSPACE_AGENTS {
             return Err(Rejection::Limit(LimitKind::Agents));
         }
-        let agent = self.agents.entry(name.clone()).or_insert_with(Agent::default);
+        let agent = self.agents.entry(name.clone()).or_default();
         agent.registration.get_or_insert_with(Registration::default);
         self.touch(turn, name);
         Ok(())

@@ -191,12 +191,13 @@ fn has_failed(transition: &Transition<'_>, name: &AgentId, seq: Ordinal) -> bool
         return false;
     }
     match transition.ask() {
-        Some(Ask::Nack { agent, seq: named, .. }) => {
-            let current = transition.over().is_none_or(|over| transition.before.is_live(over));
-            agent == name && *named == seq && current
-        }
+        Some(Ask::Nack { .. }) => transition.gives_back(name, seq),
         Some(Ask::Disconnect { connection }) => {
-            connection.agent == *name && connection.epoch == live.epoch && live.working == Some(seq)
+            let heard = matches!(transition.outcome(), Some(Outcome::Disconnected));
+            heard
+                && connection.agent == *name
+                && connection.epoch == live.epoch
+                && live.working == Some(seq)
         }
         _ => false,
     }

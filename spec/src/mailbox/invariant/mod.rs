@@ -246,11 +246,16 @@ impl<'a> Transition<'a> {
         }
     }
 
+    /// Whether the event is a nack of this delivery that was heard.
+    fn gives_back(&self, name: &AgentId, seq: Ordinal) -> bool {
+        let named = matches!(self.ask(), Some(Ask::Nack { agent, seq: named, .. }) if agent == name && *named == seq);
+        named && matches!(self.outcome(), Some(Outcome::Returned(_)))
+    }
+
     /// Whether the silence of the agent's session may settle this message in this event. A nack that
     /// names it breaks the silence.
     fn presumes(&self, name: &AgentId, seq: Ordinal) -> Option<Presumed> {
-        if matches!(self.ask(), Some(Ask::Nack { agent, seq: named, .. }) if agent == name && *named == seq)
-        {
+        if self.gives_back(name, seq) {
             return None;
         }
         let live = self.live_before(name).filter(|live| live.window.is_none())?;
