@@ -242,7 +242,6 @@ fn a_round_of_collection_is_eaten_in_bites() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "it writes a million rows and wakes over them")]
 fn a_log_of_a_million_messages_is_full() {
     let mut pair = Pair::new();
     answer(&mut pair, 0, subscribe("bob", "a")).unwrap();
