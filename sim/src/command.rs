@@ -39,7 +39,7 @@ struct Exploring {
     /// How many seeds, or a range of them.
     #[arg(long, value_name = "N|A..B", default_value = "200")]
     seeds: Seeds,
-    /// What stands behind the endpoint.
+    /// What stands behind the endpoints.
     #[arg(long, value_enum, default_value = "native")]
     target: Target,
     /// How rough the world is; without it, a third of the seeds each.
@@ -58,7 +58,7 @@ struct Replaying {
     /// The plan to run.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// What stands behind the endpoint.
+    /// What stands behind the endpoints.
     #[arg(long, value_enum, default_value = "native")]
     target: Target,
     /// The profile the seed's plan was drawn with, if one was named.
@@ -82,12 +82,12 @@ struct Hunting {
     json: Option<PathBuf>,
 }
 
-/// What stands behind the endpoint.
+/// What stands behind the endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Target {
-    /// The production machine over SQLite.
+    /// The production machines over SQLite.
     Native,
-    /// The reference model.
+    /// The reference models.
     Spec,
 }
 
@@ -183,9 +183,12 @@ fn tell(exploration: &Exploration, exploring: &Exploring, subject: Subject) -> b
 fn hunt(hunting: &Hunting) -> Result<bool, String> {
     let named = hunting.names.iter().map(|name| bug_named(name));
     let named: Vec<Bug> = named.collect::<Result<_, _>>()?;
-    let hunted = if named.is_empty() { bugs::GALLERY } else { &named };
+    let hunted = if named.is_empty() { &*bugs::GALLERY } else { &named };
     let bar = progress(hunted.len(), "bugs")?;
-    let caught = bugs::hunt(hunted, |_| bar.inc(1));
+    let caught = bugs::hunt(hunted, |catch| {
+        bar.suspend(|| eprintln!("{}", report::gallery::line(catch)));
+        bar.inc(1);
+    });
     bar.finish_and_clear();
     if let Some(file) = &hunting.json {
         write_json(file, &serde_json::json!({ "bugs": caught }))?;

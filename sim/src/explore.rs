@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::engine;
 use crate::history::History;
 use crate::invariants::{self, Judgement, Violation, judge};
-use crate::marks::{Marks, passive};
+use crate::marks::{self, Marks, passive};
 use crate::plan::{ClockClass, FaultKind, Plan, Profile};
 use crate::subject::Subject;
 
@@ -31,6 +31,7 @@ pub fn verdict(plan: &Plan, subject: Subject) -> Verdict {
 
 fn judged(plan: &Plan, mut history: History) -> Verdict {
     passive::reach(plan, &mut history);
+    marks::mail::reach(&mut history);
     let judgement = judge(&history, plan.clock_class());
     Verdict { history, judgement }
 }

@@ -1,42 +1,20 @@
 //! What was seen of one simulation, from outside: the judge's only evidence.
 
+mod entry;
+mod mail;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use mailbus_spec::lease::{Command, LeaseStep};
-use mailbus_spec::machine::Event;
-use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
+use mailbus_spec::{AgentId, Holder, LeasePath, Ordinal, PathSet};
 
 use crate::clock::{SkewedClock, TrueTime};
 use crate::marks::{Mark, Marks};
 
-/// One event that the object committed or answered, in the object's own order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectEvent {
-    /// When, truly.
-    pub at: TrueTime,
-    /// What the host's clock said.
-    pub host: HostTime,
-    /// The event.
-    pub event: Event<Command>,
-    /// What the object did.
-    pub step: LeaseStep,
-}
-
-/// An entry of the object's history.
-#[expect(clippy::large_enum_variant, reason = "nearly every entry is an event")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ObjectEntry {
-    /// An event.
-    Event(ObjectEvent),
-    /// The storage went back to what it was after the first `back_to` entries of the history. A new
-    /// life begins, in which only fencing is promised for what was granted before.
-    Restored {
-        /// When.
-        at: TrueTime,
-        /// After how many entries, restores among them, the storage was as it is now.
-        back_to: usize,
-    },
-}
+pub use entry::{
+    Entry, Happened, MailEntry, MailEvent, ObjectEntry, ObjectEvent, Wrote, events, lose_after,
+    restore_points,
+};
+pub use mail::{Handling, Sending, SendingEnd, Treated};
 
 /// A stretch of true time in which a client would have said that it holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +66,10 @@ pub struct Claim {
 /// What storage holds at the very end, when everything must be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Residue {
-    /// Rows.
+    /// Rows of the lease object.
     pub rows: u64,
+    /// Messages of the mailbox object.
+    pub logged: u64,
     /// Whether alarms rang at all at the end.
     pub alarms_rang: bool,
 }
@@ -97,8 +77,14 @@ pub struct Residue {
 /// Everything seen of one simulation.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// The object's own order of what it did.
+    /// The lease object's own order of what it did.
     pub object: Vec<ObjectEntry>,
+    /// The mailbox object's own order of what it did.
+    pub mail: Vec<MailEntry>,
+    /// What handlers of clients did, in no order.
+    pub handlings: Vec<Handling>,
+    /// What clients sent, and what they were told of it.
+    pub sendings: Vec<Sending>,
     /// What clients believed, in no order.
     pub beliefs: Vec<BeliefSpan>,
     /// What arrived at resources.
@@ -109,8 +95,14 @@ pub struct History {
     pub residue: Option<Residue>,
     /// When faults stopped.
     pub healed: TrueTime,
+    /// When everybody had had what the healing has to let through, or the time for it was over.
+    pub healing_ended: TrueTime,
     /// When the simulation ended.
     pub ended: TrueTime,
+    /// Whose mail has to come through: agents that want to be connected when the world has healed.
+    pub listening: BTreeSet<AgentId>,
+    /// Whether alarms ring after the healing.
+    pub alarms_ring: bool,
     /// The clock of the object's host.
     pub object_clock: SkewedClock,
     /// Operations begun.
@@ -124,40 +116,20 @@ pub struct History {
 }
 
 impl History {
-    /// The object's events.
+    /// The lease object's events.
     pub fn events(&self) -> impl Iterator<Item = &ObjectEvent> {
-        self.object.iter().filter_map(|entry| match entry {
-            ObjectEntry::Event(event) => Some(event),
-            ObjectEntry::Restored { .. } => None,
-        })
+        events(&self.object)
     }
 
-    /// The lengths of the history that a restore will go back to.
-    #[must_use]
-    pub fn restore_points(&self) -> BTreeSet<usize> {
-        let points = self.object.iter().filter_map(|entry| match entry {
-            ObjectEntry::Restored { back_to, .. } => Some(*back_to),
-            ObjectEntry::Event(_) => None,
-        });
-        points.collect()
+    /// The mailbox object's events.
+    pub fn mail_events(&self) -> impl Iterator<Item = &MailEvent> {
+        events(&self.mail)
     }
 
-    /// How many events there are.
+    /// How many events there are, of both objects.
     #[must_use]
     pub fn event_count(&self) -> usize {
-        self.events().count()
-    }
-
-    /// Forgets what was committed after the first `kept` events and lost before anybody saw it.
-    pub fn lose_after(&mut self, kept: usize) {
-        let mut seen = 0;
-        self.object.retain(|entry| match entry {
-            ObjectEntry::Event(_) => {
-                seen += 1;
-                seen <= kept
-            }
-            ObjectEntry::Restored { .. } => true,
-        });
+        self.events().count() + self.mail_events().count()
     }
 
     /// Lets each resource take or refuse the writes that arrived at it, in the order of true time: it
@@ -190,13 +162,13 @@ impl History {
     pub fn lines(&self) -> Vec<(TrueTime, String)> {
         let mut lines: Vec<(TrueTime, String)> = Vec::new();
         for entry in &self.object {
-            lines.push(match entry {
-                ObjectEntry::Event(event) => (event.at, crate::report::line::event(event)),
-                ObjectEntry::Restored { at, back_to } => {
-                    (*at, format!("storage     restored to what it was after {back_to} entries"))
-                }
-            });
+            lines.push(entry.line("storage", crate::report::line::event));
         }
+        for entry in &self.mail {
+            lines.push(entry.line("mail store", crate::report::mail_line::event));
+        }
+        lines.extend(self.handlings.iter().map(|handling| (handling.at, handling.line())));
+        lines.extend(self.sendings.iter().map(|sending| (sending.ended, sending.line())));
         for span in &self.beliefs {
             let who = format!("{} {}", span.holder, span.token);
             lines.push((span.from, format!("belief      {who} begins on {:?}", span.paths)));

@@ -1,4 +1,4 @@
-//! The deterministic simulator of mailbus: many clients and the objects on a bad network with bad
+//! The deterministic simulator of mailbus: many clients and both objects on a bad network with bad
 //! clocks, and every invariant held against what was seen.
 //!
 //! Seeds make plans, and plans are the unit of failure; see [`plan`].
@@ -12,6 +12,7 @@ mod faults;
 pub mod history;
 pub mod invariants;
 pub mod ledger;
+pub mod mail_ledger;
 pub mod marks;
 pub mod plan;
 pub mod report;

@@ -48,7 +48,9 @@ fn a_few_seeds_of_every_profile_break_nothing() {
 
 #[test]
 fn the_exemplary_bugs_are_caught_and_their_plans_are_small() {
-    for name in ["expiry_only_by_alarm", "belief_from_the_retrys_sending"] {
+    for name in
+        ["expiry_only_by_alarm", "belief_from_the_retrys_sending", "window_counts_messages_alone"]
+    {
         let catch = bugs::catch(&bugs::named(name).expect("a bug of the gallery"));
         assert!(catch.caught, "{name} was not caught in {} seeds", catch.seeds_tried);
         assert!(catch.parts <= 10, "{name}: {:#?}", catch.plan);

@@ -1,6 +1,7 @@
 //! Looking for planted bugs: seed after seed, until the invariant that has to find one does.
 //!
-//! `conforms` takes no part: it sees any change of a model, and what it sees is no broken promise.
+//! `conforms` and `mail_conforms` take no part: they see any change of a model, and what they see is no
+//! broken promise.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::bugs::Bug;
 use crate::explore::{Verdict, verdict_or_panic, verdict_until_healed};
-use crate::invariants::{bounded_leases, conforms};
+use crate::invariants::{self, bounded_leases, retention};
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
 use crate::subject::Subject;
@@ -153,7 +154,7 @@ impl Bug {
 
     /// The invariants that a plan breaks; to its very end only if that is what counts.
     fn broken(&self, plan: &Plan, subject: Subject) -> Vec<String> {
-        let verdict = if self.breaks == bounded_leases::NAME {
+        let verdict = if [bounded_leases::NAME, retention::NAME].contains(&self.breaks) {
             verdict_or_panic(plan, subject)
         } else {
             verdict_until_healed(plan, subject)
@@ -164,5 +165,5 @@ impl Bug {
 
 fn names(verdict: &Verdict) -> Vec<String> {
     let names = verdict.judgement.violations.iter().map(|found| found.invariant.clone());
-    names.filter(|name| name != conforms::NAME).collect()
+    names.filter(|name| !invariants::compares(name)).collect()
 }

@@ -29,7 +29,7 @@ pub(super) const BUG: Bug = Bug {
 /// were given up on still come, and what was sent since is lost. Leases are short, so that belief runs
 /// out meanwhile.
 fn slow_and_then_cut(seed: u64) -> Plan {
-    let mut plan = Plan::from_seed(seed, Some(Profile::Calm));
+    let mut plan = Plan::with_leases_alone(seed, Some(Profile::Calm));
     plan.machines.truncate(1);
     plan.agents.iter_mut().for_each(|agent| agent.machine = 0);
     for operation in &mut plan.operations {

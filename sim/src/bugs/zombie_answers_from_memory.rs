@@ -47,7 +47,7 @@ impl Model for ZombieAnswersFromMemory {
 
 /// The plan of a seed in which the object is replaced again and again, and often asked.
 fn zombies(seed: u64) -> Plan {
-    let mut plan = Plan::from_seed(seed, Some(Profile::Calm));
+    let mut plan = Plan::with_leases_alone(seed, Some(Profile::Calm));
     for (path, operation) in (0..PATHS).cycle().zip(plan.operations.iter_mut().step_by(3)) {
         operation.action = Action::Status { path };
     }

@@ -18,6 +18,10 @@ use crate::engine::streams::{AgentClocks, OBJECT, PORT, SimulatedNetwork, sleep_
 use crate::engine::{Stage, object};
 use crate::plan::{FaultKind, MachinePlan};
 use crate::workload;
+use crate::workload::mail::{Mailing, name_of};
+
+/// After how long a process that a handler killed is started again.
+const KILLED_MS: u64 = 1_000;
 
 /// The client of a simulated agent.
 pub(crate) type Client = LeaseClient<Rc<AgentClocks>>;
@@ -45,18 +49,20 @@ async fn run_agent(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
             }
             _ => None,
         });
-        let process = Box::pin(run_process(Rc::clone(&stage), agent, Rc::clone(&clocks)));
-        let Some((dies, reborn)) = crash else { return process.await };
-        let mut process = process.fuse();
+        let mut process =
+            Box::pin(run_process(Rc::clone(&stage), agent, Rc::clone(&clocks)).fuse());
+        let (dies, reborn) = crash.unwrap_or((TrueTime(u64::MAX / 2), TrueTime(0)));
         let mut death = Box::pin(sleep_until(&stage, dies).fuse());
-        select_biased! {
-            () = death => {}
+        let mut killed = Box::pin(stage.process_crashes(agent).fuse());
+        let reborn = select_biased! {
+            // Also past the instant of its death, or it would die of the same fault again.
+            () = death => reborn.max(TrueTime(dies.0 + 1_000)),
+            () = killed => stage.now().plus_ms(KILLED_MS),
             () = process => return,
-        }
+        };
         stage.note(format!("agent       {agent} crashes"));
         drop(process);
-        // Also past the instant of its death, or it would die of the same fault again.
-        let reborn = reborn.max(TrueTime(dies.0 + 1_000));
+        stage.give_up_claims(&name_of(agent));
         sleep_until(&stage, reborn).await;
     }
 }
@@ -73,9 +79,13 @@ async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
     let endpoint = Endpoint::new(&format!("http://{OBJECT}:{PORT}"), object::workspace())
         .expect("a plain address");
     let own = Rc::new(AgentClocks { stage: Rc::clone(&stage), clocks: Rc::clone(&clocks) });
+    let plan = stage.plan.agents.iter().find(|plan| plan.agent == agent);
+    let mailing = plan
+        .and_then(|plan| plan.mail.clone())
+        .map(|plan| Mailing::new(Rc::clone(&own), agent, run, plan, seed));
     let (client, driver) = connect(session, endpoint, SimulatedNetwork, own, Options::default());
     let watch = BeliefWatch::new(Rc::clone(&stage), client.clone(), clocks, holder.clone());
-    let work = workload::work(Rc::clone(&stage), client, holder, agent, seed);
+    let work = workload::work(Rc::clone(&stage), client, holder, mailing, (agent, seed));
     let process = join(driver.run(), work).map(|_| ());
     gated(Rc::clone(&stage), stage.plan.stopped(agent), watch, process).await;
 }

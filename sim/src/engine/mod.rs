@@ -7,6 +7,8 @@ pub(crate) mod agent;
 mod alarms;
 mod beliefs;
 mod gate;
+pub(crate) mod hosted;
+mod mail_watch;
 pub mod network;
 pub(crate) mod object;
 pub(crate) mod office;

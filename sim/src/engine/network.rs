@@ -5,18 +5,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mailbus_spec::Ordinal;
+use mailbus_worker::object::Object;
 use mailbus_worker::storage::{Storage, Value};
 use turmoil::{Builder, Sim};
 
 use crate::clock::TrueTime;
+use crate::engine::hosted::Hosted;
+use crate::engine::mail_watch::MailWatch;
 use crate::engine::stage::Errand;
 use crate::engine::streams::OBJECT;
 use crate::engine::{Stage, agent, object, office};
 use crate::faults::{Act, Timeline, apply};
-use crate::history::{History, Residue};
+use crate::history::{History, Residue, Wrote};
 use crate::marks::Mark;
 use crate::plan::Plan;
-use crate::subject::{ObjectVariant, Subject};
+use crate::subject::{MailVariant, ObjectVariant, Subject};
 
 /// How far the network is stepped at a time.
 pub const TICK_MS: u64 = 10;
@@ -25,6 +28,10 @@ const HEALING_MS: u64 = 1_800_000;
 /// How long after the last lease may have lapsed everything must be forgotten: the memory, its
 /// minute, and an alarm's lateness.
 const FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
+
+/// The same for mail that nobody is owed any more: the memory of ids, a round of collection, and an
+/// alarm's lateness.
+const MAIL_FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 
 /// After how long an alarm that has not rung is lost, with some room.
 const ALARM_LATE_MS: u64 = 65_000;
@@ -50,7 +57,8 @@ fn run_then(plan: &Plan, subject: Subject, end: fn(&mut Engine)) -> History {
     end(&mut engine);
     let ended = engine.now();
     drop(engine);
-    stage.namespace.take();
+    stage.leases.namespace.take();
+    stage.mail.namespace.take();
     Stage::take_down();
     let mut history = std::mem::take(&mut *stage.history.borrow_mut());
     history.decide_writes();
@@ -130,9 +138,29 @@ impl Engine {
         self.stage.note("world       heals".into());
         let least = self.stage.heals_at().plus_ms(2_000);
         let most = self.stage.heals_at().plus_ms(HEALING_MS);
-        while self.now() < least || (self.now() < most && self.claims_are_open()) {
+        // An object takes an alarm for lost that is a minute late, in whatever event comes then: without
+        // any it would sleep for ever.
+        let mut wake = self.stage.plan.may_lose_alarms().then(|| least.plus_ms(ALARM_LATE_MS));
+        let mut mail = MailWatch::new(&self.stage);
+        while self.now() < least
+            || (self.now() < most && self.claims_are_open())
+            || mail.is_open(&self.stage, self.now())
+        {
+            if wake.is_some_and(|wake| wake <= self.now()) {
+                self.wake_objects();
+                wake = None;
+            }
             self.step();
         }
+        let mut history = self.stage.history.borrow_mut();
+        history.healing_ended = self.now();
+        history.listening = mail.listening;
+        history.alarms_ring = mail.alarms_ring;
+    }
+
+    fn wake_objects(&self) {
+        self.stage.errands.borrow_mut().push_back(Errand::Wake);
+        self.stage.errand_bell.notify_one();
     }
 
     fn claims_are_open(&self) -> bool {
@@ -145,52 +173,73 @@ impl Engine {
         for machine in self.stage.plan.machines.clone() {
             self.sim.crash(host_of(machine.machine));
         }
-        // An alarm may be a minute late. One that was lost is set again by whoever wakes the object.
-        let wake = self.now().plus_ms(ALARM_LATE_MS);
+        // An alarm may be a minute late. One that was lost, or left behind, is set again by whoever wakes
+        // the object when it is that late.
+        let may_lose = self.stage.plan.may_lose_alarms();
+        let mut wake = self.now().plus_ms(ALARM_LATE_MS);
         while self.now() < wake {
             self.step();
         }
-        if self.stage.plan.may_lose_alarms() {
-            self.stage.errands.borrow_mut().push_back(Errand::Wake);
-            self.stage.errand_bell.notify_one();
-        }
         let latest = self.now().plus_ms(self.stage.largest_ttl_ms() + FORGETTING_MS);
+        let lost_ms = if may_lose { MAIL_FORGETTING_MS } else { 0 };
+        let mail_ms = if self.stage.plan.has_mail() { MAIL_FORGETTING_MS + lost_ms } else { 0 };
+        let mail_latest = self.now().plus_ms(mail_ms);
         let mut rows = self.rows();
-        while rows > 1 && self.now() < latest {
+        while (rows > 1 && self.now() < latest) || (self.logged() > 0 && self.now() < mail_latest) {
+            if may_lose && wake <= self.now() {
+                self.wake_objects();
+                wake = self.now().plus_ms(ALARM_LATE_MS);
+            }
             for _ in 0..100 {
                 self.step();
             }
             rows = self.rows();
         }
         let alarms_rang = self.stage.alarms.lost_until.get() <= self.now();
-        self.stage.history.borrow_mut().residue = Some(Residue { rows, alarms_rang });
+        let logged = self.logged();
+        self.stage.history.borrow_mut().residue = Some(Residue { rows, logged, alarms_rang });
     }
 
-    /// How many rows the object keeps.
+    /// How many rows the lease object keeps.
     fn rows(&self) -> u64 {
-        let namespace = self.stage.namespace.borrow().clone();
-        let Some(namespace) = namespace else { return 0 };
-        let count = |sql: &'static str| {
-            let rows = namespace.with(&object::workspace(), |instance| {
-                let rows = instance.database().query(sql, &[]);
-                rows.map(|rows| rows.first().and_then(|row| row.first()).cloned())
-            });
-            match rows {
-                Ok(Ok(Some(Value::Integer(rows)))) => u64::try_from(rows).unwrap_or(0),
-                _ => 0,
-            }
-        };
-        match self.stage.subject.object {
+        let stage = &self.stage;
+        match stage.subject.object {
             ObjectVariant::Native => {
-                count("SELECT count(*) FROM claim") + count("SELECT count(*) FROM meta")
+                count(&stage.leases, "SELECT count(*) FROM claim")
+                    + count(&stage.leases, "SELECT count(*) FROM meta")
             }
             ObjectVariant::Model(_) => {
-                let version = count("SELECT version FROM model");
-                let model = self.stage.model(i64::try_from(version).unwrap_or(0));
+                let version = count(&stage.leases, "SELECT version FROM model");
+                let model = stage.lease_models.get(i64::try_from(version).unwrap_or(0));
                 let rows = model.leases.len() + model.queue.len() + model.remembered.len();
                 u64::try_from(rows).unwrap_or(0) + 1
             }
         }
+    }
+
+    /// How many messages the mailbox object keeps.
+    fn logged(&self) -> u64 {
+        let stage = &self.stage;
+        match stage.subject.mail {
+            MailVariant::Native => count(&stage.mail, "SELECT count(*) FROM log"),
+            MailVariant::Model(_) => {
+                let version = count(&stage.mail, "SELECT version FROM model");
+                let model = stage.mail_models.get(i64::try_from(version).unwrap_or(0));
+                u64::try_from(model.log.entries.len()).unwrap_or(0)
+            }
+        }
+    }
+}
+
+/// The one number that a query answers; 0 if there is none.
+fn count<O: Object + 'static, C, S: Wrote>(hosted: &Hosted<O, C, S>, sql: &'static str) -> u64 {
+    let rows = hosted.with(|instance| {
+        let rows = instance.database().query(sql, &[]);
+        rows.map(|rows| rows.first().and_then(|row| row.first()).cloned())
+    });
+    match rows {
+        Some(Ok(Some(Value::Integer(rows)))) => u64::try_from(rows).unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -204,7 +253,20 @@ pub(crate) fn largest_known_token(stage: &Stage) -> Ordinal {
     tokens.max().unwrap_or(Ordinal::ZERO)
 }
 
-/// Looks at the object between two events.
+/// The same for mail: no smaller `seq` or epoch may be issued again.
+pub(crate) fn largest_known_seq(stage: &Stage) -> Ordinal {
+    let history = stage.history.borrow();
+    let ordinals = history.mail_events().filter_map(|event| {
+        match event.step.reply.as_ref()?.answer.as_ref().ok()? {
+            mailbus_spec::mailbox::Outcome::Accepted { seq, .. } => Some(*seq),
+            mailbus_spec::mailbox::Outcome::Connected { epoch, .. } => Some(*epoch),
+            _ => None,
+        }
+    });
+    ordinals.max().unwrap_or(Ordinal::ZERO)
+}
+
+/// Looks at the objects between two events.
 pub(crate) fn note_eviction(stage: &Stage) {
     let waits = stage.history.borrow().events().last().is_some_and(|event| {
         event.step.reply.as_ref().is_some_and(|reply| {

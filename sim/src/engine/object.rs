@@ -1,4 +1,5 @@
-//! The host that runs the object: production's namespace, server and endpoint over simulated streams.
+//! The host that runs the objects: production's namespaces, server and endpoints over simulated
+//! streams.
 
 use std::io;
 use std::rc::Rc;
@@ -9,19 +10,21 @@ use mailbus_spec::Workspace;
 use mailbus_spec::wire::{Code, Problem, frame};
 use mailbus_worker::native::namespace::Submitted;
 use mailbus_worker::native::{
-    Arrival, Databases, Exchange, Flush, Host, Namespace, NamespaceSettings, Objects, Opened,
-    Server, ServerSettings, Stopped,
+    Arrival, Classes, Databases, Exchange, Flush, Host, Namespace, NamespaceSettings, Objects,
+    Opened, Server, ServerSettings, Stopped,
 };
-use mailbus_worker::router::{self, Access};
+use mailbus_worker::object::Object;
+use mailbus_worker::router::{self, Access, Class};
 use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
-use crate::engine::stage::ObjectUnderTest;
+use crate::engine::hosted::Hosted;
 use crate::engine::streams::{ObjectHost, PORT};
 use crate::engine::{Stage, alarms};
+use crate::history::Wrote;
 use crate::marks::Mark;
 
-/// How long the object's host takes to flush its log.
+/// How long the objects' host takes to flush a log.
 const FLUSH: Duration = Duration::from_millis(40);
 
 /// The one workspace of a simulation.
@@ -29,20 +32,14 @@ pub(crate) fn workspace() -> Workspace {
     Workspace::new("sim").expect("a plain name")
 }
 
-/// What runs on the object's host.
+/// What runs on the objects' host.
 pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
     let host: Rc<dyn Host> = Rc::new(ObjectHost { stage: Rc::clone(&stage) });
-    let databases = Rc::new(SimulatedDatabases { stage: Rc::clone(&stage) });
-    let namespace = Namespace::new(Rc::clone(&host), databases, NamespaceSettings::default());
-    stage.namespace.replace(Some(namespace.clone()));
-    let objects = Rc::new(Observed { stage: Rc::clone(&stage), namespace });
-    let server = Server::new(
-        host,
-        Access::Anonymous,
-        ServerSettings::default(),
-        Rc::clone(&objects) as Rc<dyn Objects>,
-    );
-    tokio::task::spawn_local(alarms::ring(Rc::clone(&objects)));
+    let classes = Classes::from([
+        (Class::Lease, Observed::host(&stage, &host, |stage| &stage.leases, Stage::settle_leases)),
+        (Class::Mailbox, Observed::host(&stage, &host, |stage| &stage.mail, Stage::settle_mail)),
+    ]);
+    let server = Server::new(host, Access::Anonymous, ServerSettings::default(), classes);
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     loop {
         let (stream, _) = listener.accept().await?;
@@ -54,25 +51,47 @@ pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
 ///
 /// Not by [`Server::stop`], which wakes connections in an order that tokio draws at random.
 pub(crate) fn deploy(stage: &Stage) {
-    if let Some(namespace) = stage.namespace.borrow().as_ref() {
-        namespace.crash(&workspace());
-    }
+    stage.leases.crash();
+    stage.mail.crash();
 }
 
-/// The namespace, seen from outside: after each event it is known whether it was committed.
-pub(crate) struct Observed {
+/// The objects of one class, seen from outside: after each event it is known whether it was committed.
+pub(crate) struct Observed<O, C, S> {
     pub stage: Rc<Stage>,
-    pub namespace: Namespace<ObjectUnderTest>,
+    pub namespace: Namespace<O>,
+    /// Where the stage keeps what belongs to them.
+    pub hosted: fn(&Stage) -> &Hosted<O, C, S>,
+    settle: fn(&Stage, bool),
 }
 
-impl Observed {
+impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
+    /// Runs the objects of a class, with their alarms.
+    fn host(
+        stage: &Rc<Stage>,
+        host: &Rc<dyn Host>,
+        hosted: fn(&Stage) -> &Hosted<O, C, S>,
+        settle: fn(&Stage, bool),
+    ) -> Rc<dyn Objects> {
+        let databases = Rc::new(SimulatedDatabases { stage: Rc::clone(stage), hosted });
+        let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
+        hosted(stage).namespace.replace(Some(namespace.clone()));
+        let objects = Rc::new(Self { stage: Rc::clone(stage), namespace, hosted, settle });
+        tokio::task::spawn_local(alarms::ring(Rc::clone(&objects)));
+        objects
+    }
+
+    /// Delivers an event to the object of the simulation's workspace.
+    pub fn deliver(&self, arrival: &Arrival<'_>) -> Submitted {
+        self.submit(&workspace(), arrival)
+    }
+
     /// Whether the object came through its last event: a failed one costs it its memory.
     fn came_through(&self) -> bool {
         self.namespace.with(&workspace(), |instance| instance.is_awake()).unwrap_or(false)
     }
 }
 
-impl Objects for Observed {
+impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Observed<O, C, S> {
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted {
         if self.stage.now() < self.stage.closed_until.get() {
             return closed(arrival);
@@ -82,8 +101,8 @@ impl Objects for Observed {
         if !committed && !matches!(arrival, Arrival::Closed { .. }) {
             self.stage.reach(Mark::StorageFailed);
         }
-        self.stage.settle_handled(committed);
-        self.stage.alarm_bell.notify_one();
+        (self.settle)(&self.stage, committed);
+        (self.hosted)(&self.stage).alarm_bell.notify_one();
         submitted
     }
 }
@@ -101,40 +120,45 @@ fn closed(arrival: &Arrival<'_>) -> Submitted {
     std::future::ready(answer).boxed_local()
 }
 
-/// The databases of the object's host, whose flushes take time.
-struct SimulatedDatabases {
+/// The databases of the objects' host, whose flushes take time.
+struct SimulatedDatabases<O, C, S> {
     stage: Rc<Stage>,
+    hosted: fn(&Stage) -> &Hosted<O, C, S>,
 }
 
-impl Databases for SimulatedDatabases {
+impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Databases
+    for SimulatedDatabases<O, C, S>
+{
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
-        let opened = self.stage.databases.open(workspace)?;
+        let opened = (self.hosted)(&self.stage).databases.open(workspace)?;
         let flush = opened.flush.map(|inner| {
-            Rc::new(SlowFlush { stage: Rc::clone(&self.stage), inner }) as Rc<dyn Flush>
+            let (stage, hosted) = (Rc::clone(&self.stage), self.hosted);
+            Rc::new(SlowFlush { stage, hosted, inner }) as Rc<dyn Flush>
         });
         Ok(Opened { flush, ..opened })
     }
 
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
-        self.stage.databases.existing()
+        (self.hosted)(&self.stage).databases.existing()
     }
 }
 
-struct SlowFlush {
+struct SlowFlush<O, C, S> {
     stage: Rc<Stage>,
+    hosted: fn(&Stage) -> &Hosted<O, C, S>,
     inner: Rc<dyn Flush>,
 }
 
-impl Flush for SlowFlush {
+impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Flush for SlowFlush<O, C, S> {
     #[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
     fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
-        let stage = Rc::clone(&self.stage);
-        let committed = stage.committed.get();
+        let (stage, hosted) = (Rc::clone(&self.stage), self.hosted);
+        let committed = hosted(&stage).committed();
         let flushed = self.inner.flush();
         Box::pin(async move {
             tokio::time::sleep(FLUSH).await;
             flushed.await?;
-            stage.durable.set(committed);
+            hosted(&stage).durable.set(committed);
             Ok(())
         })
     }

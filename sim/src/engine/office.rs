@@ -12,14 +12,18 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
+use mailbus_client::transport::Object;
 use mailbus_spec::lease::Command;
+use mailbus_spec::mailbox::Ask;
 use mailbus_spec::wire::lease::encode_call;
+use mailbus_spec::wire::mailbox;
 use turmoil::net::TcpStream;
 
 use crate::clock::TrueTime;
+use crate::engine::Stage;
+use crate::engine::object::workspace;
 use crate::engine::stage::Errand;
 use crate::engine::streams::{OBJECT, PORT, sleep_until};
-use crate::engine::{Stage, object};
 
 /// The TTL of the claims that probe whether the object is alive.
 pub(crate) const PROBE_TTL_MS: u64 = 5_000;
@@ -36,14 +40,25 @@ pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
                 // A copy's answer goes to a connection that nobody reads any more.
                 let _ = send(&stage, &command).await;
             }
+            Some(Errand::MailCopy(ask)) => {
+                let _ = send_mail(&stage, &ask).await;
+            }
             Some(Errand::Wake) => {
                 let path = crate::workload::path(0);
                 let _ = send(&stage, &Command::Status { path }).await;
+                if stage.plan.has_mail() {
+                    let _ = send_mail(&stage, &Ask::Agents { after: None, limit: 1 }).await;
+                }
             }
             Some(Errand::Recover(at_least)) => {
                 let recovered = send(&stage, &Command::Recover { at_least }).await;
                 let status = recovered.map_or(0, |(status, _)| status);
                 stage.note(format!("operator    recover at least {at_least}: {status}"));
+            }
+            Some(Errand::RecoverMail(at_least)) => {
+                let recovered = send_mail(&stage, &Ask::Recover { at_least }).await;
+                let status = recovered.map_or(0, |(status, _)| status);
+                stage.note(format!("operator    recover mail at least {at_least}: {status}"));
             }
         }
     }
@@ -51,31 +66,43 @@ pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
 
 async fn send(stage: &Rc<Stage>, command: &Command) -> io::Result<(u16, Bytes)> {
     let (action, body) = encode_call(0, command);
-    post(stage, action, body).await
+    post(stage, Object::Lease, action, body).await
 }
 
-/// One HTTP exchange with the object, without a client of ours.
+async fn send_mail(stage: &Rc<Stage>, ask: &Ask) -> io::Result<(u16, Bytes)> {
+    let Some((action, body)) = mailbox::encode_call(0, ask) else {
+        return Err(io::ErrorKind::Unsupported.into());
+    };
+    post(stage, Object::Mailbox, action, body).await
+}
+
+/// One HTTP exchange with an object, without a client of ours.
 pub(crate) async fn post(
     stage: &Rc<Stage>,
+    object: Object,
     action: &str,
     body: String,
 ) -> io::Result<(u16, Bytes)> {
     let patience = u64::try_from(PATIENCE.as_micros()).unwrap_or(0);
     let mut late = Box::pin(sleep_until(stage, TrueTime(stage.now().0 + patience)).fuse());
-    let mut exchange = Box::pin(exchange(action, body).fuse());
+    let mut exchange = Box::pin(exchange(object, action, body).fuse());
     select_biased! {
         answered = exchange => answered,
         () = late => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 
-async fn exchange(action: &str, body: String) -> io::Result<(u16, Bytes)> {
+async fn exchange(object: Object, action: &str, body: String) -> io::Result<(u16, Bytes)> {
+    let class = match object {
+        Object::Lease => "lease",
+        Object::Mailbox => "mailbox",
+    };
     let stream = TcpStream::connect((OBJECT, PORT)).await?;
     let (mut sender, connection) =
         handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("/v1/{}/lease/{action}", object::workspace()))
+        .uri(format!("/v1/{}/{class}/{action}", workspace()))
         .header(header::HOST, OBJECT)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))

@@ -1,24 +1,27 @@
 //! What everybody in one simulation shares, on its one thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
-use mailbus_spec::machine::Event;
+use mailbus_spec::lease::{self, LeaseMachine, LeaseStep};
+use mailbus_spec::mailbox::{self, MailboxMachine, MailboxStep};
 use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
 use mailbus_worker::lease::LeaseObject;
-use mailbus_worker::native::{Bookmark, MemoryDatabases, Namespace};
+use mailbus_worker::mailbox::MailboxObject;
 use tokio::sync::Notify;
 
 use crate::clock::{SkewedClock, TrueTime, host_time};
-use crate::history::{Claim, History, ObjectEntry, ObjectEvent, Write};
+use crate::engine::hosted::Hosted;
+use crate::history::{Claim, History, Write};
 use crate::marks::Mark;
 use crate::plan::{Action, FaultKind, Plan};
-use crate::subject::{Subject, SubjectLeases};
+use crate::subject::{Subject, SubjectLeases, SubjectMailboxes, Versions};
 
-/// The object under test with its endpoint.
-pub(crate) type ObjectUnderTest = LeaseObject<SubjectLeases>;
+/// The lease object under test with its endpoint, and its history.
+pub(crate) type HostedLeases = Hosted<LeaseObject<SubjectLeases>, lease::Command, LeaseStep>;
+/// The mailbox object under test with its endpoint, and its history.
+pub(crate) type HostedMail = Hosted<MailboxObject<SubjectMailboxes>, mailbox::Command, MailboxStep>;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Stage>>> = const { RefCell::new(None) };
@@ -34,49 +37,51 @@ pub struct Stage {
     pub history: RefCell<History>,
     /// The clock of the object's host.
     pub(crate) object_clock: SkewedClock,
-    pub(crate) databases: MemoryDatabases,
-    pub(crate) namespace: RefCell<Option<Namespace<ObjectUnderTest>>>,
+    pub(crate) leases: HostedLeases,
+    pub(crate) mail: HostedMail,
     /// What the office has to send.
     pub(crate) errands: RefCell<VecDeque<Errand>>,
     pub(crate) errand_bell: Notify,
-    /// Rung when the object's alarm may have changed.
-    pub(crate) alarm_bell: Notify,
     pub(crate) alarms: AlarmTrouble,
-    /// Restored to when a restore happens: by the index of its fault.
-    pub(crate) bookmarks: RefCell<BTreeMap<usize, (Bookmark, usize)>>,
-    /// How many events were committed, and how many of them are durable.
-    pub(crate) committed: Cell<usize>,
-    pub(crate) durable: Cell<usize>,
+    /// The states of models, by the number that their database holds.
+    pub(crate) lease_models: Versions<LeaseMachine>,
+    pub(crate) mail_models: Versions<MailboxMachine>,
+    /// What a hasty model has let out of an event that was undone.
+    pub(crate) leaked_mail: RefCell<Option<MailboxMachine>>,
     pub(crate) closed_until: Cell<TrueTime>,
     /// The time while no host runs.
     pub(crate) between: Cell<Option<TrueTime>>,
-    handled: RefCell<Vec<ObjectEvent>>,
-    models: RefCell<Vec<Rc<LeaseMachine>>>,
     seen_tokens: RefCell<BTreeMap<LeasePath, Ordinal>>,
     runs: RefCell<BTreeMap<u8, u32>>,
+    /// The processes that their handlers have killed.
+    killed: RefCell<BTreeSet<u8>>,
+    kill_bells: RefCell<BTreeMap<u8, Rc<Notify>>>,
+    /// How often each agent's handlers had trouble with each message.
+    troubles: RefCell<BTreeMap<(u8, String), u8>>,
     zombie_until: Cell<TrueTime>,
 }
 
 /// Something that the office sends.
 #[derive(Clone, Debug)]
 pub(crate) enum Errand {
-    /// A late copy of a command.
-    Copy(Command),
-    /// The operator's word after a restore.
+    /// A late copy of a command on leases.
+    Copy(lease::Command),
+    /// A late copy of a command on mail.
+    MailCopy(mailbox::Ask),
+    /// The operator's word after a restore, to the lease object.
     Recover(Ordinal),
-    /// Any event: an object that is woken looks after its alarm.
+    /// The same to the mailbox object.
+    RecoverMail(Ordinal),
+    /// Any event of both objects: one that is woken looks after its alarm.
     Wake,
 }
 
-/// What goes wrong with alarms at the moment.
+/// What goes wrong with alarms at the moment, those of both objects.
 #[derive(Debug, Default)]
 pub(crate) struct AlarmTrouble {
     pub lost_until: Cell<TrueTime>,
     pub late_until: Cell<TrueTime>,
     pub late_by_ms: Cell<u64>,
-    pub stuck_at: Cell<Option<HostTime>>,
-    /// It shall ring once although it is not due.
-    pub ring_now: Cell<bool>,
 }
 
 impl Stage {
@@ -91,25 +96,21 @@ impl Stage {
             subject,
             history: RefCell::new(history),
             object_clock,
-            databases: if loses_power {
-                MemoryDatabases::that_may_lose_power()
-            } else {
-                MemoryDatabases::new()
-            },
-            namespace: RefCell::default(),
+            leases: Hosted::new(loses_power),
+            mail: Hosted::new(loses_power),
             errands: RefCell::default(),
             errand_bell: Notify::new(),
-            alarm_bell: Notify::new(),
             alarms: AlarmTrouble::default(),
-            bookmarks: RefCell::default(),
-            committed: Cell::default(),
-            durable: Cell::default(),
+            lease_models: Versions::new(loses_power),
+            mail_models: Versions::new(loses_power),
+            leaked_mail: RefCell::default(),
             closed_until: Cell::default(),
             between: Cell::new(Some(TrueTime(0))),
-            handled: RefCell::default(),
-            models: RefCell::default(),
             seen_tokens: RefCell::default(),
             runs: RefCell::default(),
+            killed: RefCell::default(),
+            kill_bells: RefCell::default(),
+            troubles: RefCell::default(),
             zombie_until: Cell::default(),
         });
         CURRENT.with(|current| current.replace(Some(Rc::clone(&stage))));
@@ -170,47 +171,29 @@ impl Stage {
         ttls.max().unwrap_or(0).max(super::office::PROBE_TTL_MS)
     }
 
-    /// Keeps a state of a model; its number is what the database holds.
-    pub(crate) fn keep_model(&self, state: LeaseMachine) -> i64 {
-        let mut models = self.models.borrow_mut();
-        models.push(Rc::new(state));
-        i64::try_from(models.len()).unwrap_or(i64::MAX)
+    /// The events that the lease object handled last are committed, or undone.
+    pub(crate) fn settle_leases(&self, committed: bool) {
+        self.leases.settle_handled(&mut self.history.borrow_mut().object, committed);
+        self.lease_models.settle(committed);
     }
 
-    /// The state with this number.
-    pub(crate) fn model(&self, number: i64) -> Rc<LeaseMachine> {
-        let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
-        self.models.borrow().get(index).cloned().unwrap_or_default()
+    /// The events that the mailbox object handled last are committed, or undone.
+    pub(crate) fn settle_mail(&self, committed: bool) {
+        self.mail.settle_handled(&mut self.history.borrow_mut().mail, committed);
+        self.mail_models.settle(committed);
     }
 
-    /// Notes an event that the object has handled and may still have to undo.
-    pub(crate) fn note_handled(&self, host: HostTime, event: &Event<Command>, step: &LeaseStep) {
-        let (at, event, step) = (self.now(), event.clone(), step.clone());
-        self.handled.borrow_mut().push(ObjectEvent { at, host, event, step });
-    }
-
-    /// The events handled last are committed, or undone.
-    pub(crate) fn settle_handled(&self, committed: bool) {
-        let handled = std::mem::take(&mut *self.handled.borrow_mut());
-        if committed {
-            self.committed.set(self.committed.get() + handled.len());
-            let entries = handled.into_iter().map(ObjectEntry::Event);
-            self.history.borrow_mut().object.extend(entries);
-        }
-    }
-
-    /// Forgets what was committed and not flushed, and which therefore nobody has seen.
+    /// Forgets what was committed and not flushed, of both objects.
     pub(crate) fn lose_unflushed(&self) {
-        let durable = self.durable.get();
         let mut history = self.history.borrow_mut();
-        // Reads after the last durable write have left: they waited for nothing.
-        let unseen = history.events().skip(durable).position(|event| event.step.wrote);
-        let kept = unseen.map_or(self.committed.get(), |after| durable + after);
-        if kept < self.committed.get() {
-            history.reach(Mark::UnflushedLost);
-        }
-        history.lose_after(kept);
-        self.committed.set(kept);
+        self.leases.lose_unflushed(&mut history, |history| &mut history.object);
+        self.mail.lose_unflushed(&mut history, |history| &mut history.mail);
+    }
+
+    /// Rung when anything about alarms may have changed.
+    pub(crate) fn ring_alarm_bells(&self) {
+        self.leases.alarm_bell.notify_one();
+        self.mail.alarm_bell.notify_one();
     }
 
     pub(crate) fn zombie_goes_on(&self) -> bool {
@@ -231,6 +214,34 @@ impl Stage {
         let run = runs.entry(agent).or_default();
         *run += 1;
         *run
+    }
+
+    /// A handler kills the process of an agent.
+    pub(crate) fn crash_process(&self, agent: u8) {
+        self.killed.borrow_mut().insert(agent);
+        self.kill_bell(agent).notify_one();
+        self.reach(Mark::HandlerCrashed);
+    }
+
+    /// Ends when a handler kills the process of an agent.
+    pub(crate) async fn process_crashes(&self, agent: u8) {
+        let bell = self.kill_bell(agent);
+        while !self.killed.borrow_mut().remove(&agent) {
+            bell.notified().await;
+        }
+    }
+
+    fn kill_bell(&self, agent: u8) -> Rc<Notify> {
+        Rc::clone(self.kill_bells.borrow_mut().entry(agent).or_default())
+    }
+
+    /// How often an agent's handlers had trouble with a message before; now once more.
+    pub(crate) fn count_trouble(&self, agent: u8, id: &str) -> u8 {
+        let mut troubles = self.troubles.borrow_mut();
+        let times = troubles.entry((agent, id.to_owned())).or_default();
+        let before = *times;
+        *times = times.saturating_add(1);
+        before
     }
 
     /// A write arrives at the resource behind a path. Whether it is taken is decided afterwards, in
@@ -263,6 +274,16 @@ impl Stage {
         let mut history = self.history.borrow_mut();
         history.claims.push(claim);
         history.claims.len() - 1
+    }
+
+    /// The process of an agent has died, and with it whatever it asked for.
+    pub(crate) fn give_up_claims(&self, agent: &mailbus_spec::AgentId) {
+        let now = self.now();
+        let mut history = self.history.borrow_mut();
+        let open = history.claims.iter_mut().filter(|claim| {
+            claim.holder.agent == *agent && claim.learned.is_none() && claim.gave_up.is_none()
+        });
+        open.for_each(|claim| claim.gave_up = Some(now));
     }
 
     /// The claim is held, or given up.

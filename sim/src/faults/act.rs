@@ -2,19 +2,21 @@
 
 use std::rc::Rc;
 
+use mailbus_spec::Ordinal;
 use mailbus_spec::lease::Command;
 use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Ask, Settled};
 use mailbus_worker::native::Instance;
 use turmoil::Sim;
 
 use crate::clock::TrueTime;
-use crate::engine::network::{host_of, largest_known_token, note_eviction};
-use crate::engine::stage::{Errand, ObjectUnderTest};
+use crate::engine::network::{host_of, largest_known_seq, largest_known_token, note_eviction};
+use crate::engine::stage::Errand;
 use crate::engine::streams::OBJECT;
 use crate::engine::{Stage, object};
 use crate::faults::links::Trouble;
 use crate::faults::{Act, Links};
-use crate::history::ObjectEntry;
+use crate::history::Entry;
 use crate::marks::Mark;
 use crate::plan::{FOR_EVER_MS, Fault, FaultKind, Plan};
 
@@ -87,7 +89,8 @@ fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, 
         FaultKind::Copy { age_ms } => copy(stage, *age_ms),
         FaultKind::Evict {} => {
             note_eviction(stage);
-            with_object(stage, Instance::evict);
+            stage.leases.with(Instance::evict);
+            stage.mail.with(Instance::evict);
         }
         FaultKind::HostMove { .. } => {
             crash_object(stage, sim);
@@ -103,7 +106,8 @@ fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, 
             for machine in machines {
                 links.settle_again(sim, machine);
             }
-            stage.databases.lose_power().expect("a database in memory");
+            stage.leases.databases.lose_power().expect("databases in memory");
+            stage.mail.databases.lose_power().expect("databases in memory");
             stage.lose_unflushed();
         }
         FaultKind::Deploy {} => object::deploy(stage),
@@ -112,24 +116,28 @@ fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, 
             stage.alarms.late_by_ms.set(*by_ms);
             stage.alarms.late_until.set(now.plus_ms(*for_ms));
         }
-        FaultKind::AlarmEarly {} => stage.alarms.ring_now.set(true),
+        FaultKind::AlarmEarly {} => {
+            stage.leases.ring_now.set(true);
+            stage.mail.ring_now.set(true);
+        }
         FaultKind::AlarmLost { for_ms } => stage.alarms.lost_until.set(now.plus_ms(*for_ms)),
         FaultKind::AlarmStuck {} => {
-            let due = with_object(stage, |instance| instance.due_alarm()).flatten();
-            stage.alarms.stuck_at.set(due);
+            let due = stage.leases.with(|instance| instance.due_alarm()).flatten();
+            stage.leases.stuck_at.set(due);
+            let due = stage.mail.with(|instance| instance.due_alarm()).flatten();
+            stage.mail.stuck_at.set(due);
         }
         FaultKind::StorageError { statement } => {
-            let statement = u64::from(*statement);
-            with_object(stage, |instance| {
-                instance.database().faults().fail_at = Some(statement);
-            });
+            let fail_at = Some(u64::from(*statement));
+            stage.leases.with(|instance| instance.database().faults().fail_at = fail_at);
+            stage.mail.with(|instance| instance.database().faults().fail_at = fail_at);
         }
         FaultKind::StorageFull { .. } => set_full(stage, true),
         FaultKind::Restore { closed_ms, .. } => restore(stage, index, now.plus_ms(*closed_ms)),
         _ => {}
     }
     stage.errand_bell.notify_one();
-    stage.alarm_bell.notify_one();
+    stage.ring_alarm_bells();
 }
 
 fn end(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, kind: &FaultKind) {
@@ -160,57 +168,62 @@ fn end(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, kind: &FaultKind
             if !recover {
                 return;
             }
-            let at_least = largest_known_token(stage);
-            if at_least.anchor_ms() >= mailbus_spec::time::HOST_FIRST_MS {
-                stage.errands.borrow_mut().push_back(Errand::Recover(at_least));
-                stage.errand_bell.notify_one();
+            let errands = [
+                (largest_known_token(stage), Errand::Recover as fn(Ordinal) -> Errand),
+                (largest_known_seq(stage), Errand::RecoverMail),
+            ];
+            for (at_least, errand) in errands {
+                if at_least.anchor_ms() >= mailbus_spec::time::HOST_FIRST_MS {
+                    stage.errands.borrow_mut().push_back(errand(at_least));
+                    stage.errand_bell.notify_one();
+                }
             }
         }
         _ => {}
     }
 }
 
-fn with_object<T>(
-    stage: &Stage,
-    work: impl FnOnce(&mut Instance<ObjectUnderTest>) -> T,
-) -> Option<T> {
-    let namespace = stage.namespace.borrow().clone()?;
-    namespace.with(&object::workspace(), work).ok()
-}
-
 fn set_full(stage: &Stage, full: bool) {
-    with_object(stage, |instance| instance.database().faults().full = full);
+    stage.leases.with(|instance| instance.database().faults().full = full);
+    stage.mail.with(|instance| instance.database().faults().full = full);
 }
 
 fn crash_object(stage: &Rc<Stage>, sim: &mut Sim<'_>) {
     if sim.is_host_running(OBJECT) {
         sim.crash(OBJECT);
     }
-    stage.namespace.take();
+    stage.leases.namespace.take();
+    stage.mail.namespace.take();
 }
 
 fn bookmark(stage: &Stage, index: usize) {
-    if let Some(Ok(bookmark)) = with_object(stage, Instance::bookmark) {
-        let length = stage.history.borrow().object.len();
-        stage.bookmarks.borrow_mut().insert(index, (bookmark, length));
-    }
+    let history = stage.history.borrow();
+    let (leases, mail) = (history.object.len(), history.mail.len());
+    drop(history);
+    stage.leases.remember(index, leases);
+    stage.lease_models.pin();
+    stage.mail.remember(index, mail);
+    stage.mail_models.pin();
 }
 
-/// Memory, sockets and everything that was held back are gone; so is what was written since.
+/// Both objects go back; the operator closes the workspace meanwhile.
 fn restore(stage: &Rc<Stage>, index: usize, closed_until: TrueTime) {
     // What a restored database has flushed is not known to the simulation: no power is lost then.
     let loses_power = |fault: &Fault| matches!(fault.kind, FaultKind::PowerLoss { .. });
     if stage.plan.faults.iter().any(loses_power) {
         return;
     }
-    let Some((bookmark, back_to)) = stage.bookmarks.borrow_mut().remove(&index) else { return };
-    let Some(namespace) = stage.namespace.borrow().clone() else { return };
-    namespace.crash(&object::workspace());
-    let restored = with_object(stage, |instance| instance.restore(&bookmark));
-    if matches!(restored, Some(Ok(()))) {
-        let at = stage.now();
-        stage.history.borrow_mut().object.push(ObjectEntry::Restored { at, back_to });
-        stage.reach(Mark::Restored);
+    let at = stage.now();
+    let (leases, mail) = (stage.leases.restore(index), stage.mail.restore(index));
+    let mut history = stage.history.borrow_mut();
+    if let Some(back_to) = leases {
+        history.object.push(Entry::Restored { at, back_to });
+    }
+    if let Some(back_to) = mail {
+        history.mail.push(Entry::Restored { at, back_to });
+    }
+    if leases.is_some() || mail.is_some() {
+        history.reach(Mark::Restored);
         stage.closed_until.set(closed_until);
     }
 }
@@ -234,5 +247,26 @@ fn copy(stage: &Stage, age_ms: u64) {
     });
     let commands: Vec<Command> = commands.collect();
     let copied = commands.iter().rev().take(COPIES).rev();
-    stage.errands.borrow_mut().extend(copied.cloned().map(Errand::Copy));
+    let mut errands = stage.errands.borrow_mut();
+    errands.extend(copied.cloned().map(Errand::Copy));
+    let old = history.mail_events().filter(|event| {
+        let age = now_ms.saturating_sub(event.at.ms());
+        age_ms <= age && age < OLDEST_COPY_MS
+    });
+    let asks = old.filter_map(|event| match &event.event {
+        Event::Command(command) if may_be_copied(&command.ask) => Some(command.ask.clone()),
+        _ => None,
+    });
+    let asks: Vec<Ask> = asks.collect();
+    errands.extend(asks.iter().rev().take(COPIES).rev().cloned().map(Errand::MailCopy));
+}
+
+/// What a client may have sent by HTTP, and changes nothing the second time: a nack would be another
+/// failure.
+fn may_be_copied(ask: &Ask) -> bool {
+    match ask {
+        Ask::Publish { message } | Ask::Send { message, .. } => message.id.is_some(),
+        Ask::Ack { what, .. } => !matches!(what, Settled::UpTo(_)),
+        _ => false,
+    }
 }

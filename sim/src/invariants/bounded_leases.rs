@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn a_row_too_many_breaks_it_if_alarms_rang() {
         let with = |rows, alarms_rang| History {
-            residue: Some(Residue { rows, alarms_rang }),
+            residue: Some(Residue { rows, logged: 0, alarms_rang }),
             ..History::default()
         };
         assert!(check(&with(2, true)).broken.is_some());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mailbus_spec::StateMachine;
 use mailbus_spec::lease::LeaseMachine;
 
-use crate::history::{History, ObjectEntry};
+use crate::history::{History, ObjectEntry, restore_points};
 use crate::invariants::Tally;
 
 /// The name of the invariant.
@@ -15,7 +15,7 @@ pub const NAME: &str = "conforms";
 #[must_use]
 pub fn check(history: &History) -> Tally {
     let mut tally = Tally::default();
-    let points = history.restore_points();
+    let points = restore_points(&history.object);
     let mut bookmarks = BTreeMap::from([(0, LeaseMachine::default())]);
     let mut model = LeaseMachine::default();
     for (entry, length) in history.object.iter().zip(1_usize..) {
@@ -29,6 +29,7 @@ pub fn check(history: &History) -> Tally {
                     )
                 });
             }
+            ObjectEntry::Woken { .. } => {}
             ObjectEntry::Restored { back_to, .. } => {
                 model = bookmarks.get(back_to).cloned().unwrap_or_default();
             }

@@ -1,33 +1,48 @@
 //! The invariants, one file each, named as in the design.
 //!
-//! Each reads the observed history along with the [`ledger`](crate::ledger) and says how often it
-//! looked and what it found first. None asks the reference model, but for [`conforms`], which does
-//! nothing else.
+//! Each reads the observed history along with the [`ledger`](crate::ledger) of leases or the
+//! [`mail_ledger`](crate::mail_ledger), and says how often it looked and what it found first. None asks
+//! a reference model, but for [`conforms`] and [`mail_conforms`], which do nothing else.
 
+pub mod accept_once;
 pub mod belief_exclusion;
 pub mod belief_within_grant;
 pub mod bounded_leases;
 pub mod conforms;
 pub mod fencing;
 pub mod fifo;
+pub mod honest_gap;
 pub mod idempotent;
 pub mod lease_liveness;
+pub mod mail_conforms;
+pub mod mail_liveness;
+pub mod no_delivery_after_settle;
+pub mod no_innocent_dead;
+pub mod no_loss;
 pub mod no_lost_place;
+pub mod no_phantom;
 pub mod no_stale_effect;
+pub mod one_session;
+pub mod order;
+pub mod retention;
 pub mod server_exclusion;
 mod timeline;
 pub mod ttl_honoured;
+pub mod window;
 
 #[cfg(test)]
 pub(crate) mod example;
+#[cfg(test)]
+pub(crate) mod mail_example;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::TrueTime;
-use crate::history::History;
+use crate::history::{History, restore_points};
 use crate::ledger::{Reader, walk};
+use crate::mail_ledger::{MailReader, Walker};
 use crate::plan::ClockClass;
 
 /// What an invariant found broken.
@@ -72,7 +87,7 @@ pub struct Judgement {
 }
 
 /// The names of all invariants, in the order of the design.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 24] = [
     server_exclusion::NAME,
     belief_exclusion::NAME,
     belief_within_grant::NAME,
@@ -85,57 +100,132 @@ pub const NAMES: [&str; 12] = [
     lease_liveness::NAME,
     bounded_leases::NAME,
     conforms::NAME,
+    no_loss::NAME,
+    no_phantom::NAME,
+    no_delivery_after_settle::NAME,
+    order::NAME,
+    accept_once::NAME,
+    one_session::NAME,
+    window::NAME,
+    honest_gap::NAME,
+    no_innocent_dead::NAME,
+    retention::NAME,
+    mail_liveness::NAME,
+    mail_conforms::NAME,
 ];
+
+/// Whether an invariant compares with a reference model: a bug it finds breaks no promise by itself.
+#[must_use]
+pub fn compares(name: &str) -> bool {
+    name == conforms::NAME || name == mail_conforms::NAME
+}
 
 /// Holds every invariant against a history.
 #[must_use]
 pub fn judge(history: &History, class: ClockClass) -> Judgement {
-    let mut timeline = timeline::Timeline::new(history);
-    let mut server_exclusion = server_exclusion::ServerExclusion::default();
-    let mut fencing = fencing::Fencing::default();
-    let mut ttl_honoured = ttl_honoured::TtlHonoured::default();
-    let mut no_stale_effect = no_stale_effect::NoStaleEffect::default();
-    let mut fifo = fifo::Fifo::default();
-    let mut idempotent = idempotent::Idempotent::default();
-    let mut no_lost_place = no_lost_place::NoLostPlace::default();
-    let mut liveness = lease_liveness::LeaseLiveness::new(history);
-    let readers: &mut [&mut dyn Reader] = &mut [
-        &mut timeline,
-        &mut server_exclusion,
-        &mut fencing,
-        &mut ttl_honoured,
-        &mut no_stale_effect,
-        &mut fifo,
-        &mut idempotent,
-        &mut no_lost_place,
-        &mut liveness,
-    ];
-    walk(history, readers);
-    fencing.check_writes(history);
-    let beliefs = belief_exclusion::check(history, &timeline);
-    let grants = belief_within_grant::check(history, &timeline);
     let mut judgement = Judgement::default();
-    if class == ClockClass::Inside {
-        judgement.add(belief_exclusion::NAME, beliefs);
-        judgement.add(belief_within_grant::NAME, grants);
-    } else if beliefs.broken.is_some() {
-        judgement.broken_outside = 1;
-    }
-    judgement.add(server_exclusion::NAME, server_exclusion.tally);
-    judgement.add(fencing::NAME, fencing.tally);
-    judgement.add(ttl_honoured::NAME, ttl_honoured.tally);
-    judgement.add(no_stale_effect::NAME, no_stale_effect.tally);
-    judgement.add(fifo::NAME, fifo.tally);
-    judgement.add(idempotent::NAME, idempotent.tally);
-    judgement.add(no_lost_place::NAME, no_lost_place.tally);
-    judgement.add(lease_liveness::NAME, liveness.finish(history));
-    judgement.add(bounded_leases::NAME, bounded_leases::check(history));
-    judgement.add(conforms::NAME, conforms::check(history));
+    judgement.judge_leases(history, class);
+    judgement.judge_mail(history);
     judgement.violations.sort_by_key(|violation| violation.at_us);
     judgement
 }
 
 impl Judgement {
+    fn judge_leases(&mut self, history: &History, class: ClockClass) {
+        let mut timeline = timeline::Timeline::new(history);
+        let mut server_exclusion = server_exclusion::ServerExclusion::default();
+        let mut fencing = fencing::Fencing::default();
+        let mut ttl_honoured = ttl_honoured::TtlHonoured::default();
+        let mut no_stale_effect = no_stale_effect::NoStaleEffect::default();
+        let mut fifo = fifo::Fifo::default();
+        let mut idempotent = idempotent::Idempotent::default();
+        let mut no_lost_place = no_lost_place::NoLostPlace::default();
+        let mut liveness = lease_liveness::LeaseLiveness::new(history);
+        let readers: &mut [&mut dyn Reader] = &mut [
+            &mut timeline,
+            &mut server_exclusion,
+            &mut fencing,
+            &mut ttl_honoured,
+            &mut no_stale_effect,
+            &mut fifo,
+            &mut idempotent,
+            &mut no_lost_place,
+            &mut liveness,
+        ];
+        walk(history, readers);
+        fencing.check_writes(history);
+        let beliefs = belief_exclusion::check(history, &timeline);
+        let grants = belief_within_grant::check(history, &timeline);
+        if class == ClockClass::Inside {
+            self.add(belief_exclusion::NAME, beliefs);
+            self.add(belief_within_grant::NAME, grants);
+        } else if beliefs.broken.is_some() {
+            self.broken_outside = 1;
+        }
+        self.add(server_exclusion::NAME, server_exclusion.tally);
+        self.add(fencing::NAME, fencing.tally);
+        self.add(ttl_honoured::NAME, ttl_honoured.tally);
+        self.add(no_stale_effect::NAME, no_stale_effect.tally);
+        self.add(fifo::NAME, fifo.tally);
+        self.add(idempotent::NAME, idempotent.tally);
+        self.add(no_lost_place::NAME, no_lost_place.tally);
+        self.add(lease_liveness::NAME, liveness.finish(history));
+        self.add(bounded_leases::NAME, bounded_leases::check(history));
+        self.add(conforms::NAME, conforms::check(history));
+    }
+
+    fn judge_mail(&mut self, history: &History) {
+        let mut no_loss = no_loss::NoLoss::default();
+        let mut no_phantom = no_phantom::NoPhantom::default();
+        let mut after_settle = no_delivery_after_settle::NoDeliveryAfterSettle::default();
+        let mut order = order::Order::default();
+        let mut accept_once = accept_once::AcceptOnce::default();
+        let mut one_session = one_session::OneSession::default();
+        let mut window = window::WindowKept::default();
+        let mut honest_gap = honest_gap::HonestGap::default();
+        let mut no_innocent_dead = no_innocent_dead::NoInnocentDead::default();
+        let mut retention = retention::Retention::default();
+        let readers: &mut [&mut dyn MailReader] = &mut [
+            &mut no_loss,
+            &mut no_phantom,
+            &mut after_settle,
+            &mut order,
+            &mut accept_once,
+            &mut one_session,
+            &mut window,
+            &mut honest_gap,
+            &mut no_innocent_dead,
+            &mut retention,
+        ];
+        let mut walker = Walker::new(restore_points(&history.mail));
+        let mut healed = None;
+        for entry in &history.mail {
+            if history.healing_ended <= entry.at() && healed.is_none() {
+                healed = Some(walker.ledger.clone());
+            }
+            walker.read(entry, readers);
+        }
+        let healed = healed.unwrap_or_else(|| walker.ledger.clone());
+        no_loss.check_sendings(history);
+        no_loss.check_handlings(history);
+        no_phantom.check_handlings(history);
+        no_phantom.check_sendings(history);
+        after_settle.check_handlings(history);
+        retention.check_residue(history, &walker.ledger);
+        self.add(no_loss::NAME, no_loss.tally);
+        self.add(no_phantom::NAME, no_phantom.tally);
+        self.add(no_delivery_after_settle::NAME, after_settle.tally);
+        self.add(order::NAME, order.tally);
+        self.add(accept_once::NAME, accept_once.tally);
+        self.add(one_session::NAME, one_session.tally);
+        self.add(window::NAME, window.tally);
+        self.add(honest_gap::NAME, honest_gap.tally);
+        self.add(no_innocent_dead::NAME, no_innocent_dead.tally);
+        self.add(retention::NAME, retention.tally);
+        self.add(mail_liveness::NAME, mail_liveness::check(history, &healed));
+        self.add(mail_conforms::NAME, mail_conforms::check(history));
+    }
+
     fn add(&mut self, name: &'static str, tally: Tally) {
         *self.checks.entry(name).or_default() += tally.checks;
         if let Some((at, why)) = tally.broken {

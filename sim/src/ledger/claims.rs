@@ -1,6 +1,7 @@
 //! How leases and tickets begin, go on and end in the ledger.
 
 use mailbus_spec::lease::Acquire;
+use mailbus_spec::limits::MEMORY_MS;
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp};
 
 use crate::history::ObjectEvent;
@@ -188,5 +189,11 @@ impl Ledger {
         for arrival in late {
             self.end_ticket(now, arrival, EndOfTicket::TimedOut, changes);
         }
+    }
+
+    /// A ticket whose request is not even remembered any more means nothing to the command that comes:
+    /// the same request is another.
+    pub(super) fn forget_tickets(&mut self, now: Timestamp) {
+        self.tickets.retain(|_, ticket| now < ticket.deadline.plus_ms(MEMORY_MS));
     }
 }

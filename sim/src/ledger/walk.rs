@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mailbus_spec::Timestamp;
 
 use crate::clock::TrueTime;
-use crate::history::{History, ObjectEntry, ObjectEvent};
+use crate::history::{History, ObjectEntry, ObjectEvent, restore_points};
 use crate::ledger::{Change, Ledger};
 
 /// One event, when it has been read.
@@ -39,7 +39,7 @@ pub trait Reader {
 
 /// Reads a history. After a restore the ledger goes on from where the storage went back to.
 pub fn walk(history: &History, readers: &mut [&mut dyn Reader]) {
-    let points = history.restore_points();
+    let points = restore_points(&history.object);
     let mut bookmarks = BTreeMap::from([(0, Ledger::default())]);
     let mut ledger = Ledger::default();
     let (mut index, mut life) = (0, 0);
@@ -49,6 +49,7 @@ pub fn walk(history: &History, readers: &mut [&mut dyn Reader]) {
                 let mut changes = Vec::new();
                 let now = ledger.object_time(event);
                 ledger.end_leases(now, &mut changes);
+                ledger.forget_tickets(now);
                 for reader in readers.iter_mut() {
                     reader.before(event, now, &ledger);
                 }
@@ -59,6 +60,7 @@ pub fn walk(history: &History, readers: &mut [&mut dyn Reader]) {
                 }
                 index += 1;
             }
+            ObjectEntry::Woken { .. } => {}
             ObjectEntry::Restored { back_to, at } => {
                 life += 1;
                 ledger = bookmarks.get(back_to).cloned().unwrap_or_default();

@@ -3,6 +3,7 @@
 //! An invariant that holds because nothing ever happened is worthless; each mark names something
 //! that makes an invariant earn its keep. A run of two hundred seeds that misses one has failed.
 
+pub mod mail;
 pub mod passive;
 
 use serde::Serialize;
@@ -79,6 +80,58 @@ marks! {
     Restored "storage restored"
     /// The original's client renewed by acquiring again, or was refused.
     OriginalServed "original's protocol served"
+    /// A message was pushed again after the process of its recipient, or the object, had died.
+    Redelivered "redelivered after a crash"
+    /// A session found its agent known, with mail in its inbox.
+    Resumed "session resumed"
+    /// A message failed for good.
+    DeadLettered "message dead-lettered"
+    /// A dead letter was given a second chance.
+    Redriven "dead letter redriven"
+    /// What a session that negotiated nothing was sent was presumed settled.
+    Presumed "delivery presumed settled"
+    /// A message expired.
+    Expired "message expired"
+    /// An agent was told of its losses.
+    GapTold "gap told"
+    /// An agent acknowledged its losses.
+    GapAcknowledged "gap acknowledged"
+    /// The object lost its memory while mail was in flight.
+    EvictedInFlight "evicted with mail in flight"
+    /// Another session of an agent took its place, and its client was told.
+    SessionReplaced "session replaced"
+    /// A session that negotiated nothing was replaced and went on without mail.
+    SessionMute "session mute"
+    /// A copy of a message that had been accepted was recognised.
+    DuplicateAccepted "duplicate accepted once"
+    /// Another message under a known id was refused.
+    ContradictionRefused "contradiction refused"
+    /// An ack, or another command, of a replaced session was refused.
+    ReplacedRefused "command of a replaced session refused"
+    /// A message waited because the window was full.
+    WindowFull "window full"
+    /// A delivery came again after it was given back.
+    PushedAgain "pushed again after a nack"
+    /// A handler killed its process.
+    HandlerCrashed "handler crashed"
+    /// A session's end counted as the failure of what its client had announced.
+    FailedByEnd "failed by the end of its session"
+    /// A sender never learned whether its message was accepted.
+    SendingUnknown "sending unknown"
+    /// Mail for a name that never connected was kept.
+    KeptForNobody "kept for an unknown name"
+    /// A client of the original's protocol was sent a message.
+    OriginalHeard "original's client heard"
+    /// A message that nobody keeps reached somebody.
+    EphemeralHeard "ephemeral message heard"
+    /// An inbox was read without a session.
+    InboxRead "inbox read"
+    /// Somebody knew of a later `seq` than the object, after a restore.
+    Ahead "client ahead of a restored mailbox"
+    /// A client noticed a restore and named what it no longer knows.
+    RestoreNoticed "restore noticed by a client"
+    /// An agent was forgotten.
+    Forgotten "agent forgotten"
 }
 
 /// How often each mark was reached.

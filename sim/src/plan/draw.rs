@@ -18,6 +18,12 @@ impl Plan {
     /// hostile.
     #[must_use]
     pub fn from_seed(seed: u64, profile: Option<Profile>) -> Self {
+        Self::with_leases_alone(seed, profile).with_mail()
+    }
+
+    /// The same without mail.
+    #[must_use]
+    pub fn with_leases_alone(seed: u64, profile: Option<Profile>) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mixed = [Profile::Rough, Profile::Hostile, Profile::Calm];
         let profile = profile.unwrap_or(mixed[usize::try_from(seed % 3).unwrap_or(0)]);
@@ -38,7 +44,7 @@ impl Plan {
                 .map(|(machine, trusted)| machine_plan(&mut random, machine, *trusted))
                 .collect(),
             agents: (0..agents)
-                .map(|agent| AgentPlan { agent, machine: agent % machines })
+                .map(|agent| AgentPlan { agent, machine: agent % machines, mail: None })
                 .collect(),
             operations: Vec::new(),
             faults: Vec::new(),

@@ -10,7 +10,9 @@
 mod bound;
 mod clocks;
 mod draw;
+mod draw_mail;
 mod fault;
+pub mod mail;
 mod operation;
 pub mod shrink;
 mod swarm;
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bound::ClockClass;
 pub use fault::{Fault, FaultKind};
+pub use mail::{MailAction, MailMeans, MailPlan, Treatment};
 pub use operation::{Action, Ending, Operation};
 
 /// How many paths the workload knows: few, so that claims meet.
@@ -91,6 +94,9 @@ pub struct AgentPlan {
     pub agent: u8,
     /// The machine it runs on.
     pub machine: u8,
+    /// How it gets mail; nothing does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailPlan>,
 }
 
 impl Plan {
@@ -113,6 +119,29 @@ impl Plan {
     /// What is wrong with the text.
     pub fn from_json(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|wrong| format!("not a plan: {wrong}"))
+    }
+
+    /// The same plan without mail.
+    #[must_use]
+    pub fn without_mail(mut self) -> Self {
+        self.operations.retain(|operation| !matches!(operation.action, Action::Mail(_)));
+        for agent in &mut self.agents {
+            agent.mail = None;
+        }
+        self
+    }
+
+    /// The same plan without leases.
+    #[must_use]
+    pub fn without_leases(mut self) -> Self {
+        self.operations.retain(|operation| matches!(operation.action, Action::Mail(_)));
+        self
+    }
+
+    /// Whether anybody gets mail.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.agents.iter().any(|agent| agent.mail.is_some())
     }
 
     /// Whether the platform may lose an alarm that the object has set.

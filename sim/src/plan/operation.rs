@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::mail::MailAction;
+
 /// One thing that somebody does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
@@ -62,6 +64,8 @@ pub enum Action {
         /// After how long it is given back, in ms.
         hold_ms: u64,
     },
+    /// Does something with mail.
+    Mail(MailAction),
 }
 
 /// How an agent ends what it holds.
@@ -85,6 +89,7 @@ impl Action {
             Self::List => "list",
             Self::Force { .. } => "force",
             Self::Original { .. } => "original",
+            Self::Mail(action) => action.name(),
         }
     }
 }

@@ -3,8 +3,18 @@
 use std::collections::BTreeSet;
 
 use crate::bugs::Catch;
-use crate::invariants::{self, conforms};
+use crate::invariants;
 use crate::report::table::{grouped, table};
+
+/// One line on how a planted bug was caught.
+#[must_use]
+pub fn line(catch: &Catch) -> String {
+    let Catch { name, invariant, seeds_tried, parts, shrinking, .. } = catch;
+    let caught = if catch.caught { "caught" } else { "not caught" };
+    format!(
+        "{name}: {caught} by {invariant}, {seeds_tried} seeds, {parts} parts, {shrinking} tries"
+    )
+}
 
 /// Which planted bugs were caught, and which invariants found them.
 #[must_use]
@@ -42,7 +52,7 @@ fn matrix(caught: &[Catch]) -> String {
         }));
         matrix.add_row(row);
     }
-    let needed = invariants::NAMES.iter().filter(|name| **name != conforms::NAME).map(|name| {
+    let needed = invariants::NAMES.iter().filter(|name| !invariants::compares(name)).map(|name| {
         let only =
             caught.iter().filter(|catch| catch.invariant == *name && catch.is_found_by_one_alone());
         let only: Vec<&str> = only.map(|catch| catch.name).collect();

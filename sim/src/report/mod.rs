@@ -3,4 +3,5 @@
 pub mod failure;
 pub mod gallery;
 pub mod line;
+pub mod mail_line;
 pub mod table;

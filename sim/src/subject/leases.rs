@@ -8,6 +8,7 @@ use mailbus_worker::lease::{Handled, Leases, SqlLeases};
 use mailbus_worker::storage::{Row, Storage, StorageError, Value};
 
 use crate::engine::Stage;
+use crate::history::{Entry, ObjectEvent};
 use crate::marks::Mark;
 use crate::subject::{ModelRow, ObjectVariant};
 
@@ -127,7 +128,9 @@ impl Leases for SubjectLeases {
             self.pending = None;
         }
         self.pending = handled.alarm.or(self.pending);
-        stage.note_handled(host, event, &handled.step);
+        let happened =
+            ObjectEvent { at: stage.now(), host, event: event.clone(), step: handled.step.clone() };
+        stage.leases.note_handled(Entry::Event(happened), handled.alarm.is_some());
         Ok(handled)
     }
 }

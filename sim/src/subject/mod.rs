@@ -1,10 +1,14 @@
-//! Who is being tested: the production object or a model in its place, and the client with the
+//! Who is being tested: the production objects or models in their places, and the clients with the
 //! production rules or wrong ones.
 //!
 //! Bugs are planted here, at the seams, and nowhere in shipped code.
 
+pub(crate) mod carrier;
 mod leases;
+pub(crate) mod mail_model;
+mod mailboxes;
 mod model;
+mod stored;
 
 use mailbus_client::machine::{CreditRules, Sound};
 use mailbus_spec::HostTime;
@@ -12,16 +16,33 @@ use mailbus_spec::StateMachine;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 
+pub use carrier::MailClientRules;
 pub use leases::SubjectLeases;
+pub use mail_model::{MailModel, MailModelRow, ReferenceMail};
+pub use mailboxes::SubjectMailboxes;
 pub use model::ModelRow;
+pub(crate) use stored::Versions;
 
-/// The pair that a simulation tests.
+/// What a simulation tests: two objects, and their clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {
-    /// What stands behind the endpoint.
+    /// What stands behind the endpoint of leases.
     pub object: ObjectVariant,
     /// By what rules clients believe.
     pub client: fn() -> Box<dyn CreditRules + Send>,
+    /// What stands behind the endpoint of mailboxes.
+    pub mail: MailVariant,
+    /// What mail clients do otherwise than production's.
+    pub mail_client: MailClientRules,
+}
+
+/// What stands behind the endpoint of mailboxes.
+#[derive(Clone, Copy, Debug)]
+pub enum MailVariant {
+    /// The production machine over SQLite.
+    Native,
+    /// A model, awake: it is made anew whenever the object wakes.
+    Model(fn() -> Box<dyn MailModel>),
 }
 
 /// What stands behind the endpoint.
@@ -80,9 +101,18 @@ pub fn sound() -> Box<dyn CreditRules + Send> {
 
 impl Subject {
     /// Production at both ends.
-    pub const NATIVE: Self = Self { object: ObjectVariant::Native, client: sound };
+    pub const NATIVE: Self = Self {
+        object: ObjectVariant::Native,
+        client: sound,
+        mail: MailVariant::Native,
+        mail_client: MailClientRules::SOUND,
+    };
 
-    /// The reference model behind production's endpoint, with the production client.
-    pub const SPEC: Self =
-        Self { object: ObjectVariant::Model(|| Box::new(Reference)), client: sound };
+    /// The reference models behind production's endpoints, with the production client.
+    pub const SPEC: Self = Self {
+        object: ObjectVariant::Model(|| Box::new(Reference)),
+        client: sound,
+        mail: MailVariant::Model(|| Box::new(ReferenceMail)),
+        mail_client: MailClientRules::SOUND,
+    };
 }

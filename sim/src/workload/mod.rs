@@ -3,6 +3,7 @@
 mod ask;
 mod careless;
 mod hold;
+pub(crate) mod mail;
 mod original;
 mod probe;
 
@@ -21,6 +22,7 @@ use crate::engine::Stage;
 use crate::engine::agent::Client;
 use crate::engine::streams::sleep_until;
 use crate::plan::{Action, Operation};
+use crate::workload::mail::Mailing;
 
 /// One agent at work.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub(crate) struct Agent {
     pub stage: Rc<Stage>,
     pub client: Client,
     pub holder: Holder,
+    /// Its mail, if it gets any.
+    pub mailing: Option<Mailing>,
     random: Rc<RefCell<ChaCha8Rng>>,
 }
 
@@ -43,9 +47,15 @@ pub(crate) fn path_set(numbers: &[u8]) -> Option<PathSet> {
 
 /// Everything that one run of an agent does. What was planned for before its beginning does not
 /// happen.
-pub(crate) async fn work(stage: Rc<Stage>, client: Client, holder: Holder, number: u8, seed: u64) {
+pub(crate) async fn work(
+    stage: Rc<Stage>,
+    client: Client,
+    holder: Holder,
+    mailing: Option<Mailing>,
+    (number, seed): (u8, u64),
+) {
     let random = Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)));
-    let agent = Agent { stage: Rc::clone(&stage), client, holder, random };
+    let agent = Agent { stage: Rc::clone(&stage), client, holder, mailing, random };
     let began = stage.now();
     let own = stage.plan.operations.iter().enumerate().filter(|(_, operation)| {
         operation.agent == number && began <= TrueTime::from_ms(operation.at_ms)
@@ -54,6 +64,10 @@ pub(crate) async fn work(stage: Rc<Stage>, client: Client, holder: Holder, numbe
         .map(|(index, operation)| perform(agent.clone(), index, operation.clone()).boxed_local())
         .collect();
     stories.push(probe::probe(agent.clone(), number).boxed_local());
+    if let Some(mailing) = agent.mailing.clone() {
+        stories.push(mail::probe(mailing.clone()).boxed_local());
+        stories.push(mail::receive(mailing).boxed_local());
+    }
     while stories.next().await.is_some() {}
 }
 
@@ -76,6 +90,7 @@ async fn perform(agent: Agent, index: usize, operation: Operation) {
         Action::Original { path: number, ttl_ms, hold_ms } => {
             original::hold(&agent, &path(number), ttl_ms, hold_ms).await;
         }
+        Action::Mail(action) => mail::perform(&agent, index, &action).await,
     }
 }
 

@@ -1,0 +1,33 @@
+//! A frame is taken at its agent's name: what a replaced session still sends, its acks too, has its
+//! effect.
+//!
+//! Source: review B24, B29.
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Command, Connection, MailboxMachine, MailboxStep};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, handle, planted_mail, rough_mail};
+use crate::invariants::one_session;
+
+pub(super) const BUG: Bug = Bug {
+    name: "another_epoch_is_obeyed",
+    source: "review B24",
+    breaks: one_session::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(obey_the_name))),
+    plan: rough_mail,
+};
+
+fn obey_the_name(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    let Event::Command(Command { over: Some(over), ask }) = event else {
+        return handle(state, host, event);
+    };
+    let live = state.agents.get(&over.agent).and_then(|agent| agent.live.as_ref());
+    let over = live.map(|live| Connection { agent: over.agent.clone(), epoch: live.epoch });
+    handle(state, host, &Event::Command(Command { over, ask: ask.clone() }))
+}

@@ -1,0 +1,34 @@
+//! A message is given up after five deliveries, failed or not.
+//!
+//! Source: review A6 ("`max_deliveries` counts failures, not attempts").
+
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
+use mailbus_spec::{HostTime, limits};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, ask_of, handle, hostile_mail, planted_mail};
+use crate::invariants::no_innocent_dead;
+
+pub(super) const BUG: Bug = Bug {
+    name: "attempts_kill_a_message",
+    source: "review A6",
+    breaks: no_innocent_dead::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(count_attempts))),
+    plan: hostile_mail,
+};
+
+fn count_attempts(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    if let Some(Ask::Nack { agent, seq, .. }) = ask_of(event)
+        && let Some(agent) = state.agents.get_mut(agent)
+        && let Some(open) = agent.inbox.open.get_mut(seq)
+        && open.attempts + 1 >= limits::MAX_DELIVERIES
+    {
+        open.failures = limits::MAX_DELIVERIES - 1;
+    }
+    handle(state, host, event)
+}

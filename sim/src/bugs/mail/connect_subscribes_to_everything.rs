@@ -1,0 +1,38 @@
+//! A session that names no types is subscribed to everything, whatever its agent had chosen.
+//!
+//! Source: review A8 ("no types = all" on every connect undoes an `Unsubscribe`).
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep, Pattern, Patterns};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, ask_of, asking, calm_mail, handle, planted_mail};
+use crate::invariants::no_phantom;
+
+pub(super) const BUG: Bug = Bug {
+    name: "connect_subscribes_to_everything",
+    source: "review A8",
+    breaks: no_phantom::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(connect_to_all))),
+    plan: calm_mail,
+};
+
+fn connect_to_all(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    let Some(Ask::Connect { agent, session, window, types: None, last_seen }) = ask_of(event)
+    else {
+        return handle(state, host, event);
+    };
+    let ask = Ask::Connect {
+        agent: agent.clone(),
+        session: session.clone(),
+        window: *window,
+        types: Some(Patterns::from([Pattern::everything()])),
+        last_seen: *last_seen,
+    };
+    handle(state, host, &asking(event, ask))
+}

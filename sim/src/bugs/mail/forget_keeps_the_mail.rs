@@ -1,0 +1,36 @@
+//! Forgetting an agent deletes its row and leaves its mail, which whoever takes the name then gets.
+//!
+//! Source: review A11 ("`Forget` does it at once").
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::state::Agent;
+use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, ask_of, handle, planted_mail, rough_mail};
+use crate::invariants::no_phantom;
+
+pub(super) const BUG: Bug = Bug {
+    name: "forget_keeps_the_mail",
+    source: "review A11",
+    breaks: no_phantom::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(forget_the_row))),
+    plan: rough_mail,
+};
+
+fn forget_the_row(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    let Some(Ask::Forget { agent: name }) = ask_of(event) else {
+        return handle(state, host, event);
+    };
+    let inbox = state.agents.get(name).map(|agent| agent.inbox.clone());
+    let step = handle(state, host, event);
+    if let Some(inbox) = inbox.filter(|inbox| !inbox.is_empty()) {
+        state.agents.insert(name.clone(), Agent { inbox, ..Agent::default() });
+    }
+    step
+}

@@ -1,0 +1,32 @@
+//! A message reaches whoever has a socket when it is accepted, and nobody else.
+//!
+//! Source: the original's bug "lost offline message".
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Command, MailboxMachine, MailboxStep, Outcome};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, handle, planted_mail, rough_mail, take};
+use crate::invariants::mail_liveness;
+
+pub(super) const BUG: Bug = Bug {
+    name: "offline_mail_is_lost",
+    source: "the original's bug",
+    breaks: mail_liveness::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(keep_for_the_present))),
+    plan: rough_mail,
+};
+
+fn keep_for_the_present(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    let step = handle(state, host, event);
+    if let Some(Ok(Outcome::Accepted { seq, .. })) = step.reply.as_ref().map(|r| &r.answer) {
+        let absent = state.agents.values_mut().filter(|agent| agent.live.is_none());
+        absent.for_each(|agent| take(agent, *seq));
+    }
+    step
+}

@@ -1,0 +1,38 @@
+//! A session that negotiated nothing settles by being sent to, at once: what was on its way when its
+//! socket broke is lost.
+//!
+//! Source: review A9, second round A1 (presumption is by time).
+
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Command, MailboxMachine, MailboxStep};
+use mailbus_spec::{HostTime, Ordinal};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, handle, planted_mail, rough_mail, take};
+use crate::invariants::mail_liveness;
+
+pub(super) const BUG: Bug = Bug {
+    name: "pushed_is_settled",
+    source: "review A9",
+    breaks: mail_liveness::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(settle_what_is_pushed))),
+    plan: rough_mail,
+};
+
+fn settle_what_is_pushed(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    let step = handle(state, host, event);
+    let entries = &state.log.entries;
+    for agent in state.agents.values_mut() {
+        let silent = agent.live.iter().filter(|live| live.window.is_none());
+        let sent = silent
+            .flat_map(|live| live.flights.keys())
+            .filter(|seq| entries.get(seq).is_some_and(|logged| !logged.message.ack_required));
+        let sent: Vec<Ordinal> = sent.copied().collect();
+        sent.into_iter().for_each(|seq| take(agent, seq));
+    }
+    step
+}

@@ -1,0 +1,25 @@
+//! What an event pushes leaves in the order of a set that has none: here, the latest first.
+//!
+//! Source: review B22 ("the next push is the lowest `seq`").
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Command, MailboxMachine, MailboxStep};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, calm_mail, handle, planted_mail};
+use crate::invariants::order;
+
+pub(super) const BUG: Bug = Bug {
+    name: "pushes_in_no_order",
+    source: "review B22",
+    breaks: order::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(reverse))),
+    plan: calm_mail,
+};
+
+fn reverse(state: &mut MailboxMachine, host: HostTime, event: &Event<Command>) -> MailboxStep {
+    let mut step = handle(state, host, event);
+    step.pushes.reverse();
+    step
+}

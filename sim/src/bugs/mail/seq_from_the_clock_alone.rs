@@ -1,0 +1,31 @@
+//! A `seq` is the host's time: two messages of one millisecond, or of a host whose clock went back, get
+//! the same.
+//!
+//! Source: review A13, C (ordinals).
+
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
+use mailbus_spec::{HostTime, Ordinal};
+
+use crate::bugs::Bug;
+use crate::bugs::mail::{PlantedMail, ask_of, calm_mail, handle, planted_mail};
+use crate::invariants::accept_once;
+
+pub(super) const BUG: Bug = Bug {
+    name: "seq_from_the_clock_alone",
+    source: "review A13",
+    breaks: accept_once::NAME,
+    subject: planted_mail(|| Box::new(PlantedMail(accept_by_the_clock))),
+    plan: calm_mail,
+};
+
+fn accept_by_the_clock(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    event: &Event<Command>,
+) -> MailboxStep {
+    if let Some(Ask::Publish { .. } | Ask::Send { .. }) = ask_of(event) {
+        state.last_seq = Ordinal::ZERO;
+    }
+    handle(state, host, event)
+}

@@ -1,0 +1,64 @@
+//! Watching, after the healing, whether everybody has had their mail.
+
+use std::collections::BTreeSet;
+
+use mailbus_spec::AgentId;
+
+use crate::clock::TrueTime;
+use crate::engine::Stage;
+use crate::history::restore_points;
+use crate::invariants::mail_liveness::open_mail;
+use crate::mail_ledger::Walker;
+use crate::plan::MailMeans;
+use crate::workload::mail::name_of;
+
+/// How long after the healing mail may take at most: a message that fails as often as it may, each time
+/// after a handler that took too long, and a clock that stands still before it is re-anchored.
+const MAIL_HEALING_MS: u64 = 420_000;
+/// How often it is looked whether mail is still open.
+const LOOK_MS: u64 = 1_000;
+
+/// Who is to have had what.
+pub(super) struct MailWatch {
+    /// Whose mail has to come through.
+    pub listening: BTreeSet<AgentId>,
+    /// Whether alarms ring after the healing.
+    pub alarms_ring: bool,
+    walker: Walker,
+    looked: TrueTime,
+    open: bool,
+}
+
+impl MailWatch {
+    pub fn new(stage: &Stage) -> Self {
+        let agents = stage.plan.agents.iter().filter(|agent| {
+            agent.mail.as_ref().is_some_and(|mail| mail.by != MailMeans::Poll)
+                && stage.plan.machine_of(agent.agent).is_some()
+        });
+        Self {
+            listening: agents.map(|agent| name_of(agent.agent)).collect(),
+            alarms_ring: stage.alarms.lost_until.get() <= stage.now(),
+            walker: Walker::new(restore_points(&stage.history.borrow().mail)),
+            looked: TrueTime(0),
+            open: true,
+        }
+    }
+
+    /// Whether somebody still waits for something, and may wait longer.
+    pub fn is_open(&mut self, stage: &Stage, now: TrueTime) -> bool {
+        let latest = stage.heals_at().plus_ms(MAIL_HEALING_MS);
+        if self.listening.is_empty() || !self.alarms_ring || latest <= now {
+            return false;
+        }
+        if self.open && self.looked.plus_ms(LOOK_MS) <= now {
+            self.looked = now;
+            let history = stage.history.borrow();
+            for entry in history.mail.iter().skip(self.walker.length()) {
+                self.walker.read(entry, &mut []);
+            }
+            let ledger = &self.walker.ledger;
+            self.open = self.listening.iter().any(|agent| open_mail(ledger, agent).is_some());
+        }
+        self.open
+    }
+}

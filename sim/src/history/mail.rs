@@ -1,0 +1,86 @@
+//! What clients did with mail.
+
+use mailbus_spec::{AgentId, Ordinal};
+
+use crate::clock::TrueTime;
+
+/// What a handler made of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Treated {
+    /// It succeeded.
+    Done,
+    /// It failed.
+    Failed,
+    /// Its process died meanwhile.
+    Died,
+}
+
+/// One run of a handler, or one message that a reader without a handler saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handling {
+    /// When it began.
+    pub began: TrueTime,
+    /// When it ended.
+    pub at: TrueTime,
+    /// Who handled.
+    pub agent: AgentId,
+    /// The run of the agent, which names a session together with it.
+    pub run: String,
+    /// Who sent it.
+    pub from: AgentId,
+    /// Which message, by its sender's key; `None` if it had none.
+    pub id: String,
+    /// Its place in the workspace's order, if the client tells it.
+    pub seq: Option<Ordinal>,
+    /// The JSON text of its payload.
+    pub payload: String,
+    /// What came of it.
+    pub treated: Treated,
+}
+
+/// How a sending ended for its client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendingEnd {
+    /// It was accepted, now or earlier, under this `seq`.
+    Accepted(Ordinal),
+    /// It was refused: it had no effect.
+    Refused(String),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// One message that a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sending {
+    /// When the client gave it to the bus.
+    pub began: TrueTime,
+    /// When the client knew, or gave up.
+    pub ended: TrueTime,
+    /// Who sent it.
+    pub agent: AgentId,
+    /// Its key.
+    pub id: String,
+    /// The JSON text of its payload.
+    pub payload: String,
+    /// How it ended.
+    pub end: SendingEnd,
+}
+
+impl Handling {
+    /// Its line in the order of true time.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { agent, run, from, id, seq, treated, .. } = self;
+        let seq = seq.map_or_else(String::new, |seq| format!(" {seq}"));
+        format!("handler     {agent}/{run}: {id} of {from}{seq} {treated:?}")
+    }
+}
+
+impl Sending {
+    /// Its line in the order of true time.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { agent, id, end, began, .. } = self;
+        format!("sender      {agent}: {id} since {began} {end:?}")
+    }
+}

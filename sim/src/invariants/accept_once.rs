@@ -1,0 +1,60 @@
+//! One `seq` per `(from, id)` within the window, under any number of retries; and no `seq` twice.
+
+use crate::invariants::Tally;
+use crate::mail_ledger::{Fact, MailMoment, MailReader};
+
+/// The name of the invariant.
+pub const NAME: &str = "accept_once";
+
+/// Its check.
+#[derive(Debug, Default)]
+pub struct AcceptOnce {
+    pub(super) tally: Tally,
+}
+
+impl MailReader for AcceptOnce {
+    fn after(&mut self, moment: &MailMoment<'_>) {
+        let at = moment.event.at;
+        for fact in moment.facts {
+            match fact {
+                Fact::Accepted { seq, last, repeats, .. } => {
+                    self.tally.expect(repeats.is_none(), at, || {
+                        format!("{seq} has the sender and key of {repeats:?}")
+                    });
+                    self.tally
+                        .expect(seq > last, at, || format!("{seq} was given out after {last}"));
+                }
+                Fact::Repeated { seq, known } => {
+                    self.tally.expect(*known, at, || format!("{seq} is no earlier copy of it"));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariants::mail_example::MailExample;
+
+    fn check(example: MailExample) -> Tally {
+        let mut checked = AcceptOnce::default();
+        example.read(&mut checked);
+        checked.tally
+    }
+
+    #[test]
+    fn a_key_that_is_accepted_twice_in_its_time_breaks_it() {
+        let example = MailExample::new().published(0, "a", "m1", 11, 0);
+        assert!(check(example.clone().published(119_999, "a", "m1", 12, 0)).broken.is_some());
+        assert_eq!(check(example.clone().published(120_000, "a", "m1", 12, 0)).broken, None);
+        assert_eq!(check(example.published(10, "b", "m1", 12, 0)).broken, None);
+    }
+
+    #[test]
+    fn a_place_that_is_given_out_twice_breaks_it() {
+        let example = MailExample::new().published(0, "a", "m1", 11, 0);
+        assert!(check(example.published(10, "a", "m2", 11, 0)).broken.is_some());
+    }
+}

@@ -1,0 +1,71 @@
+//! What an agent was owed and will not get is in its gap, its dead letters or the sender's `refused`,
+//! until acknowledged.
+
+use crate::invariants::Tally;
+use crate::mail_ledger::{Fact, MailMoment, MailReader};
+
+/// The name of the invariant.
+pub const NAME: &str = "honest_gap";
+
+/// Its check.
+#[derive(Debug, Default)]
+pub struct HonestGap {
+    pub(super) tally: Tally,
+}
+
+impl MailReader for HonestGap {
+    fn after(&mut self, moment: &MailMoment<'_>) {
+        let at = moment.event.at;
+        for fact in moment.facts {
+            match fact {
+                Fact::Gap { agent, told, lost, acknowledged } => {
+                    let through = told.map_or(*lost, |gap| gap.through);
+                    let count = told.map_or(0, |gap| gap.count);
+                    let honest = through >= *lost && count == through.saturating_sub(*acknowledged);
+                    self.tally.expect(honest, at, || {
+                        format!(
+                            "{agent} lost {lost}, knows of {acknowledged}, and is told {told:?}"
+                        )
+                    });
+                }
+                Fact::LetterMissing { agent, seq } => self.tally.expect(false, at, || {
+                    format!("{seq} was given up and is not among the dead letters of {agent}")
+                }),
+                Fact::Letter { .. } => self.tally.expect(true, at, String::new),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invariants::mail_example::MailExample;
+
+    fn check(example: MailExample) -> Tally {
+        let mut checked = HonestGap::default();
+        example.read(&mut checked);
+        checked.tally
+    }
+
+    fn dead() -> MailExample {
+        let example = MailExample::new().connected(0, "b", 1).published(10, "a", "m1", 11, 1);
+        (0..4).fold(example, |example, _| example.nacked(20, "b", 11, 0)).died(30, "b", 11)
+    }
+
+    #[test]
+    fn a_loss_that_is_not_told_or_is_forgotten_breaks_it() {
+        assert!(check(dead().connected(40, "b", 2)).broken.is_some());
+        let told = dead().connected_after_losses(40, "b", 2, 11, 1, 1);
+        assert_eq!(check(told.clone()).broken, None);
+        assert!(check(told.clone().connected(50, "b", 3)).broken.is_some());
+        assert_eq!(check(told.acked_gap(45, "b", 1, 1).connected(50, "b", 3)).broken, None);
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_not_listed_breaks_it() {
+        assert_eq!(check(dead().letters(40, "b", &[11])).broken, None);
+        assert!(check(dead().letters(40, "b", &[])).broken.is_some());
+    }
+}

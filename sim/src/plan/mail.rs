@@ -1,0 +1,149 @@
+//! What agents do with mail.
+
+use serde::{Deserialize, Serialize};
+
+/// How many types of messages the workload knows.
+pub const KINDS: u8 = 4;
+
+/// A subscription by number: below [`KINDS`] the type itself; then all of them by their prefix; then
+/// everything.
+pub type PatternNumber = u8;
+
+/// The prefix of every type.
+pub const PREFIXED: PatternNumber = KINDS;
+/// Everything.
+pub const EVERYTHING: PatternNumber = KINDS + 1;
+
+/// Names from here on are of agents that never connect.
+pub const NOBODY: u8 = 100;
+
+/// How an agent gets its mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailPlan {
+    /// By what means.
+    pub by: MailMeans,
+    /// What it subscribes to; nothing leaves that to the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patterns: Option<Vec<PatternNumber>>,
+}
+
+/// By what means an agent gets its mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailMeans {
+    /// The production client, with a window.
+    Bus {
+        /// Messages.
+        messages: u64,
+        /// Bytes.
+        bytes: u64,
+        /// Handlers at a time.
+        handlers: u8,
+    },
+    /// A client of the original's protocol: it is sent everything and settles nothing.
+    Original,
+    /// No session: it asks for its inbox now and then.
+    Poll,
+}
+
+/// What handlers make of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Treatment {
+    /// They do it at once.
+    #[default]
+    Done,
+    /// They take a while.
+    Slow {
+        /// How long, in ms.
+        for_ms: u64,
+    },
+    /// They fail, each agent's this often.
+    Fail {
+        /// How often.
+        times: u8,
+    },
+    /// Their process dies, each agent's this often.
+    Crash {
+        /// How often.
+        times: u8,
+    },
+}
+
+/// What may be done with mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailAction {
+    /// Sends messages.
+    Send {
+        /// To whom: an agent's number, or of nobody from [`NOBODY`] on; nothing publishes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<u8>,
+        /// Of which type.
+        kind: u8,
+        /// How many.
+        copies: u16,
+        /// How many bytes of filling each has.
+        bytes: u16,
+        /// Whether only an ack settles them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ack_required: bool,
+        /// Whether nobody keeps them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ephemeral: bool,
+        /// What handlers make of them.
+        treatment: Treatment,
+    },
+    /// Wants more.
+    Subscribe {
+        /// What.
+        pattern: PatternNumber,
+    },
+    /// Wants less.
+    Unsubscribe {
+        /// What.
+        pattern: PatternNumber,
+    },
+    /// Asks for the inbox, page by page, and settles what it reads.
+    Poll {
+        /// Whether it settles.
+        ack: bool,
+    },
+    /// Looks at its dead letters and gives them a second chance.
+    Redrive,
+    /// Acknowledges what it was told is lost.
+    AcknowledgeGap,
+    /// An admin forgets an agent.
+    Forget {
+        /// Whom.
+        agent: u8,
+    },
+    /// A second process of the same name gets mail for a while.
+    Twin {
+        /// For how long, in ms.
+        for_ms: u64,
+    },
+    /// Sends a message, and soon after another under the same id.
+    Contradict {
+        /// The pause between the two, in ms.
+        pause_ms: u64,
+    },
+}
+
+impl MailAction {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Send { .. } => "send",
+            Self::Subscribe { .. } => "subscribe",
+            Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Poll { .. } => "poll",
+            Self::Redrive => "redrive",
+            Self::AcknowledgeGap => "acknowledge gap",
+            Self::Forget { .. } => "forget",
+            Self::Twin { .. } => "twin",
+            Self::Contradict { .. } => "contradict",
+        }
+    }
+}

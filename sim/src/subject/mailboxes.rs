@@ -1,0 +1,61 @@
+//! The mailbox machine under test, seen from outside: every event it handles is noted, and with which
+//! sessions it woke.
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Command, Connection};
+use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
+use mailbus_worker::storage::{Storage, StorageError};
+
+use crate::engine::Stage;
+use crate::history::{Entry, MailEvent};
+use crate::subject::{MailModelRow, MailVariant};
+
+/// The mailbox machine that the subject of this thread's simulation names.
+pub struct SubjectMailboxes {
+    awake: Instance,
+    /// What sockets kept when it woke; nothing once that is noted.
+    woken: Option<Vec<Connection>>,
+}
+
+enum Instance {
+    Native(Box<SqlMailboxes>),
+    Model(MailModelRow),
+}
+
+impl Mailboxes for SubjectMailboxes {
+    fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self {
+        let stage = Stage::current();
+        let woken = sessions.iter().map(Session::connection).collect();
+        let awake = match stage.subject.mail {
+            MailVariant::Native => {
+                Instance::Native(Box::new(SqlMailboxes::wake(pending_alarm, sessions)))
+            }
+            MailVariant::Model(model) => {
+                Instance::Model(MailModelRow::wake(model(), pending_alarm, sessions))
+            }
+        };
+        Self { awake, woken: Some(woken) }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        let stage = Stage::current();
+        let at = stage.now();
+        if let Some(sessions) = self.woken.take() {
+            stage.mail.note_handled(Entry::Woken { at, sessions }, false);
+        }
+        let handled = match &mut self.awake {
+            Instance::Native(mailboxes) => mailboxes.handle(storage, host, event)?,
+            Instance::Model(row) => row.handle(&stage, storage, host, event)?,
+        };
+        let (event, step) = (event.clone(), handled.step.clone());
+        let happened = MailEvent { at, host, event, step };
+        stage.mail.note_handled(Entry::Event(happened), handled.alarm.is_some());
+        Ok(handled)
+    }
+}

@@ -1,0 +1,104 @@
+//! Getting mail over the production client.
+
+use std::pin::pin;
+
+use futures_util::future::{FutureExt, join};
+use futures_util::select_biased;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use mailbus_client::machine::mail::Ended;
+use mailbus_client::mail::{Incoming, Status};
+use mailbus_client::transport::drive_mail;
+use mailbus_spec::mailbox::Pattern;
+
+use crate::marks::Mark;
+use crate::workload::mail::mailing::{Mail, Mailing};
+use crate::workload::mail::{handler, patterns};
+
+/// After how long an agent whose session was replaced or refused begins another.
+const AGAIN_MS: u64 = 3_000;
+
+/// Session after session, for as long as the process runs.
+pub(super) async fn receive(mailing: &Mailing) {
+    loop {
+        let ended = run(mailing, None, true).await;
+        mailing.set_client(None);
+        if ended == Some(Ended::ShutDown) {
+            return;
+        }
+        if ended == Some(Ended::Replaced) {
+            mailing.stage.reach(Mark::SessionReplaced);
+        }
+        mailing.pause(AGAIN_MS).await;
+    }
+}
+
+/// A second process of the same name, for a while. Replaced itself, it does not come back.
+pub(super) async fn twin(mailing: &Mailing, index: usize, for_ms: u64) {
+    mailing.stage.note(format!("agent       {} has a twin of operation {index}", mailing.agent));
+    run(mailing, Some(for_ms), false).await;
+}
+
+/// One session, until it is over or its time is. `own` is the one that the agent sends with.
+async fn run(mailing: &Mailing, for_ms: Option<u64>, own: bool) -> Option<Ended> {
+    let id = mailing.next_session();
+    let session = mailing.session(id.clone());
+    let (client, driver) =
+        drive_mail(session, mailing.carrier(), std::rc::Rc::clone(&mailing.clocks));
+    // Whoever sends before there is a handler finds the session all the same.
+    if own {
+        mailing.set_client(Some(client.clone()));
+    }
+    client.serve(Pattern::everything());
+    client.start(mailing.plan.patterns.as_deref().map(patterns));
+    let status = client.status();
+    let handling = handle(mailing, client.clone(), id.as_str().to_owned());
+    let ending = async {
+        match for_ms {
+            Some(for_ms) => {
+                mailing.pause_until_heal(for_ms).await;
+                client.shut_down().await;
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let mut ending = pin!(ending.fuse());
+    let mut running = pin!(join(driver.run(), handling).fuse());
+    select_biased! {
+        _ = running => {}
+        () = ending => { running.await; }
+    }
+    match &*status.borrow() {
+        Status::Ended(why) => Some(why.clone()),
+        _ => None,
+    }
+}
+
+/// Takes what comes, several at a time if the session gives several.
+async fn handle(mailing: &Mailing, client: Mail, run: String) {
+    let mut handlers = FuturesUnordered::new();
+    loop {
+        let mut next = pin!(client.next().fuse());
+        let incoming = loop {
+            if handlers.is_empty() {
+                break next.as_mut().await;
+            }
+            select_biased! {
+                incoming = next => break incoming,
+                () = handlers.select_next_some() => {}
+            }
+        };
+        match incoming {
+            Some(Incoming::Delivery(delivery)) => {
+                handlers.push(handler::handle(mailing, delivery, run.clone()));
+            }
+            Some(Incoming::Gap(gap)) => {
+                mailing.stage.reach(Mark::GapTold);
+                drop(gap);
+            }
+            Some(Incoming::Restored { .. }) => mailing.stage.reach(Mark::RestoreNoticed),
+            Some(Incoming::Ephemeral(_)) => mailing.stage.reach(Mark::EphemeralHeard),
+            None => break,
+        }
+    }
+    while handlers.next().await.is_some() {}
+}

@@ -1,0 +1,101 @@
+//! A client of the original's protocol: pushes alone over its socket, everything else by HTTP, and it
+//! settles only what says that it must be.
+
+use std::pin::pin;
+
+use futures_util::{FutureExt, select_biased};
+use mailbus_client::transport::{Carrier, Incoming, Object, Socket};
+use mailbus_spec::mailbox::{Message, Notice};
+use mailbus_spec::wire::mailbox::{ServerFrame, decode_server_frame, payload_of};
+
+use crate::engine::office::post;
+use crate::engine::streams::sleep_until;
+use crate::history::Treated;
+use crate::marks::Mark;
+use crate::workload::mail::handler::Given;
+use crate::workload::mail::mailing::Mailing;
+use crate::workload::mail::pattern;
+
+/// When it comes back after a close.
+const RECONNECT_MS: u64 = 5_000;
+/// After how much silence its runtime gives a socket up: the other end pings every 25 s.
+const SILENCE_MS: u64 = 80_000;
+/// How long a socket may take to open.
+const OPEN_MS: u64 = 10_000;
+
+/// Socket after socket, until its time is over.
+pub(super) async fn receive(mailing: &Mailing, for_ms: Option<u64>) {
+    let listening = async {
+        loop {
+            listen(mailing).await;
+            mailing.pause(RECONNECT_MS).await;
+        }
+    };
+    let mut listening = pin!(listening.fuse());
+    let over = async {
+        match for_ms {
+            Some(for_ms) => mailing.pause_until_heal(for_ms).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut over = pin!(over.fuse());
+    select_biased! { () = over => {}, () = listening => {} }
+}
+
+/// A second process of the same name, for a while: one of the two is mute meanwhile.
+pub(super) async fn twin(mailing: &Mailing, for_ms: u64) {
+    receive(mailing, Some(for_ms)).await;
+}
+
+/// One socket.
+async fn listen(mailing: &Mailing) {
+    let run = format!("original-{}", mailing.next_session());
+    let carrier = mailing.carrier();
+    let query = format!("agentId={}", mailing.agent);
+    let mut late = pin!(sleep_until(&mailing.stage, mailing.stage.now().plus_ms(OPEN_MS)).fuse());
+    let mut opening = pin!(carrier.open(Object::Mailbox, &query).fuse());
+    let opened = select_biased! { opened = opening => opened.ok(), () = late => None };
+    let Some(mut socket) = opened else { return };
+    for number in mailing.plan.patterns.iter().flatten() {
+        let wanted =
+            serde_json::json!({ "action": "subscribe", "type": pattern(*number).as_str() });
+        if socket.send(wanted.to_string()).await.is_err() {
+            return;
+        }
+    }
+    loop {
+        let until = mailing.stage.now().plus_ms(SILENCE_MS);
+        let mut silent = pin!(sleep_until(&mailing.stage, until).fuse());
+        let mut next = pin!(socket.next().fuse());
+        let incoming = select_biased! { incoming = next => incoming, () = silent => return };
+        match incoming {
+            Incoming::Text(text) => {
+                for frame in decode_server_frame(&text) {
+                    if let ServerFrame::Notice(Notice::Message { seq, message, .. }) = frame {
+                        handle(mailing, &run, seq, &message).await;
+                    }
+                }
+            }
+            Incoming::Sign => {}
+            Incoming::Closed(_) => return,
+        }
+    }
+}
+
+async fn handle(mailing: &Mailing, run: &str, seq: mailbus_spec::Ordinal, message: &Message) {
+    let payload = message.payload.as_deref().or_else(|| payload_of(&message.body));
+    let id = message.id.as_ref().map_or("", |id| id.as_str());
+    let given = Given {
+        began: mailing.stage.now(),
+        from: message.from.clone(),
+        id: id.to_owned(),
+        seq: Some(seq),
+        payload: payload.unwrap_or_default().to_owned(),
+    };
+    given.note(mailing, run.to_owned(), Treated::Done);
+    mailing.stage.reach(Mark::OriginalHeard);
+    if message.ack_required {
+        let ack = serde_json::json!({ "messageId": id, "agentId": mailing.agent.as_str() });
+        let _ = post(&mailing.stage, Object::Mailbox, "acknowledge", ack.to_string()).await;
+    }
+}

@@ -1,0 +1,139 @@
+//! Sending messages, and what the sender is told.
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use mailbus_client::machine::mail::Draft;
+use mailbus_client::mail::{MailError, Receipt};
+use mailbus_client::transport::Object;
+use mailbus_spec::AgentId;
+use mailbus_spec::mailbox::{MessageId, Outcome};
+use mailbus_spec::wire::mailbox::decode_reply;
+
+use crate::clock::TrueTime;
+use crate::engine::office::post;
+use crate::history::{Sending, SendingEnd};
+use crate::marks::Mark;
+use crate::plan::{MailAction, Treatment};
+use crate::workload::mail::handler::Payload;
+use crate::workload::mail::mailing::Mailing;
+use crate::workload::mail::{kind, name_of};
+
+/// One message to be sent.
+pub(super) struct Letter {
+    pub id: String,
+    pub to: Option<AgentId>,
+    pub kind: String,
+    pub payload: String,
+    pub ack_required: bool,
+    pub ephemeral: bool,
+}
+
+/// The JSON text of a payload.
+pub(super) fn payload(treatment: Treatment, bytes: u16) -> String {
+    let payload = Payload { treatment, filling: "x".repeat(usize::from(bytes)) };
+    serde_json::to_string(&payload).unwrap_or_default()
+}
+
+pub(super) async fn send(mailing: &Mailing, index: usize, action: &MailAction) {
+    let MailAction::Send { to, kind: number, copies, bytes, ack_required, ephemeral, treatment } =
+        action
+    else {
+        return;
+    };
+    let letters = (0..*copies).map(|copy| Letter {
+        id: format!("{}-{index}-{copy}", mailing.agent),
+        to: to.map(name_of),
+        kind: kind(*number),
+        payload: payload(*treatment, *bytes),
+        ack_required: *ack_required,
+        ephemeral: *ephemeral,
+    });
+    let mut under_way: FuturesUnordered<_> =
+        letters.map(|letter| send_one(mailing, letter)).collect();
+    while under_way.next().await.is_some() {}
+}
+
+/// Two messages under one id: the second is refused.
+pub(super) async fn contradict(mailing: &Mailing, index: usize, pause_ms: u64) {
+    for copy in 0..2 {
+        let letter = Letter {
+            id: format!("{}-{index}-twice", mailing.agent),
+            to: None,
+            kind: kind(0),
+            payload: payload(Treatment::Done, copy),
+            ack_required: false,
+            ephemeral: false,
+        };
+        send_one(mailing, letter).await;
+        mailing.pause_until_heal(pause_ms).await;
+    }
+}
+
+/// Sends a message and notes what became of it for its sender.
+pub(super) async fn send_one(mailing: &Mailing, letter: Letter) {
+    let began = mailing.stage.now();
+    let (id, payload, ephemeral) = (letter.id.clone(), letter.payload.clone(), letter.ephemeral);
+    let end = match mailing.client() {
+        Some(client) => {
+            let Some(draft) = draft(&letter) else { return };
+            let sent = match letter.to {
+                Some(to) => client.send_to(to, draft).await,
+                None => client.publish(draft).await,
+            };
+            end_of(sent)
+        }
+        None => by_hand(mailing, &letter).await,
+    };
+    if end == SendingEnd::Unknown {
+        mailing.stage.reach(Mark::SendingUnknown);
+    }
+    if !ephemeral {
+        note(mailing, began, id, payload, end);
+    }
+}
+
+fn note(mailing: &Mailing, began: TrueTime, id: String, payload: String, end: SendingEnd) {
+    let (ended, agent) = (mailing.stage.now(), mailing.agent.clone());
+    let sending = Sending { began, ended, agent, id, payload, end };
+    mailing.stage.history.borrow_mut().sendings.push(sending);
+}
+
+fn draft(letter: &Letter) -> Option<Draft> {
+    let draft = Draft::new(letter.kind.as_str()).raw_payload(letter.payload.as_str()).ok()?;
+    let draft = draft.id(MessageId::new(letter.id.as_str()).ok()?);
+    let draft = if letter.ack_required { draft } else { draft.without_ack() };
+    Some(if letter.ephemeral { draft.ephemeral() } else { draft })
+}
+
+fn end_of(sent: Result<Receipt, MailError>) -> SendingEnd {
+    match sent {
+        Ok(Receipt { seq: Some(seq), .. }) => SendingEnd::Accepted(seq),
+        Ok(_) | Err(MailError::Unknown | MailError::Closed | MailError::Unexpected) => {
+            SendingEnd::Unknown
+        }
+        Err(refused) => SendingEnd::Refused(refused.to_string()),
+    }
+}
+
+/// One attempt, as the original's client makes it.
+async fn by_hand(mailing: &Mailing, letter: &Letter) -> SendingEnd {
+    let Letter { id, to, kind, payload, ack_required, ephemeral } = letter;
+    let message = format!(
+        r#"{{"id":"{id}","type":"{kind}","from":"{}","payload":{payload},"timestamp":"today","ackRequired":{ack_required},"ephemeral":{ephemeral}}}"#,
+        mailing.agent
+    );
+    let (action, body) = match to {
+        Some(to) => ("send", format!(r#"{{"targetAgent":"{to}","message":{message}}}"#)),
+        None => ("publish", message),
+    };
+    let Ok((status, body)) = post(&mailing.stage, Object::Mailbox, action, body).await else {
+        return SendingEnd::Unknown;
+    };
+    let reply = decode_reply(status, &body).ok().and_then(|received| received.result.ok());
+    match reply.map(|reply| reply.answer) {
+        Some(Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq })) => {
+            SendingEnd::Accepted(seq)
+        }
+        Some(Err(refused)) => SendingEnd::Refused(format!("{refused:?}")),
+        Some(Ok(_)) | None => SendingEnd::Unknown,
+    }
+}
