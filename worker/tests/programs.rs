@@ -26,6 +26,8 @@ mod mail_abuse;
 mod mail_memory;
 #[path = "programs/mail_original.rs"]
 mod mail_original;
+#[path = "programs/mail_rows.rs"]
+mod mail_rows;
 #[path = "programs/original.rs"]
 mod original;
 #[path = "programs/original_client.rs"]
@@ -49,7 +51,7 @@ use support::daemon::Program;
 /// A case panics where a program does not do what it should.
 type Case = fn(Program);
 
-const CASES: [(&str, Case); 26] = [
+const CASES: [(&str, Case); 27] = [
     ("refusals::bad_input_changes_nothing", refusals::bad_input_changes_nothing),
     ("original::its_client_reads_every_answer", original::its_client_reads_every_answer),
     ("original::what_its_client_never_sends_is_a_problem", original::others_get_a_problem),
@@ -74,6 +76,10 @@ const CASES: [(&str, Case); 26] = [
     ("mail_abuse::a_reader_that_stalls_delays_nobody", mail_abuse::stalled_reader),
     ("mail_memory::sessions_outlive_the_memory_of_their_object", mail_memory::sessions),
     ("mail_memory::so_does_the_largest_session", mail_memory::largest_session),
+    (
+        "mail_rows::mail_costs_a_row_a_message_and_a_row_an_ack",
+        mail_rows::mail_costs_a_row_a_message_and_a_row_an_ack,
+    ),
     ("ending::a_signal_ends_it_well", ending::a_signal_ends_it_well),
     ("ending::what_was_acknowledged_outlives_a_kill", ending::outlives_a_kill),
 ];
