@@ -33,7 +33,20 @@ impl Plan {
         }
         self.operations.sort_by_key(|operation| operation.at_ms);
         self.long_steps(random);
+        self.hasty_operators(random);
         self
+    }
+
+    /// Operators who open a restored workspace soon, and say nothing to it: who connects then knows more
+    /// than it does.
+    fn hasty_operators(&mut self, random: &mut ChaCha8Rng) {
+        for fault in &mut self.faults {
+            if let FaultKind::Restore { closed_ms, recover, .. } = &mut fault.kind
+                && random.random_bool(0.6)
+            {
+                (*closed_ms, *recover) = ((*closed_ms).min(300), false);
+            }
+        }
     }
 
     /// In plans whose clocks are outside the bound anyway, sometimes a week passes, or ten minutes.
