@@ -21,6 +21,7 @@ pub mod mailbox;
 pub mod native;
 pub mod object;
 pub mod router;
+mod sql;
 pub mod storage;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod workerd;

@@ -3,10 +3,10 @@
 use mailbus_spec::lease::{Acquire, OverReason};
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Wait};
 
-use super::columns::{Columns, checked};
 use super::remembered::memory_ends;
 use super::rows::{self, State};
 use super::turn::Turn;
+use crate::sql::{Columns, checked};
 use crate::storage::{Row, StorageError};
 
 /// Parameters: the primary key.

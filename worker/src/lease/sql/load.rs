@@ -2,13 +2,13 @@
 
 use mailbus_spec::{LeasePath, PathSet, RequestId, Timestamp, Ttl, Wait};
 
-use super::columns::{Columns, checked};
 use super::ledger::Ledger;
 use super::live::{Claim, Lease, Live, Ticket};
 use super::remembered::Remembered;
 use super::rows::{self, State};
 use super::state::Machine;
 use super::tokens::EndedTokens;
+use crate::sql::{Columns, checked};
 use crate::storage::{Row, Storage, StorageError, Value};
 
 const META: &str = "\

@@ -31,19 +31,16 @@
 //! | file | what it does |
 //! |---|---|
 //! | `lease.sql` | the tables |
-//! | `rows`, `columns` | claims to columns and back |
+//! | `rows` | claims to columns and back |
 //! | `ledger`, `live`, `paths`, `remembered`, `tokens`, `state` | what is in memory |
 //! | `ended` | a request that is over, out of its row |
 //! | `load` | memory out of the rows, on waking |
 //! | `turn` | one event: reads, gathered writes, pushes |
 //! | `settle` | what time does |
 //! | `acquire`, `keep`, `query`, `admin`, `waits` | what commands do |
-//! | `alarm` | when to be woken |
 
 mod acquire;
 mod admin;
-mod alarm;
-mod columns;
 mod ended;
 mod keep;
 mod ledger;
@@ -68,10 +65,10 @@ use mailbus_spec::path::InvalidPaths;
 use mailbus_spec::time::ImplausibleClock;
 use mailbus_spec::{HostTime, Reply, Timestamp};
 
-use self::alarm::Alarm;
 use self::state::Machine;
 use self::turn::{Answer, Stop, Turn};
 use crate::lease::{Handled, Leases};
+use crate::sql::Alarm;
 use crate::storage::{Storage, StorageError};
 
 /// The lease machine over SQLite.

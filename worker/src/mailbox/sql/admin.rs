@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use mailbus_spec::mailbox::{CloseReason, DeadReason, Notice, Outcome};
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
-use super::columns::Columns;
 use super::rows;
 use super::state::Machine;
 use super::turn::{Answer, Turn};
+use crate::sql::Columns;
 use crate::storage::StorageError;
 
 impl Machine {

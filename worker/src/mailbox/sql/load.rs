@@ -8,12 +8,12 @@ use mailbus_spec::mailbox::{Notice, Push};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::agent::Agent;
-use super::columns::{Columns, checked};
 use super::ledger::Ledger;
 use super::log::{Entry, key};
 use super::rows;
 use super::state::Machine;
 use crate::mailbox::Session;
+use crate::sql::{Columns, checked};
 use crate::storage::{Row, Storage, StorageError, Value};
 
 const META: &str = "\

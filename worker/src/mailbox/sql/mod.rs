@@ -27,7 +27,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `mailbox.sql` | the tables |
-//! | `rows`, `columns`, `varint` | what is known to columns and back |
+//! | `rows`, `varint` | what is known to columns and back |
 //! | `ledger`, `log`, `state` | the object's numbers, its messages, all of it |
 //! | `agent`, `inbox`, `letters`, `live`, `subscriptions` | one agent |
 //! | `load` | memory out of the rows and the sockets, on waking |
@@ -35,14 +35,11 @@
 //! | `accept`, `settle`, `sessions`, `query`, `admin` | what commands do |
 //! | `push` | what is pushed after each |
 //! | `collect` | what time does |
-//! | `alarm` | when to be woken |
 
 mod accept;
 mod admin;
 mod agent;
-mod alarm;
 mod collect;
-mod columns;
 mod inbox;
 mod ledger;
 mod letters;
@@ -67,11 +64,11 @@ use mailbus_spec::mailbox::{Ask, Command, MailboxStep, Outcome, Rejection};
 use mailbus_spec::time::ImplausibleClock;
 use mailbus_spec::{HostTime, Reply, Timestamp};
 
-use self::alarm::Alarm;
 use self::sessions::Asked;
 use self::state::Machine;
 use self::turn::{Answer, Stop, Turn};
 use crate::mailbox::{Handled, Mailboxes, Session};
+use crate::sql::Alarm;
 use crate::storage::{Storage, StorageError};
 
 /// The mailbox machine over SQLite.

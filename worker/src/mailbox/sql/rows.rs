@@ -5,10 +5,10 @@ use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use super::agent::{Agent, Losses, Registration};
-use super::columns::{Columns, checked};
 use super::inbox::Inbox;
 use super::ledger::Ledger;
 use super::subscriptions::Subscriptions;
+use crate::sql::{Columns, checked};
 use crate::storage::{Row, Storage, StorageError, Value};
 
 const TABLES: &str = include_str!("mailbox.sql");

@@ -9,9 +9,9 @@ use mailbus_spec::mailbox::{Connection, Message, Notice, Outcome, Push, Rejectio
 use mailbus_spec::time::Observation;
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
-use super::columns::{Columns, checked};
 use super::rows;
 use super::state::Machine;
+use crate::sql::{Columns, checked};
 use crate::storage::{Row, Storage, StorageError, Value};
 
 /// Why a command came to no outcome.

@@ -5,10 +5,14 @@ use mailbus_spec::{AgentId, Holder, Ordinal, SessionId, Timestamp};
 use crate::storage::{Row, StorageError, Value};
 
 /// The columns of one row, from left to right.
-pub(super) struct Columns(std::vec::IntoIter<Value>);
+pub(crate) struct Columns(std::vec::IntoIter<Value>);
 
 fn unreadable(what: &str, found: Option<&Value>) -> StorageError {
-    StorageError(format!("a lease row has {found:?} where {what} belongs"))
+    let found = match found {
+        Some(Value::Blob(bytes)) => format!("{} bytes", bytes.len()),
+        other => format!("{other:?}"),
+    };
+    StorageError(format!("a row has {found} where {what} belongs"))
 }
 
 impl Columns {
@@ -48,6 +52,10 @@ impl Columns {
         })
     }
 
+    pub fn flag(&mut self) -> Result<bool, StorageError> {
+        Ok(self.integer()? != 0)
+    }
+
     pub fn text(&mut self) -> Result<String, StorageError> {
         match self.0.next() {
             Some(Value::Text(text)) => Ok(text),
@@ -61,6 +69,11 @@ impl Columns {
             Some(Value::Null) => Ok(None),
             other => Err(unreadable("a text or nothing", other.as_ref())),
         }
+    }
+
+    pub fn blob(&mut self) -> Result<Vec<u8>, StorageError> {
+        let bytes = self.optional_blob()?;
+        checked("bytes", bytes)
     }
 
     pub fn optional_blob(&mut self) -> Result<Option<Vec<u8>>, StorageError> {
@@ -99,6 +112,6 @@ impl Columns {
 }
 
 /// A value that was parsed out of a column, if it was.
-pub(super) fn checked<T>(what: &str, parsed: Option<T>) -> Result<T, StorageError> {
+pub(crate) fn checked<T>(what: &str, parsed: Option<T>) -> Result<T, StorageError> {
     parsed.ok_or_else(|| unreadable(what, None))
 }

@@ -7,7 +7,7 @@ const LOST_MS: u64 = 60_000;
 
 /// The alarm that the platform is believed to have set.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Alarm {
+pub(crate) struct Alarm {
     pending: Option<HostTime>,
 }
 
