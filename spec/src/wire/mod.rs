@@ -11,6 +11,7 @@
 //! | [`mailbox`] | the same of the mailbox object, and messages |
 //! | [`frame`] | what a WebSocket text frame carries |
 //! | `code`, `problem`, `answer` | refusals, and what an HTTP exchange is answered with |
+//! | `reply` | what stands around every reply |
 //! | `field`, `query` | reading one member of an object, and the query of a URL |
 //!
 //! # Rules of all shapes
@@ -31,10 +32,12 @@ pub mod lease;
 pub mod mailbox;
 mod problem;
 mod query;
+mod reply;
 
 pub use answer::{Answer, Dialect, Undecodable};
 pub use code::{Code, UnknownCode};
 pub use problem::Problem;
+pub use reply::Received;
 
 use alloc::string::String;
 

@@ -1,10 +1,9 @@
 //! What the mailbox object answers, both ways.
 
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::detail;
@@ -12,81 +11,56 @@ use super::object::{Delivered, array, delivered, with};
 use super::shape::{
     Ahead, Clock, Inbox, Letter, LetterStart, Letters, Limit, Nothing, Said, Success,
 };
-use crate::machine::{Commit, Reply};
 use crate::mailbox::{DeadLetter, MailboxReply, Outcome, Pending, Rejection};
 use crate::ordinal::Ordinal;
-use crate::wire::{Answer, Code, Problem, Undecodable, text_of};
+use crate::wire::reply::{Envelope, Reading, said};
+use crate::wire::{Answer, Code, Undecodable, text_of};
 
 /// The answer to attempt `number`. The body is also the command's reply in a frame.
 #[must_use]
 pub fn encode_reply(number: Option<u64>, reply: &MailboxReply) -> Answer {
     let envelope = Envelope { call: number, commit: reply.commit };
     match &reply.answer {
-        Ok(outcome) => Answer::ok(envelope.success(outcome)),
-        Err(rejection) => envelope.rejection(rejection),
+        Ok(outcome) => Answer::ok(success(&envelope, outcome)),
+        Err(rejection) => refusal(&envelope, rejection),
     }
 }
 
-/// What stands around every reply of the object.
-struct Envelope {
-    call: Option<u64>,
-    commit: Commit,
-}
-
-impl Envelope {
-    fn success(&self, outcome: &Outcome) -> String {
-        match Said::of(outcome) {
-            Said::Whole(success) => self.around(success),
-            Said::Inbox(messages, end) => {
-                let messages = array(messages.iter().map(|pending| {
+fn success(envelope: &Envelope, outcome: &Outcome) -> String {
+    match Said::of(outcome) {
+        Said::Whole(success) => envelope.around(success),
+        Said::Inbox(messages, end) => {
+            let messages =
+                array(messages.iter().map(|pending| {
                     delivered(&pending.message, pending.seq, None, pending.redriven)
                 }));
-                self.page(&format!(r#"{{"outcome":"inbox","messages":{messages}}}"#), end)
-            }
-            Said::DeadLetters(letters, end) => {
-                let letters = array(letters.iter().map(letter));
-                self.page(&format!(r#"{{"outcome":"dead_letters","letters":{letters}}}"#), end)
-            }
+            page(envelope, &format!(r#"{{"outcome":"inbox","messages":{messages}}}"#), end)
+        }
+        Said::DeadLetters(letters, end) => {
+            let letters = array(letters.iter().map(letter));
+            page(envelope, &format!(r#"{{"outcome":"dead_letters","letters":{letters}}}"#), end)
         }
     }
+}
 
-    /// The object `start`, and in it what else is said.
-    fn page(&self, start: &str, end: impl Serialize) -> String {
-        let end = self.around(end);
-        let members = end.strip_prefix('{').and_then(|end| end.strip_suffix('}'));
-        with(start, members.unwrap_or_default())
-    }
+/// The object `start`, and in it what else is said.
+fn page(envelope: &Envelope, start: &str, end: impl Serialize) -> String {
+    let end = envelope.around(end);
+    let members = end.strip_prefix('{').and_then(|end| end.strip_suffix('}'));
+    with(start, members.unwrap_or_default())
+}
 
-    fn around(&self, said: impl Serialize) -> String {
-        #[derive(Serialize)]
-        struct Enveloped<S> {
-            #[serde(flatten)]
-            said: S,
-            commit: Commit,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            call: Option<u64>,
+fn refusal(envelope: &Envelope, rejection: &Rejection) -> Answer {
+    let detail = detail::rejection(rejection);
+    match rejection {
+        Rejection::Conflict => envelope.refusal(Code::Conflict, detail, &Nothing {}),
+        Rejection::Replaced => envelope.refusal(Code::Replaced, detail, &Nothing {}),
+        Rejection::Ahead { last } => {
+            envelope.refusal(Code::Ahead, detail, &Ahead { last_seq: *last })
         }
-        text_of(&Enveloped { said, commit: self.commit, call: self.call })
-    }
-
-    fn rejection(&self, rejection: &Rejection) -> Answer {
-        let detail = detail::rejection(rejection);
-        match rejection {
-            Rejection::Conflict => self.refusal(Code::Conflict, detail, &Nothing {}),
-            Rejection::Replaced => self.refusal(Code::Replaced, detail, &Nothing {}),
-            Rejection::Ahead { last } => {
-                self.refusal(Code::Ahead, detail, &Ahead { last_seq: *last })
-            }
-            Rejection::Limit(kind) => self.refusal(Code::Limit, detail, &Limit { kind: *kind }),
-            Rejection::Overloaded => self.refusal(Code::Overloaded, detail, &Nothing {}),
-            Rejection::Clock(host) => self.refusal(Code::Clock, detail, &Clock { host_ms: *host }),
-        }
-    }
-
-    fn refusal(&self, code: Code, detail: String, said: &impl Serialize) -> Answer {
-        let mut problem = Problem::new(code, detail).with_call(self.call);
-        problem.commit = Some(self.commit);
-        Answer::refusal(code, problem.to_json_with(said))
+        Rejection::Limit(kind) => envelope.refusal(Code::Limit, detail, &Limit { kind: *kind }),
+        Rejection::Overloaded => envelope.refusal(Code::Overloaded, detail, &Nothing {}),
+        Rejection::Clock(host) => envelope.refusal(Code::Clock, detail, &Clock { host_ms: *host }),
     }
 }
 
@@ -98,25 +72,7 @@ fn letter(letter: &DeadLetter) -> String {
 }
 
 /// A reply as a client reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Which attempt it answers.
-    pub call: Option<u64>,
-    /// What the object said; or the problem of a request that never was a command, or that somebody
-    /// on the way refused. With a status from 500 on, whether it took effect is unknown.
-    pub result: Result<MailboxReply, Problem>,
-}
-
-impl Received {
-    /// The object's order of it, if it has one.
-    #[must_use]
-    pub fn commit(&self) -> Option<Commit> {
-        match &self.result {
-            Ok(reply) => Some(reply.commit),
-            Err(problem) => problem.commit,
-        }
-    }
-}
+pub type Received = crate::wire::Received<Outcome, Rejection>;
 
 /// The reply in the body of an HTTP response with this status, or of an entry of a `$replies` frame
 /// (whose status is 200).
@@ -125,42 +81,11 @@ impl Received {
 /// [`Undecodable`] for bytes that no object of this version sends; what became of the command is
 /// unknown then.
 pub fn decode_reply(status: u16, body: &[u8]) -> Result<Received, Undecodable> {
-    let decoded =
-        core::str::from_utf8(body).map_err(Undecodable::new).and_then(|text| decode(status, text));
-    decoded.map_err(|undecodable| {
-        Undecodable::new(format_args!("status {status}: {}", undecodable.detail))
-    })
-}
-
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(borrow)]
-    code: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    outcome: Option<Cow<'a, str>>,
-    call: Option<u64>,
-    commit: Option<Commit>,
-}
-
-fn decode(status: u16, text: &str) -> Result<Received, Undecodable> {
-    let head: Head<'_> = serde_json::from_str(text).map_err(Undecodable::new)?;
-    let call = head.call;
-    if head.code.is_none() {
-        if status != 200 {
-            return Err(Undecodable::new("neither a success nor a problem"));
-        }
-        let outcome = decode_success(head.outcome.as_deref(), text)?;
-        let commit = head.commit.ok_or_else(|| Undecodable::new("a success without a commit"))?;
-        return Ok(Received { call, result: Ok(Reply { answer: Ok(outcome), commit }) });
-    }
-    let problem = Problem::from_json(text)?;
-    // An answer of the protocol has a commit and says what its code promises; what has not is a
-    // refusal of somebody on the way there.
-    let result = match (problem.commit, decode_rejection(problem.code, text)) {
-        (Some(commit), Some(rejection)) => Ok(Reply { answer: Err(rejection), commit }),
-        _ => Err(problem),
+    let reading = Reading {
+        success: decode_success,
+        refusal: |code, text| decode_rejection(code, text).map(Err),
     };
-    Ok(Received { call, result })
+    reading.read(status, body)
 }
 
 fn decode_success(outcome: Option<&str>, text: &str) -> Result<Outcome, Undecodable> {
@@ -206,8 +131,4 @@ fn decode_rejection(code: Code, text: &str) -> Option<Rejection> {
         Code::Clock => Rejection::Clock(said::<Clock>(text)?.host_ms),
         _ => return None,
     })
-}
-
-fn said<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
-    serde_json::from_str(text).ok()
 }
