@@ -168,6 +168,39 @@ fn who_never_acknowledges_gets_every_message_for_an_hour_and_its_inbox_does_not_
     assert_eq!(back, sent[3_600 - back.len()..], "the recent ones");
 }
 
+#[test]
+fn an_alarm_that_can_push_nothing_does_not_ring_again_and_again() {
+    let mut workspace = Workspace::new();
+    let first = workspace.open("agentId=bob&session=1&protocol=1");
+    let sent = |n: usize, payload: usize| {
+        json!({"targetAgent": "bob", "message": {
+            "id": format!("m{n}"), "type": "t", "from": "ann", "payload": "x".repeat(payload),
+        }})
+    };
+    // A large one that comes again in a second, and more small ones than one event pushes.
+    let large = workspace.post("send", &sent(0, 8_000))["seq"].clone();
+    let back = json!({"action": "nack", "seq": large, "delayMs": 1_000, "call": 1}).to_string();
+    workspace.deliver(&Arrival::Frame { socket: first, text: &back });
+    for n in 1..300 {
+        workspace.post("send", &sent(n, 10));
+    }
+    workspace.now += 500;
+    let query = "agentId=bob&session=2&protocol=1&window=1024&windowBytes=20000";
+    let body = Body::Whole(b"");
+    let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
+    let socket = workspace.deliver(&Arrival::Request(request)).accepted.unwrap();
+    assert_eq!(workspace.ids(socket).len(), 256, "a bite, and the rest is left over");
+
+    // When the alarm rings, the large one is due and stands in the way of what is younger.
+    workspace.now += 1_000;
+    for _ in 0..3 {
+        workspace.deliver(&Arrival::Alarm);
+    }
+    assert_eq!(workspace.ids(socket).len(), 256);
+    let due = workspace.instance.due_alarm().expect("collection is due some time");
+    assert!(due.0 > workspace.now, "it would ring at once, for ever");
+}
+
 /// How many messages are pending for the agent.
 fn pending(workspace: &mut Workspace) -> usize {
     let (mut after, mut pending) = (json!(0), 0);
