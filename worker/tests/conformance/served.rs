@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -13,7 +12,6 @@ use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Push};
 use mailbus_spec::wire::lease::{encode_frame, encode_subscribe};
 use mailbus_spec::{Holder, LeasePath};
-use mailbus_worker::bundle::{self, Bundle};
 use mailbus_worker::workerd::{self, Log, Options, Workerd};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -23,6 +21,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::native::{Way, speaker};
 use super::spelling;
 use super::trials::Start;
+use crate::support::bundle::release_bundle;
 use crate::support::daemon::Daemon;
 use crate::support::http::Connection;
 
@@ -40,19 +39,6 @@ enum Program {
     Workerd(Box<Workerd>),
     /// The single-machine server.
     Mailbusd(Box<Daemon>),
-}
-
-/// The release bundle, built once; each step of it is one line.
-fn release_bundle() -> Result<Bundle, Failed> {
-    static BUNDLE: OnceLock<Result<Bundle, String>> = OnceLock::new();
-    let built = BUNDLE.get_or_init(|| {
-        let bundle = bundle::provide(&mut |step| eprintln!("set-up: {step}"));
-        if let Ok(bundle) = &bundle {
-            eprintln!("set-up: {} runs {}", bundle.workerd().display(), bundle.folder().display());
-        }
-        bundle.map_err(|error| error.to_string())
-    });
-    built.clone().map_err(Failed::from)
 }
 
 impl Server {

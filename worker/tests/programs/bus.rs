@@ -2,25 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use mailbus_worker::bundle::{self, Bundle};
 use tempfile::TempDir;
 
+use crate::support::bundle::release_bundle;
 use crate::support::daemon::{Daemon, Program};
 use crate::support::http::{Connection, within_a_minute};
 use crate::support::on_event_loop;
-
-/// The release bundle, built once; each step of it is one line.
-pub fn release_bundle() -> Result<Bundle, Failed> {
-    static BUNDLE: OnceLock<Result<Bundle, String>> = OnceLock::new();
-    let built = BUNDLE.get_or_init(|| {
-        bundle::provide(&mut |step| eprintln!("set-up: {step}")).map_err(|error| error.to_string())
-    });
-    built.clone().map_err(Failed::from)
-}
 
 /// Builds what the program would build at its start, so that no case waits for it.
 pub fn set_up(program: Program) -> Result<(), Failed> {

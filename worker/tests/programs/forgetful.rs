@@ -7,7 +7,8 @@ use mailbus_worker::router::Class;
 use mailbus_worker::workerd::{Log, Options, Workerd};
 use tempfile::TempDir;
 
-use crate::bus::{Bus, a_moment, release_bundle};
+use crate::bus::{Bus, a_moment};
+use crate::support::bundle::release_bundle;
 use crate::support::daemon::Program;
 
 /// A runtime that can be made to drop an object's memory.

@@ -8,7 +8,8 @@ use mailbus_worker::workerd::{Log, Options, Workerd};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::bus::{release_bundle, run};
+use crate::bus::run;
+use crate::support::bundle::release_bundle;
 use crate::support::http::Connection;
 
 const CLIENT: &str = include_str!("original_client.js");

@@ -5,6 +5,7 @@
 
 pub mod bad_input;
 pub mod bad_mail;
+pub mod bundle;
 pub mod daemon;
 pub mod flush;
 pub mod host;
