@@ -4,32 +4,12 @@
 
 use mailbus_spec::HostTime;
 
-use crate::object::{Effects, Event, Object, Request, Response, SocketId, Woken};
+use crate::object::{Effects, Event, Object, Response, SocketId, Woken};
 use crate::storage::StorageError;
 
+use super::arrival::Arrival;
 use super::sockets::Sockets;
 use super::sqlite::{Bookmark, Database};
-
-/// One event as it arrives at the runtime, which adds what a socket keeps.
-#[derive(Clone, Debug)]
-pub enum Arrival<'a> {
-    /// An HTTP exchange.
-    Request(Request<'a>),
-    /// A text frame over an accepted socket.
-    Frame {
-        /// The socket.
-        socket: SocketId,
-        /// The frame.
-        text: &'a str,
-    },
-    /// A socket is closed or broken. Whatever the object makes of it, the socket is gone afterwards.
-    Closed {
-        /// The socket.
-        socket: SocketId,
-    },
-    /// The alarm rings: on time, early, late, again or without being set.
-    Alarm,
-}
 
 /// What an event came to. Everything in it still has to be let go: frames and closes in their order,
 /// then the answer. Frames to an accepted socket wait for it to be taken up.

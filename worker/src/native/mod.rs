@@ -28,6 +28,7 @@
 //! * No `RefCell` is borrowed across an `.await`, and no task is spawned that could outlive the
 //!   [`LocalSet`](tokio::task::LocalSet) it was spawned in.
 
+pub mod arrival;
 pub mod databases;
 pub mod flush;
 mod folder;
@@ -39,10 +40,11 @@ pub mod server;
 pub mod sockets;
 pub mod sqlite;
 
+pub use arrival::{Arrival, OwnedArrival};
 pub use databases::{Databases, FileDatabases, MemoryDatabases, Opened};
 pub use flush::{Flush, WalFlush};
 pub use host::{Host, SystemHost, sleep_until};
-pub use instance::{Arrival, Delivered, Instance};
+pub use instance::{Delivered, Instance};
 pub use namespace::{
     Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,
 };

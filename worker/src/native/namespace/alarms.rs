@@ -9,8 +9,8 @@ use futures_util::{FutureExt, select_biased};
 use mailbus_spec::{HostTime, Workspace};
 use tokio::sync::Notify;
 
+use crate::native::arrival::Arrival;
 use crate::native::host::sleep_until;
-use crate::native::instance::Arrival;
 use crate::object::Object;
 
 use super::{Namespace, Objects};

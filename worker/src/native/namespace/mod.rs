@@ -32,9 +32,10 @@ use crate::object::{Object, Response, SocketId};
 use crate::router;
 use crate::storage::StorageError;
 
+use super::arrival::Arrival;
 use super::databases::Databases;
 use super::host::Host;
-use super::instance::{Arrival, Delivered, Instance};
+use super::instance::{Delivered, Instance};
 use super::sockets::Sockets;
 
 pub use outbox::{BEHIND_MAX, BEHIND_MAX_BYTES, BEHIND_MAX_FRAMES, Outbox, Outgoing};

@@ -21,7 +21,7 @@ use mailbus_spec::limits::{BODY_DRAIN_BYTES, BODY_MAX_BYTES};
 use mailbus_spec::wire::{Code, Problem};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::native::instance::Arrival;
+use crate::native::arrival::Arrival;
 use crate::native::namespace::{Exchange, Objects, Outbox, Stopped, Submitted};
 use crate::object::{Body, CHARGED_HEADER, Request, Response, SocketId};
 use crate::router::{self, Credentials, Route};

@@ -16,7 +16,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use crate::native::instance::Arrival;
+use crate::native::arrival::Arrival;
 use crate::native::namespace::{BEHIND_MAX, Outbox, Outgoing, Submitted};
 
 use super::Server;
