@@ -150,6 +150,16 @@ pub struct Woken {
     pub sockets: Vec<(SocketId, Attachment)>,
 }
 
+/// How far an object has come with waking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Waking {
+    /// It has its memory: the next event reads no more than it needs.
+    Ready,
+    /// There is more to read before an event can be handled.
+    More,
+}
+
 /// A production object.
 ///
 /// Invariant: an event that fails leaves the storage to the shell's rollback and asks for no effects.
@@ -159,6 +169,30 @@ pub trait Object: Sized {
 
     /// An object that has just woken. It reads nothing yet: the first event will.
     fn wake(woken: Woken) -> Self;
+
+    /// Reads one piece of what the object has to know before its first event: so much that it takes some
+    /// milliseconds, whatever the storage holds. It writes nothing, and reads nothing once it is
+    /// [`Waking::Ready`].
+    ///
+    /// A shell that has others to serve calls it until then and serves them in between; one that has not
+    /// leaves it all to [`handle`](Self::handle), which does what is left. Between two pieces
+    /// * the object is given no event, and nobody else changes its storage: what has been read stays
+    ///   true. Each piece may have a read transaction of its own;
+    /// * a socket that breaks or an alarm that rings waits like any other event: what the object was told
+    ///   in [`Woken`] stays as it was.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed. The object must not be used again: it has read a part.
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        let _ = storage;
+        Ok(Waking::Ready)
+    }
+
+    /// About how many bytes of memory the object holds: a small one is worth keeping while its database
+    /// is closed. Asking costs next to nothing.
+    fn footprint(&self) -> u64 {
+        0
+    }
 
     /// Handles one event at the host time read for it.
     ///

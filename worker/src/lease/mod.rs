@@ -17,6 +17,7 @@ use mailbus_spec::HostTime;
 use mailbus_spec::lease::{Command, LeaseStep};
 use mailbus_spec::machine::Event;
 
+use crate::object::Waking;
 use crate::storage::{Storage, StorageError};
 
 pub use endpoint::LeaseObject;
@@ -45,6 +46,21 @@ pub trait Leases: Sized {
     ///
     /// `pending_alarm` is the alarm the platform says is set.
     fn wake(pending_alarm: Option<HostTime>) -> Self;
+
+    /// Reads one piece of what it has to know before its first event, on the terms of
+    /// [`Object::prepare`](crate::object::Object::prepare).
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed. The machine must not be used again.
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        let _ = storage;
+        Ok(Waking::Ready)
+    }
+
+    /// About how many bytes of memory it holds. Asking costs next to nothing.
+    fn footprint(&self) -> u64 {
+        0
+    }
 
     /// Handles one event at the host time read for it. Commands that came in one frame are events of
     /// their own at the same host time.

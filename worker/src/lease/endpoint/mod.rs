@@ -15,7 +15,9 @@ use mailbus_spec::wire::{Answer, Code, Problem, frame};
 use mailbus_spec::{Holder, HostTime, limits, machine};
 
 use crate::lease::Leases;
-use crate::object::{Body, Effects, Event, Object, Request, Response, SocketId, Target, Woken};
+use crate::object::{
+    Body, Effects, Event, Object, Request, Response, SocketId, Target, Waking, Woken,
+};
 use crate::storage::{Storage, StorageError};
 
 /// The close of a socket that this version cannot serve: its client comes back on a new one.
@@ -39,6 +41,14 @@ impl<L> LeaseObject<L> {
 impl<L: Leases> Object for LeaseObject<L> {
     fn wake(woken: Woken) -> Self {
         Self { leases: L::wake(woken.pending_alarm) }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        self.leases.prepare(storage)
+    }
+
+    fn footprint(&self) -> u64 {
+        self.leases.footprint()
     }
 
     fn handle<S: Storage>(

@@ -20,7 +20,7 @@ use mailbus_spec::{HostTime, machine};
 
 use crate::mailbox::{Handled, Mailboxes, Session};
 use crate::object::{
-    Accept, Body, Effects, Event, Object, Request, Response, SocketId, Target, Woken,
+    Accept, Body, Effects, Event, Object, Request, Response, SocketId, Target, Waking, Woken,
 };
 use crate::router;
 use crate::storage::{Storage, StorageError};
@@ -67,6 +67,14 @@ impl<M: Mailboxes> Object for MailboxObject<M> {
             }
         }
         Self { mailboxes: M::wake(woken.pending_alarm, sessions), speaks, foreign }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        self.mailboxes.prepare(storage)
+    }
+
+    fn footprint(&self) -> u64 {
+        self.mailboxes.footprint()
     }
 
     fn handle<S: Storage>(
