@@ -26,7 +26,7 @@ pub(crate) struct Shared<K, S> {
     clocks: K,
     state: Mutex<Guarded<S>>,
     /// Rung whenever the run loop may have something to do.
-    pub(crate) bell: Notify,
+    pub(crate) bell: Arc<Notify>,
 }
 
 struct Guarded<S> {
@@ -39,7 +39,7 @@ struct Guarded<S> {
 impl<K: Clocks, S: Waiters> Shared<K, S> {
     pub(crate) fn new(waiters: S, clocks: K) -> Self {
         let state = Mutex::new(Guarded { waiters, handles: 0, retired: false });
-        Self { clocks, state, bell: Notify::new() }
+        Self { clocks, state, bell: Arc::default() }
     }
 
     pub(crate) fn clocks(&self) -> &K {

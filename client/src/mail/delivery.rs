@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mailbus_spec::mailbox::{Gap, Message};
 use mailbus_spec::wire::mailbox::payload_of;
 use mailbus_spec::{AgentId, Ordinal};
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::state::{News, State};
 use crate::clocks::Clocks;
@@ -15,12 +16,22 @@ use crate::machine::mail::{Accepted, DeliveryId, Handled};
 use crate::shared::Shared;
 
 /// A message as its recipient reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Mail {
     message: Message,
     seq: Option<Ordinal>,
     attempt: u64,
     redriven: bool,
+    /// `None` for a message that nobody keeps.
+    progress: Option<Arc<Progress>>,
+}
+
+/// How whoever works on a delivery says that it goes on.
+#[derive(Debug)]
+struct Progress {
+    said: Arc<AtomicBool>,
+    /// The run loop's.
+    bell: Arc<Notify>,
 }
 
 impl Mail {
@@ -72,6 +83,16 @@ impl Mail {
     #[must_use]
     pub fn raw_payload(&self) -> Option<&str> {
         self.message.payload.as_deref().or_else(|| payload_of(&self.message.body))
+    }
+
+    /// Says that work on it goes on: where handlers have a
+    /// [`limit`](crate::machine::mail::Config::handler_timeout), it counts anew. It may be said from
+    /// any thread, and as often as one likes.
+    pub fn progress(&self) {
+        if let Some(progress) = &self.progress {
+            progress.said.store(true, Ordering::Relaxed);
+            progress.bell.notify_one();
+        }
     }
 
     /// The whole message, with every member its sender gave it.
@@ -211,12 +232,15 @@ pub(crate) async fn next<K: Clocks>(shared: &Arc<Shared<K, State>>) -> Option<In
 fn incoming<K: Clocks>(shared: &Arc<Shared<K, State>>, news: News) -> Incoming<K> {
     let shared = Arc::clone(shared);
     match news {
-        News::Delivered { delivery, attempt, redriven, message, abandoned } => {
-            let mail = Mail { message, seq: Some(delivery.seq()), attempt, redriven };
+        News::Delivered { delivery, attempt, redriven, message, abandoned, progressed } => {
+            let bell = Arc::clone(&shared.bell);
+            let progress = Some(Arc::new(Progress { said: progressed, bell }));
+            let mail = Mail { message, seq: Some(delivery.seq()), attempt, redriven, progress };
             Incoming::Delivery(Delivery { shared, delivery, mail, abandoned, finished: false })
         }
         News::Ephemeral(message) => {
-            Incoming::Ephemeral(Mail { message, seq: None, attempt: 1, redriven: false })
+            let (seq, attempt, redriven, progress) = (None, 1, false, None);
+            Incoming::Ephemeral(Mail { message, seq, attempt, redriven, progress })
         }
         News::Gap(gap) => Incoming::Gap(GapReport { shared, gap }),
         News::Restored { unknown, more } => Incoming::Restored { unknown, more },

@@ -48,7 +48,9 @@ use tokio::sync::watch;
 
 use crate::clocks::Clocks;
 use crate::machine::QuestionId;
-use crate::machine::mail::{Draft, Ended, MailSession, PublicationId, Published, Unsendable};
+use crate::machine::mail::{
+    Draft, Ended, InHand, MailSession, PublicationId, Published, Unsendable,
+};
 use crate::shared::Handle;
 use state::State;
 
@@ -83,6 +85,15 @@ pub struct Receipt {
     pub recipients: Option<u64>,
     /// Whose inbox was full, by name: it is among their dead letters.
     pub refused: Vec<AgentId>,
+}
+
+/// What a client has in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// How many deliveries handlers have.
+    pub in_hand: usize,
+    /// The one of them that has been with its handler longest.
+    pub oldest: Option<InHand>,
 }
 
 /// One agent's access to the mailboxes of a workspace. Clones share one session.
@@ -303,6 +314,13 @@ impl<K: Clocks> MailClient<K> {
             Ok(answer) => answer.map_err(MailError::from),
             Err(_) => Err(MailError::Closed),
         }
+    }
+
+    /// What handlers have in hand, and for how long.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (in_hand, oldest) = self.handle.inspect(|state, at| state.session.in_hand(at));
+        Stats { in_hand, oldest }
     }
 
     /// Looks at the session and the clocks without touching either: for checkers.

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Gap, MailboxReply, Message};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::Status;
-use crate::machine::mail::{Accepted, DeliveryId, Event, MailSession, PublicationId, Published};
+use crate::machine::mail::{
+    Accepted, DeliveryId, Event, InHand, MailSession, PublicationId, Published,
+};
 use crate::machine::{CallFailure, QuestionId};
 use crate::shared::Waiters;
 
@@ -23,6 +27,7 @@ pub(crate) enum News {
         redriven: bool,
         message: Message,
         abandoned: oneshot::Receiver<()>,
+        progressed: Arc<AtomicBool>,
     },
     Ephemeral(Message),
     Gap(Gap),
@@ -32,12 +37,20 @@ pub(crate) enum News {
     },
 }
 
+/// Who has a delivery in hand.
+struct Handler {
+    /// Told when its time is over.
+    abandoned: oneshot::Sender<()>,
+    /// Whether it has said lately that it goes on.
+    progressed: Arc<AtomicBool>,
+}
+
 /// A mail session with those who wait for it.
 pub(crate) struct State {
     pub(crate) session: MailSession,
     publishing: BTreeMap<PublicationId, oneshot::Sender<Published>>,
     asking: BTreeMap<QuestionId, oneshot::Sender<Result<MailboxReply, CallFailure>>>,
-    handling: BTreeMap<DeliveryId, oneshot::Sender<()>>,
+    handling: BTreeMap<DeliveryId, Handler>,
     news: VecDeque<News>,
     ephemeral: usize,
     status: watch::Sender<Status>,
@@ -114,6 +127,15 @@ impl State {
         self.handling.remove(&delivery);
     }
 
+    /// Lets the session know which handlers have said that they go on.
+    pub(crate) fn note_progress(&mut self, at: Reading) {
+        for (delivery, handler) in &self.handling {
+            if handler.progressed.swap(false, Ordering::Relaxed) {
+                self.session.progress(at, *delivery);
+            }
+        }
+    }
+
     fn add_news(&mut self, news: News) {
         self.news.push_back(news);
         self.bell.notify_one();
@@ -132,8 +154,17 @@ impl State {
     fn add_delivery(&mut self, delivery: DeliveryId, what: (u64, bool, Message)) {
         let (attempt, redriven, message) = what;
         let (sender, abandoned) = oneshot::channel();
-        self.handling.insert(delivery, sender);
-        self.add_news(News::Delivered { delivery, attempt, redriven, message, abandoned });
+        let progressed = Arc::<AtomicBool>::default();
+        let handler = Handler { abandoned: sender, progressed: Arc::clone(&progressed) };
+        self.handling.insert(delivery, handler);
+        self.add_news(News::Delivered {
+            delivery,
+            attempt,
+            redriven,
+            message,
+            abandoned,
+            progressed,
+        });
     }
 }
 
@@ -152,9 +183,13 @@ impl Waiters for State {
                     self.add_delivery(delivery, (attempt, redriven, message));
                 }
                 Event::Abandoned { delivery } => {
-                    if let Some(handling) = self.handling.remove(&delivery) {
-                        let _ = handling.send(());
+                    if let Some(handler) = self.handling.remove(&delivery) {
+                        let _ = handler.abandoned.send(());
                     }
+                }
+                Event::LongInHand(InHand { seq, from, kind, lasted }) => {
+                    let seconds = lasted.as_secs();
+                    tracing::warn!(%seq, %from, %kind, seconds, "a handler is still at a message");
                 }
                 Event::Ephemeral { message } => self.add_ephemeral(message),
                 Event::Gap(gap) => self.add_news(News::Gap(gap)),

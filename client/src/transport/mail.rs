@@ -171,6 +171,7 @@ impl<W: Carrier, K: Clocks> MailDriver<W, K> {
 
     /// Lets time pass in the session, and takes from it what is to be done.
     fn turn(&self, state: &mut State, at: mailbus_spec::belief::Reading) -> Turn {
+        state.note_progress(at);
         let session = &mut state.session;
         if session.poll_timeout().is_some_and(|due| due <= at.monotonic) {
             session.handle_timeout(at);

@@ -174,6 +174,10 @@ impl Bench {
         self.0.clock.now()
     }
 
+    pub fn clock(&self) -> TestClock {
+        self.0.clock
+    }
+
     pub async fn pass(&self, span: Duration) {
         Clocks::sleep(&self.0.clock, span).await;
     }

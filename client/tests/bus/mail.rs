@@ -1,6 +1,7 @@
 //! Messages: sent, delivered, handled, settled, given up.
 
 use mailbus_client::bus::{BusError, Draft, MailBus, TASK_ASSIGNED};
+use mailbus_client::clocks::Clocks;
 use mailbus_client::mail::MailError;
 use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{MessageId, Rejection};
@@ -186,7 +187,7 @@ fn a_handler_that_takes_too_long_is_stopped_and_its_message_comes_again() {
     Bench::run(async |bench| {
         let a = bench.bus("a");
         let mut slow = setup("b", "slow", 99);
-        slow.mail.handler_timeout = seconds(30);
+        slow.mail.handler_timeout = Some(seconds(30));
         let b = bench.bus_of(slow);
         let (tries, told) = (Notes::default(), Notes::default());
         told.listen(&b);
@@ -209,6 +210,69 @@ fn a_handler_that_takes_too_long_is_stopped_and_its_message_comes_again() {
         bench.pass(seconds(60)).await;
         assert_eq!(tries.all().len(), 2);
         assert!(told.all().contains(&"timed out".to_owned()));
+    });
+}
+
+#[test]
+fn a_handler_of_hours_is_begun_once_and_done_once() {
+    Bench::run(async |bench| {
+        let (a, b) = (bench.bus("a"), bench.bus("b"));
+        let tries = Notes::default();
+        let (noted, clock) = (tries.clone(), bench.clock());
+        b.subscribe("news", move |_| {
+            noted.add("begun");
+            let noted = noted.clone();
+            async move {
+                Clocks::sleep(&clock, seconds(3 * 3_600)).await;
+                noted.add("done");
+                Ok(())
+            }
+        })
+        .await
+        .unwrap();
+        a.initialize().await.unwrap();
+        b.initialize().await.unwrap();
+        let sent = a.send_to(&agent("b"), draft("news", "x")).await.unwrap();
+        bench.pass(seconds(3_600)).await;
+        let stats = b.mail().stats();
+        let oldest = stats.oldest.unwrap();
+        assert_eq!((stats.in_hand, Some(oldest.seq)), (1, sent.seq));
+        assert!((3_599..=3_600).contains(&oldest.lasted.as_secs()), "{oldest:?}");
+        bench.pass(seconds(3 * 3_600)).await;
+        assert_eq!(tries.all(), ["begun", "done"]);
+        assert_eq!(b.mail().dead_letters(Ordinal::ZERO, 10).await.unwrap().0, []);
+        assert_eq!(b.mail().stats().in_hand, 0);
+    });
+}
+
+#[test]
+fn a_handler_that_says_that_it_goes_on_is_not_stopped_at_its_limit() {
+    Bench::run(async |bench| {
+        let a = bench.bus("a");
+        let mut limited = setup("b", "limited", 99);
+        limited.mail.handler_timeout = Some(seconds(30));
+        let b = bench.bus_of(limited);
+        let tries = Notes::default();
+        let (noted, clock) = (tries.clone(), bench.clock());
+        b.subscribe("news", move |mail| {
+            noted.add("begun");
+            let noted = noted.clone();
+            async move {
+                for _ in 0..30 {
+                    Clocks::sleep(&clock, seconds(20)).await;
+                    mail.progress();
+                }
+                noted.add("done");
+                Ok(())
+            }
+        })
+        .await
+        .unwrap();
+        a.initialize().await.unwrap();
+        b.initialize().await.unwrap();
+        a.publish(draft("news", "x")).await.unwrap();
+        bench.pass(seconds(900)).await;
+        assert_eq!(tries.all(), ["begun", "done"]);
     });
 }
 

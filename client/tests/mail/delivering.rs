@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::mail::{Config, Event, Handled};
+use mailbus_client::machine::mail::{Config, Event, Handled, InHand};
 use mailbus_spec::mailbox::{Ask, Notice, Outcome};
 
 use crate::stage::*;
@@ -110,7 +110,7 @@ fn a_handler_that_goes_leaves_the_next_to_be_held() {
 
 #[test]
 fn a_handler_that_takes_too_long_is_given_up_and_its_delivery_comes_again() {
-    let config = Config { handler_timeout: Duration::from_secs(60), ..Config::default() };
+    let config = Config { handler_timeout: Some(Duration::from_secs(60)), ..Config::default() };
     let (mut session, socket) = live_with(config);
     push(&mut session, 0, socket, 1, 1);
     let given = delivery(&mut session);
@@ -120,8 +120,50 @@ fn a_handler_that_takes_too_long_is_given_up_and_its_delivery_comes_again() {
 }
 
 #[test]
+fn a_handler_may_take_as_long_as_it_likes_and_is_named_while_it_does() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    let hour = 3_600_000;
+    let mut told = Vec::new();
+    while let Some(due) = session.poll_timeout().filter(|due| *due <= at(hour).monotonic) {
+        let now = u64::try_from(due.as_millis()).unwrap();
+        session.handle_heard(socket);
+        assert!(sends(&mut session, now).is_empty(), "it is not given back");
+        orders(&mut session, now);
+        told.extend(events(&mut session).into_iter().map(|event| match event {
+            Event::LongInHand(InHand { seq, lasted, .. }) => (seq.get(), lasted.as_secs()),
+            other => panic!("{other:?}"),
+        }));
+    }
+    assert_eq!(told, [(1, 300), (1, 600), (1, 1_200), (1, 2_400)]);
+    let (count, oldest) = session.in_hand(at(hour));
+    let oldest = oldest.unwrap();
+    assert_eq!((count, oldest.seq, oldest.lasted.as_secs()), (1, seq(1), 3_600));
+    assert_eq!((oldest.from, oldest.kind.as_str()), (agent("b"), "task"));
+    session.finish(at(hour), given, Handled::Done);
+    assert_eq!(acked(&sends_one(&mut session, hour + 5)), [1]);
+    assert_eq!(session.in_hand(at(hour)), (0, None));
+}
+
+#[test]
+fn a_handler_that_says_that_it_goes_on_has_its_time_anew() {
+    let config = Config { handler_timeout: Some(Duration::from_secs(60)), ..Config::default() };
+    let (mut session, socket) = live_with(config);
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.progress(at(50_000), given);
+    session.handle_timeout(at(109_999));
+    assert_eq!(events(&mut session), []);
+    session.handle_timeout(at(110_000));
+    assert_eq!(events(&mut session), [Event::Abandoned { delivery: given }]);
+    session.progress(at(110_001), given);
+    assert_eq!(names(&sends(&mut session, 110_001)), ["nack"], "it is too late");
+}
+
+#[test]
 fn what_an_abandoned_handler_still_succeeds_with_is_settled() {
-    let config = Config { handler_timeout: Duration::from_secs(60), ..Config::default() };
+    let config = Config { handler_timeout: Some(Duration::from_secs(60)), ..Config::default() };
     let (mut session, socket) = live_with(config);
     push(&mut session, 0, socket, 1, 1);
     let given = delivery(&mut session);

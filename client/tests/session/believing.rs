@@ -1,5 +1,7 @@
 //! From when belief counts, what it rests on, and that it does not come back.
 
+use std::time::Duration;
+
 use mailbus_client::machine::{CallNumber, ClaimId, Event, LeaseSession, LossCause};
 use mailbus_spec::belief::ClockAnomaly;
 use mailbus_spec::lease::Command;
@@ -250,4 +252,24 @@ fn looking_at_beliefs_changes_nothing() {
     assert_eq!(believed.len(), 1);
     assert_eq!((believed[0].claim, believed[0].token), (claim, token(5)));
     assert_eq!(believed[0].holder, &holder("a"));
+}
+
+#[test]
+fn a_lease_ends_at_its_callers_bound_however_well_renewals_go() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted().at_most(Duration::from_secs(60)));
+    let acquire = sends_one(&mut session, 0);
+    answer(&mut session, 10, acquire.call, granted(5, 30_000));
+    assert_eq!(session.deadline(claim), Some(at(29_689).monotonic), "the term is shorter");
+    for renewed_at in [10_000, 20_000, 30_000, 40_000, 50_000] {
+        let renew = sends_one(&mut session, renewed_at);
+        answer(&mut session, renewed_at, renew.call, renewed());
+    }
+    assert_eq!(session.deadline(claim), Some(at(60_010).monotonic), "from its beginning");
+    assert!(session.believes(at(60_009), claim));
+    events(&mut session);
+    assert_eq!(session.beliefs(at(60_010)).count(), 0);
+    assert!(!session.believes(at(60_010), claim));
+    assert_eq!(events(&mut session), [Event::Lost { claim, cause: LossCause::HeldAtMost }]);
+    assert_eq!(names(&sends(&mut session, 60_010)), ["release"]);
 }

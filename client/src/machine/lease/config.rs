@@ -45,6 +45,9 @@ pub struct Acquisition {
     /// How long the caller is willing to wait, by the client's monotonic clock. Zero refuses to
     /// queue: what is held is refused at once.
     pub patience: Duration,
+    /// How long it is held at most, by the client's monotonic clock from its beginning, however well
+    /// renewals go. `None` sets no bound.
+    pub at_most: Option<Duration>,
 }
 
 impl Acquisition {
@@ -60,7 +63,8 @@ impl Acquisition {
                 None => panic!("the default TTL is a TTL"),
             }
         };
-        Self { paths, ttl, wait: Wait::DEFAULT, patience: Duration::ZERO }
+        let (wait, patience, at_most) = (Wait::DEFAULT, Duration::ZERO, None);
+        Self { paths, ttl, wait, patience, at_most }
     }
 
     /// The same for `ttl` at a time.
@@ -73,6 +77,14 @@ impl Acquisition {
     #[must_use]
     pub fn patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, held for `span` at most: then the lease is lost and released, whatever its holder
+    /// does. What renews a lease knows nothing of the work under it, and one that hangs would hold its
+    /// files for ever.
+    #[must_use]
+    pub fn at_most(self, span: Duration) -> Self {
+        Self { at_most: Some(span), ..self }
     }
 
     /// The same with another life of the place in the queue.

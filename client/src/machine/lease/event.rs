@@ -131,6 +131,8 @@ pub enum Refusal {
 pub enum LossCause {
     /// No renewal came through in time.
     RanOut,
+    /// It was held for as long as its caller had allowed at most.
+    HeldAtMost,
     /// The client's clocks cannot be trusted.
     Clock(ClockAnomaly),
     /// The object refused to renew it.

@@ -26,6 +26,8 @@ pub(super) struct Hold {
     /// Whether it was ever believed. Invariant: from then on, the end of belief is the end of the
     /// claim.
     pub(super) believed: bool,
+    /// The monotonic instant from which it is not held any more, whatever is renewed.
+    bound: Option<Duration>,
     /// Whether an admin drains it: renewing would be refused, and would end the belief early.
     draining: bool,
     pub(super) waiting: u64,
@@ -45,6 +47,7 @@ impl Hold {
             token,
             belief: None,
             believed: false,
+            bound: None,
             draining: false,
             waiting: 0,
             fruitless: 0,
@@ -58,8 +61,18 @@ impl Hold {
         &mut self.renewing
     }
 
+    /// The monotonic instant from which it is believed no more unless renewed.
+    fn end(&self) -> Option<Duration> {
+        let end = self.belief?.monotonic_end();
+        Some(self.bound.map_or(end, |bound| bound.min(end)))
+    }
+
+    fn is_bound(&self, now: Duration) -> bool {
+        self.bound.is_some_and(|bound| bound <= now)
+    }
+
     pub(super) fn timeout(&self, seen: Duration) -> Option<Duration> {
-        let end = self.belief.map(|belief| belief.monotonic_end()).filter(|end| *end > seen);
+        let end = self.end().filter(|end| *end > seen);
         let renewal =
             if self.renewing.is_active() { self.renewing.timeout() } else { self.renew_at };
         [end, renewal].into_iter().flatten().min()
@@ -103,11 +116,14 @@ impl LeaseSession {
 
     fn first_belief_over(&self, at: Reading) -> Option<(ClaimId, LossCause)> {
         self.claims.iter().find_map(|(id, claim)| {
-            let belief = claim.hold.as_ref().filter(|hold| hold.believed)?.belief?;
+            let hold = claim.hold.as_ref().filter(|hold| hold.believed)?;
+            let belief = hold.belief?;
             if let Err(anomaly) = self.compare(belief.sent, at) {
                 Some((*id, LossCause::Clock(anomaly)))
             } else if !self.rules.holds(&belief, at) {
                 Some((*id, LossCause::RanOut))
+            } else if hold.is_bound(at.monotonic) {
+                Some((*id, LossCause::HeldAtMost))
             } else {
                 None
             }
@@ -123,14 +139,17 @@ impl LeaseSession {
     ) -> Option<Believed<'a>> {
         let hold = claim.hold.as_ref().filter(|hold| hold.believed)?;
         let belief = hold.belief?;
-        let holds = self.rules.holds(&belief, at) && self.compare(belief.sent, at).is_ok();
+        let holds = self.rules.holds(&belief, at)
+            && self.compare(belief.sent, at).is_ok()
+            && !hold.is_bound(at.monotonic);
+        let until = hold.end()?;
         holds.then(|| Believed {
             claim: id,
             holder: claim.acquire.holder(),
             request: &claim.request,
             paths: claim.acquire.paths(),
             token: hold.token,
-            until: belief.monotonic_end(),
+            until,
         })
     }
 
@@ -141,6 +160,7 @@ impl LeaseSession {
         let usable =
             !void && self.rules.holds(&term, at) && self.compare(credit.from.at, at).is_ok();
         let Some(claim) = self.claims.get_mut(&id) else { return };
+        let at_most = claim.wanted.at_most;
         let Some(hold) = claim.hold.as_mut() else { return };
         if usable {
             hold.belief = Some(match hold.belief {
@@ -149,6 +169,7 @@ impl LeaseSession {
             });
             if !hold.believed {
                 hold.believed = true;
+                hold.bound = at_most.map(|most| at.monotonic.saturating_add(most));
                 let token = hold.token;
                 self.events.push_back(Event::Acquired { claim: id, token });
             }

@@ -59,7 +59,8 @@ pub enum Ending {
     Over,
     /// An admin took it.
     Forced,
-    /// The belief ran out before a renewal came through, or a clock cannot be trusted.
+    /// The belief ran out before a renewal came through, the caller's own bound is reached, or a clock
+    /// cannot be trusted.
     TimedOut,
 }
 

@@ -32,8 +32,10 @@ pub struct Config {
     pub silence: Duration,
     /// How long a delivery waits for a handler of its type before it is given back.
     pub hold: Duration,
-    /// How long a handler may take before its delivery is given back.
-    pub handler_timeout: Duration,
+    /// How long a handler may take, from its beginning or its last sign of
+    /// [`progress`](super::MailSession::progress), before its delivery is given back. `None` sets no
+    /// limit: the delivery is the handler's until it is finished or the session ends.
+    pub handler_timeout: Option<Duration>,
     /// How long a delivery that failed stays away, by how often it was delivered.
     pub redelivery: Backoff,
     /// Most handlers at a time; 0 counts as 1. With 1, deliveries are handled one after the other, in
@@ -73,7 +75,7 @@ impl Default for Config {
             ping_after: Duration::from_secs(20),
             silence: Duration::from_secs(5),
             hold: Duration::from_secs(5),
-            handler_timeout: Duration::from_secs(300),
+            handler_timeout: None,
             redelivery: Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60) },
             concurrency: 1,
             ack_linger: Duration::from_millis(5),

@@ -7,6 +7,7 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Message, MessageType, Pattern, Patterns};
 
 use super::event::{DeliveryId, Event, Route, SocketNumber};
+use super::handling::Handling;
 use super::settling::Nack;
 use super::standing::Standing;
 use super::{Due, MailSession, Subject};
@@ -22,8 +23,8 @@ const DELIVERIES_MAX: usize = 16_384;
 pub(super) struct Delivery {
     pub(super) attempt: u64,
     redriven: bool,
-    message: Message,
-    generation: u64,
+    pub(super) message: Message,
+    pub(super) generation: u64,
     /// Over which socket it was pushed last. Gone with it is whatever no handler has begun.
     socket: SocketNumber,
     pub(super) stage: Stage,
@@ -38,8 +39,8 @@ pub(super) enum Stage {
     Ready,
     /// The object is being told that it is about to be handled; at `until` it is handled anyway.
     Announcing { call: Option<CallNumber>, until: Duration },
-    /// A handler has it, for at most as long as `until`.
-    Handling { number: u64, until: Duration },
+    /// A handler has it.
+    Handling(Handling),
     /// It is being given back.
     Returning(Nack),
 }
@@ -47,16 +48,22 @@ pub(super) enum Stage {
 impl Delivery {
     pub(super) fn timeout(&self) -> Option<Duration> {
         match &self.stage {
-            Stage::Held { until }
-            | Stage::Announcing { until, .. }
-            | Stage::Handling { until, .. } => Some(*until),
+            Stage::Held { until } | Stage::Announcing { until, .. } => Some(*until),
+            Stage::Handling(handling) => Some(handling.timeout()),
             Stage::Ready => None,
             Stage::Returning(nack) => nack.copies.timeout(),
         }
     }
 
     fn is_begun(&self) -> bool {
-        matches!(self.stage, Stage::Announcing { .. } | Stage::Handling { .. })
+        matches!(self.stage, Stage::Announcing { .. } | Stage::Handling(_))
+    }
+
+    pub(super) fn handling(&self) -> Option<&Handling> {
+        match &self.stage {
+            Stage::Handling(handling) => Some(handling),
+            _ => None,
+        }
     }
 }
 
@@ -104,7 +111,7 @@ impl MailSession {
         match self.deliveries.get_mut(&seq) {
             // It was begun under an earlier session and is not begun again.
             Some(known)
-                if matches!(known.stage, Stage::Handling { .. }) && known.message == message =>
+                if known.handling().is_some() && known.message == message =>
             {
                 known.socket = socket;
                 known.generation = self.generation;
@@ -164,9 +171,9 @@ impl MailSession {
 
     fn begin(&mut self, seq: Ordinal, now: Duration) {
         let number = self.next_number();
-        let until = now.saturating_add(self.config.handler_timeout);
+        let handling = Handling::begun(number, now, self.config.handler_timeout);
         let Some(delivery) = self.deliveries.get_mut(&seq) else { return };
-        delivery.stage = Stage::Handling { number, until };
+        delivery.stage = Stage::Handling(handling);
         self.events.push_back(Event::Delivered {
             delivery: DeliveryId { number, seq, generation: delivery.generation },
             attempt: delivery.attempt,
@@ -226,15 +233,10 @@ impl MailSession {
             .collect();
         for seq in over {
             let Some(delivery) = self.deliveries.get_mut(&seq) else { continue };
-            let generation = delivery.generation;
             match &mut delivery.stage {
                 Stage::Held { .. } => self.give_back(seq, now),
                 Stage::Announcing { .. } => self.begin(seq, now),
-                Stage::Handling { number, .. } => {
-                    let delivery = DeliveryId { number: *number, seq, generation };
-                    self.events.push_back(Event::Abandoned { delivery });
-                    self.give_back(seq, now);
-                }
+                Stage::Handling(_) => self.handling_in_time(seq, now),
                 Stage::Returning(nack) => {
                     nack.copies.pass(now, &mut self.pacing);
                 }
@@ -251,12 +253,7 @@ impl MailSession {
 
     /// With the socket goes whatever no handler has begun: it comes again.
     pub(super) fn drop_undelivered(&mut self) {
-        self.deliveries.retain(|_, delivery| matches!(delivery.stage, Stage::Handling { .. }));
-    }
-
-    /// Whether a handler has something.
-    pub(super) fn is_handling(&self) -> bool {
-        self.deliveries.values().any(|delivery| matches!(delivery.stage, Stage::Handling { .. }))
+        self.deliveries.retain(|_, delivery| delivery.handling().is_some());
     }
 }
 

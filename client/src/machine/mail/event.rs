@@ -6,6 +6,7 @@ use mailbus_spec::mailbox::{Ask, Gap, MailboxReply, Message, MessageId, Rejectio
 use mailbus_spec::wire::Problem;
 use mailbus_spec::{AgentId, Ordinal};
 
+use super::handling::InHand;
 use crate::machine::call::{CallFailure, CallNumber, QuestionId};
 
 /// The number of one socket of the session, fresh for each attempt to open one.
@@ -112,6 +113,9 @@ pub enum Event {
         /// The delivery.
         delivery: DeliveryId,
     },
+    /// A delivery has been in the hands of its handler for long: five minutes, and each time twice as
+    /// long as when it was told before.
+    LongInHand(InHand),
     /// A message that nobody keeps.
     Ephemeral {
         /// The message.

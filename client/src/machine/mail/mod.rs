@@ -35,6 +35,7 @@
 //! |---|---|
 //! | `standing` | the socket: wanted, opened, kept alive, opened again, over |
 //! | `delivering` | from the push to the handler |
+//! | `handling` | in the hands of a handler: how long, and who has been there longest |
 //! | `settling` | from the handler to the ack or nack |
 //! | `publishing` | messages that are sent until they are answered |
 //! | `question` | plain calls |
@@ -47,6 +48,7 @@ mod config;
 mod delivering;
 mod draft;
 mod event;
+mod handling;
 mod leaving;
 mod publishing;
 mod question;
@@ -73,6 +75,7 @@ pub use event::{
     Accepted, DeliveryId, Ended, Event, Handled, PublicationId, Published, Route, SocketNumber,
     SocketOrder, Transmit,
 };
+pub use handling::InHand;
 
 use delivering::Delivery;
 use leaving::Leaving;

@@ -7,7 +7,7 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Delay, Gap, Settled};
 use mailbus_spec::{Ordinal, limits};
 
-use super::delivering::Stage;
+use super::delivering::{Delivery, Stage};
 use super::event::{DeliveryId, Event, Handled};
 use super::{Due, MailSession, Subject};
 use crate::machine::call::CallNumber;
@@ -120,13 +120,10 @@ impl MailSession {
     pub fn finish(&mut self, at: Reading, delivery: DeliveryId, handled: Handled) {
         let now = at.monotonic;
         let DeliveryId { number, seq, .. } = delivery;
-        let handling = |stage: &Stage| match stage {
-            Stage::Handling { number: present, .. } => Some(*present),
-            _ => None,
-        };
         let present = self.deliveries.get(&seq);
-        let in_hand = present.is_some_and(|known| handling(&known.stage) == Some(number));
-        let elsewhere = present.is_some_and(|known| handling(&known.stage).is_some()) && !in_hand;
+        let handling = present.and_then(Delivery::handling);
+        let in_hand = handling.is_some_and(|handling| handling.number == number);
+        let elsewhere = handling.is_some() && !in_hand;
         match handled {
             Handled::Done => {
                 // An earlier life of the storage may have meant another message by this name.

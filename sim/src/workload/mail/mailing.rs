@@ -95,7 +95,7 @@ impl Mailing {
         Config {
             window: Window::new(messages, bytes).or(usual.window),
             attempt_timeout,
-            handler_timeout: Duration::from_secs(12),
+            handler_timeout: Some(Duration::from_secs(12)),
             redelivery,
             concurrency,
             ..usual
