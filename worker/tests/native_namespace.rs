@@ -1,16 +1,15 @@
-//! No effect leaves before its flush, a cut flush lets nothing go, alarms ring, and databases are
-//! closed and opened again without anybody noticing. Flushes and time are the test's.
+//! No effect leaves before its flush, a cut flush lets nothing go, and databases are closed and opened
+//! again without anybody noticing. Flushes are the test's.
 
 mod support;
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
-    Arrival, Databases, Exchange, FileDatabases, Host, MemoryDatabases, Namespace,
-    NamespaceSettings, Objects, Outbox, Outgoing, Submitted,
+    Arrival, Databases, Exchange, FileDatabases, MemoryDatabases, Namespace, NamespaceSettings,
+    Objects, Outbox, Outgoing, Submitted,
 };
 use mailbus_worker::object::{Response, SocketId};
 use support::flush::HeldDatabases;
@@ -230,57 +229,6 @@ fn a_failed_frame_is_answered_with_an_error_in_its_order() {
         let [first, error, last] = &texts[..] else { panic!("{texts:?}") };
         assert_eq!((first.as_str(), last.as_str()), ("1:a", "2:b"));
         assert!(error.starts_with(r#"{"type":"$error""#) && error.contains("internal"), "{error}");
-    });
-}
-
-#[test]
-fn alarms_ring_in_time_and_again_after_a_failure() {
-    on_event_loop(async {
-        let host = ManualHost::default();
-        let namespace = namespace(&host, MemoryDatabases::new());
-        tokio::task::spawn_local(namespace.ring_alarms());
-        submit(&namespace, "alarm", "5000").await.unwrap();
-        let due = host.now().0 + 5000;
-        assert_eq!(namespace.pending_alarms()[0].0.0, due);
-        host.advance(Duration::from_millis(4999)).await;
-        assert_eq!(count(&namespace), 1);
-        namespace
-            .with(&workspace("w"), |instance| instance.database().faults().full = true)
-            .unwrap();
-        host.advance(Duration::from_millis(1)).await;
-        host.advance(Duration::from_millis(1)).await;
-        assert_eq!((count(&namespace), namespace.pending_alarms().len()), (1, 1));
-        namespace
-            .with(&workspace("w"), |instance| instance.database().faults().full = false)
-            .unwrap();
-        host.advance(Duration::from_millis(1_900)).await;
-        assert_eq!(count(&namespace), 1);
-        host.advance(Duration::from_millis(200)).await;
-        assert_eq!((count(&namespace), namespace.pending_alarms().len()), (2, 0));
-    });
-}
-
-fn count(namespace: &Namespace<Toy>) -> u32 {
-    let told = answer(&mut submit(namespace, "count", "")).unwrap();
-    serde_json::from_str::<serde_json::Value>(&told).unwrap()["n"]
-        .as_u64()
-        .unwrap()
-        .try_into()
-        .unwrap()
-}
-
-#[test]
-fn alarms_survive_a_restart() {
-    on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), MemoryDatabases::new());
-        submit(&namespace(&host, databases.clone()), "alarm", "5000").await.unwrap();
-        let restarted = namespace(&host, databases);
-        assert!(restarted.pending_alarms().is_empty());
-        tokio::task::spawn_local(restarted.ring_alarms());
-        settle().await;
-        assert_eq!(restarted.pending_alarms().len(), 1);
-        host.advance(Duration::from_secs(5)).await;
-        assert_eq!(count(&restarted), 2);
     });
 }
 

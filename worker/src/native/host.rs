@@ -15,19 +15,27 @@ pub trait Host {
 
     /// Ends when this much time has passed on the monotonic clock.
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()>;
+
+    /// What both clocks say.
+    fn moment(&self) -> Moment {
+        Moment { wall: self.now(), uptime: self.uptime() }
+    }
 }
 
-/// How long a sleeper trusts the wall clock not to step: 10 s.
-const STEP_CHECK_MS: u64 = 10_000;
+/// One reading of a host's two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock.
+    pub wall: HostTime,
+    /// The monotonic clock.
+    pub uptime: Duration,
+}
 
-/// Ends when the host's wall clock has reached `at`; at most 10 s late after the clock stepped forward.
-pub async fn sleep_until(host: &dyn Host, at: HostTime) {
-    loop {
-        let left = at.0.saturating_sub(host.now().0);
-        if left == 0 {
-            return;
-        }
-        host.sleep(Duration::from_millis(left.min(STEP_CHECK_MS))).await;
+impl Moment {
+    /// The monotonic clock, in whole milliseconds.
+    #[must_use]
+    pub fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.uptime.as_millis()).unwrap_or(u64::MAX)
     }
 }
 

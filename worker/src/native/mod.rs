@@ -43,7 +43,7 @@ pub mod sqlite;
 pub use arrival::{Arrival, OwnedArrival};
 pub use databases::{Databases, FileDatabases, MemoryDatabases, Opened};
 pub use flush::{Flush, WalFlush};
-pub use host::{Host, SystemHost, sleep_until};
+pub use host::{Host, Moment, SystemHost};
 pub use instance::{Delivered, Instance};
 pub use namespace::{
     Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,

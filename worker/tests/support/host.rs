@@ -1,4 +1,4 @@
-//! A host whose clocks stand still until a test moves them.
+//! A host whose two clocks stand still until a test moves them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -19,11 +19,18 @@ type Sleeper = (Duration, oneshot::Sender<()>);
 #[derive(Clone, Default)]
 pub struct ManualHost {
     passed: Rc<Cell<Duration>>,
+    /// By how much the wall clock was set, in ms.
+    set_by_ms: Rc<Cell<i64>>,
     sleepers: Rc<RefCell<Vec<Sleeper>>>,
 }
 
 impl ManualHost {
-    /// Lets time pass and everybody who slept until then run.
+    /// Sets the wall clock, ahead or back. Nobody is woken by that.
+    pub fn set_wall_clock(&self, by_ms: i64) {
+        self.set_by_ms.set(self.set_by_ms.get() + by_ms);
+    }
+
+    /// Lets time pass on both clocks and everybody who slept until then run.
     pub async fn advance(&self, by: Duration) {
         settle().await;
         self.passed.set(self.passed.get() + by);
@@ -40,7 +47,8 @@ impl ManualHost {
 
 impl Host for ManualHost {
     fn now(&self) -> HostTime {
-        HostTime(NOON + u64::try_from(self.passed.get().as_millis()).unwrap())
+        let passed_ms = u64::try_from(self.passed.get().as_millis()).unwrap();
+        HostTime((NOON + passed_ms).saturating_add_signed(self.set_by_ms.get()))
     }
 
     fn uptime(&self) -> Duration {

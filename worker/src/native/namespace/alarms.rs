@@ -1,152 +1,123 @@
-//! The alarms of a namespace: one schedule, rung in order of time.
+//! The alarms of a namespace: one schedule, rung for ever.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use futures_util::{FutureExt, select_biased};
 use mailbus_spec::{HostTime, Workspace};
 use tokio::sync::Notify;
 
 use crate::native::arrival::Arrival;
-use crate::native::host::sleep_until;
+use crate::native::host::{Host, Moment};
 use crate::object::Object;
 
-use super::{Namespace, Objects};
-
-/// When an alarm whose event failed rings again: after 2 s, doubled each time up to 64 s.
-const RETRY_MS: u64 = 2_000;
-const RETRY_DOUBLINGS: u32 = 5;
+use super::schedule::Schedule;
+use super::{Inner, Namespace, Objects};
 
 /// The pause after some alarms rang: an object that sets its alarm into the past shall not keep the
 /// event loop busy.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// When whose alarm rings.
+/// How long it takes until the databases are listed again, if they could not be.
+const LIST_AGAIN: Duration = Duration::from_secs(2);
+
+/// The schedule that events write and one loop reads.
 #[derive(Default)]
-pub(super) struct Schedule {
-    state: RefCell<State>,
+pub(super) struct Alarms {
+    schedule: RefCell<Schedule>,
     changed: Notify,
 }
 
-/// Invariant: `by_time` holds `(ring, workspace)` exactly for each entry of `pending`.
-#[derive(Default)]
-struct State {
-    pending: BTreeMap<Workspace, Pending>,
-    by_time: BTreeSet<(HostTime, Workspace)>,
-    /// How often in a row the alarm of an object has failed.
-    failures: BTreeMap<Workspace, u32>,
-}
-
-#[derive(Clone, Copy)]
-struct Pending {
-    /// What the object asked for.
-    at: HostTime,
-    /// When it rings: later than `at` after a failure.
-    ring: HostTime,
-}
-
-impl State {
-    fn put(&mut self, workspace: &Workspace, pending: Option<Pending>) {
-        if let Some(old) = self.pending.remove(workspace) {
-            self.by_time.remove(&(old.ring, workspace.clone()));
-        }
-        if let Some(new) = pending {
-            self.pending.insert(workspace.clone(), new);
-            self.by_time.insert((new.ring, workspace.clone()));
-        }
-    }
-}
-
-impl Schedule {
-    /// What the objects asked for, in the order in which it rings.
+impl Alarms {
+    /// As [`Schedule::pending`].
     pub(super) fn pending(&self) -> Vec<(HostTime, Workspace)> {
-        let state = self.state.borrow();
-        let asked = |(_, workspace): &(HostTime, Workspace)| {
-            state.pending.get(workspace).map(|pending| (pending.at, workspace.clone()))
-        };
-        state.by_time.iter().filter_map(asked).collect()
+        self.schedule.borrow().pending()
     }
 
-    /// The object's alarm is set to this.
-    pub(super) fn set(&self, workspace: &Workspace, due: Option<HostTime>) {
-        let mut state = self.state.borrow_mut();
-        if state.pending.get(workspace).map(|pending| pending.at) == due {
-            return;
+    /// As [`Schedule::time_of`].
+    pub(super) fn time_of(&self, workspace: &Workspace, now: Moment) -> HostTime {
+        self.schedule.borrow().time_of(workspace, now)
+    }
+
+    /// As [`Schedule::handled`].
+    pub(super) fn handled(
+        &self,
+        workspace: &Workspace,
+        now: Moment,
+        told: HostTime,
+        wrote: bool,
+        alarm: Option<HostTime>,
+    ) {
+        if self.schedule.borrow_mut().handled(workspace, now, told, wrote, alarm) {
+            self.changed.notify_one();
         }
-        state.put(workspace, due.map(|at| Pending { at, ring: at }));
-        drop(state);
+    }
+
+    /// As [`Schedule::seen`].
+    pub(super) fn seen(&self, workspace: &Workspace, now: Moment, alarm: Option<HostTime>) {
+        if self.schedule.borrow_mut().seen(workspace, now, alarm) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// As [`Schedule::rang`].
+    pub(super) fn rang(&self, workspace: &Workspace, now: Moment, succeeded: bool) {
+        self.schedule.borrow_mut().rang(workspace, now, succeeded);
         self.changed.notify_one();
     }
 
-    /// The alarm rang at this host time and its event succeeded, or failed and rings again later.
-    pub(super) fn rang(&self, workspace: &Workspace, host: HostTime, succeeded: bool) {
-        let mut state = self.state.borrow_mut();
-        if succeeded {
-            state.failures.remove(workspace);
-            return;
+    /// Ends when something may be due.
+    async fn wait(&self, host: &dyn Host) {
+        let mut changed = Box::pin(self.changed.notified().fuse());
+        let left = self.schedule.borrow().wait(host.moment());
+        match left {
+            None => changed.await,
+            Some(left) => {
+                let mut slept = host.sleep(left).fuse();
+                select_biased! { () = changed => {}, () = slept => {} }
+            }
         }
-        let failures = state.failures.entry(workspace.clone()).or_default();
-        let pause = RETRY_MS << (*failures).min(RETRY_DOUBLINGS);
-        *failures = failures.saturating_add(1);
-        let at = state.pending.get(workspace).map_or(host, |pending| pending.at);
-        state.put(workspace, Some(Pending { at, ring: HostTime(host.0.saturating_add(pause)) }));
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    fn next(&self) -> Option<HostTime> {
-        self.state.borrow().by_time.first().map(|(ring, _)| *ring)
-    }
-
-    fn take_due(&self, host: HostTime) -> Vec<Workspace> {
-        let mut state = self.state.borrow_mut();
-        let due: Vec<_> = state
-            .by_time
-            .iter()
-            .take_while(|(ring, _)| *ring <= host)
-            .map(|(_, workspace)| workspace.clone())
-            .collect();
-        for workspace in &due {
-            state.put(workspace, None);
-        }
-        due
     }
 }
 
-/// Looks up the alarms that the databases hold, then rings what is due, for ever.
-pub(super) async fn ring<O: Object + 'static>(namespace: Namespace<O>) {
-    let inner = Rc::clone(&namespace.inner);
-    for workspace in inner.databases.existing().unwrap_or_else(|error| {
-        tracing::error!(%error, "the pending alarms are unknown until their objects wake");
-        Vec::new()
-    }) {
+/// Looks up the alarms that the databases hold, and rings what is due through `objects`, for ever.
+pub(super) async fn ring<O: Object + 'static>(namespace: Namespace<O>, objects: Rc<dyn Objects>) {
+    join(look_up(&namespace), ring_due(&namespace.inner, &*objects)).await;
+}
+
+/// A database that cannot be opened has its alarm rung: that opens it, or is tried again.
+async fn look_up<O: Object + 'static>(namespace: &Namespace<O>) {
+    let inner = &namespace.inner;
+    let existing = loop {
+        match inner.databases.existing() {
+            Ok(existing) => break existing,
+            Err(error) => tracing::error!(%error, "the databases cannot be listed"),
+        }
+        inner.host.sleep(LIST_AGAIN).await;
+    };
+    for workspace in existing {
         if let Err(error) = namespace.with(&workspace, |_| ()) {
             tracing::error!(%workspace, %error, "a database cannot be opened");
+            inner.alarms.rang(&workspace, inner.host.moment(), false);
         }
         tokio::task::yield_now().await;
     }
+}
+
+async fn ring_due<O>(inner: &Inner<O>, objects: &dyn Objects) {
     loop {
-        match inner.alarms.next() {
-            None => inner.alarms.changed.notified().await,
-            Some(at) => {
-                let (mut changed, mut reached) = (
-                    Box::pin(inner.alarms.changed.notified().fuse()),
-                    Box::pin(sleep_until(&*inner.host, at).fuse()),
-                );
-                select_biased! { () = changed => continue, () = reached => {} }
-            }
+        let due = inner.alarms.schedule.borrow_mut().take_due(inner.host.moment());
+        if due.is_empty() {
+            inner.alarms.wait(&*inner.host).await;
+            continue;
         }
-        let due = inner.alarms.take_due(inner.host.now());
-        let any = !due.is_empty();
         for workspace in due {
             // What it sends leaves by itself.
-            drop(namespace.submit(&workspace, &Arrival::Alarm));
+            drop(objects.submit(&workspace, &Arrival::Alarm));
             tokio::task::yield_now().await;
         }
-        if any {
-            inner.host.sleep(PAUSE).await;
-        }
+        inner.host.sleep(PAUSE).await;
     }
 }

@@ -16,6 +16,7 @@
 
 mod alarms;
 mod outbox;
+mod schedule;
 mod slot;
 
 use std::cell::RefCell;
@@ -110,7 +111,7 @@ struct Inner<O> {
     databases: Rc<dyn Databases>,
     settings: NamespaceSettings,
     slots: RefCell<Slots<O>>,
-    alarms: alarms::Schedule,
+    alarms: alarms::Alarms,
 }
 
 struct Slots<O> {
@@ -131,18 +132,26 @@ impl<O: Object + 'static> Namespace<O> {
         settings: NamespaceSettings,
     ) -> Self {
         let slots = Slots { turn: 0, open: Vec::new(), by_workspace: BTreeMap::new() };
-        let alarms = alarms::Schedule::default();
+        let alarms = alarms::Alarms::default();
         Self { inner: Rc::new(Inner { host, databases, settings, slots: slots.into(), alarms }) }
     }
 
     /// Rings the alarms of all objects, those that were set before this process began too. Never
-    /// ends. A simulation that decides about alarms itself does not run this and uses
-    /// [`pending_alarms`](Self::pending_alarms).
+    /// ends.
     pub fn ring_alarms(&self) -> impl Future<Output = ()> + use<O> {
-        alarms::ring(self.clone())
+        self.ring_alarms_through(Rc::new(self.clone()))
     }
 
-    /// The alarms that are set, by object. Ringing one is submitting an [`Arrival::Alarm`].
+    /// The same through objects that stand before these and may keep a ring back, as a simulation
+    /// does. An alarm that was kept back is not rung again by itself until an event sets it.
+    pub fn ring_alarms_through(
+        &self,
+        objects: Rc<dyn Objects>,
+    ) -> impl Future<Output = ()> + use<O> {
+        alarms::ring(self.clone(), objects)
+    }
+
+    /// The alarms that are set, by object.
     #[must_use]
     pub fn pending_alarms(&self) -> Vec<(HostTime, Workspace)> {
         self.inner.alarms.pending()
@@ -167,7 +176,7 @@ impl<O: Object + 'static> Namespace<O> {
         };
         let worked = work(instance);
         let due = instance.due_alarm();
-        self.inner.alarms.set(workspace, due);
+        self.inner.alarms.seen(workspace, self.inner.host.moment(), due);
         Ok(worked)
     }
 
@@ -197,7 +206,7 @@ impl<O: Object + 'static> Namespace<O> {
                 Err(error) => {
                     tracing::error!(%workspace, %error, "a flush failed: the object is stopped");
                     slot.stop();
-                    inner.alarms.set(&workspace, None);
+                    inner.alarms.seen(&workspace, inner.host.moment(), None);
                     slots.open.retain(|open| *open != workspace);
                     return;
                 }
@@ -210,14 +219,15 @@ impl<O: Object + 'static> Objects for Namespace<O> {
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted {
         let inner = &self.inner;
         let mut slots = inner.slots.borrow_mut();
-        let host = inner.host.now();
+        let now = inner.host.moment();
+        let told = inner.alarms.time_of(workspace, now);
         let rings = matches!(arrival, Arrival::Alarm);
         let slot = match slots.open(inner, workspace) {
             Ok(slot) => slot,
             Err(error) => {
                 tracing::error!(%workspace, %error, "a database cannot be opened");
                 if rings {
-                    inner.alarms.rang(workspace, host, false);
+                    inner.alarms.rang(workspace, now, false);
                 }
                 return Box::pin(ready(match arrival {
                     Arrival::Request(_) => Ok(Exchange::Answered(Response::failed())),
@@ -231,11 +241,11 @@ impl<O: Object + 'static> Objects for Namespace<O> {
                 _ => Err(Stopped),
             }));
         };
-        let delivered = instance.deliver(host, arrival);
-        let due = instance.due_alarm();
-        inner.alarms.set(workspace, due);
+        let delivered = instance.deliver(told, arrival);
+        let wrote = delivered.as_ref().is_ok_and(|delivered| delivered.rows > 0);
+        inner.alarms.handled(workspace, now, told, wrote, instance.due_alarm());
         if rings {
-            inner.alarms.rang(workspace, host, delivered.is_ok());
+            inner.alarms.rang(workspace, now, delivered.is_ok());
         }
         let delivered = delivered.unwrap_or_else(|error| {
             tracing::error!(%workspace, %error, "an event was undone");
