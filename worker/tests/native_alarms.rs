@@ -214,7 +214,9 @@ fn an_object_that_waits_loses_no_time_when_the_clock_is_set_back() {
 #[test]
 fn a_clock_that_cannot_be_is_believed_by_no_alarm_once_it_is_right_again() {
     on_event_loop(async {
-        let running = Running::<ProductionLeaseObject>::new();
+        let databases = MemoryDatabases::new();
+        let running =
+            Running::<ProductionLeaseObject>::on(&ManualHost::default(), databases.clone());
         running.post("acquire", r#"{"file":"a","agentId":"ann","ttlMs":30000}"#);
         // More than two hundred years ahead: the object refuses to look at the time.
         let ahead_ms = 200 * 365 * 24 * HOUR_MS;
@@ -223,6 +225,11 @@ fn a_clock_that_cannot_be_is_believed_by_no_alarm_once_it_is_right_again() {
         running.host.set_wall_clock(-ahead_ms);
         let pending = |running: &Running<_>| running.namespace.pending_alarms()[0].0.0;
         assert!(pending(&running) > NOON + u64::try_from(ahead_ms).unwrap(), "put off");
+        // Another process does not take it for the time either.
+        let other = Running::<ProductionLeaseObject>::on(&running.host, databases);
+        settle().await;
+        let free = r#"{"file":"b","agentId":"bob","ttlMs":30000}"#;
+        assert!(other.post("acquire", free).contains(r#""acquired":true"#));
         running.pass(60_000).await;
         assert!(pending(&running) < NOON + 1_000_000, "it has looked again");
     });
@@ -242,6 +249,25 @@ fn alarms_survive_a_restart() {
         settle().await;
         assert_eq!(restarted.namespace.pending_alarms().len(), 1);
         host.advance(Duration::from_secs(5)).await;
+        assert_eq!(restarted.count(), 2);
+    });
+}
+
+#[test]
+fn a_wall_clock_that_was_set_back_while_no_process_ran_delays_no_alarm_beyond_what_it_had_left() {
+    on_event_loop(async {
+        let (host, databases) = (ManualHost::default(), MemoryDatabases::new());
+        let settings = NamespaceSettings::default();
+        let before =
+            Namespace::<Toy>::new(Rc::new(host.clone()), Rc::new(databases.clone()), settings);
+        before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
+        drop(before);
+        host.set_wall_clock(-HOUR_MS);
+        let restarted = Running::<Toy>::on(&host, databases);
+        settle().await;
+        restarted.pass(4_999).await;
+        assert_eq!(restarted.count(), 1);
+        restarted.pass(1).await;
         assert_eq!(restarted.count(), 2);
     });
 }

@@ -54,10 +54,15 @@ pub struct Instance<O> {
     sockets: Sockets,
 }
 
-const CREATE_ALARM: &str = "CREATE TABLE IF NOT EXISTS _shell_alarm (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL) STRICT";
+const CREATE_ALARM: &str = "CREATE TABLE IF NOT EXISTS _shell_alarm (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL, set_at INTEGER NOT NULL DEFAULT 0) STRICT";
+// A table that the first release made does not say when its alarm was set.
+const FIND_SET_AT: &str = "SELECT 1 FROM pragma_table_info('_shell_alarm') WHERE name = 'set_at'";
+const ADD_SET_AT: &str = "ALTER TABLE _shell_alarm ADD COLUMN set_at INTEGER NOT NULL DEFAULT 0";
 const FIND_ALARM: &str = "SELECT 1 FROM sqlite_schema WHERE name = '_shell_alarm'";
 const READ_ALARM: &str = "SELECT at FROM _shell_alarm";
-const SET_ALARM: &str = "INSERT INTO _shell_alarm (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = excluded.at";
+const READ_SET_AT: &str = "SELECT set_at FROM _shell_alarm";
+const SET_ALARM: &str = "INSERT INTO _shell_alarm (one, at, set_at) VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET at = excluded.at, set_at = excluded.set_at";
+const FORGET_SET_AT: &str = "UPDATE _shell_alarm SET set_at = 0";
 const CLEAR_ALARM: &str = "DELETE FROM _shell_alarm";
 
 impl<O: Object> Instance<O> {
@@ -189,6 +194,29 @@ impl<O: Object> Instance<O> {
         self.alarm
     }
 
+    /// What time the event was told that set the pending alarm: a host whose clock says less has had it
+    /// set back since. `None` if none is pending, or it was set by a program that did not note it.
+    ///
+    /// # Errors
+    /// [`StorageError`] if it cannot be read.
+    pub fn alarm_was_set(&mut self) -> Result<Option<HostTime>, StorageError> {
+        let notes =
+            self.database.shell(|connection| connection.prepare_cached(FIND_SET_AT)?.exists([]))?;
+        let set_at = if notes { read_time(&mut self.database, READ_SET_AT)? } else { None };
+        Ok(set_at.filter(|set_at| set_at.0 > 0))
+    }
+
+    /// The object moves to a host that does not learn when its alarm was set. The object is not told.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed.
+    pub fn forget_when_alarm_was_set(&mut self) -> Result<(), StorageError> {
+        if self.alarm_was_set()?.is_some() {
+            self.database.shell(|connection| connection.execute_batch(FORGET_SET_AT))?;
+        }
+        Ok(())
+    }
+
     /// The platform forgets the alarm without ringing it. The object is not told.
     ///
     /// # Errors
@@ -220,11 +248,14 @@ impl<O: Object> Instance<O> {
 }
 
 fn read_alarm(database: &mut Database) -> Result<Option<HostTime>, StorageError> {
+    let exists = database.shell(|connection| connection.prepare_cached(FIND_ALARM)?.exists([]))?;
+    if exists { read_time(database, READ_ALARM) } else { Ok(None) }
+}
+
+/// The time in the only row that a query finds.
+fn read_time(database: &mut Database, sql: &str) -> Result<Option<HostTime>, StorageError> {
     database.shell(|connection| {
-        if !connection.prepare_cached(FIND_ALARM)?.exists([])? {
-            return Ok(None);
-        }
-        let mut statement = connection.prepare_cached(READ_ALARM)?;
+        let mut statement = connection.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
         let at: Option<i64> = rows.next()?.map(|row| row.get(0)).transpose()?;
         Ok(at.map(|at| HostTime(u64::try_from(at).unwrap_or(0))))
@@ -242,11 +273,14 @@ fn transact<O: Object>(
     database.begin()?;
     let handled = object.handle(database, host, event).and_then(|effects| {
         if let Some(at) = effects.alarm {
-            let at = i64::try_from(at.0).unwrap_or(i64::MAX);
+            let times = [at, host].map(|time| i64::try_from(time.0).unwrap_or(i64::MAX));
             database.make()?;
             database.shell(|connection| {
                 connection.prepare_cached(CREATE_ALARM)?.execute([])?;
-                connection.prepare_cached(SET_ALARM)?.execute([at])
+                if !connection.prepare_cached(FIND_SET_AT)?.exists([])? {
+                    connection.prepare_cached(ADD_SET_AT)?.execute([])?;
+                }
+                connection.prepare_cached(SET_ALARM)?.execute(times)
             })?;
         } else if clear_alarm {
             database.shell(|connection| connection.prepare_cached(CLEAR_ALARM)?.execute([]))?;

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use crate::native::arrival::Arrival;
 use crate::native::host::{Host, Moment};
 use crate::object::Object;
+use crate::storage::StorageError;
 
 use super::schedule::Schedule;
 use super::{Inner, Namespace, Objects};
@@ -87,7 +88,9 @@ pub(super) async fn ring<O: Object + 'static>(namespace: Namespace<O>, objects: 
     join(look_up(&namespace), ring_due(&namespace.inner, &*objects)).await;
 }
 
-/// A database that cannot be opened has its alarm rung: that opens it, or is tried again.
+/// Time goes on from when an alarm was set, also if the wall clock says less: then it was set back while
+/// no process ran. A database that cannot be opened has its alarm rung: that opens it, or is tried
+/// again.
 async fn look_up<O: Object + 'static>(namespace: &Namespace<O>) {
     let inner = &namespace.inner;
     let existing = loop {
@@ -98,9 +101,19 @@ async fn look_up<O: Object + 'static>(namespace: &Namespace<O>) {
         inner.host.sleep(LIST_AGAIN).await;
     };
     for workspace in existing {
-        if let Err(error) = namespace.with(&workspace, |_| ()) {
-            tracing::error!(%workspace, %error, "a database cannot be opened");
-            inner.alarms.rang(&workspace, inner.host.moment(), false);
+        let found = namespace.with(&workspace, |instance| {
+            Ok::<_, StorageError>((instance.due_alarm(), instance.alarm_was_set()?))
+        });
+        let now = inner.host.moment();
+        match found.and_then(|found| found) {
+            Ok((alarm, Some(set_at))) if set_at.is_plausible() => {
+                inner.alarms.handled(&workspace, now, set_at, true, alarm);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%workspace, %error, "a database cannot be opened");
+                inner.alarms.rang(&workspace, now, false);
+            }
         }
         tokio::task::yield_now().await;
     }
