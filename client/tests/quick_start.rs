@@ -35,6 +35,7 @@ fn quick_start() -> Result<(), Failed> {
         environment: BTreeMap::new(),
         evictable: false,
         companion: None,
+        front: None,
         log: Log::File(log.clone()),
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

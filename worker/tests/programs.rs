@@ -14,6 +14,8 @@ mod support;
 
 #[path = "programs/bus.rs"]
 mod bus;
+#[path = "programs/durable_faults.rs"]
+mod durable_faults;
 #[path = "programs/ending.rs"]
 mod ending;
 #[path = "programs/forgetful.rs"]
@@ -45,14 +47,15 @@ mod starting;
 
 use std::process::ExitCode;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 use support::daemon::Program;
 
 /// A case panics where a program does not do what it should.
 type Case = fn(Program);
 
-const CASES: [(&str, Case); 27] = [
+const CASES: &[(&str, Case)] = &[
     ("refusals::bad_input_changes_nothing", refusals::bad_input_changes_nothing),
+    ("refusals::a_body_without_end_is_answered", refusals::a_body_without_end_is_answered),
     ("original::its_client_reads_every_answer", original::its_client_reads_every_answer),
     ("original::what_its_client_never_sends_is_a_problem", original::others_get_a_problem),
     ("rows::questions_and_refusals_cost_nothing", rows::questions_and_refusals_cost_nothing),
@@ -75,6 +78,7 @@ const CASES: [(&str, Case); 27] = [
     ("mail_abuse::a_flood_is_refused_and_delays_nobody", mail_abuse::flood),
     ("mail_abuse::a_reader_that_stalls_delays_nobody", mail_abuse::stalled_reader),
     ("mail_memory::sessions_outlive_the_memory_of_their_object", mail_memory::sessions),
+    ("mail_memory::a_closing_socket_is_nobodys_session", mail_memory::closing_socket),
     ("mail_memory::so_does_the_largest_session", mail_memory::largest_session),
     (
         "mail_rows::mail_costs_a_row_a_message_and_a_row_an_ack",
@@ -85,7 +89,16 @@ const CASES: [(&str, Case); 27] = [
 ];
 
 /// What runs in the runtime itself, beside our module.
-const RUNTIME_CASES: [(&str, fn()); 2] = [
+const RUNTIME_CASES: &[(&str, fn())] = &[
+    (
+        "faults::a_failed_statement_undoes_its_event",
+        durable_faults::a_failed_statement_undoes_its_event,
+    ),
+    ("faults::an_alarm_that_fails_is_set_again", durable_faults::an_alarm_that_fails_is_set_again),
+    (
+        "faults::a_trap_fails_what_is_under_way_and_ends_with_a_new_module",
+        durable_faults::a_trap_fails_what_is_under_way_and_ends_with_a_new_module,
+    ),
     ("original_client::works_unchanged", original_client::works_unchanged),
     (
         "original_client::two_of_one_name_do_not_evict_each_other",
@@ -95,14 +108,14 @@ const RUNTIME_CASES: [(&str, fn()); 2] = [
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trial = |program: Program, (name, case): (&str, Case)| {
+    let trial = |program: Program, &(name, case): &(&str, Case)| {
         Trial::test(format!("{}::{name}", program.name()), move || {
             bus::set_up(program)?;
             case(program);
             Ok(())
         })
     };
-    let beside = |(name, case): (&str, fn())| {
+    let beside = |&(name, case): &(&str, fn())| {
         Trial::test(format!("workerd::{name}"), move || {
             bus::set_up(Program::MailbusWorkerd)?;
             case();
@@ -111,8 +124,20 @@ fn main() -> ExitCode {
     };
     let trials = Program::ALL
         .into_iter()
-        .flat_map(|program| CASES.into_iter().map(move |case| trial(program, case)))
-        .chain(RUNTIME_CASES.into_iter().map(beside))
+        .flat_map(|program| CASES.iter().map(move |case| trial(program, case)))
+        .chain(RUNTIME_CASES.iter().map(beside))
+        .chain([only_on_linux("workerd::ending::it_ends_when_its_runtime_dies", || {
+            bus::set_up(Program::MailbusWorkerd)?;
+            ending::its_runtime_dies();
+            Ok(())
+        })])
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A trial that looks at processes as Linux shows them.
+fn only_on_linux(name: &str, run: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::test(name, run)
+        .with_kind("needs Linux")
+        .with_ignored_flag(cfg!(not(target_os = "linux")))
 }

@@ -1,9 +1,11 @@
 //! `mailbus-workerd`: the release bundle in Cloudflare's own runtime, on this machine.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::Parser;
+use futures_util::future::{Either, select};
 use mailbus_worker::bundle;
 use mailbus_worker::native::program::{self, ALLOW_ANONYMOUS, Arguments, SECRET, StartError};
 use mailbus_worker::router::Access;
@@ -40,23 +42,35 @@ fn serve(arguments: &Arguments) -> Result<(), StartError> {
     if let Ok(secret) = std::env::var(SECRET) {
         environment.insert(SECRET.to_owned(), secret);
     }
-    let workerd = Workerd::start(Options {
+    let mut workerd = Workerd::start(Options {
         bundle,
         data: arguments.data.clone(),
         listen: arguments.listen,
         environment,
         evictable: false,
         companion: None,
+        front: None,
         log: Log::Inherit,
     })
     .map_err(other)?;
     arguments.announce("mailbus-workerd", workerd.address()).map_err(other)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(other)?.block_on(program::asked_to_stop());
+    let event_loop = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    event_loop.map_err(other)?.block_on(until_asked_to_stop(&mut workerd))?;
     // Nothing acknowledged is lost by a kill, and open sockets would keep it from ending otherwise.
     workerd.kill();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits until the program is asked to stop. A runtime that ends before is a failure, so that whoever
+/// supervises this program starts it again.
+async fn until_asked_to_stop(workerd: &mut Workerd) -> Result<(), StartError> {
+    match select(pin!(program::asked_to_stop()), pin!(workerd.ended())).await {
+        Either::Left(_) => Ok(()),
+        Either::Right((how, _)) => Err(other(format!(
+            "workerd has ended by itself ({how}). What was acknowledged is on disk: start again"
+        ))),
+    }
 }
 
 fn other(error: impl std::fmt::Display) -> StartError {

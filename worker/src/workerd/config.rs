@@ -19,6 +19,8 @@ pub(super) const EVICTION_SCRIPT: &str = "eviction.js";
 pub(super) const COMPANION: &str = "companion";
 /// The companion's module, and its file beside the configuration.
 pub(super) const COMPANION_SCRIPT: &str = "companion.js";
+/// The module in front of the bundle's, and its file beside the configuration.
+pub(super) const FRONT_SCRIPT: &str = "front.js";
 /// The folder of the databases, beside the configuration.
 pub(super) const OBJECTS: &str = "objects";
 
@@ -67,6 +69,13 @@ fn socket(name: &str, address: SocketAddr, service: &str) -> String {
 fn mailbus(options: &Options, deployment: &Deployment) -> String {
     let mut namespaces = String::new();
     let mut bindings = String::new();
+    // The first module is the worker's own.
+    let front = match options.front {
+        Some(_) => {
+            format!("    (name = \"{FRONT_SCRIPT}\", esModule = embed \"{FRONT_SCRIPT}\"),\n")
+        }
+        None => String::new(),
+    };
     for binding in deployment.bindings() {
         let class = text(&binding.class);
         let key = text(&format!("{}-{}", deployment.name, binding.class));
@@ -82,7 +91,7 @@ fn mailbus(options: &Options, deployment: &Deployment) -> String {
         r#"
 const mailbus :Workerd.Worker = (
   modules = [
-    (name = "index.js", esModule = embed "/index.js"),
+{front}    (name = "index.js", esModule = embed "/index.js"),
     (name = "index_bg.wasm", wasm = embed "/index_bg.wasm"),
   ],
   compatibilityDate = {date},

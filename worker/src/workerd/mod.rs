@@ -42,6 +42,9 @@ pub struct Options {
     /// Another worker in the same process: the source of its one module. It is bound to the objects under
     /// the names that the deployment gives them, and listens on a second port of loopback.
     pub companion: Option<String>,
+    /// A module in front of the bundle's own, which it imports as `./index.js` and has the exports of:
+    /// for tests that make the platform fail.
+    pub front: Option<String>,
     /// Where the runtime's and the worker's messages go.
     pub log: Log,
 }
@@ -55,6 +58,7 @@ impl fmt::Debug for Options {
             .field("environment", &self.environment.keys())
             .field("evictable", &self.evictable)
             .field("companion", &self.companion.is_some())
+            .field("front", &self.front.is_some())
             .field("log", &self.log)
             .finish_non_exhaustive()
     }
@@ -98,6 +102,12 @@ impl Workerd {
     pub fn companion(&self) -> Option<SocketAddr> {
         let port = self.process.ports().companion?;
         Some(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// Ends when the runtime has ended although nobody here asked it to: it crashed, or somebody killed
+    /// it. Says how, in words. To be asked once a start.
+    pub async fn ended(&mut self) -> String {
+        self.process.ended().await.map_or_else(|error| error.to_string(), |how| how.to_string())
     }
 
     /// Ends the process at once, as a power cut would, and returns when it is gone.

@@ -1,11 +1,12 @@
 //! The process: its files, its start, the report of its ports, its end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde::Deserialize;
+use tokio::sync::oneshot;
 
 use super::{Error, Log, Options, config, eviction};
 
@@ -28,8 +29,8 @@ pub(super) struct Ports {
 pub(super) struct Process {
     guard: Child,
     ports: Ports,
-    /// Kept open: the runtime may report again, and must not find the pipe broken.
-    _report: BufReader<ChildStdout>,
+    /// Told when the runtime's report ends, and so the runtime.
+    over: oneshot::Receiver<()>,
 }
 
 /// A line of the runtime's report on descriptor 3.
@@ -49,9 +50,16 @@ impl Process {
             Some((ports, report))
         });
         match ready {
-            Some((ports, report)) => Ok(Self { guard, ports, _report: report }),
+            Some((ports, report)) => Ok(Self { guard, ports, over: until_over(report) }),
             None => Err(not_listening(guard, options)),
         }
+    }
+
+    /// Ends when the runtime has ended without being asked to, and says how. To be asked once.
+    pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        // Whether told or dropped: nobody reads the report any more.
+        let _ = (&mut self.over).await;
+        self.guard.wait()
     }
 
     pub(super) fn ports(&self) -> Ports {
@@ -82,7 +90,8 @@ fn write_files(options: &Options) -> Result<PathBuf, Error> {
     let objects = fs::canonicalize(&objects).map_err(unwritable(&objects))?;
     let eviction = options.evictable.then_some((config::EVICTION_SCRIPT, eviction::SCRIPT));
     let companion = options.companion.as_deref().map(|text| (config::COMPANION_SCRIPT, text));
-    for (name, text) in eviction.into_iter().chain(companion) {
+    let front = options.front.as_deref().map(|text| (config::FRONT_SCRIPT, text));
+    for (name, text) in eviction.into_iter().chain(companion).chain(front) {
         let script = options.data.join(name);
         fs::write(&script, text).map_err(unwritable(&script))?;
     }
@@ -97,15 +106,22 @@ fn write_files(options: &Options) -> Result<PathBuf, Error> {
 /// The standard library can neither hand over descriptor 3, which the runtime reports on, nor tie a
 /// child's life to its parent's without unsafe code. The shell can: it reads a pipe whose other end
 /// this program holds, and kills the runtime as soon as that end is closed, also when this program was
-/// itself killed. The signals that it ignores are those that a terminal sends to the whole group: it
-/// would leave the runtime behind.
+/// itself killed. It ends with the runtime, however that ended, and passes its status on; only the
+/// runtime holds the other end of the report then, so that the report's end says the same. The signals
+/// that it ignores are those that a terminal sends to the whole group: it would leave the runtime
+/// behind.
 const GUARD: &str = r#"
 trap '' HUP INT TERM
-"$0" "$@" 3>&1 1>&2 </dev/null &
+exec 4<&0
+"$0" "$@" 3>&1 1>&2 </dev/null 4<&- &
+runtime=$!
 exec >/dev/null 2>&1
-read -r _
-kill -KILL $!
-wait $!
+{ read -r _ <&4; kill -KILL $runtime; } &
+watch=$!
+wait $runtime
+status=$?
+kill -KILL $watch
+exit $status
 "#;
 
 fn command(options: &Options, config: &Path) -> Result<Command, Error> {
@@ -146,6 +162,18 @@ impl Expected {
     fn by(options: &Options) -> Self {
         Self { eviction: options.evictable, companion: options.companion.is_some() }
     }
+}
+
+/// Reads the rest of the report, so that the runtime never finds the pipe broken or full, and tells
+/// when it ends.
+fn until_over(mut report: impl BufRead + Send + 'static) -> oneshot::Receiver<()> {
+    let (tell, over) = oneshot::channel();
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut report, &mut io::sink());
+        // Nobody may be waiting.
+        let _ = tell.send(());
+    });
+    over
 }
 
 /// Reads the report until every socket listens; `None` if it ends before.

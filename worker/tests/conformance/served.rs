@@ -56,6 +56,7 @@ impl Server {
             )]),
             evictable: true,
             companion: None,
+            front: None,
             log: Log::File(folder.path().join("log")),
         })?;
         Ok(Self { program: Program::Workerd(Box::new(workerd)), folder })

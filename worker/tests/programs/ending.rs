@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -9,10 +10,11 @@ use std::rc::Rc;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::bus::{Bus, a_moment, run};
+use crate::bus::{Bus, a_moment, log_beside, run};
 use crate::support::daemon::{Daemon, Program};
 use crate::support::http::{Connection, subscribe};
 
@@ -44,6 +46,31 @@ pub fn a_signal_ends_it_well(program: Program) {
         let daemon = program.start(&bus.data(), &["--anonymous"]);
         assert_eq!(held(daemon.address).await.into_keys().collect::<Vec<_>>(), ["a"]);
     });
+}
+
+/// The runtime dies alone, as when the system is out of memory: what supervises it must not live on as if
+/// it served.
+pub fn its_runtime_dies() {
+    let mut bus = Bus::start(Program::MailbusWorkerd);
+    let runtime = descendant(bus.daemon.id(), "workerd");
+    kill_process(Pid::from_raw(runtime).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(bus.daemon.ended(), (false, String::new()));
+    let log = log_beside(&bus.data());
+    assert!(log.contains("workerd has ended by itself (exit status: 137)"), "{log}");
+    run(until_refused(bus.address()));
+}
+
+/// The process of this name among those that a process has started, directly or not.
+fn descendant(of: u32, name: &str) -> i32 {
+    let mut found = vec![of.to_string()];
+    while let Some(id) = found.pop() {
+        if fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|comm| comm.trim() == name) {
+            return id.parse().unwrap();
+        }
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        found.extend(children.unwrap_or_default().split_whitespace().map(str::to_owned));
+    }
+    panic!("{of} runs no `{name}`");
 }
 
 /// How often to look for who still listens: for a quarter of a minute and more.

@@ -33,6 +33,7 @@ impl Forgetful {
             environment: BTreeMap::from([anonymous]),
             evictable: true,
             companion: None,
+            front: None,
             log: Log::File(folder.path().join("log")),
         };
         let runtime = Box::new(Workerd::start(options).unwrap());

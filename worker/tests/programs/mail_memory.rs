@@ -78,6 +78,23 @@ pub fn sessions(program: Program) {
     });
 }
 
+/// A socket that its object has closed, and whose client has not answered that yet, is nobody's session.
+pub fn closing_socket(program: Program) {
+    let bus = Forgetful::start(program);
+    run(async {
+        let mut connection = Connection::open(bus.address()).await.unwrap();
+        let (mut bob, begun) = mail::open(bus.address(), "bob", "").await;
+        let leave = json!({"action": "disconnect", "epoch": begun["epoch"]});
+        // Its frames are not read on, so that the close which follows is not answered.
+        bob.ask(leave).await;
+        bus.forget(Class::Mailbox).await;
+        send(&mut connection, "a").await;
+        bus.forget(Class::Mailbox).await;
+        let (mut again, _) = mail::open(bus.address(), "bob", "").await;
+        assert_eq!(next(&mut again).await.1, 1, "it was pushed to nobody before");
+    });
+}
+
 /// A name of as many bytes as a name may have, in letters of two bytes, as a query spells it.
 const LONG_NAME: &str = "%C3%A9";
 

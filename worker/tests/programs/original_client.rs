@@ -29,6 +29,7 @@ impl Runtime {
             environment: BTreeMap::new(),
             evictable: false,
             companion: Some(CLIENT.to_owned()),
+            front: None,
             log: Log::File(folder.path().join("log")),
         })
         .unwrap();
