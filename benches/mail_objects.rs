@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use criterion::measurement::WallTime;
 use criterion::{
@@ -141,7 +142,7 @@ struct Office {
     workspace: Workspace,
     host: Rc<TickingHost>,
     socket: SocketId,
-    outbox: Rc<Outbox>,
+    outbox: Arc<Outbox>,
     published: u64,
     unsettled: usize,
 }
@@ -171,6 +172,7 @@ impl Office {
     /// The bodies of the next messages; what the agent was pushed before is settled by now.
     async fn prepare(&mut self, size: usize) -> Vec<String> {
         while self.outbox.try_next().is_some() {}
+        self.outbox.took_all(self.host.uptime());
         if self.unsettled >= UNSETTLED {
             let text = up_to(Ordinal::MAX);
             let acknowledge = Arrival::Frame { socket: self.socket, text: &text };

@@ -5,6 +5,8 @@
 //! If `handle` failed, the shell rolls back, drops the object (its memory may be ahead of its
 //! storage) and answers the exchange with [`Response::failed`].
 
+use std::sync::Arc;
+
 use mailbus_spec::HostTime;
 
 use crate::storage::{Storage, StorageError};
@@ -110,6 +112,9 @@ pub struct Accept {
     /// Under which names the socket is found again; at most nine of at most 256
     /// characters: the platform takes ten, and its shell needs one.
     pub tags: Vec<String>,
+    /// How many bytes of messages the object lets be under way to it before it hears from it; `None`
+    /// for one that is sent everything.
+    pub window: Option<u64>,
 }
 
 /// What an event does to the world, in this order: the new socket, attachments, frames, closes, alarm,
@@ -120,8 +125,8 @@ pub struct Effects {
     pub response: Option<Response>,
     /// The acceptance of a WebSocket.
     pub accept: Option<Accept>,
-    /// Text frames, in order.
-    pub frames: Vec<(Target, String)>,
+    /// Text frames, in order. What many sockets are told is one text.
+    pub frames: Vec<(Target, Arc<str>)>,
     /// What sockets keep from now on.
     pub attachments: Vec<(Target, Attachment)>,
     /// Sockets to close, with code and reason.

@@ -4,6 +4,7 @@
 mod support;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -50,7 +51,7 @@ impl<O: Object + 'static> Running<O> {
         }
     }
 
-    fn subscribe(&self, query: &str) -> Rc<Outbox> {
+    fn subscribe(&self, query: &str) -> Arc<Outbox> {
         let body = Body::Whole(b"");
         let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
         let submitted = self.namespace.submit(&workspace("w"), &Arrival::Request(request));
@@ -89,9 +90,9 @@ impl Running<Toy> {
 }
 
 fn sent(outbox: &Outbox) -> Vec<String> {
-    let all = std::iter::from_fn(|| outbox.try_next()).map(|(_, outgoing)| outgoing);
+    let all = std::iter::from_fn(|| outbox.try_next());
     all.map(|outgoing| match outgoing {
-        Outgoing::Frame(text) => text,
+        Outgoing::Frame(text) => text.as_str().to_owned(),
         other => panic!("{other:?}"),
     })
     .collect()

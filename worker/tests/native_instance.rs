@@ -86,16 +86,16 @@ fn effects_find_their_sockets() {
     let mut instance = instance();
     let (first, second) = (subscribe(&mut instance), subscribe(&mut instance));
     let added = deliver(&mut instance, &request("add", "a")).unwrap();
-    let told = |socket| (socket, "added 1".to_owned());
+    let told = |socket| (socket, "added 1".into());
     assert_eq!(added.frames, [told(first), told(second)]);
     assert_eq!((added.rows, added.charged(), added.wrote()), (1, 1, true));
     let echoed = deliver(&mut instance, &frame(second, "x")).unwrap();
-    assert_eq!(echoed.frames, [(second, "1:x".to_owned())]);
+    assert_eq!(echoed.frames, [(second, "1:x".into())]);
     let closed = deliver(&mut instance, &frame(first, "close")).unwrap();
     assert_eq!(closed.closes, [(first, 4001, "asked to".to_owned())]);
     assert!(!closed.wrote());
     let added = deliver(&mut instance, &request("add", "b")).unwrap();
-    assert_eq!(added.frames, [(second, "added 3".to_owned())], "a closed socket is told nothing");
+    assert_eq!(added.frames, [(second, "added 3".into())], "a closed socket is told nothing");
     assert!(deliver(&mut instance, &Arrival::Closed { socket: first }).unwrap().wrote());
     assert_eq!(
         deliver(&mut instance, &Arrival::Closed { socket: first }),
@@ -110,7 +110,7 @@ fn the_event_that_accepts_a_socket_reaches_it_by_its_tag() {
     let mut instance = instance();
     let first = deliver(&mut instance, &request("greeted", "")).unwrap();
     let socket = first.accepted.unwrap();
-    assert_eq!(first.frames, [(socket, "hello".to_owned())]);
+    assert_eq!(first.frames, [(socket, "hello".into())]);
     assert_eq!(instance.sockets().attachment(socket), Some("7"));
     let second = deliver(&mut instance, &request("greeted", "")).unwrap();
     let greeted: Vec<_> = second.frames.iter().map(|(socket, _)| *socket).collect();
@@ -145,7 +145,7 @@ fn eviction_keeps_all_but_the_memory_and_a_crash_drops_the_sockets_too() {
     instance.evict();
     assert_eq!(
         deliver(&mut instance, &frame(socket, "b")).unwrap().frames,
-        [(socket, "2:b".to_owned())]
+        [(socket, "2:b".into())]
     );
     let told = body(&mut instance, "count", "");
     assert_eq!(told, format!(r#"{{"n":3,"events":2,"wokenWith":{}}}"#, NOON + 50));

@@ -1,16 +1,18 @@
 //! `mailbusd`: a bus on one machine, on SQLite files: no Node, no account, no network beyond its own
 //! address.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::mailbox::ProductionMailboxObject;
+use mailbus_worker::native::namespace::OUTBOX_BUDGET;
 use mailbus_worker::native::program::{self, Arguments, StartError};
 use mailbus_worker::native::{
-    Classes, FileDatabases, Host, Namespace, NamespaceSettings, Objects, Server, ServerSettings,
-    SystemHost,
+    Budget, Classes, FileDatabases, Host, Namespace, NamespaceSettings, Objects, Server,
+    ServerSettings, SystemHost,
 };
 use mailbus_worker::object::Object;
 use mailbus_worker::router::Class;
@@ -26,6 +28,10 @@ struct Program {
     /// Databases of a class that stay open; beyond, the one that has been idle longest is closed.
     #[arg(long, value_name = "COUNT", default_value_t = NamespaceSettings::default().open_databases)]
     open_databases: usize,
+    /// How much may wait for slow readers, all of them together, in MiB; beyond, those go that have
+    /// stalled longest.
+    #[arg(long, value_name = "MIB", default_value_t = OUTBOX_BUDGET >> 20)]
+    outbox_budget: usize,
 }
 
 /// Files that an open database takes: itself, its log, and the log once more for flushing.
@@ -55,9 +61,17 @@ async fn serve(program: &Program) -> Result<(), StartError> {
     let access = arguments.access()?;
     let _folder = arguments.take_folder()?;
     let host: Rc<dyn Host> = Rc::new(SystemHost::new());
+    let settings = NamespaceSettings {
+        open_databases: program.open_databases,
+        outboxes: Budget::new(program.outbox_budget.saturating_mul(1 << 20)),
+    };
+    let data = &arguments.data;
     let classes = Classes::from([
-        (Class::Lease, objects::<ProductionLeaseObject>(program, &host, Class::Lease)?),
-        (Class::Mailbox, objects::<ProductionMailboxObject>(program, &host, Class::Mailbox)?),
+        (Class::Lease, objects::<ProductionLeaseObject>(data, &settings, &host, Class::Lease)?),
+        (
+            Class::Mailbox,
+            objects::<ProductionMailboxObject>(data, &settings, &host, Class::Mailbox)?,
+        ),
     ]);
 
     let listen = arguments.listen;
@@ -76,14 +90,14 @@ async fn serve(program: &Program) -> Result<(), StartError> {
 
 /// The objects of a class, in a folder of its name, with their alarms ringing.
 fn objects<O: Object + 'static>(
-    program: &Program,
+    data: &Path,
+    settings: &NamespaceSettings,
     host: &Rc<dyn Host>,
     class: Class,
 ) -> Result<Rc<dyn Objects>, StartError> {
-    let databases = FileDatabases::in_folder(&program.arguments.data.join(class.as_str()))
+    let databases = FileDatabases::in_folder(&data.join(class.as_str()))
         .map_err(|error| StartError::Other(error.to_string()))?;
-    let settings = NamespaceSettings { open_databases: program.open_databases };
-    let namespace = Namespace::<O>::new(Rc::clone(host), Rc::new(databases), settings);
+    let namespace = Namespace::<O>::new(Rc::clone(host), Rc::new(databases), settings.clone());
     tokio::task::spawn_local(namespace.ring_alarms());
     Ok(Rc::new(namespace))
 }

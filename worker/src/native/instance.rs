@@ -2,6 +2,8 @@
 //!
 //! Synchronous and without a clock: who calls it decides when things happen, and what goes wrong.
 
+use std::sync::Arc;
+
 use mailbus_spec::HostTime;
 
 use crate::object::{Effects, Event, Object, Response, SocketId, Woken};
@@ -15,8 +17,8 @@ use super::sqlite::{Bookmark, Database};
 /// then the answer. Frames to an accepted socket wait for it to be taken up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
-    /// Text frames to send, in order. A frame to a tag is one for each socket.
-    pub frames: Vec<(SocketId, String)>,
+    /// Text frames to send, in order. A frame to a tag is one for each socket, and one text.
+    pub frames: Vec<(SocketId, Arc<str>)>,
     /// Sockets to close, with code and reason.
     pub closes: Vec<(SocketId, u16, String)>,
     /// The answer to a request.
@@ -140,7 +142,7 @@ impl<O: Object> Instance<O> {
         }
         for (target, text) in effects.frames {
             let sockets = self.sockets.resolve(&target);
-            delivered.frames.extend(sockets.into_iter().map(|socket| (socket, text.clone())));
+            delivered.frames.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(&text))));
         }
         for (target, code, reason) in effects.closes {
             for socket in self.sockets.resolve(&target) {

@@ -46,7 +46,7 @@ pub use flush::{Flush, WalFlush};
 pub use host::{Host, Moment, SystemHost};
 pub use instance::{Delivered, Instance};
 pub use namespace::{
-    Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,
+    Budget, Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,
 };
 pub use server::{Classes, Server, ServerSettings};
 pub use sqlite::{Bookmark, Database};

@@ -20,6 +20,7 @@ pub struct Sockets {
 struct Socket {
     attachment: Attachment,
     tags: Vec<String>,
+    window: Option<u64>,
     /// Whether the object has closed it; the other end has not said so yet.
     closing: bool,
 }
@@ -48,6 +49,11 @@ impl Sockets {
         self.open.get(&id).map(|socket| socket.attachment.as_str())
     }
 
+    /// How much its object lets be under way to a socket; `None` if it sends everything.
+    pub(super) fn window(&self, id: SocketId) -> Option<u64> {
+        self.open.get(&id).and_then(|socket| socket.window)
+    }
+
     /// The open ones with what they keep, in the order of their acceptance.
     pub(super) fn kept(&self) -> Vec<(SocketId, Attachment)> {
         let open = self.open.iter().filter(|(_, socket)| !socket.closing);
@@ -63,11 +69,11 @@ impl Sockets {
     pub(crate) fn accept(&mut self, accept: Accept) -> SocketId {
         self.last = self.last.saturating_add(1);
         let id = SocketId(self.last);
-        let Accept { attachment, tags } = accept;
+        let Accept { attachment, tags, window } = accept;
         for tag in &tags {
             self.by_tag.entry(tag.clone()).or_default().insert(id);
         }
-        self.open.insert(id, Socket { attachment, tags, closing: false });
+        self.open.insert(id, Socket { attachment, tags, window, closing: false });
         id
     }
 

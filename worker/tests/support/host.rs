@@ -25,6 +25,11 @@ pub struct ManualHost {
 }
 
 impl ManualHost {
+    /// How much time has passed.
+    pub fn passed(&self) -> Duration {
+        self.passed.get()
+    }
+
     /// Sets the wall clock, ahead or back. Nobody is woken by that.
     pub fn set_wall_clock(&self, by_ms: i64) {
         self.set_by_ms.set(self.set_by_ms.get() + by_ms);

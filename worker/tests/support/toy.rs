@@ -16,7 +16,7 @@ use mailbus_worker::storage::{Storage, StorageError, Value};
 /// | `POST fail` | adds the body and fails |
 /// | `POST alarm` | sets the alarm to the body's number of milliseconds from now |
 /// | `GET sockets` | answers how many sockets it was woken with |
-/// | `GET subscribe` | becomes a socket that counts its frames |
+/// | `GET subscribe?W` | becomes a socket that counts its frames, with a window of W bytes if that is a number |
 /// | `GET greeted` | becomes one that begins at 7 and is greeted; `greeted`, its tag, is another's too |
 /// | frame | adds it and echoes it with the socket's count; `close` closes, `fail` fails, `tell:` only tells every socket |
 /// | closed | adds `closed` |
@@ -45,6 +45,10 @@ fn count<S: Storage>(storage: &mut S) -> Result<i64, StorageError> {
 fn add<S: Storage>(storage: &mut S, text: &str) -> Result<i64, StorageError> {
     storage.execute(ADD, &[Value::Text(text.to_owned())])?;
     count(storage)
+}
+
+fn accept(tag: &str, window: Option<u64>) -> Accept {
+    Accept { attachment: "0".to_owned(), tags: vec![tag.to_owned()], window }
 }
 
 fn answer(body: String) -> Option<Response> {
@@ -76,7 +80,7 @@ impl Toy {
             "add" => {
                 let n = add(storage, body)?;
                 effects.response = answer(format!(r#"{{"n":{n}}}"#));
-                effects.frames.push((Target::Tag("all".to_owned()), format!("added {n}")));
+                effects.frames.push((Target::Tag("all".to_owned()), format!("added {n}").into()));
             }
             "count" => {
                 let n = count(storage)?;
@@ -89,10 +93,9 @@ impl Toy {
             "sockets" => effects.response = answer(format!(r#"{{"n":{}}}"#, self.sockets)),
             "greeted" if request.upgrade => {
                 let tag = || Target::Tag("greeted".to_owned());
-                effects.accept =
-                    Some(Accept { attachment: "0".to_owned(), tags: vec!["greeted".to_owned()] });
+                effects.accept = Some(accept("greeted", None));
                 effects.attachments.push((tag(), "7".to_owned()));
-                effects.frames.push((tag(), "hello".to_owned()));
+                effects.frames.push((tag(), "hello".into()));
             }
             "fail" => {
                 add(storage, body)?;
@@ -104,8 +107,7 @@ impl Toy {
                 effects.response = answer("{}".to_owned());
             }
             "subscribe" if request.upgrade => {
-                effects.accept =
-                    Some(Accept { attachment: "0".to_owned(), tags: vec!["all".to_owned()] });
+                effects.accept = Some(accept("all", request.query.parse().ok()));
             }
             _ => {
                 effects.response = Some(Response {
@@ -151,14 +153,14 @@ impl Object for Toy {
                     return Ok(effects);
                 }
                 if let Some(told) = text.strip_prefix("tell:") {
-                    effects.frames.push((Target::Tag("all".to_owned()), told.to_owned()));
+                    effects.frames.push((Target::Tag("all".to_owned()), told.into()));
                     return Ok(effects);
                 }
                 add(storage, text)?;
                 if text == "fail" {
                     return Err(StorageError("asked to".to_owned()));
                 }
-                effects.frames.push((Target::Socket(socket), format!("{frames}:{text}")));
+                effects.frames.push((Target::Socket(socket), format!("{frames}:{text}").into()));
             }
             Event::Closed { .. } => {
                 add(storage, "closed")?;

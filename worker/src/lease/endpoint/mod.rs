@@ -162,7 +162,7 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
                     Code::Malformed,
                     "This socket takes no commands. Subscribe with `protocol=1` to send some.",
                 ));
-                self.effects.frames.push((Target::Socket(socket), refusal));
+                self.effects.frames.push((Target::Socket(socket), refusal.into()));
             }
         }
         Ok(())
@@ -223,7 +223,7 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
         if let Some(Asking { socket, holder, replies }) = &self.asking {
             let besides = texts.get(holder).into_iter().flatten().map(String::as_str);
             let all: Vec<&str> = std::iter::once(replies.as_str()).chain(besides).collect();
-            self.effects.frames.push((Target::Socket(*socket), frame::share(&all)));
+            self.effects.frames.push((Target::Socket(*socket), frame::share(&all).into()));
         }
         for holder in order {
             let texts = texts.remove(holder).unwrap_or_default();
@@ -234,9 +234,10 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
                 }
                 _ => Target::Tag(tag),
             };
-            self.effects.frames.push((whole, frame::share(&texts)));
+            self.effects.frames.push((whole, frame::share(&texts).into()));
             let one_by_one = socket::tag(holder, Protocol::Original);
-            let single = texts.into_iter().map(|text| (Target::Tag(one_by_one.clone()), text));
+            let single =
+                texts.into_iter().map(|text| (Target::Tag(one_by_one.clone()), text.into()));
             self.effects.frames.extend(single);
         }
         self.effects

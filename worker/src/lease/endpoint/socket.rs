@@ -22,7 +22,7 @@ struct Kept {
 /// The acceptance of a subscriber.
 pub(super) fn accept(subscribe: Subscribe) -> Accept {
     let tags = vec![tag(&subscribe.holder, subscribe.protocol)];
-    Accept { attachment: attachment(subscribe), tags }
+    Accept { attachment: attachment(subscribe), tags, window: None }
 }
 
 fn attachment(subscribe: Subscribe) -> Attachment {

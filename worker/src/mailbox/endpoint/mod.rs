@@ -173,7 +173,9 @@ impl<'e, M: Mailboxes, S: Storage> Exchange<'e, M, S> {
         match begun.map(|connection| (self.sessions.remove(&connection), connection)) {
             Some((Some(session), connection)) => {
                 let tags = vec![socket::tag(&connection)];
-                self.effects.accept = Some(Accept { attachment: socket::keep(&session), tags });
+                let attachment = socket::keep(&session);
+                let window = session.window.map(|(_, bytes)| bytes);
+                self.effects.accept = Some(Accept { attachment, tags, window });
             }
             // A session that the machine says nothing of would be lost at the next wake.
             Some((None, _)) => {

@@ -2,7 +2,7 @@
 //! frames.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use mailbus_spec::Ordinal;
 use mailbus_spec::limits::{FRAME_MAX_BYTES, FRAME_PUSH_BYTES, FRAME_REPLY_BYTES};
@@ -19,8 +19,8 @@ pub(super) struct Outgoing {
     bytes: usize,
     /// Bytes for the socket that is told most.
     fullest: usize,
-    deliveries: BTreeMap<Delivery, Rc<str>>,
-    ephemeral: Option<(Message, Rc<str>)>,
+    deliveries: BTreeMap<Delivery, Arc<str>>,
+    ephemeral: Option<(Message, Arc<str>)>,
 }
 
 /// What makes two deliveries one text.
@@ -34,7 +34,7 @@ struct Delivery {
 /// The texts for one socket.
 #[derive(Default)]
 struct Told {
-    texts: Vec<Rc<str>>,
+    texts: Vec<Arc<str>>,
     bytes: usize,
 }
 
@@ -54,7 +54,7 @@ impl Outgoing {
         told.texts.insert(0, text.into());
     }
 
-    fn add(&mut self, to: &Connection, text: Rc<str>) {
+    fn add(&mut self, to: &Connection, text: Arc<str>) {
         self.bytes = self.bytes.saturating_add(text.len());
         let told = self.by_connection.entry(to.clone()).or_default();
         told.bytes = told.bytes.saturating_add(text.len());
@@ -75,59 +75,69 @@ impl Outgoing {
     pub(super) fn into_frames(
         self,
         speaks: impl Fn(&Connection) -> Protocol,
-    ) -> impl Iterator<Item = (Connection, Vec<String>)> {
+    ) -> impl Iterator<Item = (Connection, Vec<Arc<str>>)> {
         self.by_connection.into_iter().map(move |(connection, told)| {
             let frames = match speaks(&connection) {
-                Protocol::One => packed(&told.texts),
-                Protocol::Original => told.texts.iter().map(|text| String::from(&**text)).collect(),
+                Protocol::One => packed(told.texts),
+                Protocol::Original => told.texts,
             };
             (connection, frames)
         })
     }
 
-    fn text_of(&mut self, notice: &Notice) -> Option<Rc<str>> {
+    fn text_of(&mut self, notice: &Notice) -> Option<Arc<str>> {
         match notice {
             &Notice::Message { seq, attempt, redriven, .. } => {
                 let delivery = Delivery { seq, attempt, redriven };
                 if let Some(text) = self.deliveries.get(&delivery) {
-                    return Some(Rc::clone(text));
+                    return Some(Arc::clone(text));
                 }
-                let text: Rc<str> = encode_push(notice)?.into();
-                self.deliveries.insert(delivery, Rc::clone(&text));
+                let text: Arc<str> = encode_push(notice)?.into();
+                self.deliveries.insert(delivery, Arc::clone(&text));
                 Some(text)
             }
             Notice::Ephemeral { message } => match &self.ephemeral {
-                Some((last, text)) if last == message => Some(Rc::clone(text)),
+                Some((last, text)) if last == message => Some(Arc::clone(text)),
                 _ => {
-                    let text: Rc<str> = encode_push(notice)?.into();
-                    self.ephemeral = Some((message.clone(), Rc::clone(&text)));
+                    let text: Arc<str> = encode_push(notice)?.into();
+                    self.ephemeral = Some((message.clone(), Arc::clone(&text)));
                     Some(text)
                 }
             },
-            Notice::Gap(_) | Notice::Closed(_) => encode_push(notice).map(Rc::from),
+            Notice::Gap(_) | Notice::Closed(_) => encode_push(notice).map(Arc::from),
         }
     }
 }
 
 /// The frames that carry these objects, each as long as a frame may be.
-fn packed(texts: &[Rc<str>]) -> Vec<String> {
+fn packed(texts: Vec<Arc<str>>) -> Vec<Arc<str>> {
     const BRACKETS: usize = 2;
     const COMMA: usize = 1;
     let mut frames = Vec::new();
-    let mut shared: Vec<&str> = Vec::new();
+    let mut shared: Vec<Arc<str>> = Vec::new();
     let mut bytes = BRACKETS;
     for text in texts {
         let more = text.len().saturating_add(COMMA);
         if !shared.is_empty() && bytes.saturating_add(more) > FRAME_MAX_BYTES {
-            frames.push(frame::share(&shared));
-            shared.clear();
+            frames.push(share(std::mem::take(&mut shared)));
             bytes = BRACKETS;
         }
         shared.push(text);
         bytes = bytes.saturating_add(more);
     }
     if !shared.is_empty() {
-        frames.push(frame::share(&shared));
+        frames.push(share(shared));
     }
     frames
+}
+
+/// One frame for these objects; one alone stays the text that other sockets are told too.
+fn share(mut objects: Vec<Arc<str>>) -> Arc<str> {
+    match objects.pop() {
+        Some(only) if objects.is_empty() => only,
+        last => {
+            objects.extend(last);
+            frame::share(&objects).into()
+        }
+    }
 }

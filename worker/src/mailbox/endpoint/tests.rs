@@ -4,6 +4,8 @@
 mod model;
 mod sessions;
 
+use std::sync::Arc;
+
 use mailbus_spec::limits::{FRAME_MAX_BYTES, FRAME_REPLY_BYTES, MESSAGE_MAX_BYTES};
 use mailbus_spec::mailbox::Connection;
 use mailbus_spec::{AgentId, HostTime};
@@ -68,7 +70,8 @@ impl Workspace {
 
 /// The frames of an event, read.
 fn frames(delivered: &Delivered) -> Vec<(SocketId, Value)> {
-    let read = |(socket, text): &(SocketId, String)| (*socket, serde_json::from_str(text).unwrap());
+    let read =
+        |(socket, text): &(SocketId, Arc<str>)| (*socket, serde_json::from_str(text).unwrap());
     delivered.frames.iter().map(read).collect()
 }
 

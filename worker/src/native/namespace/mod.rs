@@ -23,6 +23,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::future::{LocalBoxFuture, ready};
 use mailbus_spec::wire::{Code, Problem, frame};
@@ -39,23 +40,27 @@ use super::host::Host;
 use super::instance::{Delivered, Instance};
 use super::sockets::Sockets;
 
-pub use outbox::{BEHIND_MAX, BEHIND_MAX_BYTES, BEHIND_MAX_FRAMES, Outbox, Outgoing};
+pub use outbox::{
+    BEHIND_MAX_BYTES, BEHIND_MAX_FRAMES, Budget, OUTBOX_BUDGET, Outbox, Outgoing, STALLED_MAX, Text,
+};
 use slot::{Held, Slot};
 
 /// When to ask an object again that was stopped: somebody has to restart the service before.
 const STOPPED_RETRY_SECONDS: u32 = 30;
 
 /// How a namespace is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct NamespaceSettings {
     /// Most databases open at once; beyond, the object that has been idle longest is closed. Objects
     /// that wait for a flush are not idle, and may exceed it.
     pub open_databases: usize,
+    /// What may wait for all readers together, those of other namespaces that share it too.
+    pub outboxes: Arc<Budget>,
 }
 
 impl Default for NamespaceSettings {
     fn default() -> Self {
-        Self { open_databases: 128 }
+        Self { open_databases: 128, outboxes: Budget::new(OUTBOX_BUDGET) }
     }
 }
 
@@ -69,7 +74,7 @@ pub enum Exchange {
         /// Its number with the object.
         socket: SocketId,
         /// What is to be sent over it.
-        outbox: Rc<Outbox>,
+        outbox: Arc<Outbox>,
     },
     /// The event is over; whatever it sends is in the outboxes.
     Done,
@@ -202,7 +207,7 @@ impl<O: Object + 'static> Namespace<O> {
             let mut slots = inner.slots.borrow_mut();
             let Some(slot) = slots.by_workspace.get_mut(&workspace) else { return };
             match flushed {
-                Ok(()) => slot.flushed_to(target),
+                Ok(()) => slot.flushed_to(target, inner.host.uptime()),
                 Err(error) => {
                     tracing::error!(%workspace, %error, "a flush failed: the object is stopped");
                     slot.stop();
@@ -252,11 +257,12 @@ impl<O: Object + 'static> Objects for Namespace<O> {
             undone(arrival)
         });
         let (tell, told) = oneshot::channel();
-        let outbox = delivered.accepted.map(|socket| slot.connect(socket, &inner.host));
+        let outbox =
+            delivered.accepted.map(|socket| slot.connect(socket, &inner.settings.outboxes));
         if let Arrival::Closed { socket } = arrival {
             slot.outboxes.remove(socket);
         }
-        if slot.hold(Held::new(delivered, outbox, tell)) {
+        if slot.hold(Held::new(delivered, outbox, tell), inner.host.uptime()) {
             tokio::task::spawn_local(Self::flush(Rc::clone(inner), workspace.clone()));
         }
         Box::pin(async move { told.await.map_err(|_| Stopped) })
@@ -320,7 +326,7 @@ fn undone(arrival: &Arrival<'_>) -> Delivered {
             Delivered { response: Some(Response::failed()), ..Delivered::default() }
         }
         Arrival::Frame { socket, .. } => Delivered {
-            frames: vec![(*socket, frame::error(&Problem::internal()))],
+            frames: vec![(*socket, frame::error(&Problem::internal()).into())],
             ..Delivered::default()
         },
         Arrival::Closed { .. } | Arrival::Alarm => Delivered::default(),

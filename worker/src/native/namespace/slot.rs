@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use crate::native::flush::Flush;
-use crate::native::host::Host;
 use crate::native::instance::{Delivered, Instance};
 use crate::native::sockets::Sockets;
 use crate::object::{Object, SocketId};
 
-use super::{Exchange, Outbox, Outgoing};
+use super::outbox::Texts;
+use super::{Budget, Exchange, Outbox, Outgoing};
 
 /// The place of one object.
 ///
@@ -23,7 +25,7 @@ pub(super) struct Slot<O> {
     /// Its sockets, while it is not.
     pub(super) sockets: Sockets,
     /// What is to be sent over its sockets.
-    pub(super) outboxes: BTreeMap<SocketId, Rc<Outbox>>,
+    pub(super) outboxes: BTreeMap<SocketId, Arc<Outbox>>,
     /// How its commits become durable, while the database is open.
     pub(super) flush: Option<Rc<dyn Flush>>,
     /// The turn of its last event.
@@ -40,7 +42,7 @@ pub(super) struct Held {
     /// The write that has to be flushed before.
     after: u64,
     delivered: Delivered,
-    outbox: Option<Rc<Outbox>>,
+    outbox: Option<Arc<Outbox>>,
     tell: oneshot::Sender<Exchange>,
 }
 
@@ -65,22 +67,23 @@ impl Held {
     /// The effects of an event, and who waits for them.
     pub(super) fn new(
         delivered: Delivered,
-        outbox: Option<Rc<Outbox>>,
+        outbox: Option<Arc<Outbox>>,
         tell: oneshot::Sender<Exchange>,
     ) -> Self {
         Self { after: 0, delivered, outbox, tell }
     }
 
-    fn let_go(self, outboxes: &BTreeMap<SocketId, Rc<Outbox>>) {
+    fn let_go(self, outboxes: &BTreeMap<SocketId, Arc<Outbox>>, now: Duration) {
         let charged = self.delivered.charged();
+        let mut texts = Texts::default();
         for (socket, text) in self.delivered.frames {
             if let Some(outbox) = outboxes.get(&socket) {
-                outbox.push(Outgoing::Frame(text));
+                outbox.push(Outgoing::Frame(texts.of(outbox, text)), now);
             }
         }
         for (socket, code, reason) in self.delivered.closes {
             if let Some(outbox) = outboxes.get(&socket) {
-                outbox.push(Outgoing::Close(code, reason));
+                outbox.push(Outgoing::Close(code, reason), now);
             }
         }
         let exchange = match (self.delivered.response, self.delivered.accepted, self.outbox) {
@@ -108,15 +111,16 @@ impl<O: Object> Slot<O> {
     }
 
     /// A socket that was just accepted.
-    pub(super) fn connect(&mut self, socket: SocketId, host: &Rc<dyn Host>) -> Rc<Outbox> {
-        let outbox = Rc::new(Outbox::new(Rc::clone(host)));
-        self.outboxes.insert(socket, Rc::clone(&outbox));
+    pub(super) fn connect(&mut self, socket: SocketId, budget: &Arc<Budget>) -> Arc<Outbox> {
+        let window = self.instance.as_ref().and_then(|object| object.sockets().window(socket));
+        let outbox = Outbox::new(budget, window);
+        self.outboxes.insert(socket, Arc::clone(&outbox));
         outbox
     }
 
     /// Lets the effects of an event go if nothing has to be flushed before, or else holds them. Says
     /// whether somebody has to begin flushing.
-    pub(super) fn hold(&mut self, mut event: Held) -> bool {
+    pub(super) fn hold(&mut self, mut event: Held, now: Duration) -> bool {
         if event.delivered.wrote() {
             self.written = self.written.saturating_add(1);
         }
@@ -125,7 +129,7 @@ impl<O: Object> Slot<O> {
         }
         event.after = self.written;
         if event.after <= self.flushed {
-            event.let_go(&self.outboxes);
+            event.let_go(&self.outboxes, now);
             return false;
         }
         self.held.push_back(event);
@@ -140,11 +144,11 @@ impl<O: Object> Slot<O> {
     }
 
     /// Everything up to this write is durable: what waited for it leaves, in order.
-    pub(super) fn flushed_to(&mut self, target: u64) {
+    pub(super) fn flushed_to(&mut self, target: u64, now: Duration) {
         self.flushed = self.flushed.max(target);
         while self.held.front().is_some_and(|event| event.after <= target) {
             if let Some(event) = self.held.pop_front() {
-                event.let_go(&self.outboxes);
+                event.let_go(&self.outboxes, now);
             }
         }
     }

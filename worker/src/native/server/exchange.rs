@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub(super) struct Upgrade {
     pub(super) objects: Rc<dyn Objects>,
     pub(super) workspace: Workspace,
     pub(super) socket: SocketId,
-    pub(super) outbox: Rc<Outbox>,
+    pub(super) outbox: Arc<Outbox>,
 }
 
 /// The exchanges of one connection.

@@ -8,6 +8,7 @@ mod body;
 mod deadline;
 mod exchange;
 mod listen;
+mod moving;
 mod websocket;
 
 use std::cell::Cell;

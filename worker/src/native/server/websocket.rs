@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt, SinkExt, StreamExt, select_biased};
@@ -14,20 +13,22 @@ use mailbus_spec::wire::frame;
 use tokio::io::AsyncReadExt;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use crate::native::arrival::Arrival;
-use crate::native::namespace::{BEHIND_MAX, Outbox, Outgoing, Submitted};
+use crate::native::namespace::{Outbox, Outgoing, STALLED_MAX, Submitted, Text};
 
 use super::Server;
 use super::exchange::Upgrade;
+use super::moving::{Life, Moving};
 
 /// Most frames of one socket whose events wait for their flush; then no more are read.
 const UNDERWAY_MAX: usize = 64;
 /// Most frames that are written before they are flushed to the network.
 const BATCH_MAX: usize = 64;
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Io = Moving<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Io>;
 
 /// Why nothing more is read.
 enum ReadEnd {
@@ -53,18 +54,13 @@ pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
         let config = WebSocketConfig::default()
             .max_message_size(Some(FRAME_MAX_BYTES))
             .max_frame_size(Some(FRAME_MAX_BYTES));
-        let io = TokioIo::new(upgraded);
+        let life = Life::new(&*server.host);
+        let io = Moving::new(TokioIo::new(upgraded), &server.host, &life, &outbox);
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let submit = |text: &str| objects.submit(&workspace, &Arrival::Frame { socket, text });
-        Conversation {
-            server,
-            outbox: &outbox,
-            submit: &submit,
-            heard: Cell::new(server.host.uptime()),
-            closing: Cell::new(false),
-        }
-        .run(websocket)
-        .await;
+        Conversation { server, outbox: &outbox, submit: &submit, life, closing: Cell::new(false) }
+            .run(websocket)
+            .await;
     }
     outbox.abandon();
     drop(objects.submit(&workspace, &Arrival::Closed { socket }));
@@ -75,8 +71,7 @@ struct Conversation<'a> {
     server: &'a Server,
     outbox: &'a Outbox,
     submit: &'a dyn Fn(&str) -> Submitted,
-    /// When something came in last.
-    heard: Cell<Duration>,
+    life: Life,
     /// Whether either side has closed: what still comes in is read and dropped.
     closing: Cell<bool>,
 }
@@ -103,7 +98,7 @@ impl Conversation<'_> {
                     end = reading => match end {
                         ReadEnd::Gone => break false,
                         ReadEnd::Refused(code, reason) => {
-                            self.outbox.push(Outgoing::Close(code, reason.to_owned()));
+                            self.say(Outgoing::Close(code, reason.to_owned()));
                             let mut late = self.server.host.sleep(patience).fuse();
                             select_biased! { _ = writing => {}, () = late => {} }
                             break true;
@@ -111,7 +106,7 @@ impl Conversation<'_> {
                     },
                     () = silent => break false,
                     _ = stopped => {
-                        self.outbox.push(Outgoing::Close(1012, "the service restarts".to_owned()));
+                        self.say(Outgoing::Close(1012, "the service restarts".to_owned()));
                     }
                 }
             }
@@ -125,11 +120,10 @@ impl Conversation<'_> {
     async fn read(&self, stream: &mut SplitStream<Socket>) -> ReadEnd {
         let mut underway: VecDeque<Submitted> = VecDeque::new();
         while let Some(message) = stream.next().await {
-            self.heard.set(self.server.host.uptime());
             match message {
                 Ok(_) if self.closing.get() => {}
                 Ok(Message::Text(text)) if text.as_str() == frame::PING => {
-                    self.outbox.push(Outgoing::Frame(frame::PONG.to_owned()));
+                    self.say(Outgoing::Frame(Text::from(frame::PONG)));
                 }
                 Ok(Message::Text(text)) => underway.push_back((self.submit)(text.as_str())),
                 Ok(Message::Binary(_)) => return ReadEnd::Refused(1003, "frames are text"),
@@ -158,24 +152,23 @@ impl Conversation<'_> {
 
     /// Writes what the object sends, as fast as the other end reads it.
     async fn write(&self, sink: &mut SplitSink<Socket, Message>) -> WriteEnd {
-        while let Some((since, first)) = self.outbox.next().await {
+        while let Some(first) = self.outbox.next().await {
             let mut batch = pin!(self.write_batch(sink, first).fuse());
             // What goes out at once takes no timer.
             let written = match batch.as_mut().now_or_never() {
                 Some(written) => written,
                 None => {
-                    let behind = self.server.host.uptime().saturating_sub(since);
-                    let mut late = self.server.host.sleep(BEHIND_MAX.saturating_sub(behind)).fuse();
+                    let mut stalled = pin!(self.stalled().fuse());
                     let mut abandoned = pin!(self.outbox.abandoned().fuse());
                     select_biased! {
                         written = batch => written,
                         () = abandoned => return WriteEnd::GivenUp,
-                        () = late => return WriteEnd::GivenUp,
+                        () = stalled => return WriteEnd::GivenUp,
                     }
                 }
             };
             match written {
-                Ok(false) => {}
+                Ok(false) => self.outbox.took_all(self.server.host.uptime()),
                 Ok(true) => return WriteEnd::Closed,
                 Err(_) => return WriteEnd::GivenUp,
             }
@@ -198,7 +191,7 @@ impl Conversation<'_> {
                 break;
             }
             match self.outbox.try_next() {
-                Some((_, next)) => outgoing = next,
+                Some(next) => outgoing = next,
                 None => break,
             }
         }
@@ -206,24 +199,41 @@ impl Conversation<'_> {
         Ok(closed)
     }
 
+    /// Ends when the other end has taken nothing for too long of what is being written.
+    async fn stalled(&self) {
+        loop {
+            let now = self.server.host.uptime();
+            let since = self.outbox.stalled_since().unwrap_or(now);
+            let left = STALLED_MAX.saturating_sub(now.saturating_sub(since));
+            if left.is_zero() {
+                return;
+            }
+            self.server.host.sleep(left).await;
+        }
+    }
+
     /// Asks for a sign of life in every silence; ends when none came.
     async fn watch(&self) {
         let ping = self.server.settings.ping;
         loop {
             self.server.host.sleep(ping).await;
-            let silence = self.server.host.uptime().saturating_sub(self.heard.get());
+            let silence = self.life.silence(&*self.server.host);
             if silence >= ping.saturating_mul(3) {
                 return;
             }
             if silence >= ping {
-                self.outbox.push(Outgoing::Ping);
+                self.say(Outgoing::Ping);
             }
         }
     }
 
+    fn say(&self, outgoing: Outgoing) {
+        self.outbox.push(outgoing, self.server.host.uptime());
+    }
+
     /// Reads and drops what the other end is still sending: closing on unread bytes would reset the
     /// connection, and it would not see why.
-    async fn drain(&self, io: &mut TokioIo<Upgraded>) {
+    async fn drain(&self, io: &mut Io) {
         let mut late = self.server.host.sleep(self.server.settings.close).fuse();
         let mut buffer = vec![0; 16 << 10];
         let mut drained = 0_usize;
@@ -242,7 +252,11 @@ impl Conversation<'_> {
 
 fn message(outgoing: Outgoing) -> Message {
     match outgoing {
-        Outgoing::Frame(text) => Message::text(text),
+        // The same bytes as in every other socket that is sent them; that they are text costs a look.
+        Outgoing::Frame(text) => match Utf8Bytes::try_from(Bytes::from_owner(text)) {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::text(""),
+        },
         Outgoing::Ping => Message::Ping(Bytes::new()),
         Outgoing::Close(code, reason) => {
             Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))

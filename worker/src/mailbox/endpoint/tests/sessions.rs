@@ -107,7 +107,7 @@ fn sockets_keep_their_sessions_while_the_object_is_not_in_memory() {
 fn a_socket_that_cannot_be_read_is_closed_and_its_client_comes_back() {
     for attachment in ["", "x", "{}\n{}", "{\"a\":\"ann\",\"e\":1,\"p\":9}\n{}"] {
         let mut sockets = Sockets::default();
-        let accept = Accept { attachment: attachment.to_owned(), tags: Vec::new() };
+        let accept = Accept { attachment: attachment.to_owned(), tags: Vec::new(), window: None };
         let socket = sockets.accept(accept);
         let open = || Instance::open(Database::in_memory().unwrap(), sockets.clone()).unwrap();
         let restart = (socket, 1012, "restart".to_owned());
