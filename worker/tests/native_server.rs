@@ -472,6 +472,85 @@ fn who_sends_no_request_or_no_body_is_dropped() {
 }
 
 #[test]
+fn a_body_has_as_long_as_its_length_takes() {
+    test(async {
+        let bus = bus();
+        // 80 000 bytes at 8 kB/s, and a pause of 30 s: 40 s, however little is missing then.
+        let head = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 80000\r\n\r\n";
+        let (mut late, mut in_time) = (bus.stream(), bus.stream());
+        for stream in [&mut late, &mut in_time] {
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&[b'x'; 30_000]).await.unwrap();
+        }
+        bus.host.advance(Duration::from_secs(20)).await;
+        for stream in [&mut late, &mut in_time] {
+            stream.write_all(&[b'x'; 49_999]).await.unwrap();
+        }
+        bus.host.advance(Duration::from_millis(19_999)).await;
+        assert_eq!(bus.server.connections(), 2);
+        in_time.write_all(b"x").await.unwrap();
+        bus.host.advance(Duration::from_millis(1)).await;
+        assert_eq!((bus.server.connections(), bus.count().await), (1, 1));
+        drop(in_time);
+        // A length that is not said is taken for the largest that is read: 2 MiB, 292 s.
+        let mut unknown = bus.stream();
+        let head = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        unknown.write_all(head.as_bytes()).await.unwrap();
+        let mut passed = 0;
+        settle().await;
+        while bus.server.connections() == 1 {
+            passed += 20;
+            let _ = unknown.write_all(b"1\r\nx\r\n").await;
+            bus.host.advance(Duration::from_secs(20)).await;
+        }
+        assert_eq!(passed, 300, "it never paused for half a minute");
+    });
+}
+
+#[test]
+fn who_sends_nothing_more_is_answered_and_then_gone() {
+    test(async {
+        let databases = HeldDatabases::new();
+        let bus = bus_on(databases.clone());
+        let post = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na";
+        let mut half_closed = bus.stream();
+        half_closed.write_all(post.as_bytes()).await.unwrap();
+        half_closed.shutdown().await.unwrap();
+        assert_eq!(databases.under_way().await, 1);
+        databases.let_go().await;
+        let mut answer = String::new();
+        half_closed.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(r#"{"n":1}"#), "{answer}");
+        settle().await;
+        assert_eq!(bus.server.connections(), 0, "it does not wait for a next request");
+
+        let mut idle = bus.stream();
+        idle.shutdown().await.unwrap();
+        settle().await;
+        assert_eq!(bus.server.connections(), 0, "nor for a first one");
+        let mut broken_off = bus.stream();
+        broken_off.write_all(post[..post.len() - 1].as_bytes()).await.unwrap();
+        broken_off.shutdown().await.unwrap();
+        settle().await;
+        assert_eq!(bus.server.connections(), 0, "nor for what it has broken off");
+        assert_eq!(databases.under_way().await, 0, "which comes to no event");
+
+        // A socket that is accepted for somebody who has ended meanwhile is closed at its object.
+        drop(bus.namespace.submit(&support::workspace("w"), &request("add", "a")));
+        let mut upgrade = bus.stream();
+        let head = format!("GET /v1/w/lease/subscribe HTTP/1.1\r\nhost: x\r\n{UPGRADE}");
+        upgrade.write_all(head.as_bytes()).await.unwrap();
+        upgrade.shutdown().await.unwrap();
+        settle().await;
+        assert_eq!(bus.sockets(), 1);
+        while databases.under_way().await > 0 {
+            databases.let_go().await;
+        }
+        assert_eq!((bus.sockets(), bus.server.connections()), (0, 0));
+    });
+}
+
+#[test]
 fn a_connection_that_is_used_is_kept() {
     test(async {
         let bus = bus();

@@ -20,11 +20,17 @@ pub(super) enum Read {
     Endless,
 }
 
-/// The body broke off, or paused for too long.
+/// How fast a body has to come in the long run: 8 kB/s, pauses apart.
+const BYTES_PER_SECOND: usize = 8_000;
+
+/// The body broke off, paused for too long or took too long altogether.
 #[derive(Debug)]
 pub(super) struct Broken;
 
 /// Reads a body and keeps at most `keep` bytes of it, itself at most [`BODY_MAX_BYTES`].
+///
+/// It may pause for `pause` at a time, and take that and its length at 8 kB/s altogether; one whose
+/// length is not known, or too large, as long as the largest may.
 pub(super) async fn read(
     mut body: Incoming,
     keep: usize,
@@ -35,9 +41,13 @@ pub(super) async fn read(
     if body.size_hint().lower() > BODY_DRAIN_BYTES as u64 {
         return Ok(Read::Endless);
     }
+    let length = body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
+    let until = host.uptime().saturating_add(pause).saturating_add(time_of(length));
     let mut kept = Vec::new();
     let mut seen = 0_usize;
-    while let Some(frame) = within(host, pause, body.frame()).await? {
+    loop {
+        let left = until.saturating_sub(host.uptime());
+        let Some(frame) = within(host, pause.min(left), body.frame()).await? else { break };
         let Ok(bytes) = frame.map_err(|_| Broken)?.into_data() else { continue };
         seen = seen.saturating_add(bytes.len());
         if seen <= keep {
@@ -49,6 +59,12 @@ pub(super) async fn read(
         }
     }
     Ok(if seen <= keep { Read::Whole(kept) } else { Read::TooLarge })
+}
+
+/// How long a body of this length takes at the least speed.
+fn time_of(length: Option<usize>) -> Duration {
+    let bytes = length.unwrap_or(BODY_MAX_BYTES).min(BODY_MAX_BYTES);
+    Duration::from_millis(u64::try_from(bytes / (BYTES_PER_SECOND / 1_000)).unwrap_or(u64::MAX))
 }
 
 /// What is there at once takes no timer.

@@ -50,7 +50,7 @@ pub(super) struct Exchanger {
 
 /// An event whose outcome may not be told yet.
 ///
-/// It is not the exchange's own: hyper drops that when the other end hangs up, and a socket that the
+/// It is not the exchange's own: hyper drops that when the connection breaks, and a socket that the
 /// event accepted would stay with its object for ever.
 struct Waiting {
     objects: Rc<dyn Objects>,

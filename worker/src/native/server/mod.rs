@@ -1,8 +1,9 @@
 //! HTTP/1 and WebSocket over any byte stream, in front of the objects.
 //!
 //! One task per connection: [`Server::serve_connection`] ends with it. What a connection can cost is
-//! bounded: the time until a head has come, the time between two pieces of a body, the size of bodies
-//! and frames, the frames of one socket that are under way, and how far a reader may fall behind.
+//! bounded: the time until a head has come, the time of a body and between two pieces of it, the size of
+//! bodies and frames, the frames of one socket that are under way, how long a reader may take nothing,
+//! and how much may wait for it.
 
 mod body;
 mod deadline;
@@ -146,7 +147,8 @@ impl Server {
         let connection = http1::Builder::new()
             // Answers shall not differ from run to run.
             .auto_date_header(false)
-            .half_close(false)
+            // Who has said all that it will say is answered; who is gone is seen when writing.
+            .half_close(true)
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         let mut connection = pin!(connection);
