@@ -314,3 +314,49 @@ fn an_alarm_in_a_database_that_cannot_be_opened_rings_when_it_can() {
         assert!(restarted.count() >= 2, "at the restart and 2 s later it could not be opened");
     });
 }
+
+#[test]
+fn an_alarm_is_put_off_for_readers_that_have_a_bite_to_read_but_not_for_long() {
+    on_event_loop(async {
+        let running = Running::<Toy>::new();
+        let outbox = running.subscribe("");
+        // Eight texts of a MiB: more than a bite.
+        let text = format!("tell:{}", "x".repeat(1 << 20));
+        for _ in 0..8 {
+            let socket = mailbus_worker::object::SocketId(1);
+            let frame = Arrival::Frame { socket, text: &text };
+            assert!(running.namespace.submit(&workspace("w"), &frame).await.is_ok());
+        }
+        let count = running.count();
+        running.post("alarm", "500");
+        let other = Arrival::Request(Request {
+            method: "POST",
+            action: "alarm",
+            query: "",
+            upgrade: false,
+            body: Body::Whole(b"500"),
+        });
+        running.namespace.submit(&workspace("other"), &other).await.unwrap();
+        running.pass(500).await;
+        running.pass(1).await;
+        assert_eq!(running.namespace.pending_alarms(), [], "that of nobody else waits");
+        for _ in 0..49 {
+            running.pass(20).await;
+        }
+        assert_eq!(running.count(), count + 1, "nearly a second later");
+        running.pass(20).await;
+        assert_eq!(running.count(), count + 2, "a second later, though nobody reads");
+
+        running.post("alarm", "500");
+        running.pass(500).await;
+        assert_eq!(running.count(), count + 3);
+        for _ in 0..4 {
+            outbox.try_next().unwrap();
+        }
+        running.pass(20).await;
+        assert_eq!(running.count(), count + 3, "what is being written has not been read");
+        outbox.took(4 << 20, running.host.passed());
+        running.pass(20).await;
+        assert_eq!(running.count(), count + 4, "a bite is left");
+    });
+}

@@ -1,6 +1,7 @@
 //! The alarms of a namespace: one schedule, rung for ever.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -20,6 +21,16 @@ use super::{Inner, Namespace, Objects};
 /// The pause after some alarms rang: an object that sets its alarm into the past shall not keep the
 /// event loop busy.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// How much may wait for an object's readers when its alarm rings, which as a rule sends a bite more.
+const BITE: usize = mailbus_spec::limits::BITE_BYTES as usize;
+
+/// How long an alarm is put off for readers that have more to read: one that has stalled shall not hold
+/// up what others wait for.
+const PUT_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// How often to look whether they have read.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How long it takes until the databases are listed again, if they could not be.
 const LIST_AGAIN: Duration = Duration::from_secs(2);
@@ -69,10 +80,11 @@ impl Alarms {
         self.changed.notify_one();
     }
 
-    /// Ends when something may be due.
-    async fn wait(&self, host: &dyn Host) {
+    /// Ends when something may be due, after `most` at the latest.
+    async fn wait(&self, host: &dyn Host, most: Duration) {
         let mut changed = Box::pin(self.changed.notified().fuse());
         let left = self.schedule.borrow().wait(host.moment());
+        let left = left.map(|left| left.min(most)).or((most < Duration::MAX).then_some(most));
         match left {
             None => changed.await,
             Some(left) => {
@@ -119,11 +131,22 @@ async fn look_up<O: Object + 'static>(namespace: &Namespace<O>) {
     }
 }
 
+/// Invariant: `put_off` has the objects that are due and whose readers have enough to read, each with
+/// the uptime until which it is put off at most.
 async fn ring_due<O>(inner: &Inner<O>, objects: &dyn Objects) {
+    let mut put_off: BTreeMap<Workspace, Duration> = BTreeMap::new();
     loop {
-        let due = inner.alarms.schedule.borrow_mut().take_due(inner.host.moment());
+        let now = inner.host.moment();
+        for workspace in inner.alarms.schedule.borrow_mut().take_due(now) {
+            put_off.entry(workspace).or_insert(now.uptime.saturating_add(PUT_OFF_MAX));
+        }
+        let rings = put_off.extract_if(.., |workspace, until| {
+            *until <= now.uptime || inner.backlog(workspace) <= BITE
+        });
+        let due: Vec<Workspace> = rings.map(|(workspace, _)| workspace).collect();
         if due.is_empty() {
-            inner.alarms.wait(&*inner.host).await;
+            let look = if put_off.is_empty() { Duration::MAX } else { LOOK };
+            inner.alarms.wait(&*inner.host, look).await;
             continue;
         }
         for workspace in due {

@@ -220,6 +220,16 @@ impl<O: Object + 'static> Namespace<O> {
     }
 }
 
+impl<O> Inner<O> {
+    /// How many bytes wait for the readers of an object.
+    fn backlog(&self, workspace: &Workspace) -> usize {
+        let slots = self.slots.borrow();
+        let outboxes = slots.by_workspace.get(workspace).map(|slot| &slot.outboxes);
+        let waiting = outboxes.into_iter().flatten().map(|(_, outbox)| outbox.backlog());
+        waiting.fold(0, usize::saturating_add)
+    }
+}
+
 impl<O: Object + 'static> Objects for Namespace<O> {
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted {
         let inner = &self.inner;
