@@ -9,7 +9,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// If a folder cannot be made or flushed.
-pub(super) fn create(folder: &Path) -> io::Result<()> {
+pub(crate) fn create(folder: &Path) -> io::Result<()> {
     create_with(folder, &mut flush)
 }
 

@@ -31,7 +31,7 @@
 pub mod arrival;
 pub mod databases;
 pub mod flush;
-mod folder;
+pub(crate) mod folder;
 pub mod host;
 pub mod instance;
 pub mod namespace;

@@ -61,6 +61,11 @@ const config :Workerd.Config = (
     )
 }
 
+/// What the runtime knows a class's objects by: the folder of their databases below [`OBJECTS`].
+pub(super) fn unique_key(deployment: &Deployment, class: &str) -> String {
+    format!("{}-{class}", deployment.name)
+}
+
 fn socket(name: &str, address: SocketAddr, service: &str) -> String {
     let address = text(&address.to_string());
     format!("    (name = \"{name}\", address = {address}, http = (), service = \"{service}\"),\n")
@@ -78,7 +83,7 @@ fn mailbus(options: &Options, deployment: &Deployment) -> String {
     };
     for binding in deployment.bindings() {
         let class = text(&binding.class);
-        let key = text(&format!("{}-{}", deployment.name, binding.class));
+        let key = text(&unique_key(deployment, &binding.class));
         let name = text(&binding.name);
         let _ =
             writeln!(namespaces, "    (className = {class}, uniqueKey = {key}, enableSql = true),");

@@ -8,6 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+use crate::native::folder;
+
 use super::{Error, Log, Options, config, eviction};
 
 /// Enough of the last messages to see why a start failed.
@@ -86,7 +88,12 @@ fn write_files(options: &Options) -> Result<PathBuf, Error> {
         move |source| Error::Data { path, source }
     };
     let objects = options.data.join(config::OBJECTS);
-    fs::create_dir_all(&objects).map_err(unwritable(&objects))?;
+    let deployment = options.bundle.deployment();
+    for binding in deployment.bindings() {
+        // The runtime would make it too, and not flush its name.
+        let class = objects.join(config::unique_key(deployment, &binding.class));
+        folder::create(&class).map_err(unwritable(&class))?;
+    }
     let objects = fs::canonicalize(&objects).map_err(unwritable(&objects))?;
     let eviction = options.evictable.then_some((config::EVICTION_SCRIPT, eviction::SCRIPT));
     let companion = options.companion.as_deref().map(|text| (config::COMPANION_SCRIPT, text));

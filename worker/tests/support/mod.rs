@@ -7,9 +7,11 @@ pub mod bad_input;
 pub mod bad_mail;
 pub mod bundle;
 pub mod daemon;
+pub mod disk;
 pub mod flush;
 pub mod host;
 pub mod http;
+pub mod preload;
 pub mod toy;
 
 use std::future::Future;
