@@ -1,23 +1,25 @@
 //! `mailbusd`: a bus on one machine, on SQLite files: no Node, no account, no network beyond its own
 //! address.
 
-use std::path::Path;
+use std::io;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use clap::Parser;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::mailbox::ProductionMailboxObject;
+use mailbus_worker::native::loops::{self, Place, Stop};
 use mailbus_worker::native::namespace::OUTBOX_BUDGET;
 use mailbus_worker::native::program::{self, Arguments, StartError};
 use mailbus_worker::native::{
-    Budget, Classes, FileDatabases, Host, Namespace, NamespaceSettings, Objects, Server,
-    ServerSettings, SystemHost,
+    Budget, Classes, EventLoop, FileDatabases, Namespace, NamespaceSettings, Objects, OwnDatabases,
+    Places, Server, ServerSettings, SystemHost,
 };
 use mailbus_worker::object::Object;
-use mailbus_worker::router::Class;
+use mailbus_worker::router::{Access, Class};
 use tokio::net::TcpListener;
-use tokio::task::LocalSet;
 
 /// A mailbus server on SQLite files.
 #[derive(Debug, Parser)]
@@ -32,6 +34,13 @@ struct Program {
     /// stalled longest.
     #[arg(long, value_name = "MIB", default_value_t = OUTBOX_BUDGET >> 20)]
     outbox_budget: usize,
+    /// Event loops, each on a thread of its own: one for each core, unless you say otherwise.
+    #[arg(long, value_name = "COUNT", default_value_t = cores())]
+    threads: NonZeroUsize,
+}
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// Files that an open database takes: itself, its log, and the log once more for flushing.
@@ -44,8 +53,8 @@ fn main() -> ExitCode {
     program::start_log();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = match runtime {
-        Ok(runtime) => LocalSet::new().block_on(&runtime, serve(&program)),
-        Err(error) => Err(StartError::Other(format!("cannot start the event loop: {error}"))),
+        Ok(runtime) => runtime.block_on(serve(&program)),
+        Err(error) => Err(StartError::Other(format!("cannot start: {error}"))),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,46 +69,82 @@ async fn serve(program: &Program) -> Result<(), StartError> {
     let arguments = &program.arguments;
     let access = arguments.access()?;
     let _folder = arguments.take_folder()?;
-    let host: Rc<dyn Host> = Rc::new(SystemHost::new());
-    let settings = NamespaceSettings {
-        open_databases: program.open_databases,
-        outboxes: Budget::new(program.outbox_budget.saturating_mul(1 << 20)),
-    };
-    let data = &arguments.data;
-    let classes = Classes::from([
-        (Class::Lease, objects::<ProductionLeaseObject>(data, &settings, &host, Class::Lease)?),
-        (
-            Class::Mailbox,
-            objects::<ProductionMailboxObject>(data, &settings, &host, Class::Mailbox)?,
-        ),
-    ]);
-
-    let listen = arguments.listen;
-    let unusable = |source| StartError::Listen { listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(unusable)?;
+    let unusable = |source| StartError::Listen { listen: arguments.listen, source };
+    let listener = TcpListener::bind(arguments.listen).await.map_err(unusable)?;
+    let listener = listener.into_std().map_err(unusable)?;
     let address = listener.local_addr().map_err(unusable)?;
+
+    let loops = program.threads;
+    let open_databases = program.open_databases.div_ceil(loops.get());
+    let files = open_databases.saturating_mul(Class::ALL.len()).saturating_mul(loops.get());
+    let deployment = Deployment {
+        host: SystemHost::new(),
+        access,
+        leases: databases(arguments, Class::Lease)?,
+        mailboxes: databases(arguments, Class::Mailbox)?,
+        settings: NamespaceSettings {
+            open_databases,
+            outboxes: Budget::new(program.outbox_budget.saturating_mul(1 << 20)),
+        },
+        listener: Arc::new(listener),
+        places: Places::new(connections(files)),
+    };
     arguments
         .announce("mailbusd", address)
         .map_err(|error| StartError::Other(format!("nobody reads standard output: {error}")))?;
-    let server = Server::new(host, access, ServerSettings::default(), classes);
-    let databases = program.open_databases.saturating_mul(Class::ALL.len());
-    server.listen(listener, connections(databases), program::asked_to_stop()).await;
+    let body = move |event_loop, stop| deployment.clone().run(event_loop, stop);
+    loops::run(loops, program::asked_to_stop(), body)
+        .await
+        .map_err(|error| StartError::Other(error.to_string()))?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// The objects of a class, in a folder of its name, with their alarms ringing.
-fn objects<O: Object + 'static>(
-    data: &Path,
-    settings: &NamespaceSettings,
-    host: &Rc<dyn Host>,
-    class: Class,
-) -> Result<Rc<dyn Objects>, StartError> {
-    let databases = FileDatabases::in_folder(&data.join(class.as_str()))
-        .map_err(|error| StartError::Other(error.to_string()))?;
-    let namespace = Namespace::<O>::new(Rc::clone(host), Rc::new(databases), settings.clone());
-    tokio::task::spawn_local(namespace.ring_alarms());
-    Ok(Rc::new(namespace))
+/// The databases of a class, in a folder of its name.
+fn databases(arguments: &Arguments, class: Class) -> Result<FileDatabases, StartError> {
+    FileDatabases::in_folder(&arguments.data.join(class.as_str()))
+        .map_err(|error| StartError::Other(error.to_string()))
+}
+
+/// What the event loops have in common.
+#[derive(Clone)]
+struct Deployment {
+    host: SystemHost,
+    access: Access,
+    leases: FileDatabases,
+    mailboxes: FileDatabases,
+    settings: NamespaceSettings,
+    listener: Arc<std::net::TcpListener>,
+    places: Places,
+}
+
+impl Deployment {
+    /// One loop: its share of the workspaces, and of the connections.
+    async fn run(self, event_loop: EventLoop, stop: Stop) -> io::Result<()> {
+        let place = event_loop.place();
+        let own = Classes::from([
+            (Class::Lease, self.objects::<ProductionLeaseObject>(&self.leases, place)),
+            (Class::Mailbox, self.objects::<ProductionMailboxObject>(&self.mailboxes, place)),
+        ]);
+        let (all, others) = event_loop.join(own);
+        tokio::task::spawn_local(others);
+        let listener = TcpListener::from_std(self.listener.try_clone()?)?;
+        let server = Server::new(Rc::new(self.host), self.access, ServerSettings::default(), all);
+        server.listen(listener, self.places, stop.asked()).await;
+        Ok(())
+    }
+
+    /// The objects of a class that live on a loop, with their alarms ringing.
+    fn objects<O: Object + 'static>(
+        &self,
+        databases: &FileDatabases,
+        place: &Place,
+    ) -> Rc<dyn Objects> {
+        let databases = Rc::new(OwnDatabases::new(databases.clone(), place));
+        let namespace = Namespace::<O>::new(Rc::new(self.host), databases, self.settings.clone());
+        tokio::task::spawn_local(namespace.ring_alarms());
+        Rc::new(namespace)
+    }
 }
 
 /// How many connections there are files for.

@@ -34,6 +34,7 @@ pub mod flush;
 pub(crate) mod folder;
 pub mod host;
 pub mod instance;
+pub mod loops;
 pub mod namespace;
 pub mod program;
 pub mod server;
@@ -45,8 +46,9 @@ pub use databases::{Databases, FileDatabases, MemoryDatabases, Opened};
 pub use flush::{Flush, WalFlush};
 pub use host::{Host, Moment, SystemHost};
 pub use instance::{Delivered, Instance};
+pub use loops::{EventLoop, OwnDatabases};
 pub use namespace::{
     Budget, Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,
 };
-pub use server::{Classes, Server, ServerSettings};
+pub use server::{Classes, Places, Server, ServerSettings};
 pub use sqlite::{Bookmark, Database};

@@ -11,6 +11,9 @@ use crate::bus::{Bus, a_moment};
 use crate::support::bundle::release_bundle;
 use crate::support::daemon::Program;
 
+/// One database is open, whichever the workspace.
+const FORGETFUL: &[&str] = &["--open-databases", "1", "--threads", "1"];
+
 /// A runtime that can be made to drop an object's memory.
 pub enum Forgetful {
     /// It keeps one database open, and so one object in memory.
@@ -22,7 +25,7 @@ pub enum Forgetful {
 impl Forgetful {
     pub fn start(program: Program) -> Self {
         if program == Program::Mailbusd {
-            return Self::Mailbusd(Bus::start_with(program, &["--open-databases", "1"]));
+            return Self::Mailbusd(Bus::start_with(program, FORGETFUL));
         }
         let folder = tempfile::tempdir().unwrap();
         let anonymous = ("MAILBUS_ALLOW_ANONYMOUS".to_owned(), "true".to_owned());

@@ -208,17 +208,8 @@ pub fn stalled_reader(program: Program) {
             answered.ask(&mut quick).await;
         }
         answered.tell();
-        if program == Program::Mailbusd {
-            // It is behind by more than 8 MiB: the object has heard that its session is over.
-            let mut socket = stalled;
-            while socket.next_or_end().await.is_some() {}
-            let (mut back, begun) = mail::begin(bus.address(), "agentId=stalled").await;
-            assert_eq!(begun["resumed"], true);
-            assert_eq!(back.next().await["id"], "0", "its mail stays");
-        } else {
-            a_moment().await;
-            drop(stalled);
-        }
+        a_moment().await;
+        drop(stalled);
         assert_eq!(mail::pending(&mut connection, "stalled").await.len(), 2, "a page is 1 MiB");
     });
     assert!(bus.daemon.is_running());

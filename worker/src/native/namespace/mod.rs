@@ -76,6 +76,8 @@ pub enum Exchange {
         /// What is to be sent over it.
         outbox: Arc<Outbox>,
     },
+    /// Too much waits already: the event was not begun.
+    Refused(Problem),
     /// The event is over; whatever it sends is in the outboxes.
     Done,
 }

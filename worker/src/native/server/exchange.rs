@@ -182,6 +182,7 @@ impl Exchanger {
                 drop(objects.submit(&workspace, &Arrival::Closed { socket }));
                 Ok(rendered(Response::failed(), false))
             }
+            (Exchange::Refused(problem), _) => Ok(rendered(router::refusal(&problem), false)),
             (Exchange::Done, _) => Ok(rendered(Response::failed(), false)),
         }
     }

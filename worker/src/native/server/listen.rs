@@ -18,22 +18,38 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long connections have to end when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many connections there may be at a time. Servers that share it, on threads of their own too,
+/// count together, and end together.
+#[derive(Clone, Debug)]
+pub struct Places {
+    most: u32,
+    free: Arc<Semaphore>,
+}
+
+impl Places {
+    /// So many.
+    #[must_use]
+    pub fn new(most: u32) -> Self {
+        let places = usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { most, free: Arc::new(Semaphore::new(places)) }
+    }
+}
+
 impl Server {
-    /// Serves what connects until `stop` ends, at most `most` at a time; more wait to be
-    /// accepted. Then lets the connections end, for 5 s.
+    /// Serves what connects until `stop` ends, as many at a time as there are places; more wait to be
+    /// accepted. Then lets all connections end that have one of these places, for 5 s.
     pub async fn listen(
         self: Rc<Self>,
         listener: TcpListener,
-        most: u32,
+        places: Places,
         stop: impl Future<Output = ()>,
     ) {
-        let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(usize::MAX)));
         let mut stop = pin!(stop.fuse());
         loop {
             let mut accepting = pin!(
                 async {
                     // Never closed, so always a place in the end.
-                    let place = Arc::clone(&places).acquire_owned().await.ok();
+                    let place = Arc::clone(&places.free).acquire_owned().await.ok();
                     (listener.accept().await, place)
                 }
                 .fuse()
@@ -60,7 +76,7 @@ impl Server {
         }
         drop(listener);
         self.stop();
-        let mut ended = pin!(places.acquire_many(most).fuse());
+        let mut ended = pin!(places.free.acquire_many(places.most).fuse());
         let mut late = self.host.sleep(STOP_PATIENCE).fuse();
         select_biased! { _ = ended => {}, () = late => {} }
     }

@@ -33,6 +33,8 @@ use super::namespace::Objects;
 use deadline::Deadline;
 use exchange::Exchanger;
 
+pub use listen::Places;
+
 /// The bounds of a server that are not part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerSettings {

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use crate::native::arrival::Arrival;
-use crate::native::namespace::{Outbox, Outgoing, STALLED_MAX, Submitted, Text};
+use crate::native::namespace::{Exchange, Outbox, Outgoing, STALLED_MAX, Submitted, Text};
 
 use super::Server;
 use super::exchange::Upgrade;
@@ -142,7 +142,12 @@ impl Conversation<'_> {
                 let done = if full { Some(first.await) } else { first.now_or_never() };
                 match done {
                     None => break,
-                    Some(Ok(_)) => drop(underway.pop_front()),
+                    Some(Ok(exchange)) => {
+                        underway.pop_front();
+                        if let Exchange::Refused(problem) = exchange {
+                            self.say(Outgoing::Frame(Text::from(frame::error(&problem).as_str())));
+                        }
+                    }
                     Some(Err(_)) => return ReadEnd::Gone,
                 }
             }
