@@ -16,6 +16,35 @@ pub trait Clocks {
     fn sleep(&self, span: Duration) -> impl Future<Output = ()>;
 }
 
+/// Clocks that run while the process computes, so that a look at them tells what time it is *then*.
+///
+/// Whether a lease is still held is a question about now, and only such clocks can answer it. The one
+/// clock of a Worker is none: deployed, it tells when something last came in, and ten seconds of computing
+/// later it still does.
+///
+/// ```
+/// use mailbus_client::clocks::RunningClocks;
+/// use mailbus_client::lease::Lease;
+///
+/// fn may_write<K: RunningClocks>(lease: &Lease<K>) -> bool {
+///     lease.is_valid()
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// use mailbus_client::clocks::Clocks;
+/// use mailbus_client::lease::Lease;
+///
+/// fn may_write<K: Clocks>(lease: &Lease<K>) -> bool {
+///     lease.is_valid()
+/// }
+/// ```
+pub trait RunningClocks: Clocks {}
+
+impl<K: RunningClocks + ?Sized> RunningClocks for std::sync::Arc<K> {}
+
+impl<K: RunningClocks + ?Sized> RunningClocks for std::rc::Rc<K> {}
+
 impl<K: Clocks + ?Sized> Clocks for std::sync::Arc<K> {
     fn reading(&self) -> Reading {
         (**self).reading()
@@ -45,12 +74,22 @@ mod system {
 
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+    #[cfg(unix)]
+    use rustix::time::ClockId;
+
     use super::*;
 
     /// How many times the clocks are looked at when something came between the looks.
     const LOOKS: u32 = 4;
     /// How far apart two looks may be to count as one.
     const TOGETHER: Duration = Duration::from_micros(500);
+
+    /// Counts the time that the machine sleeps.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: ClockId = ClockId::Boottime;
+    /// Either counts the time that the machine sleeps, or nothing there does.
+    #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+    const CLOCK: ClockId = ClockId::Monotonic;
 
     /// The operating system's clocks: the wall clock, and a monotonic clock that counts the time a
     /// machine sleeps where there is one. Sleeps are tokio's.
@@ -66,23 +105,9 @@ mod system {
             Self { origin: Instant::now() }
         }
 
-        fn look(&self) -> Reading {
-            let monotonic = self.monotonic();
-            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Reading { monotonic, wall }
-        }
-
         #[cfg(unix)]
         fn monotonic(&self) -> Duration {
-            use rustix::time::{ClockId, clock_gettime};
-
-            // Elsewhere `CLOCK_MONOTONIC` either counts sleep, or nothing does.
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            const CLOCK: ClockId = ClockId::Boottime;
-            #[cfg(not(any(target_os = "linux", target_os = "android")))]
-            const CLOCK: ClockId = ClockId::Monotonic;
-
-            let read = clock_gettime(CLOCK);
+            let read = rustix::time::clock_gettime(CLOCK);
             Duration::try_from(read).unwrap_or_else(|_| self.origin.elapsed())
         }
 
@@ -90,6 +115,23 @@ mod system {
         fn monotonic(&self) -> Duration {
             self.origin.elapsed()
         }
+    }
+
+    /// One look at both clocks: the wall clock between two looks at the monotonic one that are close
+    /// together. A process that is put aside in between would see its clocks disagree, so it looks again.
+    fn look(monotonic: impl Fn() -> Duration, wall: impl Fn() -> Duration) -> Reading {
+        let look = || (Reading { monotonic: monotonic(), wall: wall() }, monotonic());
+        let is_one = |(reading, after): &(Reading, Duration)| {
+            after.saturating_sub(reading.monotonic) < TOGETHER
+        };
+        let mut last = look();
+        for _ in 1..LOOKS {
+            if is_one(&last) {
+                break;
+            }
+            last = look();
+        }
+        last.0
     }
 
     impl Default for SystemClocks {
@@ -100,19 +142,76 @@ mod system {
 
     impl Clocks for SystemClocks {
         fn reading(&self) -> Reading {
-            // A process that is put aside between its two looks would see its clocks disagree.
-            let mut reading = self.look();
-            for _ in 1..LOOKS {
-                if self.monotonic().saturating_sub(reading.monotonic) < TOGETHER {
-                    break;
-                }
-                reading = self.look();
-            }
-            reading
+            let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            look(|| self.monotonic(), wall)
         }
 
         fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
             tokio::time::sleep(span)
+        }
+    }
+
+    impl RunningClocks for SystemClocks {}
+
+    #[cfg(test)]
+    mod tests {
+        use std::cell::Cell;
+
+        use super::*;
+
+        /// What is read when the process is put aside `times` times between its looks.
+        fn reading_when_put_aside(times: u32) -> Reading {
+            let (now, left) = (Cell::new(Duration::ZERO), Cell::new(times));
+            let wall = || {
+                if let Some(fewer) = left.get().checked_sub(1) {
+                    left.set(fewer);
+                    now.set(now.get() + Duration::from_secs(1));
+                }
+                now.get()
+            };
+            look(|| now.get(), wall)
+        }
+
+        #[test]
+        fn who_is_put_aside_between_two_looks_looks_again() {
+            for times in 0..=3 {
+                let Reading { monotonic, wall } = reading_when_put_aside(times);
+                assert_eq!(monotonic, wall, "{times}");
+            }
+            // It does not look for ever: after that, the clocks disagree, and belief ends.
+            let Reading { monotonic, wall } = reading_when_put_aside(4);
+            assert_eq!(wall - monotonic, Duration::from_secs(1));
+        }
+
+        /// Runs this very test in a namespace whose machine has slept for a day.
+        #[cfg(target_os = "linux")]
+        #[test]
+        fn the_time_that_a_machine_sleeps_passes_for_leases() {
+            use std::process::Command;
+
+            const INSIDE: &str = "MAILBUS_TEST_HAS_SLEPT";
+            const NAME: &str =
+                "clocks::system::tests::the_time_that_a_machine_sleeps_passes_for_leases";
+            if std::env::var_os(INSIDE).is_some() {
+                let awake = rustix::time::clock_gettime(ClockId::Monotonic);
+                let awake = Duration::try_from(awake).unwrap();
+                let asleep = SystemClocks::new().reading().monotonic.saturating_sub(awake);
+                assert!(asleep >= Duration::from_secs(86_000), "{asleep:?}");
+                return;
+            }
+            let slept = |program: &std::ffi::OsStr, arguments: &[&str]| {
+                let mut unshare = Command::new("unshare");
+                unshare.args(["--user", "--map-root-user", "--time", "--boottime", "86400"]);
+                unshare.arg(program).args(arguments).env(INSIDE, "").output()
+            };
+            // Not every machine lets everybody make namespaces.
+            if slept("true".as_ref(), &[]).is_ok_and(|output| output.status.success()) {
+                let this = std::env::current_exe().unwrap();
+                let output = slept(this.as_os_str(), &["--exact", NAME, "--nocapture"]).unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            } else {
+                assert_eq!(CLOCK, ClockId::Boottime);
+            }
         }
     }
 }
@@ -127,8 +226,13 @@ mod worker_clocks {
     /// Longest sleep at a time: the platform's timers take no more than 2^31 ms.
     const SLEEP_MOST: Duration = Duration::from_secs(86_400);
 
-    /// The clocks of a Worker: its one clock as both, since there is no other. While an event computes it
-    /// stands still when deployed; it moves whenever something comes in.
+    /// The clocks of a Worker: its one clock as both, since there is no other.
+    ///
+    /// Deployed, it stands still while an event computes, and moves whenever something comes in. That is
+    /// enough to renew, to ask again and to give up, which all follow something that came in; not to
+    /// tell in the middle of an event whether a lease is still held: these are no [`RunningClocks`]. That
+    /// the two clocks disagree is never seen, so what [`ClockBound`](mailbus_spec::belief::ClockBound)
+    /// promises rests on the platform's clock alone.
     #[derive(Clone, Copy, Debug, Default)]
     pub struct WorkerClocks;
 

@@ -10,7 +10,7 @@ use mailbus_spec::path::{InvalidPath, InvalidPaths};
 use mailbus_spec::{LeasePath, Ordinal, PathSet, Timestamp};
 use tokio::sync::watch;
 
-use crate::clocks::Clocks;
+use crate::clocks::{Clocks, RunningClocks};
 use crate::error::{AcquireError, CallError, ReleaseError};
 use crate::machine::{Acquisition, ClaimId, LeaseSession, LossCause, QuestionId, Released};
 use crate::shared::Handle;
@@ -246,6 +246,9 @@ impl<K: Clocks> Drop for Forgotten<'_, K> {
 /// Ask [`is_valid`](Self::is_valid) *right before* each write. A process may still be put aside
 /// between asking and writing, so a resource that can should check [`token`](Self::token) too.
 ///
+/// Inside a Worker there is no `is_valid`: [its clock](RunningClocks) stands still while the Worker
+/// computes. There, ask the object with [`LeaseClient::verify`], or have the resource check the token.
+///
 /// Invariant: once it is not valid, it never is again.
 #[must_use = "dropped, it is released"]
 pub struct Lease<K: Clocks> {
@@ -257,7 +260,7 @@ pub struct Lease<K: Clocks> {
     given_back: bool,
 }
 
-impl<K: Clocks> Lease<K> {
+impl<K: RunningClocks> Lease<K> {
     /// Whether the lease is certainly still held: both local clocks say that its term has not passed.
     #[must_use]
     pub fn is_valid(&self) -> bool {
@@ -287,7 +290,9 @@ impl<K: Clocks> Lease<K> {
             deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_sub(at.monotonic))
         })
     }
+}
 
+impl<K: Clocks> Lease<K> {
     /// Fences every write under this lease: a resource that remembers the largest it saw refuses
     /// whoever held the paths before.
     #[must_use]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use mailbus_client::bus::{BusEvent, CloudflareMailBus, Setup};
-use mailbus_client::clocks::Clocks;
+use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector, Endpoint, Streams};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::{AgentId, HostTime, SessionId, Workspace};
@@ -60,6 +60,8 @@ impl Clocks for TestClock {
         tokio::time::sleep(span)
     }
 }
+
+impl RunningClocks for TestClock {}
 
 impl Host for TestClock {
     fn now(&self) -> HostTime {

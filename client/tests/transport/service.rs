@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use mailbus_client::clocks::Clocks;
+use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::lease::LeaseClient;
 use mailbus_client::machine::{Config, LeaseSession};
 use mailbus_client::transport::{Authority, BearerToken, Connector, Endpoint, Options, connect};
@@ -104,6 +104,8 @@ impl Clocks for TestClocks {
         tokio::time::sleep(span)
     }
 }
+
+impl RunningClocks for TestClocks {}
 
 #[derive(Clone)]
 struct InMemory(Bench);

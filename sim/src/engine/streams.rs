@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use mailbus_client::clocks::Clocks;
+use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector};
 use mailbus_spec::HostTime;
 use mailbus_spec::belief::Reading;
@@ -45,6 +45,8 @@ impl Clocks for AgentClocks {
         sleep_until(&self.stage, until)
     }
 }
+
+impl RunningClocks for AgentClocks {}
 
 /// Opens simulated streams to the object.
 pub(crate) struct SimulatedNetwork;
