@@ -5,14 +5,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mailbus_spec::lease::Command;
+use mailbus_spec::limits;
 use tokio::sync::Notify;
 
 use super::driver::Options;
 use crate::machine::{CallNumber, Transmit};
 
-/// Commands of one frame: even with the longest paths it stays below
-/// [`FRAME_MAX_BYTES`](mailbus_spec::limits::FRAME_MAX_BYTES).
-const FRAME_COMMANDS: usize = 32;
+/// Commands of one frame.
+///
+/// Invariant: even with the longest paths a frame stays below [`limits::FRAME_MAX_BYTES`], and one of
+/// them alone below [`limits::BODY_MAX_BYTES`]: what a slow link has cut gets through over HTTP.
+const FRAME_COMMANDS: usize = 30;
+/// Most bytes of a command: as many of the longest paths as it may name, of characters that JSON
+/// escapes, and what stands around them.
+const COMMAND_BYTES: usize = limits::CLAIM_MAX_PATHS * (2 * limits::PATH_MAX_BYTES + 3) + 2_048;
+
+const _: () = assert!(FRAME_COMMANDS * COMMAND_BYTES <= limits::FRAME_MAX_BYTES);
+const _: () = assert!(COMMAND_BYTES <= limits::BODY_MAX_BYTES);
 /// Attempts whose replies the socket still awaits; older ones have been given up on long ago.
 const AWAITED_MAX: usize = 4_096;
 

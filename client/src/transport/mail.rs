@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, select_biased};
+use mailbus_spec::limits;
 use mailbus_spec::mailbox::Ask;
 use mailbus_spec::wire::frame::PING;
 use mailbus_spec::wire::mailbox::{
@@ -36,9 +37,17 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 const FRAME_COMMANDS: usize = 256;
 /// Bytes of messages after which a frame takes no further command.
 ///
-/// Invariant: with one message and the commands around them it stays below
-/// [`FRAME_MAX_BYTES`](mailbus_spec::limits::FRAME_MAX_BYTES).
+/// Invariant: with one message and the commands around them it stays below [`limits::FRAME_MAX_BYTES`].
+/// Invariant: what a slow link has cut as part of a frame gets through alone, over HTTP.
 const FRAME_BYTES: usize = 1 << 20;
+/// Most bytes of a command but its message: an ack of as many messages as it may name.
+const COMMAND_BYTES: usize = 20 * limits::ACK_SEQS;
+
+const _: () = assert!(
+    FRAME_BYTES + limits::MESSAGE_MAX_BYTES + COMMAND_BYTES + FRAME_COMMANDS * 1_024
+        <= limits::FRAME_MAX_BYTES
+);
+const _: () = assert!(limits::MESSAGE_MAX_BYTES + COMMAND_BYTES <= limits::BODY_MAX_BYTES);
 
 /// Joins a mail session to a carrier: a handle for callers, and the loop that somebody has to run.
 #[must_use = "nothing is sent until the driver runs"]

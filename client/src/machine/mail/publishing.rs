@@ -12,10 +12,18 @@ use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailSession, Subject, Unsendabl
 use crate::machine::call::CallNumber;
 use crate::machine::copies::Copies;
 
+/// Bytes of a message beyond which it goes over HTTP first: on a slow link it would keep pings and acks from
+/// leaving for longer than a socket may be silent.
+const SOCKET_BYTES: usize = 64 << 10;
+/// Bytes a second of the slowest link that the largest message gets over.
+const SLOWEST_LINK: usize = 32 << 10;
+
 /// A message that is sent until it is answered.
 #[derive(Debug)]
 pub(super) struct Publication {
     ask: Ask,
+    /// Bytes of the message.
+    length: usize,
     /// There unless it is ephemeral: of those nobody remembers ids, so they are sent once.
     id: Option<MessageId>,
     pub(super) copies: Copies,
@@ -65,18 +73,22 @@ impl MailSession {
         let copies = Copies::due_at(at.monotonic, Some(self.config.horizon()));
         let copies = if id.is_some() { copies } else { copies.once() };
         let publication = PublicationId(number);
-        let entry = Publication { ask: command(message), id, copies, held_up: None };
+        let (length, ask) = (message.body.len(), command(message));
+        let entry = Publication { ask, length, id, copies, held_up: None };
         self.publications.insert(publication, entry);
         Ok(publication)
     }
 
     pub(super) fn due_publication(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (subject, ask, departure) = self.publications.iter_mut().find_map(|(id, sent)| {
+        let (id, sent, departure) = self.publications.iter_mut().find_map(|(id, sent)| {
+            let timeout = timeout.saturating_add(time_on_the_slowest_link(sent.length));
             let departure = sent.copies.take_due(call, now, timeout)?;
-            Some((Subject::Publish(*id), sent.ask.clone(), departure))
+            Some((*id, sent, departure))
         })?;
-        Some((subject, ask, self.route(departure.unanswered), departure))
+        let (ask, is_long) = (sent.ask.clone(), sent.length > SOCKET_BYTES);
+        let route = self.route(departure.unanswered.saturating_add(u32::from(is_long)));
+        Some((Subject::Publish(id), ask, route, departure))
     }
 
     pub(super) fn publications_in_time(&mut self, now: Duration) {
@@ -177,4 +189,9 @@ impl MailSession {
             self.give_up_publication(id);
         }
     }
+}
+
+fn time_on_the_slowest_link(bytes: usize) -> Duration {
+    let seconds = bytes.checked_div(SLOWEST_LINK).unwrap_or_default();
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX))
 }
