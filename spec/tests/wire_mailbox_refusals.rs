@@ -276,6 +276,8 @@ fn bytes_of_something_between_the_two_ends_are_undecodable() {
             ),
         ),
         (418, r#"{"code":"teapot","detail":"short and stout"}"#.into()),
+        (403, r#"{"code":"forbidden","message":"Not from this network."}"#.into()),
+        (409, r#"{"type":"about:blank","code":"ahead","lastSeq":1}"#.into()),
     ] {
         let undecodable = decode_reply(status, body.as_bytes()).unwrap_err();
         assert!(undecodable.detail.contains(&format!("status {status}")), "{body}");
@@ -285,10 +287,10 @@ fn bytes_of_something_between_the_two_ends_are_undecodable() {
 #[test]
 fn a_refusal_without_a_commit_is_not_the_objects() {
     for body in [
-        r#"{"code":"limit","detail":"Too many requests.","kind":"agents"}"#,
-        r#"{"code":"overloaded"}"#,
-        r#"{"code":"restoring","commit":{"sequence":1,"now":1,"generation":1}}"#,
-        r#"{"code":"ahead","commit":{"sequence":1,"now":1,"generation":1}}"#,
+        r#"{"type":"urn:mailbus:problem:limit","code":"limit","detail":"Too many requests.","kind":"agents"}"#,
+        r#"{"type":"urn:mailbus:problem:overloaded","code":"overloaded"}"#,
+        r#"{"type":"urn:mailbus:problem:restoring","code":"restoring","commit":{"sequence":1,"now":1,"generation":1}}"#,
+        r#"{"type":"urn:mailbus:problem:ahead","code":"ahead","commit":{"sequence":1,"now":1,"generation":1}}"#,
     ] {
         let problem = decode_reply(429, body.as_bytes()).unwrap().result.unwrap_err();
         assert!(body.contains(problem.code.as_str()));

@@ -348,6 +348,9 @@ fn bytes_of_something_between_the_two_ends_are_undecodable() {
         (200, br#"{"outcome":"new","commit":{"sequence":1,"now":1,"generation":1}}"#),
         (500, br#"{"outcome":"cancelled","commit":{"sequence":1,"now":1,"generation":1}}"#),
         (418, br#"{"code":"teapot","detail":"short and stout"}"#),
+        (403, br#"{"code":"forbidden","message":"Not from this network."}"#),
+        (404, br#"{"type":"about:blank","code":"not_found","status":404}"#),
+        (404, br#"{"type":"urn:mailbus:problem:held","code":"not_found"}"#),
     ] {
         let undecodable = decode_reply(status, body).unwrap_err();
         assert!(undecodable.detail.contains(&format!("status {status}")));
@@ -357,10 +360,10 @@ fn bytes_of_something_between_the_two_ends_are_undecodable() {
 #[test]
 fn a_refusal_without_a_commit_is_not_the_objects() {
     for body in [
-        r#"{"code":"limit","detail":"Too many requests.","kind":"holder_claims"}"#,
-        r#"{"code":"lost"}"#,
-        r#"{"code":"restoring","commit":{"sequence":1,"now":1,"generation":1}}"#,
-        r#"{"code":"limit","kind":"of another version","commit":{"sequence":1,"now":1,"generation":1}}"#,
+        r#"{"type":"urn:mailbus:problem:limit","code":"limit","detail":"Too many requests.","kind":"holder_claims"}"#,
+        r#"{"type":"urn:mailbus:problem:lost","code":"lost"}"#,
+        r#"{"type":"urn:mailbus:problem:restoring","code":"restoring","commit":{"sequence":1,"now":1,"generation":1}}"#,
+        r#"{"type":"urn:mailbus:problem:limit","code":"limit","kind":"of another version","commit":{"sequence":1,"now":1,"generation":1}}"#,
     ] {
         let problem = decode_reply(429, body.as_bytes()).unwrap().result.unwrap_err();
         assert!(body.contains(problem.code.as_str()));

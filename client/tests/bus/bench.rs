@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, select};
 use mailbus_client::bus::{BusEvent, CloudflareMailBus, Setup};
 use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector, Endpoint, Streams};
@@ -20,7 +21,7 @@ use mailbus_worker::native::{
 };
 use mailbus_worker::object::Object;
 use mailbus_worker::router::{Access, Class};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy, split};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::Instant;
 
@@ -35,6 +36,10 @@ pub enum Mode {
     NoConnection,
     /// Connections are made, and nothing ever comes back.
     Deaf,
+    /// Bytes reach the service at 40 kB a second.
+    Slow,
+    /// Somebody else answers everything, with this status and body.
+    Stranger(u16, &'static str),
 }
 
 /// tokio's clock as everybody's.
@@ -110,6 +115,17 @@ impl Connector for InMemory {
                     std::future::pending::<()>().await;
                 });
                 service.connections.borrow_mut().push(held.abort_handle());
+            }
+            Mode::Stranger(status, body) => {
+                let answering = spawn_local(answer(far, status, body));
+                service.connections.borrow_mut().push(answering.abort_handle());
+            }
+            Mode::Slow => {
+                let (slow, end) = tokio::io::duplex(4 << 10);
+                let carrying = spawn_local(carry_slowly(far, slow));
+                let served = spawn_local(Rc::clone(&service.server).serve_connection(end));
+                let mut connections = service.connections.borrow_mut();
+                connections.extend([carrying.abort_handle(), served.abort_handle()]);
             }
             Mode::Whole => {
                 let served = spawn_local(Rc::clone(&service.server).serve_connection(far));
@@ -206,6 +222,38 @@ fn namespace<O: Object + 'static>(host: &Rc<dyn Host>) -> Namespace<O> {
     let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
     spawn_local(namespace.ring_alarms());
     namespace
+}
+
+/// Carries bytes from the first at 40 kB a second, and back as they come.
+async fn carry_slowly(from: DuplexStream, to: DuplexStream) {
+    let ((mut from_in, mut from_out), (mut to_in, mut to_out)) = (split(from), split(to));
+    let there = async {
+        let mut buffer = [0; 4_000];
+        while let Ok(read) = from_in.read(&mut buffer).await
+            && read > 0
+        {
+            pause(Duration::from_micros(25 * u64::try_from(read).unwrap())).await;
+            if to_out.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
+    };
+    select(pin!(there), pin!(copy(&mut to_in, &mut from_out))).await;
+}
+
+/// Answers whatever is asked first, the body some time after the head, and hangs up.
+async fn answer(mut stream: DuplexStream, status: u16, body: &'static str) {
+    let _ = stream.read(&mut [0; 4_096]).await;
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} So\r\ncontent-length: {length}\r\n\r\n");
+    let _ = stream.write_all(head.as_bytes()).await;
+    pause(Duration::from_millis(100)).await;
+    let _ = stream.write_all(body.as_bytes()).await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests' clock is tokio's, paused")]
+async fn pause(span: Duration) {
+    tokio::time::sleep(span).await;
 }
 
 pub fn agent(name: &str) -> AgentId {

@@ -8,3 +8,4 @@ mod bench;
 mod faults;
 mod leases;
 mod mail;
+mod strangers;

@@ -16,7 +16,8 @@ use crate::machine::Commit;
 /// A refusal, as an RFC 9457 problem object:
 /// `{"type", "title", "status", "detail", "code", …, "commit"?, "call"?}`.
 ///
-/// `type` is `urn:mailbus:problem:` and the code.
+/// `type` is `urn:mailbus:problem:` and the code. It tells our problems from those of whatever else
+/// answers with JSON and a `code`: a proxy, a gateway, a page that stands in during a deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// What a program decides by.
@@ -85,12 +86,17 @@ impl Problem {
     /// Reads a problem object.
     ///
     /// # Errors
-    /// [`Undecodable`] for anything else, a code that this version does not know included.
+    /// [`Undecodable`] for anything else, a code that this version does not know and problems of others
+    /// included.
     pub fn from_json(text: &str) -> Result<Self, Undecodable> {
         let head: ProblemHead<'_> = serde_json::from_str(text).map_err(Undecodable::new)?;
-        let code = head.code.parse().map_err(|unknown| {
+        let code: Code = head.code.parse().map_err(|unknown| {
             Undecodable::new(format_args!("`{}` is {unknown}", head.code.escape_debug()))
         })?;
+        if head.kind.strip_prefix(KIND) != Some(code.as_str()) {
+            let kind = head.kind.escape_debug();
+            return Err(Undecodable::new(format_args!("`{kind}` is not the type of `{code}`")));
+        }
         let members: Members<'_> = serde_json::from_str(text).map_err(Undecodable::new)?;
         Ok(Self {
             code,
@@ -126,17 +132,22 @@ struct ProblemObject<'a, S> {
     call: Option<u64>,
 }
 
+/// What the `type` of every problem begins with.
+const KIND: &str = "urn:mailbus:problem:";
+
 /// The problem's `type`.
 struct Kind(Code);
 
 impl Serialize for Kind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("urn:mailbus:problem:{}", self.0))
+        serializer.collect_str(&format_args!("{KIND}{}", self.0))
     }
 }
 
 #[derive(Deserialize)]
 struct ProblemHead<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
     #[serde(borrow)]
     code: Cow<'a, str>,
     detail: Option<String>,

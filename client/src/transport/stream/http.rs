@@ -122,8 +122,7 @@ impl<C: Connector> Streams<C> {
     }
 
     async fn new_connection(&self) -> Result<Http<C::Stream>, NoAnswer> {
-        let stream = self.connector.connect(self.endpoint.authority()).await;
-        let io = TokioIo::new(stream.map_err(|_| NoAnswer)?);
+        let io = TokioIo::new(self.connect().await.map_err(|_| NoAnswer)?);
         let (sender, connection) = handshake(io).await.map_err(|_| NoAnswer)?;
         Ok(Http { sender, connection: Box::pin(connection) })
     }

@@ -4,7 +4,11 @@ mod connector;
 mod endpoint;
 mod http;
 mod system;
+mod upgrade;
 mod websocket;
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
@@ -26,13 +30,32 @@ pub struct Streams<C: Connector> {
     connector: C,
     connections: Connections<C::Stream>,
     permits: Semaphore,
+    /// What kept the last connection from being made, if anything did.
+    failure: Mutex<Option<String>>,
 }
 
 impl<C: Connector> Streams<C> {
     /// Carries to `endpoint`, with at most `exchanges` HTTP exchanges at a time; 0 counts as 1.
     pub fn new(endpoint: Endpoint, connector: C, exchanges: usize) -> Self {
         let (connections, permits) = (Connections::default(), Semaphore::new(exchanges.max(1)));
-        Self { endpoint, connector, connections, permits }
+        Self { endpoint, connector, connections, permits, failure: Mutex::default() }
+    }
+
+    /// A new stream to the service. Why there is none is for the log: it may pass, and the next
+    /// attempt follows.
+    async fn connect(&self) -> io::Result<C::Stream> {
+        let Authority { host, port, .. } = self.endpoint.authority();
+        let connected = self.connector.connect(self.endpoint.authority()).await;
+        let failure = connected.as_ref().err().map(ToString::to_string);
+        let mut last = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &failure
+            && *last != failure
+        {
+            tracing::warn!(%host, port, %why, "the service cannot be connected to; trying on");
+        }
+        *last = failure;
+        drop(last);
+        connected
     }
 }
 
