@@ -234,7 +234,8 @@ mod native {
         /// If the system has no randomness to name the run with.
         pub fn open(endpoint: Endpoint, agent: AgentId) -> io::Result<(Self, NativeBusDriver)> {
             let setup = Setup::new(agent, new_session_id()?, seed()?);
-            let carrier = Streams::new(endpoint, TokioConnector::new(), setup.options.exchanges);
+            let connector = TokioConnector::from_environment();
+            let carrier = Streams::new(endpoint, connector, setup.options.exchanges);
             Ok(Self::over(setup, carrier, SystemClocks::new()))
         }
     }

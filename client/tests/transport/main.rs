@@ -3,12 +3,18 @@
 //! Goal: commands arrive by either way and in time, pushes come in, a broken way costs time and
 //! nothing else, and nothing waits for ever. Method: the specification's object behind a real HTTP and
 //! WebSocket server, over in-memory streams, in virtual time: nothing sleeps, and no test depends on
-//! how fast the machine is.
+//! how fast the machine is. What needs this machine's sockets (addresses, proxies, TLS) has them, on the
+//! loopback.
 
+mod log;
+mod proxies;
 mod service;
+mod tls;
+mod wires;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mailbus_client::error::{AcquireError, CallError};
 use mailbus_client::lease::{PathStatus, path_set};
 use mailbus_client::machine::{Acquisition, LossCause};
@@ -25,6 +31,10 @@ fn patient() -> Acquisition {
     wanted().patience(Duration::from_secs(120))
 }
 
+fn path(text: &str) -> LeasePath {
+    LeasePath::new(text).unwrap()
+}
+
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
@@ -39,15 +49,15 @@ fn a_lease_is_acquired_kept_and_released() {
         bench.pass(seconds(95)).await;
         assert!(lease.is_valid(), "it is renewed");
         assert!(lease.remaining() > seconds(15) && lease.remaining() < seconds(30));
-        let status = client.status(LeasePath::new("src/lib.rs").unwrap()).await.unwrap();
+        let status = client.status(path("src/lib.rs")).await.unwrap();
         assert!(
             matches!(status, PathStatus::Held { lease: held, .. } if held.token == lease.token())
         );
-        let verified = client.verify(LeasePath::new("src/lib.rs").unwrap(), lease.token()).await;
+        let verified = client.verify(path("src/lib.rs"), lease.token()).await;
         assert!(verified.unwrap().is_some());
         assert_eq!(client.list("src/", None, 10).await.unwrap().0.len(), 1);
         lease.release().await.unwrap();
-        let status = client.status(LeasePath::new("src/lib.rs").unwrap()).await.unwrap();
+        let status = client.status(path("src/lib.rs")).await.unwrap();
         assert_eq!(status, PathStatus::Free { queue: 0 });
     });
 }
@@ -162,10 +172,23 @@ fn a_service_that_never_answers_is_given_up_on() {
             let asked_at = bench.now();
             assert_eq!(client.acquire(wanted()).await.unwrap_err(), AcquireError::Unanswered);
             assert!(bench.now() - asked_at < seconds(66), "{mode:?}");
-            let path = LeasePath::new("x").unwrap();
-            assert_eq!(client.status(path).await.unwrap_err(), CallError::Unanswered);
+            assert_eq!(client.status(path("x")).await.unwrap_err(), CallError::Unanswered);
         });
     }
+}
+
+#[test]
+fn connections_that_died_together_cost_one_attempt_and_not_one_each() {
+    Bench::run(async |bench| {
+        let client = bench.client("a", Options { socket: false, ..Options::default() });
+        join_all((0..12).map(|_| client.status(path("x")))).await;
+        assert_eq!(bench.connections(), 12);
+        bench.forget_connections();
+        let asked_at = bench.now();
+        client.status(path("x")).await.unwrap();
+        assert!(bench.now() - asked_at < seconds(6), "{:?}", bench.now() - asked_at);
+        assert_eq!(bench.connections(), 13);
+    });
 }
 
 #[test]
@@ -282,7 +305,7 @@ fn without_its_loop_a_client_fails_and_does_not_hang() {
 #[test]
 fn a_client_of_this_machine_reaches_a_service_over_tcp() {
     Bench::run_on_loopback(async |bench| {
-        let url = format!("http://127.0.0.1:{}", bench.listen().await);
+        let url = format!("http://{}", bench.listen().await);
         let endpoint = Endpoint::new(&url, Workspace::new("team").unwrap()).unwrap();
         let (client, driver) = open(endpoint, AgentId::new("a").unwrap()).unwrap();
         let running = bench.spawn(driver.run());

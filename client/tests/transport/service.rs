@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,14 +30,15 @@ use mailbus_spec::wire::lease::{
 use mailbus_spec::wire::{Answer, Code, Problem, frame};
 use mailbus_spec::{AgentId, Holder, HostTime, SessionId, Workspace};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::wires::listen;
 
 const NOON: u64 = 1_800_000_000_000;
 
@@ -63,6 +66,8 @@ pub struct Service {
     log: RefCell<Vec<String>>,
     mode: Cell<Mode>,
     connections: Cell<usize>,
+    /// How many connections are dead, the oldest.
+    forgotten: Cell<usize>,
     token: RefCell<Option<String>>,
     /// The step at which clients are put aside next, and for how long.
     pause: Cell<Option<(Step, Duration)>>,
@@ -120,7 +125,6 @@ impl Connector for InMemory {
             Mode::BlackHole => std::future::pending().await,
             _ => {}
         }
-        self.0.0.connections.set(self.0.0.connections.get() + 1);
         self.0.reach(Step::Connecting);
         let (near, far) = tokio::io::duplex(64 << 10);
         let bench = self.0.clone();
@@ -163,6 +167,7 @@ impl Bench {
                 log: RefCell::default(),
                 mode: Cell::new(Mode::Whole),
                 connections: Cell::new(0),
+                forgotten: Cell::new(0),
                 token: RefCell::default(),
                 pause: Cell::default(),
                 put_aside_for: Cell::default(),
@@ -235,6 +240,11 @@ impl Bench {
         self.0.connections.get()
     }
 
+    /// Whatever lies on the way has forgotten the connections there are: nothing comes back over them.
+    pub fn forget_connections(&self) {
+        self.0.forgotten.set(self.connections());
+    }
+
     pub fn live_leases(&self) -> usize {
         self.0.object.borrow().leases.len()
     }
@@ -249,23 +259,29 @@ impl Bench {
         }
     }
 
-    /// Serves on a free port of the loopback, and says which.
-    pub async fn listen(&self) -> u16 {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+    /// Serves at a free port of the loopback, and says where.
+    pub async fn listen(&self) -> SocketAddr {
         let bench = self.clone();
-        spawn_local(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                spawn_local(bench.clone().serve(stream));
-            }
-        });
-        port
+        listen(move |stream| bench.clone().serve(stream)).await
+    }
+
+    /// Waits for another process, which has to end well.
+    pub async fn succeeds(&self, mut process: Command) {
+        let output = spawn_blocking(move || process.output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let number = self.connections() + 1;
+        self.0.connections.set(number);
         let service = service_fn(|request| {
             let bench = self.clone();
-            async move { Ok::<_, Infallible>(bench.respond(request).await) }
+            async move {
+                if number <= bench.0.forgotten.get() {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<_, Infallible>(bench.respond(request).await)
+            }
         });
         let mut http = http1::Builder::new();
         http.auto_date_header(false);

@@ -1,16 +1,18 @@
 //! How a byte stream to the service is made.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
+use super::dial;
 use super::endpoint::{Authority, Scheme};
+use super::proxy::Proxies;
+use super::tls::Tls;
 
 /// Makes byte streams to a service.
 pub trait Connector {
@@ -24,31 +26,85 @@ pub trait Connector {
     fn connect(&self, authority: &Authority) -> impl Future<Output = io::Result<Self::Stream>>;
 }
 
-/// A stream of either kind.
+/// A stream of any kind.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// tokio's TCP, with TLS by rustls and Mozilla's roots where the address asks for it.
+/// tokio's TCP, and TLS by rustls where the address asks for it.
+///
+/// The addresses of a name are tried side by side, as RFC 8305 has it. TLS trusts whom the system
+/// trusts; on Linux that is what the files say that OpenSSL reads, or those that `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` name.
 #[derive(Clone)]
 pub struct TokioConnector {
-    tls: TlsConnector,
+    proxies: Proxies,
+    tls: Tls,
+    addresses: BTreeMap<String, Vec<SocketAddr>>,
 }
 
 impl TokioConnector {
-    /// A connector that trusts Mozilla's roots.
+    /// A connector that goes through no proxy.
     #[must_use]
     pub fn new() -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Self::with_tls(config)
+        Self { proxies: Proxies::none(), tls: Tls::default(), addresses: BTreeMap::new() }
     }
 
-    /// A connector with a TLS configuration of one's own.
+    /// A connector that goes through the proxies that the process's environment names: in
+    /// `HTTPS_PROXY`, `HTTP_PROXY` and `ALL_PROXY`, for all but what `NO_PROXY` lists, each also in
+    /// small letters. What is on this machine is always reached directly.
     #[must_use]
-    pub fn with_tls(config: ClientConfig) -> Self {
-        Self { tls: TlsConnector::from(Arc::new(config)) }
+    pub fn from_environment() -> Self {
+        Self { proxies: Proxies::from_environment(), ..Self::new() }
+    }
+
+    /// The same through this proxy alone, an `http://` or `https://` URL, with a name and a password
+    /// if it wants them. It is asked to `CONNECT`, whether the service speaks TLS or not.
+    #[must_use]
+    pub fn through(self, proxy: &str) -> Self {
+        Self { proxies: Proxies::all(proxy), ..self }
+    }
+
+    /// The same, trusting certificates of these issuers, too.
+    #[must_use]
+    pub fn trusting(self, issuers: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        Self { tls: self.tls.trusting(issuers), ..self }
+    }
+
+    /// The same with a TLS configuration of one's own, which says whom to trust.
+    #[must_use]
+    pub fn with_tls(self, config: ClientConfig) -> Self {
+        Self { tls: Tls::configured(config), ..self }
+    }
+
+    /// The same with these addresses for a name, their ports included, in place of those that the
+    /// system knows.
+    #[must_use]
+    pub fn resolving(mut self, host: &str, addresses: impl Into<Vec<SocketAddr>>) -> Self {
+        self.addresses.insert(host.to_owned(), addresses.into());
+        self
+    }
+
+    /// A stream to the place itself, with TLS if that speaks it.
+    async fn open(&self, authority: &Authority) -> io::Result<Box<dyn ByteStream>> {
+        let Authority { host, port, .. } = authority;
+        let addresses = match self.addresses.get(host) {
+            Some(addresses) => addresses.clone(),
+            None => dial::resolve(host, *port).await?,
+        };
+        let stream = Box::new(dial::connect(addresses).await?);
+        self.secured(stream, authority).await
+    }
+
+    async fn secured(
+        &self,
+        stream: Box<dyn ByteStream>,
+        Authority { scheme, host, .. }: &Authority,
+    ) -> io::Result<Box<dyn ByteStream>> {
+        match scheme {
+            Scheme::Plain => Ok(stream),
+            Scheme::Tls => Ok(Box::new(self.tls.over(stream, host).await?)),
+        }
     }
 }
 
@@ -62,15 +118,11 @@ impl Connector for TokioConnector {
     type Stream = Box<dyn ByteStream>;
 
     async fn connect(&self, authority: &Authority) -> io::Result<Self::Stream> {
-        let stream = TcpStream::connect((authority.host.as_str(), authority.port)).await?;
-        // Commands are small and their senders wait.
-        stream.set_nodelay(true)?;
-        match authority.scheme {
-            Scheme::Plain => Ok(Box::new(stream)),
-            Scheme::Tls => {
-                let name = ServerName::try_from(authority.host.clone())
-                    .map_err(|invalid| io::Error::new(io::ErrorKind::InvalidInput, invalid))?;
-                Ok(Box::new(self.tls.connect(name, stream).await?))
+        match self.proxies.on_the_way_to(authority)? {
+            None => self.open(authority).await,
+            Some(proxy) => {
+                let stream = self.open(&proxy.authority).await?;
+                self.secured(proxy.tunnel(stream, authority).await?, authority).await
             }
         }
     }

@@ -28,6 +28,36 @@ pub struct Authority {
     pub port: u16,
 }
 
+impl Authority {
+    /// Where a URL leads.
+    ///
+    /// # Errors
+    /// [`InvalidEndpoint`] says what is wrong with the URL.
+    pub(super) fn of(url: &Uri) -> Result<Self, InvalidEndpoint> {
+        let (scheme, default_port) = match url.scheme_str() {
+            Some("http" | "ws") => (Scheme::Plain, 80),
+            Some("https" | "wss") => (Scheme::Tls, 443),
+            _ => return Err(InvalidEndpoint::Scheme),
+        };
+        let authority = url.authority().ok_or(InvalidEndpoint::Host)?;
+        let bare = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if bare.is_empty() {
+            return Err(InvalidEndpoint::Host);
+        }
+        let port = authority.port_u16().unwrap_or(default_port);
+        Ok(Self { scheme, host: bare.to_owned(), port })
+    }
+
+    /// Both, as they stand in a URL.
+    pub(super) fn host_and_port(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 /// One workspace of one service.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -61,22 +91,12 @@ impl Endpoint {
     /// [`InvalidEndpoint`] says what is wrong with the URL.
     pub fn new(url: &str, workspace: Workspace) -> Result<Self, InvalidEndpoint> {
         let url: Uri = url.parse().map_err(|_| InvalidEndpoint::Unreadable)?;
-        let (scheme, default_port) = match url.scheme_str() {
-            Some("http" | "ws") => (Scheme::Plain, 80),
-            Some("https" | "wss") => (Scheme::Tls, 443),
-            _ => return Err(InvalidEndpoint::Scheme),
-        };
-        let authority = url.authority().ok_or(InvalidEndpoint::Host)?;
-        let bare = authority.host().trim_start_matches('[').trim_end_matches(']');
-        if bare.is_empty() {
-            return Err(InvalidEndpoint::Host);
-        }
-        let host = match authority.port_u16() {
-            Some(port) => format!("{}:{port}", authority.host()),
-            None => authority.host().to_owned(),
-        };
-        let port = authority.port_u16().unwrap_or(default_port);
-        let authority = Authority { scheme, host: bare.to_owned(), port };
+        let authority = Authority::of(&url)?;
+        // A port that is not named is not named to the service either.
+        let host = url.authority().map_or_else(String::new, |said| match said.port_u16() {
+            Some(port) => format!("{}:{port}", said.host()),
+            None => said.host().to_owned(),
+        });
         let prefix = url.path().trim_end_matches('/').to_owned();
         Ok(Self { authority, host, prefix, workspace, token: None })
     }
@@ -114,15 +134,6 @@ impl Endpoint {
             Object::Mailbox => "mailbox",
         };
         format!("{}/v1/{}/{object}/{action}", self.prefix, self.workspace)
-    }
-
-    /// The URL of the socket that this query subscribes with.
-    pub(super) fn socket_url(&self, object: Object, query: &str) -> String {
-        let scheme = match self.authority.scheme {
-            Scheme::Plain => "ws",
-            Scheme::Tls => "wss",
-        };
-        format!("{scheme}://{}{}?{query}", self.host, self.path(object, "subscribe"))
     }
 }
 
@@ -173,10 +184,7 @@ mod tests {
         assert_eq!(plain.path(Object::Lease, "acquire"), "/v1/team/lease/acquire");
         let behind = endpoint("https://bus.example/swarm/").unwrap();
         assert_eq!((behind.authority().port, behind.host()), (443, "bus.example"));
-        assert_eq!(
-            behind.socket_url(Object::Mailbox, "agentId=a"),
-            "wss://bus.example/swarm/v1/team/mailbox/subscribe?agentId=a"
-        );
+        assert_eq!(behind.path(Object::Mailbox, "subscribe"), "/swarm/v1/team/mailbox/subscribe");
         let six = endpoint("http://[::1]:9").unwrap();
         assert_eq!((six.authority().host.as_str(), six.host()), ("::1", "[::1]:9"));
     }

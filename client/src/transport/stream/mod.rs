@@ -1,9 +1,12 @@
 //! Commands over HTTP/1.1 and WebSockets, on byte streams that a [`Connector`] makes.
 
 mod connector;
+mod dial;
 mod endpoint;
 mod http;
+mod proxy;
 mod system;
+mod tls;
 mod upgrade;
 mod websocket;
 

@@ -17,7 +17,7 @@ use crate::transport::random::{new_session_id, seed};
 pub type NativeDriver = Driver<Streams<TokioConnector>, SystemClocks>;
 
 /// A client of `endpoint` for a new run of `agent`, and the loop to run on a tokio runtime with time
-/// and I/O.
+/// and I/O. It goes through the [proxies of the environment](TokioConnector::from_environment).
 ///
 /// # Errors
 /// If the system has no randomness to name the run with.
@@ -27,6 +27,6 @@ pub fn open(
 ) -> io::Result<(LeaseClient<SystemClocks>, NativeDriver)> {
     let session = new_session_id()?;
     let session = LeaseSession::new(Holder { agent, session }, Config::default(), seed()?);
-    let (connector, clocks) = (TokioConnector::new(), SystemClocks::new());
+    let (connector, clocks) = (TokioConnector::from_environment(), SystemClocks::new());
     Ok(connect(session, endpoint, connector, clocks, Options::default()))
 }
