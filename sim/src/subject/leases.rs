@@ -5,6 +5,7 @@ use mailbus_spec::HostTime;
 use mailbus_spec::lease::Command;
 use mailbus_spec::machine::Event;
 use mailbus_worker::lease::{Handled, Leases, SqlLeases};
+use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Row, Storage, StorageError, Value};
 
 use crate::engine::Stage;
@@ -109,6 +110,20 @@ impl Leases for SubjectLeases {
             zombie: None,
             turn: 0,
             pending: pending_alarm,
+        }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        match &mut self.awake {
+            Instance::Native(leases) => leases.prepare(storage),
+            Instance::Model(_) => Ok(Waking::Ready),
+        }
+    }
+
+    fn footprint(&self) -> u64 {
+        match &self.awake {
+            Instance::Native(leases) => leases.footprint(),
+            Instance::Model(_) => 0,
         }
     }
 

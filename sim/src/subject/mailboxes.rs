@@ -5,6 +5,7 @@ use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Command, Connection};
 use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
+use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Storage, StorageError};
 
 use crate::engine::Stage;
@@ -36,6 +37,20 @@ impl Mailboxes for SubjectMailboxes {
             }
         };
         Self { awake, woken: Some(woken) }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        match &mut self.awake {
+            Instance::Native(mailboxes) => mailboxes.prepare(storage),
+            Instance::Model(_) => Ok(Waking::Ready),
+        }
+    }
+
+    fn footprint(&self) -> u64 {
+        match &self.awake {
+            Instance::Native(mailboxes) => mailboxes.footprint(),
+            Instance::Model(_) => 0,
+        }
     }
 
     fn handle<S: Storage>(

@@ -110,9 +110,7 @@ impl MailSession {
         let full = self.deliveries.len() >= DELIVERIES_MAX;
         match self.deliveries.get_mut(&seq) {
             // It was begun under an earlier session and is not begun again.
-            Some(known)
-                if known.handling().is_some() && known.message == message =>
-            {
+            Some(known) if known.handling().is_some() && known.message == message => {
                 known.socket = socket;
                 known.generation = self.generation;
                 return;

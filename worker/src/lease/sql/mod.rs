@@ -16,15 +16,17 @@
 //!   row, but a lapse, which writes no row here, would leave the claim in bucket 0.
 //! * A request has one place, live or over: one look-up by the whole key finds it, and the next use of
 //!   its id writes over it, where buckets would be searched minute by minute.
-//! * The price is that no range holds just the live claims or just what one minute collects. Waking and
-//!   collecting read the whole table: an index on `until` would cost each event a second row.
+//! * The price is that no range holds just the live claims or just what one minute collects. Waking reads
+//!   the whole table three times, in pieces of a few thousand rows, and collecting once: an index on
+//!   `until` would cost each event a second row.
 //!
 //! Limits that follow, measured natively with the 1 000 000 requests that may be remembered:
 //!
 //! * Collecting is one `DELETE` over the table, 0.5 to 1.1 s, in which the workspace answers nobody. It
 //!   runs in alarms alone, and at most once a minute: all that a minute makes collectable goes together,
 //!   so a row stays for 2 to 3 minutes after its end, longer only while alarms are late.
-//! * Waking reads the table a few times over, 1.4 to 1.7 s before the first answer.
+//! * Waking takes seconds before the first answer, in pieces of milliseconds between which a shell can serve
+//!   others.
 //!
 //! # The code
 //!
@@ -65,31 +67,78 @@ use mailbus_spec::path::InvalidPaths;
 use mailbus_spec::time::ImplausibleClock;
 use mailbus_spec::{HostTime, Reply, Timestamp};
 
+use self::load::Loader;
 use self::state::Machine;
 use self::turn::{Answer, Stop, Turn};
 use crate::lease::{Handled, Leases};
+use crate::object::Waking;
 use crate::sql::Alarm;
 use crate::storage::{Storage, StorageError};
 
 /// The lease machine over SQLite.
 #[derive(Debug)]
 pub struct SqlLeases {
-    /// Absent before the first event, and after one that failed.
-    machine: Option<Machine>,
+    memory: Memory,
     alarm: Alarm,
+    /// Whether it has handled an event since it woke.
+    has_begun: bool,
+}
+
+/// What the machine has of its memory.
+#[derive(Debug)]
+enum Memory {
+    Waking(Loader),
+    Awake(Machine),
+    /// What failed has left a part, or more than the storage has.
+    Lost,
 }
 
 impl SqlLeases {
     /// When the object wants to be woken next, in object time; nothing before the first event.
     #[must_use]
     pub fn next_alarm(&self) -> Option<Timestamp> {
-        self.machine.as_ref().and_then(Machine::next_alarm)
+        match &self.memory {
+            Memory::Awake(machine) => machine.next_alarm(),
+            Memory::Waking(_) | Memory::Lost => None,
+        }
     }
+
+    /// Takes the memory out, for it to be put back when all has gone well.
+    fn take(&mut self) -> Memory {
+        std::mem::replace(&mut self.memory, Memory::Lost)
+    }
+}
+
+/// What is asked of a machine that has failed before.
+fn lost() -> StorageError {
+    StorageError("the object has failed before and has no memory".to_owned())
 }
 
 impl Leases for SqlLeases {
     fn wake(pending_alarm: Option<HostTime>) -> Self {
-        Self { machine: None, alarm: Alarm::pending(pending_alarm) }
+        let (memory, alarm) = (Memory::Waking(Loader::new()), Alarm::pending(pending_alarm));
+        Self { memory, alarm, has_begun: false }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        let (waking, memory) = match self.take() {
+            Memory::Waking(mut loader) => match loader.piece(storage)? {
+                Waking::More => (Waking::More, Memory::Waking(loader)),
+                Waking::Ready => (Waking::Ready, Memory::Awake(loader.finish(storage)?)),
+            },
+            Memory::Awake(machine) => (Waking::Ready, Memory::Awake(machine)),
+            Memory::Lost => return Err(lost()),
+        };
+        self.memory = memory;
+        Ok(waking)
+    }
+
+    fn footprint(&self) -> u64 {
+        match &self.memory {
+            Memory::Waking(loader) => loader.footprint(),
+            Memory::Awake(machine) => machine.footprint(),
+            Memory::Lost => 0,
+        }
     }
 
     fn handle<S: Storage>(
@@ -98,11 +147,12 @@ impl Leases for SqlLeases {
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
-        // Taken out: after a failure its memory may be ahead of the storage.
-        let (mut machine, mut alarm) = match self.machine.take() {
-            Some(machine) => (machine, self.alarm),
-            None => (Machine::load(storage)?, self.alarm.on_waking(host)),
+        let mut machine = match self.take() {
+            Memory::Awake(machine) => machine,
+            Memory::Waking(mut loader) => loader.finish(storage)?,
+            Memory::Lost => return Err(lost()),
         };
+        let mut alarm = if self.has_begun { self.alarm } else { self.alarm.on_waking(host) };
         if matches!(event, Event::Alarm) {
             alarm.rang();
         }
@@ -119,8 +169,8 @@ impl Leases for SqlLeases {
                 alarm: alarm.put_off(host, machine.next_alarm().is_some()),
             },
         };
-        self.machine = Some(machine);
-        self.alarm = alarm;
+        self.memory = Memory::Awake(machine);
+        (self.alarm, self.has_begun) = (alarm, true);
         Ok(handled)
     }
 }

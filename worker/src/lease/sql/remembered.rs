@@ -60,19 +60,11 @@ impl Remembered {
 
     /// Notes that a request of `agent` ended at `end`.
     pub fn add(&mut self, agent: &AgentId, end: Timestamp) {
-        self.add_many(agent, collectable_minute(end), 1);
-    }
-
-    /// Notes `count` requests of `agent` that `minute` makes collectable.
-    pub fn add_many(&mut self, agent: &AgentId, minute: u64, count: usize) {
-        if count == 0 {
-            return;
-        }
-        let of_minute = self.minutes.entry(minute).or_default();
+        let of_minute = self.minutes.entry(collectable_minute(end)).or_default();
         let of_agent = of_minute.agents.entry(AgentHash::of(agent)).or_default();
-        *of_agent = of_agent.saturating_add(count);
-        of_minute.total = of_minute.total.saturating_add(count);
-        self.total = self.total.saturating_add(count);
+        *of_agent = of_agent.saturating_add(1);
+        of_minute.total = of_minute.total.saturating_add(1);
+        self.total = self.total.saturating_add(1);
     }
 
     /// Notes that a request of `agent` that ended at `end` is over no longer: its id was used again,

@@ -22,7 +22,21 @@ pub(super) struct Machine {
     pub ended_tokens: EndedTokens,
 }
 
+/// About how many bytes a live claim takes in memory, and a path of it.
+const CLAIM_BYTES: u64 = 512;
+const PATH_BYTES: u64 = 256;
+/// The same of a request that is remembered, with its token.
+const REMEMBERED_BYTES: u64 = 64;
+
 impl Machine {
+    /// About how many bytes of memory it holds.
+    pub fn footprint(&self) -> u64 {
+        let bytes = |count: usize, of_one: u64| (count as u64).saturating_mul(of_one);
+        bytes(self.live.claim_count(), CLAIM_BYTES)
+            .saturating_add(bytes(self.live.path_count(), PATH_BYTES))
+            .saturating_add(bytes(self.remembered.total(), REMEMBERED_BYTES))
+    }
+
     /// When the object wants to be woken next, in object time.
     pub fn next_alarm(&self) -> Option<Timestamp> {
         let collection = self

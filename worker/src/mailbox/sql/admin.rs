@@ -66,6 +66,7 @@ impl Machine {
                 let others = rows::refused_names(&named).filter(|other| *other != name.as_str());
                 let column = rows::refused_column(others);
                 turn.write(rows::SET_REFUSED, vec![rows::ordinal(seq), column]);
+                self.log.outdate(seq);
                 0
             }
         };

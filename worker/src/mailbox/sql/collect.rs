@@ -65,6 +65,7 @@ impl Machine {
         }
         self.drop_letters(turn);
         let deleted = self.delete(turn);
+        turn.writes_more_runs();
         self.forget_the_silent(turn);
         if turn.has_written() {
             if deleted < limits::COLLECTION_ROWS {

@@ -43,8 +43,12 @@ impl Inbox {
     }
 
     pub fn len(&self) -> u64 {
-        let listed = self.recorded.len().saturating_add(self.returned.len());
-        listed.saturating_add(self.fresh.len()) as u64
+        self.listed().saturating_add(self.fresh.len()) as u64
+    }
+
+    /// How many its row lists.
+    pub fn listed(&self) -> usize {
+        self.recorded.len().saturating_add(self.returned.len())
     }
 
     pub fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use mailbus_spec::{Clock, Commit, Ordinal, Timestamp};
 
 /// The numbers of the object.
 ///
-/// Invariant: `sequence` and `clock.floor` stand in every message and agent row as of its write, and
+/// Invariant: `sequence` and `clock.floor` stand in every message, agent and run row as of its write, and
 /// `last_seq` is the largest `seq` of the log, unless `meta` has larger ones; the others stand in
 /// `meta` alone, which is written whenever they move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,107 +1,287 @@
-//! Waking: the machine's memory out of its rows, and out of what sockets keep.
+//! Waking: the machine's memory out of its rows, and out of what sockets keep; piece by piece.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::collections::VecDeque;
+use std::ops::Bound;
 
-use mailbus_spec::mailbox::{CloseReason, Connection, DeadReason, MessageId, MessageType};
-use mailbus_spec::mailbox::{Notice, Push};
+use mailbus_spec::mailbox::{CloseReason, Connection, DeadReason, Notice, Push};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
-use super::agent::Agent;
+use super::addressed::Reading;
 use super::ledger::Ledger;
-use super::log::{Entry, key};
+use super::log::Log;
 use super::rows;
+use super::runs::Run;
 use super::state::Machine;
 use crate::mailbox::Session;
+use crate::object::Waking;
 use crate::sql::{Columns, checked};
-use crate::storage::{Row, Storage, StorageError, Value};
+use crate::storage::{Storage, StorageError, Value};
 
 const META: &str = "\
     SELECT commit_no, clock, clock_offset, generation, last_seq, round_at, expired FROM meta";
 /// One page of what failed, in the order of the key. Parameters: the key to begin after.
 const DEAD: &str = "\
     SELECT agent, seq FROM dead WHERE (agent, seq) > (?1, ?2) ORDER BY agent, seq LIMIT 1024";
-/// One page of the log without what was said. Parameters: the seq to begin after.
-const LOG: &str = "\
-    SELECT seq, at, commit_no, sender, id, type, recipient, refused, need_ack, length(body) \
-    FROM log WHERE seq > ?1 ORDER BY seq LIMIT 1024";
 
-/// Most types whose audience is remembered while the log is read.
-const AUDIENCES: usize = 4_096;
+/// How much of what is already in memory one piece goes through: messages that rows list as pending, or
+/// that sessions may have in flight.
+const PIECE: usize = 4_096;
 
-impl Machine {
-    /// The machine as its rows have it and as `sessions` go on. Writes nothing: on an untouched
-    /// database there are no tables.
-    pub(super) fn load(
-        storage: &mut dyn Storage,
-        sessions: Vec<Session>,
-    ) -> Result<Self, StorageError> {
-        let mut machine = Self::default();
-        if !storage.query(rows::FIND_TABLES, &[])?.is_empty() {
-            machine.has_tables = true;
-            machine.ledger = load_ledger(storage)?;
-            let mut reading = Reading::default();
-            reading.load_agents(storage, &mut machine.ledger)?;
-            reading.load_log(storage, &mut machine)?;
-            machine.agents = reading.agents();
-            machine.hold_listed();
-            machine.load_dead(storage)?;
-            machine.drop_nobodies();
+/// The machine that wakes, and how far it has come.
+///
+/// Invariant: after a piece that failed it has read a part, and must not be used again.
+#[derive(Debug)]
+pub(super) struct Loader {
+    machine: Machine,
+    step: Step,
+    reading: Reading,
+    /// The runs that were fetched and are not read yet.
+    fetched: VecDeque<Fetched>,
+    /// What sockets keep, by epoch.
+    sessions: VecDeque<Session>,
+}
+
+/// What the next piece reads.
+#[derive(Debug)]
+enum Step {
+    /// The numbers.
+    Numbers,
+    /// A page of agents after this name.
+    Agents { after: Value },
+    /// A page of runs after the one that began with this message.
+    Runs { after: Ordinal },
+    /// A page of the log from this message on: of a run that tells nothing, with its first and last
+    /// message, or of what is newer than all runs.
+    Log { from: Value, run: Option<(Ordinal, Ordinal)> },
+    /// What the rows of the agents after this one list as pending.
+    Listed { after: Option<AgentId> },
+    /// A page of dead letters after this key.
+    Dead { after: [Value; 2] },
+    /// Some sessions.
+    Sessions,
+    /// Nothing: it is awake.
+    Over,
+}
+
+/// The row of a run.
+#[derive(Debug)]
+struct Fetched {
+    first: Ordinal,
+    last: Ordinal,
+    /// What it tells; `None` if the log has to be asked.
+    messages: Option<Vec<u8>>,
+}
+
+impl Loader {
+    /// A machine that has read nothing yet, whose sockets keep these sessions. A run of its log has at most
+    /// `run` messages.
+    pub fn new(mut sessions: Vec<Session>, run: usize) -> Self {
+        sessions.sort_by_key(|session| session.epoch);
+        Self {
+            machine: Machine { log: Log::in_runs_of(run), ..Machine::default() },
+            step: Step::Numbers,
+            reading: Reading::default(),
+            fetched: VecDeque::new(),
+            sessions: sessions.into(),
         }
-        machine.resume(sessions);
-        Ok(machine)
+    }
+
+    /// Reads all that is left to read.
+    pub fn finish(&mut self, storage: &mut dyn Storage) -> Result<Machine, StorageError> {
+        while self.piece(storage)? == Waking::More {}
+        Ok(std::mem::take(&mut self.machine))
+    }
+
+    /// About how many bytes of memory it holds so far.
+    pub fn footprint(&self) -> u64 {
+        self.machine.footprint()
+    }
+
+    /// Reads one piece. It writes nothing: on an untouched database there are no tables.
+    pub fn piece(&mut self, storage: &mut dyn Storage) -> Result<Waking, StorageError> {
+        self.step = match std::mem::replace(&mut self.step, Step::Over) {
+            Step::Numbers => self.numbers(storage)?,
+            Step::Agents { after } => self.agents(storage, after)?,
+            Step::Runs { after } => self.runs(storage, after)?,
+            Step::Log { from, run } => self.log(storage, from, run)?,
+            Step::Listed { after } => self.listed(after),
+            Step::Dead { after } => self.dead(storage, after)?,
+            Step::Sessions => self.resume(),
+            Step::Over => Step::Over,
+        };
+        Ok(if matches!(self.step, Step::Over) { Waking::Ready } else { Waking::More })
+    }
+
+    fn numbers(&mut self, storage: &mut dyn Storage) -> Result<Step, StorageError> {
+        if storage.query(rows::FIND_TABLES, &[])?.is_empty() {
+            return Ok(Step::Sessions);
+        }
+        self.machine.has_tables = true;
+        self.machine.has_runs = !storage.query(rows::FIND_RUNS, &[])?.is_empty();
+        self.machine.ledger = load_ledger(storage)?;
+        Ok(Step::Agents { after: Value::Text(String::new()) })
+    }
+
+    fn agents(&mut self, storage: &mut dyn Storage, after: Value) -> Result<Step, StorageError> {
+        let page = storage.query(rows::AGENTS, &[after])?;
+        let Some(last) = page.last().and_then(|row| row.first()).cloned() else {
+            return Ok(Step::Runs { after: Ordinal::ZERO });
+        };
+        for row in page {
+            let (name, agent, sequence, at) = rows::read_agent(row)?;
+            self.machine.ledger.meet(sequence, at);
+            self.reading.add(name, agent);
+        }
+        Ok(Step::Agents { after: last })
+    }
+
+    /// Reads what some runs tell, up to one that tells nothing.
+    fn runs(&mut self, storage: &mut dyn Storage, after: Ordinal) -> Result<Step, StorageError> {
+        if self.machine.has_runs && self.fetched.is_empty() {
+            for row in storage.query(rows::RUNS, &[rows::ordinal(after)])? {
+                let mut columns = Columns::of(row);
+                let (first, last) = (columns.ordinal()?, columns.ordinal()?);
+                self.machine.ledger.meet(columns.integer()?, columns.instant()?);
+                self.fetched.push_back(Fetched { first, last, messages: columns.optional_blob()? });
+            }
+        }
+        if self.fetched.is_empty() {
+            let from = rows::after(self.machine.log.covered());
+            return Ok(Step::Log { from, run: None });
+        }
+        let mut after = after;
+        while let Some(Fetched { first, last, messages }) = self.fetched.pop_front() {
+            let Some(run) = messages.as_deref().and_then(Run::of) else {
+                return Ok(Step::Log { from: rows::ordinal(first), run: Some((first, last)) });
+            };
+            for told in run.messages() {
+                let told = checked("a message of a run", told)?;
+                self.machine.log.add(first, told.entry);
+                self.reading.deliver(&mut self.machine, &told);
+            }
+            self.cover(first, last, true);
+            after = first;
+        }
+        Ok(Step::Runs { after })
+    }
+
+    fn cover(&mut self, first: Ordinal, last: Ordinal, tells: bool) {
+        self.machine.log.cover(first, last, tells);
+        self.machine.ledger.last_seq = self.machine.ledger.last_seq.max(last);
+    }
+
+    fn log(
+        &mut self,
+        storage: &mut dyn Storage,
+        from: Value,
+        run: Option<(Ordinal, Ordinal)>,
+    ) -> Result<Step, StorageError> {
+        let through = run.map_or(Ordinal::MAX, |(_, last)| last);
+        let page = storage.query(rows::LOG, &[from, rows::ordinal(through)])?;
+        let goes_on = page.len() == rows::LOG_PAGE;
+        let mut read_last = Ordinal::ZERO;
+        for row in page {
+            let logged = rows::read_logged(row)?;
+            let entry = logged.entry;
+            read_last = entry.seq;
+            let ledger = &mut self.machine.ledger;
+            ledger.meet(logged.sequence, entry.at);
+            ledger.last_seq = ledger.last_seq.max(entry.seq);
+            match run {
+                Some((first, _)) => self.machine.log.add(first, entry),
+                None => self.machine.log.append(entry),
+            }
+            self.reading.deliver(&mut self.machine, &logged.told());
+        }
+        if goes_on {
+            return Ok(Step::Log { from: rows::after(read_last), run });
+        }
+        if let Some((first, last)) = run {
+            self.cover(first, last, false);
+            return Ok(Step::Runs { after: first });
+        }
+        self.machine.agents = std::mem::take(&mut self.reading).into_agents();
+        Ok(Step::Listed { after: None })
     }
 
     /// What rows list is pending whatever the subscriptions are.
-    fn hold_listed(&mut self) {
-        let Self { agents, log, .. } = self;
-        for agent in agents.values_mut() {
+    fn listed(&mut self, after: Option<AgentId>) -> Step {
+        let Machine { agents, log, .. } = &mut self.machine;
+        let mut left = PIECE;
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (name, agent) in agents.range_mut((after, Bound::Unbounded)) {
+            left = left.saturating_sub(agent.inbox.listed().saturating_add(1));
             agent.inbox.weigh_listed(|seq| {
                 let bytes = log.get(seq).map(|entry| u64::from(entry.bytes));
                 log.hold(seq);
                 bytes
             });
+            if left == 0 {
+                return Step::Listed { after: Some(name.clone()) };
+            }
+        }
+        Step::Dead { after: [Value::Text(String::new()), Value::Integer(0)] }
+    }
+
+    fn dead(&mut self, storage: &mut dyn Storage, after: [Value; 2]) -> Result<Step, StorageError> {
+        let page = storage.query(DEAD, &after)?;
+        let Some([agent, seq]) = page.last().map(Vec::as_slice) else {
+            self.machine.drop_nobodies();
+            return Ok(Step::Sessions);
+        };
+        let after = [agent.clone(), seq.clone()];
+        for row in page {
+            let mut columns = Columns::of(row);
+            let (agent, seq) = (columns.agent()?, columns.ordinal()?);
+            if self.machine.log.get(seq).is_some() {
+                self.machine.add_letter(&agent, seq, DeadReason::Failed);
+            }
+        }
+        Ok(Step::Dead { after })
+    }
+
+    fn resume(&mut self) -> Step {
+        let mut left = PIECE;
+        while let Some(session) = self.sessions.pop_front() {
+            let agent = self.machine.agents.get(&session.agent);
+            let pending =
+                agent.map_or(0, |agent| usize::try_from(agent.inbox.len()).unwrap_or(PIECE));
+            self.machine.resume(&session);
+            left = left.saturating_sub(pending.saturating_add(1));
+            if left == 0 {
+                return Step::Sessions;
+            }
+        }
+        self.machine.close_surplus();
+        Step::Over
+    }
+}
+
+impl Machine {
+    /// Takes a session up that is an agent's last or one of its mute ones; another is over. They come by
+    /// epoch.
+    fn resume(&mut self, session: &Session) {
+        let Some(agent) = self.agents.get_mut(&session.agent) else {
+            self.close(session, CloseReason::Forgotten);
+            return;
+        };
+        let epoch = agent.registration.as_ref().map(|registration| registration.epoch);
+        match epoch {
+            Some(epoch) if session.epoch == epoch => {
+                agent.resume(&self.log, session, self.ledger.last_seq);
+            }
+            Some(epoch) if session.epoch < epoch && session.window.is_none() => {
+                agent.mute.push(session.epoch);
+            }
+            Some(epoch) if session.epoch < epoch => self.close(session, CloseReason::Replaced),
+            // The storage was restored to an earlier state.
+            Some(_) => self.close(session, CloseReason::Reopen),
+            None => self.close(session, CloseReason::Forgotten),
         }
     }
 
-    fn load_dead(&mut self, storage: &mut dyn Storage) -> Result<(), StorageError> {
-        let mut after = [Value::Text(String::new()), Value::Integer(0)];
-        loop {
-            let page = storage.query(DEAD, &after)?;
-            let Some([agent, seq]) = page.last().map(Vec::as_slice) else { return Ok(()) };
-            after = [agent.clone(), seq.clone()];
-            for row in page {
-                let mut columns = Columns::of(row);
-                let (agent, seq) = (columns.agent()?, columns.ordinal()?);
-                if self.log.get(seq).is_some() {
-                    self.add_letter(&agent, seq, DeadReason::Failed);
-                }
-            }
-        }
-    }
-
-    /// Takes the sessions up that are an agent's last or its mute ones; the others are over.
-    fn resume(&mut self, mut sessions: Vec<Session>) {
-        sessions.sort_by_key(|session| session.epoch);
-        for session in &sessions {
-            let Some(agent) = self.agents.get_mut(&session.agent) else {
-                self.close(session, CloseReason::Forgotten);
-                continue;
-            };
-            let epoch = agent.registration.as_ref().map(|registration| registration.epoch);
-            match epoch {
-                Some(epoch) if session.epoch == epoch => {
-                    agent.resume(&self.log, session, self.ledger.last_seq);
-                }
-                Some(epoch) if session.epoch < epoch && session.window.is_none() => {
-                    agent.mute.push(session.epoch);
-                }
-                Some(epoch) if session.epoch < epoch => self.close(session, CloseReason::Replaced),
-                // The storage was restored to an earlier state.
-                Some(_) => self.close(session, CloseReason::Reopen),
-                None => self.close(session, CloseReason::Forgotten),
-            }
-        }
+    /// Closes the mute sessions that are too many, all of them where no session is live.
+    fn close_surplus(&mut self) {
         for (name, agent) in &mut self.agents {
             let most = if agent.live.is_some() { limits::AGENT_MUTE } else { 0 };
             let surplus = agent.mute.len().saturating_sub(most);
@@ -132,174 +312,4 @@ fn load_ledger(storage: &mut dyn Storage) -> Result<Ledger, StorageError> {
         ledger.expired = columns.ordinal()?;
     }
     Ok(ledger)
-}
-
-/// One message of the log as it is read on waking.
-struct Read {
-    entry: Entry,
-    sequence: u64,
-    sender: AgentId,
-    kind: MessageType,
-    recipient: Option<AgentId>,
-    refused: BTreeSet<AgentId>,
-}
-
-impl Read {
-    fn of(row: Row) -> Result<Self, StorageError> {
-        let mut columns = Columns::of(row);
-        let (seq, at, sequence) = (columns.ordinal()?, columns.instant()?, columns.integer()?);
-        let sender = columns.agent()?;
-        let key = match columns.optional_text()? {
-            Some(id) => key(&checked("an id", MessageId::new(id).ok())?, &sender),
-            None => 0,
-        };
-        let kind = checked("a type", MessageType::new(columns.text()?).ok())?;
-        let recipient = columns.optional_text()?.map(AgentId::new).transpose();
-        let recipient = checked("an agent or nobody", recipient.ok())?;
-        let refused = columns.optional_text()?;
-        let refused = refused.iter().flat_map(|names| rows::refused_names(names));
-        let refused = checked("agents", refused.map(AgentId::new).collect::<Result<_, _>>().ok())?;
-        let ack_required = columns.flag()?;
-        let bytes = checked("a size", u32::try_from(columns.integer()?).ok())?;
-        let entry = Entry { seq, at, key, bytes, holders: 0, ack_required };
-        Ok(Self { entry, sequence, sender, kind, recipient, refused })
-    }
-}
-
-/// The agents while the log is read: in a row by name, so that the audience of a type is a list of
-/// places.
-#[derive(Default)]
-struct Reading {
-    names: Vec<AgentId>,
-    agents: Vec<Agent>,
-    /// Names that have no row.
-    unknown: BTreeMap<AgentId, Agent>,
-    audiences: BTreeMap<MessageType, Rc<[usize]>>,
-}
-
-impl Reading {
-    fn load_agents(
-        &mut self,
-        storage: &mut dyn Storage,
-        ledger: &mut Ledger,
-    ) -> Result<(), StorageError> {
-        let mut after = Value::Text(String::new());
-        loop {
-            let page = storage.query(rows::AGENTS, &[after])?;
-            let Some(last) = page.last().and_then(|row| row.first()) else { return Ok(()) };
-            after = last.clone();
-            for row in page {
-                let (name, agent, sequence, at) = rows::read_agent(row)?;
-                ledger.meet(sequence, at);
-                self.names.push(name);
-                self.agents.push(agent);
-            }
-        }
-    }
-
-    fn load_log(
-        &mut self,
-        storage: &mut dyn Storage,
-        machine: &mut Machine,
-    ) -> Result<(), StorageError> {
-        let mut after = Ordinal::ZERO;
-        loop {
-            let page = storage.query(LOG, &[rows::ordinal(after)])?;
-            if page.is_empty() {
-                return Ok(());
-            }
-            for row in page {
-                let read = Read::of(row)?;
-                after = read.entry.seq;
-                machine.ledger.meet(read.sequence, read.entry.at);
-                machine.ledger.last_seq = machine.ledger.last_seq.max(read.entry.seq);
-                machine.log.append(read.entry);
-                self.deliver(machine, &read);
-            }
-        }
-    }
-
-    fn deliver(&mut self, machine: &mut Machine, read: &Read) {
-        let expired = read.entry.seq <= machine.ledger.expired;
-        for name in &read.refused {
-            self.refuse(machine, name, read.entry.seq, expired);
-        }
-        if let Some(to) = &read.recipient {
-            let place = self.names.binary_search(to).ok();
-            if read.refused.contains(to) {
-                return;
-            }
-            match place.and_then(|place| self.agents.get_mut(place)) {
-                Some(agent) => owe(agent, machine, &read.entry, expired),
-                None => {
-                    let agent = self.unknown.entry(to.clone()).or_default();
-                    owe(agent, machine, &read.entry, expired);
-                }
-            }
-            return;
-        }
-        let audience = self.audience(&read.kind);
-        for place in audience.iter() {
-            let (Some(name), Some(agent)) = (self.names.get(*place), self.agents.get_mut(*place))
-            else {
-                continue;
-            };
-            let wanted = agent.registration.as_ref().is_some_and(|registration| {
-                registration.subscriptions.wanted(&read.kind, read.entry.seq)
-            });
-            if wanted && *name != read.sender && !read.refused.contains(name) {
-                owe(agent, machine, &read.entry, expired);
-            }
-        }
-    }
-
-    fn refuse(&mut self, machine: &mut Machine, name: &AgentId, seq: Ordinal, expired: bool) {
-        let place = self.names.binary_search(name).ok();
-        let agent = match place.and_then(|place| self.agents.get_mut(place)) {
-            Some(agent) => agent,
-            None => self.unknown.entry(name.clone()).or_default(),
-        };
-        if expired || seq <= agent.forgotten {
-            return;
-        }
-        let change = agent.letters.add(seq, DeadReason::Refused);
-        if change.held {
-            machine.log.hold(seq);
-        }
-        if let Some(older) = change.released {
-            machine.log.release(older);
-        }
-    }
-
-    /// Whom a message of this type may have been for.
-    fn audience(&mut self, kind: &MessageType) -> Rc<[usize]> {
-        if let Some(known) = self.audiences.get(kind) {
-            return Rc::clone(known);
-        }
-        let wants = |agent: &Agent| {
-            let registration = agent.registration.as_ref();
-            registration.is_some_and(|registration| registration.subscriptions.ever_wanted(kind))
-        };
-        let places = self.agents.iter().enumerate().filter(|(_, agent)| wants(agent));
-        let places: Rc<[usize]> = places.map(|(place, _)| place).collect();
-        if self.audiences.len() >= AUDIENCES {
-            self.audiences.clear();
-        }
-        self.audiences.insert(kind.clone(), Rc::clone(&places));
-        places
-    }
-
-    fn agents(self) -> BTreeMap<AgentId, Agent> {
-        let mut agents = self.unknown;
-        agents.extend(self.names.into_iter().zip(self.agents));
-        agents
-    }
-}
-
-/// Makes a message that was addressed to the agent pending, if its row does not decide that.
-fn owe(agent: &mut Agent, machine: &mut Machine, entry: &Entry, expired: bool) {
-    let is_over = expired && agent.registration.is_none();
-    if entry.seq > agent.inbox.high() && !is_over {
-        agent.receive(&mut machine.log, entry);
-    }
 }

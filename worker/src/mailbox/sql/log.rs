@@ -1,13 +1,13 @@
 //! The log as it is known in memory: everything of a message but what was said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use mailbus_spec::mailbox::MessageId;
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 use sha2::{Digest, Sha256};
 
-/// Most messages of one segment.
-const SEGMENT: usize = 1_024;
+use super::runs::RUN_MESSAGES;
 
 /// The largest number that follows from an id's sender.
 const SENDER_MASK: u64 = (1 << 24) - 1;
@@ -28,19 +28,38 @@ pub(super) struct Entry {
     pub ack_required: bool,
 }
 
-/// The messages of the workspace by `seq`, in pieces: what is deleted here and there gives its memory
-/// back, and growing copies nothing.
+/// The messages of the workspace by `seq`, in segments: what is deleted here and there gives its memory
+/// back, growing copies nothing, and a segment is what a run (see `runs`) tells of.
 ///
-/// Invariant: no segment is empty, and each is under the `seq` it began with; `first_free` is the lowest
-/// without holders, `first_held` the lowest with some.
-#[derive(Debug, Default)]
+/// Invariant: no segment is empty, and each is under the `seq` it began with; those up to `covered` have a
+/// run, those above have none; `first_free` is the lowest message without holders, `first_held` the lowest
+/// with some.
+#[derive(Debug)]
 pub(super) struct Log {
+    /// Most messages of a segment.
+    run: usize,
     segments: BTreeMap<Ordinal, Vec<Entry>>,
+    /// The last message that has a run.
+    covered: Ordinal,
+    /// Segments whose run tells nothing any more.
+    outdated: BTreeSet<Ordinal>,
+    /// Runs of which nothing is left.
+    emptied: BTreeSet<Ordinal>,
+    /// How many messages no run tells of.
+    untold: u64,
     ids: BTreeSet<(u64, Ordinal)>,
     messages: u64,
     bytes: u64,
+    /// How many holders all messages have together.
+    holds: u64,
     first_free: Option<Ordinal>,
     first_held: Option<Ordinal>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::in_runs_of(RUN_MESSAGES)
+    }
 }
 
 /// How the messages lie in their segments says nothing.
@@ -49,7 +68,7 @@ impl PartialEq for Log {
         let entries = |log: &Self| log.from(Ordinal::ZERO).copied().collect::<Vec<_>>();
         entries(self) == entries(other)
             && self.ids == other.ids
-            && (self.messages, self.bytes) == (other.messages, other.bytes)
+            && (self.messages, self.bytes, self.holds) == (other.messages, other.bytes, other.holds)
             && (self.first_free, self.first_held) == (other.first_free, other.first_held)
     }
 }
@@ -67,12 +86,35 @@ fn first_bits(text: &str) -> u64 {
 }
 
 impl Log {
+    /// An empty log whose runs have at most so many messages.
+    pub fn in_runs_of(messages: usize) -> Self {
+        Self {
+            run: messages,
+            segments: BTreeMap::new(),
+            covered: Ordinal::ZERO,
+            outdated: BTreeSet::new(),
+            emptied: BTreeSet::new(),
+            untold: 0,
+            ids: BTreeSet::new(),
+            messages: 0,
+            bytes: 0,
+            holds: 0,
+            first_free: None,
+            first_held: None,
+        }
+    }
+
     pub fn messages(&self) -> u64 {
         self.messages
     }
 
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The last message that has a run.
+    pub fn covered(&self) -> Ordinal {
+        self.covered
     }
 
     /// The lowest message.
@@ -104,38 +146,116 @@ impl Log {
     /// Messages from this one on.
     pub fn from(&self, seq: Ordinal) -> impl Iterator<Item = &Entry> {
         let begin = self.segments.range(..=seq).next_back().map_or(seq, |(first, _)| *first);
-        let segments = self.segments.range(begin..).flat_map(|(_, segment)| segment);
-        segments.skip_while(move |entry| entry.seq < seq)
+        self.segments.range(begin..).flat_map(move |(_, segment)| {
+            let place = segment.partition_point(|entry| entry.seq < seq);
+            segment.get(place..).unwrap_or_default()
+        })
     }
 
     /// Adds the newest message; nobody holds it yet.
     pub fn append(&mut self, entry: Entry) {
+        let open = self
+            .segments
+            .last_key_value()
+            .filter(|(first, segment)| **first > self.covered && segment.len() < self.run);
+        let first = open.map_or(entry.seq, |(first, _)| *first);
+        self.untold = self.untold.saturating_add(1);
+        self.add(first, entry);
+    }
+
+    /// Adds a message on waking that has the run that began with `first`; nobody holds it yet.
+    pub fn add(&mut self, first: Ordinal, entry: Entry) {
         self.messages = self.messages.saturating_add(1);
         self.bytes = self.bytes.saturating_add(u64::from(entry.bytes));
         if entry.key != 0 {
             self.ids.insert((entry.key, entry.seq));
         }
         self.first_free = Some(self.first_free.map_or(entry.seq, |first| first.min(entry.seq)));
-        match self.segments.last_entry() {
-            Some(mut last) if last.get().len() < SEGMENT => last.get_mut().push(entry),
-            _ => drop(self.segments.insert(entry.seq, vec![entry])),
+        self.segments.entry(first).or_default().push(entry);
+    }
+
+    /// Notes on waking that all messages of a run were added, and whether it tells of them.
+    pub fn cover(&mut self, first: Ordinal, last: Ordinal, tells: bool) {
+        self.covered = self.covered.max(last);
+        match self.segments.get(&first) {
+            None => drop(self.emptied.insert(first)),
+            Some(_) if tells => {}
+            Some(segment) => {
+                self.untold = self.untold.saturating_add(segment.len() as u64);
+                self.outdated.insert(first);
+            }
         }
+    }
+
+    /// The run to be written next, from where to where: one is due when as many messages as a run has are
+    /// told of by none.
+    pub fn due_run(&self) -> Option<(Ordinal, Ordinal)> {
+        if self.untold < self.run as u64 {
+            return None;
+        }
+        // Above those that are covered the lowest: what waking reads row by row comes after all runs.
+        let uncovered = (Bound::Excluded(self.covered), Bound::Unbounded);
+        let uncovered = || self.segments.range(uncovered).next().map(|(first, _)| *first);
+        let first = self.outdated.first().copied().or_else(uncovered)?;
+        let last = self.segments.get(&first)?.last()?.seq;
+        Some((first, last))
+    }
+
+    /// Notes that the run that began with `first` tells of all up to `last`. What follows in its segment
+    /// begins one of its own.
+    pub fn tell(&mut self, first: Ordinal, last: Ordinal) {
+        let Some(segment) = self.segments.get_mut(&first) else { return };
+        let rest = segment.split_off(segment.partition_point(|entry| entry.seq <= last));
+        self.untold = self.untold.saturating_sub(segment.len() as u64);
+        self.outdated.remove(&first);
+        self.covered = self.covered.max(last);
+        if let Some(next) = rest.first() {
+            self.segments.insert(next.seq, rest);
+        }
+    }
+
+    /// Notes that the row of a message changes or goes: the run that has it tells nothing any more. Says
+    /// with which message its segment began.
+    pub fn outdate(&mut self, seq: Ordinal) -> Option<Ordinal> {
+        let (first, segment) = self.segments.range(..=seq).next_back()?;
+        place(segment, seq)?;
+        if *first <= self.covered && self.outdated.insert(*first) {
+            self.untold = self.untold.saturating_add(segment.len() as u64);
+        }
+        Some(*first)
+    }
+
+    /// Runs of which nothing is left; from here on they are nobody's concern.
+    pub fn take_emptied(&mut self) -> BTreeSet<Ordinal> {
+        std::mem::take(&mut self.emptied)
+    }
+
+    /// About how many bytes of memory it holds, with what its messages are to agents.
+    pub fn footprint(&self) -> u64 {
+        let entries = self.messages.saturating_mul(size_of::<Entry>() as u64);
+        let ids = (self.ids.len() as u64).saturating_mul(24);
+        entries.saturating_add(ids).saturating_add(self.holds.saturating_mul(24))
     }
 
     /// Deletes a message.
     pub fn remove(&mut self, seq: Ordinal) {
-        let Some((first, segment)) = self.segments.range_mut(..=seq).next_back() else { return };
+        let Some(first) = self.outdate(seq) else { return };
+        let Some(segment) = self.segments.get_mut(&first) else { return };
         let Some(place) = place(segment, seq) else { return };
         let entry = segment.remove(place);
         if segment.len() < segment.capacity() / 4 {
             segment.shrink_to(segment.len().saturating_mul(2));
         }
         if segment.is_empty() {
-            let first = *first;
             self.segments.remove(&first);
+            if self.outdated.remove(&first) {
+                self.emptied.insert(first);
+            }
         }
+        self.untold = self.untold.saturating_sub(1);
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(u64::from(entry.bytes));
+        self.holds = self.holds.saturating_sub(u64::from(entry.holders));
         self.ids.remove(&(entry.key, seq));
         self.look_again(seq);
     }
@@ -144,7 +264,9 @@ impl Log {
     pub fn hold(&mut self, seq: Ordinal) {
         let Some(entry) = self.get_mut(seq) else { return };
         entry.holders = entry.holders.saturating_add(1);
-        if entry.holders == 1 {
+        let is_first = entry.holders == 1;
+        self.holds = self.holds.saturating_add(1);
+        if is_first {
             self.first_held = Some(self.first_held.map_or(seq, |first| first.min(seq)));
             self.look_again(seq);
         }
@@ -153,8 +275,10 @@ impl Log {
     /// One agent fewer.
     pub fn release(&mut self, seq: Ordinal) {
         let Some(entry) = self.get_mut(seq) else { return };
-        entry.holders = entry.holders.saturating_sub(1);
-        if entry.holders == 0 {
+        let Some(left) = entry.holders.checked_sub(1) else { return };
+        entry.holders = left;
+        self.holds = self.holds.saturating_sub(1);
+        if left == 0 {
             self.first_free = Some(self.first_free.map_or(seq, |first| first.min(seq)));
             self.look_again(seq);
         }

@@ -15,6 +15,32 @@
 //! * `forgotten`: a row outlives its agent as long as the log has messages that it would be owed again,
 //!   or would have refused, if nothing said that this is over.
 //!
+//! # What waking reads
+//!
+//! Not the log, but its *runs* (`run.sql`): once 1 024 messages are not told of by a run, the event that
+//! writes anyway writes one more row, which says what waking needs of them. The newest messages, fewer than
+//! that, are read row by row. So 100 000 pending messages are some 98 rows and at most 1 023, where they were
+//! 100 000; and it is done in pieces of at most four runs or 256 messages, between which a shell may serve
+//! others ([`Object::prepare`](crate::object::Object::prepare)).
+//!
+//! Two triggers keep a run from saying what is not so, whichever program deletes or changes a message of
+//! it: it tells nothing from then on, and its messages are read row by row until a later event writes it
+//! anew. A log without runs is read row by row and gets them the same way: at most one an event, eight a
+//! round of collection, none in a read.
+//!
+//! What an event may write for runs, besides the rows that MAILBOXES.md, "Production", allows it:
+//!
+//! | event | rows |
+//! |---|---|
+//! | any that writes | 1 where 1 024 messages are told of by no run; so 1 for 1 024 accepted ones |
+//! | a round of collection | for each run that it deletes from: 1 as it tells nothing any more, 1 as it goes; and up to 8 are written anew |
+//! | a redrive of what a full inbox refused | 1 for each run that has such a message |
+//! | the first run of all | its table |
+//!
+//! A run is some 20 bytes a message; one of messages that a thousand inboxes refused ends early, and stays
+//! below 700 KB. A run of which one message is left is one row, as that message would be: there are never
+//! more rows to read than messages.
+//!
 //! # What is in memory
 //!
 //! 32 bytes a message and 16 for its id, 8 for each agent that it is pending for and that was not yet
@@ -26,17 +52,19 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `mailbox.sql` | the tables |
+//! | `mailbox.sql`, `run.sql` | the tables |
 //! | `rows`, `varint` | what is known to columns and back |
 //! | `ledger`, `log`, `state` | the object's numbers, its messages, all of it |
 //! | `agent`, `inbox`, `letters`, `live`, `subscriptions` | one agent |
-//! | `load` | memory out of the rows and the sockets, on waking |
+//! | `load`, `addressed` | memory out of the rows and the sockets, on waking |
+//! | `runs` | what waking reads instead of messages |
 //! | `turn` | one event: reads, gathered writes, pushes |
 //! | `accept`, `settle`, `sessions`, `query`, `admin` | what commands do |
 //! | `push` | what is pushed after each |
 //! | `collect` | what time does |
 
 mod accept;
+mod addressed;
 mod admin;
 mod agent;
 mod collect;
@@ -49,6 +77,7 @@ mod log;
 mod push;
 mod query;
 mod rows;
+mod runs;
 mod sessions;
 mod settle;
 mod state;
@@ -64,33 +93,82 @@ use mailbus_spec::mailbox::{Ask, Command, MailboxStep, Outcome, Rejection};
 use mailbus_spec::time::ImplausibleClock;
 use mailbus_spec::{HostTime, Reply, Timestamp};
 
+use self::load::Loader;
+use self::runs::RUN_MESSAGES;
 use self::sessions::Asked;
 use self::state::Machine;
 use self::turn::{Answer, Stop, Turn};
 use crate::mailbox::{Handled, Mailboxes, Session};
+use crate::object::Waking;
 use crate::sql::Alarm;
 use crate::storage::{Storage, StorageError};
 
 /// The mailbox machine over SQLite.
 #[derive(Debug)]
 pub struct SqlMailboxes {
-    /// Absent before the first event, and after one that failed.
-    machine: Option<Machine>,
+    memory: Memory,
     alarm: Alarm,
-    /// What sockets kept when it woke, until the first event.
-    sessions: Vec<Session>,
+    /// Whether it has handled an event since it woke.
+    has_begun: bool,
+}
+
+/// What the machine has of its memory.
+#[derive(Debug)]
+enum Memory {
+    Waking(Box<Loader>),
+    Awake(Box<Machine>),
+    /// What failed has left a part, or more than the storage has.
+    Lost,
 }
 
 impl SqlMailboxes {
     /// When the object wants to be woken next, in object time; nothing before the first event.
     pub fn next_alarm(&mut self) -> Option<Timestamp> {
-        self.machine.as_mut().and_then(Machine::next_alarm)
+        match &mut self.memory {
+            Memory::Awake(machine) => machine.next_alarm(),
+            Memory::Waking(_) | Memory::Lost => None,
+        }
     }
+
+    fn asleep(alarm: Alarm, loader: Loader) -> Self {
+        Self { memory: Memory::Waking(Box::new(loader)), alarm, has_begun: false }
+    }
+
+    /// Takes the memory out, for it to be put back when all has gone well.
+    fn take(&mut self) -> Memory {
+        std::mem::replace(&mut self.memory, Memory::Lost)
+    }
+}
+
+/// What is asked of a machine that has failed before.
+fn lost() -> StorageError {
+    StorageError("the object has failed before and has no memory".to_owned())
 }
 
 impl Mailboxes for SqlMailboxes {
     fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self {
-        Self { machine: None, alarm: Alarm::pending(pending_alarm), sessions }
+        Self::asleep(Alarm::pending(pending_alarm), Loader::new(sessions, RUN_MESSAGES))
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        let (waking, memory) = match self.take() {
+            Memory::Waking(mut loader) => match loader.piece(storage)? {
+                Waking::More => (Waking::More, Memory::Waking(loader)),
+                Waking::Ready => (Waking::Ready, Memory::Awake(loader.finish(storage)?.into())),
+            },
+            Memory::Awake(machine) => (Waking::Ready, Memory::Awake(machine)),
+            Memory::Lost => return Err(lost()),
+        };
+        self.memory = memory;
+        Ok(waking)
+    }
+
+    fn footprint(&self) -> u64 {
+        match &self.memory {
+            Memory::Waking(loader) => loader.footprint(),
+            Memory::Awake(machine) => machine.footprint(),
+            Memory::Lost => 0,
+        }
     }
 
     fn handle<S: Storage>(
@@ -99,14 +177,12 @@ impl Mailboxes for SqlMailboxes {
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
-        // Taken out: after a failure its memory may be ahead of the storage.
-        let (mut machine, mut alarm) = match self.machine.take() {
-            Some(machine) => (machine, self.alarm),
-            None => {
-                let sessions = std::mem::take(&mut self.sessions);
-                (Machine::load(storage, sessions)?, self.alarm.on_waking(host))
-            }
+        let mut machine = match self.take() {
+            Memory::Awake(machine) => machine,
+            Memory::Waking(mut loader) => loader.finish(storage)?.into(),
+            Memory::Lost => return Err(lost()),
         };
+        let mut alarm = if self.has_begun { self.alarm } else { self.alarm.on_waking(host) };
         if matches!(event, Event::Alarm) {
             alarm.rang();
         }
@@ -124,8 +200,8 @@ impl Mailboxes for SqlMailboxes {
                 sessions: Vec::new(),
             },
         };
-        self.machine = Some(machine);
-        self.alarm = alarm;
+        self.memory = Memory::Awake(machine);
+        (self.alarm, self.has_begun) = (alarm, true);
         Ok(handled)
     }
 }

@@ -1,12 +1,14 @@
 //! The rows of `mailbox.sql`: statements, and what the machine knows to and from columns.
 
-use mailbus_spec::mailbox::Message;
+use mailbus_spec::mailbox::{Message, MessageId, MessageType};
 use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use super::agent::{Agent, Losses, Registration};
 use super::inbox::Inbox;
 use super::ledger::Ledger;
+use super::log::{Entry, key};
+use super::runs::Told;
 use super::subscriptions::Subscriptions;
 use crate::sql::{Columns, checked};
 use crate::storage::{Row, Storage, StorageError, Value};
@@ -47,6 +49,12 @@ pub(super) const INSERT_DEAD: &str =
     "INSERT INTO dead (agent, seq, attempts, at) VALUES (?1, ?2, ?3, ?4)";
 /// Parameters: agent, seq.
 pub(super) const DELETE_DEAD: &str = "DELETE FROM dead WHERE agent = ?1 AND seq = ?2";
+/// Parameters: [`stamp`], the seq that the run began with, its last, what it tells.
+pub(super) const WRITE_RUN: &str = "\
+    INSERT INTO run (commit_no, at, first_seq, last_seq, messages) VALUES (?1, ?2, ?3, ?4, ?5) \
+    ON CONFLICT (first_seq) DO UPDATE SET commit_no = ?1, at = ?2, last_seq = ?4, messages = ?5";
+/// Parameters: the seq that the run began with.
+pub(super) const DELETE_RUN: &str = "DELETE FROM run WHERE first_seq = ?1";
 /// Parameters: agent, the last seq to go.
 pub(super) const DELETE_DEAD_THROUGH: &str = "DELETE FROM dead WHERE agent = ?1 AND seq <= ?2";
 
@@ -66,10 +74,15 @@ pub(super) const OLDER_REFUSED: &str = "\
 /// Parameters: agent, seq.
 pub(super) const DEAD: &str = "SELECT attempts, at FROM dead WHERE agent = ?1 AND seq = ?2";
 
+/// The statements of a file of SQL: each ends with its line.
+pub(super) fn statements(file: &'static str) -> impl Iterator<Item = &'static str> {
+    file.split(";\n").filter(|sql| sql.contains("CREATE"))
+}
+
 /// Creates the tables, and says how many rows that was.
 pub(super) fn create_tables(storage: &mut dyn Storage) -> Result<u64, StorageError> {
     let mut rows = 0_u64;
-    for sql in TABLES.split(";\n").filter(|sql| sql.contains("CREATE")) {
+    for sql in statements(TABLES) {
         rows = rows.saturating_add(storage.execute(sql, &[])?);
     }
     Ok(rows)
@@ -82,6 +95,11 @@ pub(super) fn integer(value: u64) -> Value {
 
 pub(super) fn ordinal(value: Ordinal) -> Value {
     integer(value.get())
+}
+
+/// What comes after a message.
+pub(super) fn after(seq: Ordinal) -> Value {
+    integer(seq.get().saturating_add(1))
 }
 
 pub(super) fn instant(at: Timestamp) -> Value {
@@ -185,6 +203,65 @@ pub(super) const AGENTS: &str = "\
     gap_through, subs, commit_no, at \
     FROM agent WHERE agent > ?1 ORDER BY agent LIMIT 64";
 
+/// Whether there are runs.
+pub(super) const FIND_RUNS: &str =
+    "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'run'";
+/// A page of runs. Parameters: the seq that the run before began with.
+pub(super) const RUNS: &str = "\
+    SELECT first_seq, last_seq, commit_no, at, messages \
+    FROM run WHERE first_seq > ?1 ORDER BY first_seq LIMIT 4";
+/// The columns that [`read_logged`] reads, a page of the log. Parameters: from and up to which seq.
+pub(super) const LOG: &str = "\
+    SELECT seq, at, commit_no, sender, id, type, recipient, refused, need_ack, length(body) \
+    FROM log WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq LIMIT 256";
+/// How many rows a page of the log has: few, since each may name a thousand agents.
+pub(super) const LOG_PAGE: usize = 256;
+
+/// A message out of its row, without what was said.
+pub(super) struct Logged {
+    pub entry: Entry,
+    /// The commit that wrote the row.
+    pub sequence: u64,
+    sender: AgentId,
+    kind: MessageType,
+    recipient: Option<AgentId>,
+    refused: Vec<AgentId>,
+}
+
+impl Logged {
+    pub fn told(&self) -> Told<'_> {
+        Told {
+            entry: self.entry,
+            sender: &self.sender,
+            kind: &self.kind,
+            recipient: self.recipient.as_ref(),
+            refused: self.refused.iter().collect(),
+        }
+    }
+}
+
+/// A message out of its row.
+pub(super) fn read_logged(row: Row) -> Result<Logged, StorageError> {
+    let mut columns = Columns::of(row);
+    let (seq, at, sequence) = (columns.ordinal()?, columns.instant()?, columns.integer()?);
+    let sender = columns.agent()?;
+    let key = match columns.optional_text()? {
+        Some(id) => key(&checked("an id", MessageId::new(id).ok())?, &sender),
+        None => 0,
+    };
+    let kind = checked("a type", MessageType::new(columns.text()?).ok())?;
+    let recipient = columns.optional_text()?.map(AgentId::new).transpose();
+    let recipient = checked("an agent or nobody", recipient.ok())?;
+    let refused = columns.optional_text()?;
+    let refused = refused.iter().flat_map(|names| refused_names(names)).map(AgentId::new);
+    let mut refused = checked("agents", refused.collect::<Result<Vec<_>, _>>().ok())?;
+    refused.sort_unstable();
+    let ack_required = columns.flag()?;
+    let bytes = checked("a size", u32::try_from(columns.integer()?).ok())?;
+    let entry = Entry { seq, at, key, bytes, holders: 0, ack_required };
+    Ok(Logged { entry, sequence, sender, kind, recipient, refused })
+}
+
 /// An agent out of its row, without the weight of its mail; and what the row says of the object.
 pub(super) fn read_agent(row: Row) -> Result<(AgentId, Agent, u64, Timestamp), StorageError> {
     let mut columns = Columns::of(row);
@@ -224,6 +301,7 @@ mod tests {
     #[test]
     fn the_numbers_in_the_statements_are_the_specifications() {
         assert!(OLDER_REFUSED.contains(&format!("LIMIT {}", limits::AGENT_DEAD)));
+        assert!(LOG.ends_with(&format!("LIMIT {LOG_PAGE}")));
     }
 
     #[test]

@@ -19,6 +19,8 @@ use crate::storage::Value;
 pub(super) struct Machine {
     /// Whether the tables are there: nothing is created for a read or a refusal.
     pub has_tables: bool,
+    /// Whether the table of runs is there.
+    pub has_runs: bool,
     /// The numbers.
     pub ledger: Ledger,
     /// The messages, without what was said.
@@ -29,7 +31,16 @@ pub(super) struct Machine {
     pub closings: Vec<Push>,
 }
 
+/// About how many bytes one name takes in memory, without its mail.
+const AGENT_BYTES: u64 = 1_024;
+
 impl Machine {
+    /// About how many bytes of memory it holds.
+    pub fn footprint(&self) -> u64 {
+        let agents = (self.agents.len() as u64).saturating_mul(AGENT_BYTES);
+        agents.saturating_add(self.log.footprint())
+    }
+
     /// How many agents are known by name.
     pub fn registered(&self) -> usize {
         self.agents.values().filter(|agent| agent.registration.is_some()).count()

@@ -38,6 +38,9 @@ impl From<StorageError> for Stop {
     }
 }
 
+/// Most runs that a round of collection writes.
+const ROUND_RUNS: usize = 8;
+
 /// How much one event may still push.
 struct Bite {
     messages: u64,
@@ -63,6 +66,8 @@ pub(super) struct Turn<'s> {
     lost: BTreeSet<AgentId>,
     /// The message that was last read.
     message: Option<(Ordinal, Message)>,
+    /// How many runs may be written.
+    runs: usize,
 }
 
 /// What an event did, apart from its reply.
@@ -91,6 +96,7 @@ impl<'s> Turn<'s> {
             sessions: BTreeSet::new(),
             lost: BTreeSet::new(),
             message: None,
+            runs: 1,
         }
     }
 
@@ -116,6 +122,11 @@ impl<'s> Turn<'s> {
         self.wrote = true;
         self.accepted_columns = Some(rows::message_columns(seq, to, refused, message));
         self.accepted = Some((seq, message.clone()));
+    }
+
+    /// Lets as many runs be written as an event may that nobody waits for.
+    pub fn writes_more_runs(&mut self) {
+        self.runs = ROUND_RUNS;
     }
 
     /// Writes the agent's row, as it will be.
@@ -257,6 +268,7 @@ impl<'s> Turn<'s> {
         if self.writes_meta || !is_stamped {
             execute(rows::WRITE_META, &rows::meta(&machine.ledger))?;
         }
-        Ok(rows)
+        let runs = machine.write_runs(self.storage, self.runs)?;
+        Ok(rows.saturating_add(runs))
     }
 }

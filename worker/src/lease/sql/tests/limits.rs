@@ -10,6 +10,7 @@ use mailbus_spec::{
 use super::history::NOON;
 use super::pair::Pair;
 use crate::lease::Leases;
+use crate::lease::sql::Memory;
 use crate::storage::{Storage, Value};
 
 fn holder(agent: &str) -> Holder {
@@ -168,11 +169,11 @@ fn an_agent_has_a_bounded_memory_that_time_frees() {
 fn a_workspace_has_a_bounded_memory() {
     let (mut pair, host) = (Pair::new(), HostTime(NOON));
     answer(&mut pair, host, &cancel(&holder("ann"), 1)).unwrap();
-    let machine = pair.leases.machine.as_mut().unwrap();
-    let minute = Timestamp::from_ms(NOON).unwrap().minute_floor() + 2;
+    let Memory::Awake(machine) = &mut pair.leases.memory else { panic!("it sleeps") };
     for agent in 0..10 {
         let agent = AgentId::new(format!("a{agent}")).unwrap();
-        machine.remembered.add_many(&agent, minute, 99_999);
+        let end = Timestamp::from_ms(NOON).unwrap();
+        (0..99_999).for_each(|_| machine.remembered.add(&agent, end));
     }
     let mut cancels = |number: usize| {
         let event = cancel(&holder("bob"), number);

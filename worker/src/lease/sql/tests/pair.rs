@@ -5,8 +5,8 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
-use crate::lease::sql::SqlLeases;
-use crate::lease::sql::state::Machine;
+use crate::lease::sql::load::Loader;
+use crate::lease::sql::{Memory, SqlLeases};
 use crate::lease::{Handled, Leases};
 use crate::native::sqlite::Database;
 
@@ -77,7 +77,10 @@ impl Pair {
             self.database.faults().fail_at = None;
             match tried {
                 Ok(handled) => return handled,
-                Err(_) => self.database.restore(&before).unwrap(),
+                Err(_) => {
+                    self.database.restore(&before).unwrap();
+                    self.evict();
+                }
             }
         }
         self.database.take_rows();
@@ -88,8 +91,9 @@ impl Pair {
 
     /// Memory is what waking reads: an eviction here would change nothing.
     pub fn check_memory(&mut self) {
-        let loaded = Machine::load(&mut self.database).unwrap();
-        assert_eq!(self.leases.machine.as_ref(), Some(&loaded), "after event {}", self.events);
+        let loaded = Loader::new().finish(&mut self.database).unwrap();
+        let Memory::Awake(machine) = &self.leases.memory else { panic!("it sleeps") };
+        assert_eq!(*machine, loaded, "after event {}", self.events);
     }
 
     /// The budget of LEASES.md, "Rows", but for the first write, which creates the tables.

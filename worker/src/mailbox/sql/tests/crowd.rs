@@ -14,28 +14,29 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId, limits};
 
 use super::history::NOON;
 use super::pair::Pair;
+use super::storage::Noting;
 use crate::mailbox::Mailboxes;
-use crate::native::sqlite::Database;
-use crate::storage::{Row, Storage, StorageError, Value};
+use crate::mailbox::sql::runs::RUN_MESSAGES;
+use crate::storage::{Storage, Value};
 
 const STUFF: &str = "\
     WITH RECURSIVE number (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM number WHERE i + 1 < ?2) \
     INSERT INTO log (seq, at, commit_no, sender, id, type, recipient, refused, need_ack, body) \
     SELECT ?1 + i, ?3, ?4, 'ann', NULL, 'a', ?5, ?6, 0, ?7 FROM number";
 
-fn name(text: &str) -> AgentId {
+pub(super) fn name(text: &str) -> AgentId {
     AgentId::new(text).unwrap()
 }
 
-fn message(from: &str, payload: usize) -> Message {
+pub(super) fn message(from: &str, payload: usize) -> Message {
     stored_message(&format!(r#"{{"from":"{from}","type":"a","payload":{payload}}}"#)).unwrap()
 }
 
-fn send(from: &str, to: &str) -> Ask {
+pub(super) fn send(from: &str, to: &str) -> Ask {
     Ask::Send { to: name(to), message: message(from, 0) }
 }
 
-fn subscribe(agent: &str, pattern: &str) -> Ask {
+pub(super) fn subscribe(agent: &str, pattern: &str) -> Ask {
     let types = Patterns::from([Pattern::new(pattern).unwrap()]);
     Ask::Subscribe { agent: name(agent), types }
 }
@@ -49,7 +50,7 @@ fn event(ask: Ask) -> Event<Command> {
     Event::Command(Command::alone(ask))
 }
 
-fn answer(pair: &mut Pair, ms: u64, ask: Ask) -> Result<Outcome, Rejection> {
+pub(super) fn answer(pair: &mut Pair, ms: u64, ask: Ask) -> Result<Outcome, Rejection> {
     pair.event(HostTime(NOON + ms), &event(ask)).reply.unwrap().answer
 }
 
@@ -58,14 +59,14 @@ fn rows_of_log(pair: &mut Pair) -> usize {
 }
 
 /// What is put into the log behind the backs of both.
-struct Stuff {
-    count: u64,
-    to: Option<&'static str>,
-    refused: Option<&'static str>,
+pub(super) struct Stuff {
+    pub count: u64,
+    pub to: Option<&'static str>,
+    pub refused: Option<&'static str>,
 }
 
 /// Adds messages to the log and to the model as if they had just been accepted; says which.
-fn stuff(pair: &mut Pair, stuff: &Stuff) -> Vec<Ordinal> {
+pub(super) fn stuff(pair: &mut Pair, stuff: &Stuff) -> Vec<Ordinal> {
     let Stuff { count, to, refused } = *stuff;
     let first = pair.model.last_seq.next(HostTime(NOON)).unwrap();
     let body = Arc::new(message("ann", 7));
@@ -103,7 +104,7 @@ fn stuff(pair: &mut Pair, stuff: &Stuff) -> Vec<Ordinal> {
 
 #[test]
 fn there_are_so_many_agents_and_unknown_names_with_mail() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     for number in 0..limits::WORKSPACE_AGENTS {
         pair.quickly(HostTime(NOON), &event(subscribe(&format!("agent-{number}"), "b")));
     }
@@ -141,7 +142,7 @@ fn there_are_so_many_agents_and_unknown_names_with_mail() {
 
 #[test]
 fn an_agent_has_so_many_patterns_and_its_changes_leave_no_trace() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     for number in 0..limits::AGENT_PATTERNS {
         answer(&mut pair, 0, subscribe("bob", &format!("p{number}"))).unwrap();
     }
@@ -163,7 +164,7 @@ fn an_agent_has_so_many_patterns_and_its_changes_leave_no_trace() {
 
 #[test]
 fn an_inbox_holds_so_many_messages_and_silence_makes_room() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
     stuff(&mut pair, &Stuff { count: limits::INBOX_MESSAGES - 1, to: Some("bob"), refused: None });
     let accepted = |answer: Result<Outcome, Rejection>| match answer {
@@ -187,7 +188,7 @@ fn an_inbox_holds_so_many_messages_and_silence_makes_room() {
 
 #[test]
 fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
     let beyond = 30_u64;
     let count = limits::AGENT_DEAD as u64 + beyond;
@@ -227,7 +228,7 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
 
 #[test]
 fn a_round_of_collection_is_eaten_in_bites() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
     let bite = limits::COLLECTION_ROWS as u64;
     stuff(&mut pair, &Stuff { count: bite + 100, to: None, refused: None });
@@ -243,7 +244,7 @@ fn a_round_of_collection_is_eaten_in_bites() {
 
 #[test]
 fn a_log_of_a_million_messages_is_full() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "a")).unwrap();
     stuff(&mut pair, &Stuff { count: limits::LOG_MESSAGES - 1, to: None, refused: None });
     // The model would look through all of it for its next alarm.
@@ -254,24 +255,6 @@ fn a_log_of_a_million_messages_is_full() {
     };
     assert!(matches!(handle(send("ann", "bob")), Ok(Outcome::Accepted { .. })));
     assert_eq!(handle(send("ann", "bob")), Err(Rejection::Overloaded));
-}
-
-/// A database that notes what it is asked.
-struct Noting<'d> {
-    database: &'d mut Database,
-    asked: Vec<&'static str>,
-}
-
-impl Storage for Noting<'_> {
-    fn query(&mut self, sql: &'static str, parameters: &[Value]) -> Result<Vec<Row>, StorageError> {
-        self.asked.push(sql);
-        self.database.query(sql, parameters)
-    }
-
-    fn execute(&mut self, sql: &'static str, parameters: &[Value]) -> Result<u64, StorageError> {
-        self.asked.push(sql);
-        self.database.execute(sql, parameters)
-    }
 }
 
 /// Lets one agent send another a message that it acknowledges, a few times; says which statements and
@@ -298,12 +281,13 @@ fn one_delivery(pair: &mut Pair, live: &Connection) -> (Vec<&'static str>, u64) 
 fn a_delivery_costs_the_same_whatever_was_settled_before_and_whoever_settles_nothing() {
     let mut costs = Vec::new();
     for (settled, kept) in [(1, 1), (200_000, 5_000)] {
-        let mut pair = Pair::new();
+        let mut pair = Pair::in_runs_of(RUN_MESSAGES);
         answer(&mut pair, 0, subscribe("slow", "a")).unwrap();
         let connected = answer(&mut pair, 0, connect("bob", Some(Window::DEFAULT))).unwrap();
         let Outcome::Connected { epoch, .. } = connected else { panic!("{connected:?}") };
         stuff(&mut pair, &Stuff { count: kept, to: Some("slow"), refused: None });
         stuff(&mut pair, &Stuff { count: settled, to: None, refused: None });
+        pair.write_runs();
         let live = Connection { agent: name("bob"), epoch };
         one_delivery(&mut pair, &live);
         costs.push((0..3).map(|_| one_delivery(&mut pair, &live)).collect::<Vec<_>>());
@@ -314,7 +298,7 @@ fn a_delivery_costs_the_same_whatever_was_settled_before_and_whoever_settles_not
 
 #[test]
 fn a_nack_waits_only_as_long_as_few_others_wait() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     let window = Window::new(2, 1_000_000).unwrap();
     let connected = answer(&mut pair, 0, connect("bob", Some(window))).unwrap();
     let Outcome::Connected { epoch, .. } = connected else { panic!("{connected:?}") };

@@ -6,5 +6,7 @@ mod crowd;
 mod differential;
 mod history;
 mod pair;
+mod runs;
+mod storage;
 mod waking;
 mod wish;

@@ -7,11 +7,20 @@ use mailbus_spec::mailbox::state::Agent;
 use mailbus_spec::mailbox::{Command, Connection, MailboxMachine, MailboxStep, Notice};
 use mailbus_spec::{AgentId, HostTime, Ordinal, StateMachine};
 
-use crate::mailbox::sql::SqlMailboxes;
-use crate::mailbox::sql::state::Machine;
+use super::storage::{Counting, WithoutRuns};
+use crate::mailbox::sql::load::Loader;
+use crate::mailbox::sql::{Memory, SqlMailboxes};
 use crate::mailbox::{Handled, Mailboxes, Session};
 use crate::native::sqlite::Database;
-use crate::storage::Storage;
+use crate::sql::Alarm;
+use crate::storage::{Storage, Value};
+
+/// Most messages of a run in a small world.
+const FEW: usize = 4;
+/// What the table of runs and its triggers cost.
+const RUN_TABLE_ROWS: u64 = 6;
+/// Most runs that one event writes, and that a round of collection does.
+const MOST_RUNS: [usize; 2] = [1, 8];
 
 /// The machine with its database, its sockets and the platform's alarm, and the model that judges it.
 pub(super) struct Pair {
@@ -22,18 +31,30 @@ pub(super) struct Pair {
     pub sockets: BTreeMap<Connection, Session>,
     pending_alarm: Option<HostTime>,
     events: usize,
+    /// Most messages of a run.
+    run: usize,
 }
+
+/// The table of runs: for each where it ends and what it tells, if it does.
+type Runs = BTreeMap<u64, (u64, Option<Vec<u8>>)>;
 
 impl Pair {
     pub fn new() -> Self {
-        Self {
+        Self::in_runs_of(FEW)
+    }
+
+    pub fn in_runs_of(run: usize) -> Self {
+        let mut pair = Self {
             model: MailboxMachine::default(),
             mailboxes: SqlMailboxes::wake(None, Vec::new()),
             database: Database::in_memory().unwrap(),
             sockets: BTreeMap::new(),
             pending_alarm: None,
             events: 0,
-        }
+            run,
+        };
+        pair.evict();
+        pair
     }
 
     fn sessions(&self) -> Vec<Session> {
@@ -42,7 +63,35 @@ impl Pair {
 
     /// The object loses its memory; its sockets stay.
     pub fn evict(&mut self) {
-        self.mailboxes = SqlMailboxes::wake(self.pending_alarm, self.sessions());
+        let alarm = Alarm::pending(self.pending_alarm);
+        self.mailboxes = SqlMailboxes::asleep(alarm, Loader::new(self.sessions(), self.run));
+    }
+
+    /// Writes all runs that are due, as events would one by one; the object loses its memory.
+    pub fn write_runs(&mut self) {
+        let mut machine = Loader::new(Vec::new(), self.run).finish(&mut self.database).unwrap();
+        machine.write_runs(&mut self.database, usize::MAX).unwrap();
+        self.evict();
+    }
+
+    fn runs(&mut self) -> Option<Runs> {
+        let table = "SELECT 1 FROM sqlite_master WHERE name = 'run'";
+        if self.database.query(table, &[]).unwrap().is_empty() {
+            return None;
+        }
+        let rows = self.database.query("SELECT first_seq, last_seq, messages FROM run", &[]);
+        let number = |value: &Value| match value {
+            Value::Integer(number) => u64::try_from(*number).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let run = |row: Vec<Value>| {
+            let messages = match &row[2] {
+                Value::Blob(messages) => Some(messages.clone()),
+                _ => None,
+            };
+            (number(&row[0]), (number(&row[1]), messages))
+        };
+        Some(rows.unwrap().into_iter().map(run).collect())
     }
 
     /// The object loses its memory and its sockets.
@@ -77,7 +126,7 @@ impl Pair {
         let place = format!("event {}, {} at {host:?}", self.events, brief(event));
         self.events += 1;
         let before = self.model.clone();
-        let tombstones = self.tombstones();
+        let (tombstones, runs) = (self.tombstones(), self.runs());
         let expected = self.model.handle(host, event);
         if matches!(event, Event::Alarm) {
             self.pending_alarm = None;
@@ -88,7 +137,8 @@ impl Pair {
         assert_eq!(self.mailboxes.next_alarm(), self.model.next_alarm(), "alarm after {place}");
         self.note_sockets(&handled);
         let dropped = tombstones.saturating_sub(self.tombstones());
-        self.check_rows(&before, &handled, event, dropped, &place);
+        let of_runs = self.rows_of_runs(&before, runs, matches!(event, Event::Alarm), &place);
+        self.check_rows(&before, &handled, event, dropped.saturating_add(of_runs), &place);
         self.check_alarm(host, &place);
         expected
     }
@@ -148,25 +198,93 @@ impl Pair {
         }
     }
 
-    /// Memory is what waking makes of the rows and the sockets: an eviction here would change nothing.
+    /// Memory is what waking makes of the rows and the sockets: an eviction here would change nothing. And
+    /// waking makes of the runs what it makes of the rows they stand for, and reads fewer.
     pub fn check_memory(&mut self) {
         let sessions = self.sessions();
-        let loaded = Machine::load(&mut self.database, sessions).unwrap();
-        let Some(machine) = &self.mailboxes.machine else { return };
+        let load = |storage: &mut dyn Storage| {
+            Loader::new(sessions.clone(), self.run).finish(storage).unwrap()
+        };
+        let mut counting = Counting { database: &mut self.database, rows: 0 };
+        let loaded = load(&mut counting);
+        let read = counting.rows;
+        let mut by_rows = load(&mut WithoutRuns(&mut self.database));
+        by_rows.has_runs = loaded.has_runs;
+        assert!(by_rows == loaded, "{by_rows:#?} is not {loaded:#?} after event {}", self.events);
+        let Memory::Awake(machine) = &self.mailboxes.memory else { return };
         assert_eq!(machine.ledger, loaded.ledger, "after event {}", self.events);
         for (name, agent) in &machine.agents {
             assert_eq!(Some(agent), loaded.agents.get(name), "{name} after event {}", self.events);
         }
-        assert!(*machine == loaded, "{machine:#?} is not {loaded:#?} after event {}", self.events);
+        assert!(**machine == loaded, "{machine:#?} is not {loaded:#?} after event {}", self.events);
+        assert_eq!(machine.log.due_run(), loaded.log.due_run(), "after event {}", self.events);
+        self.check_read(read);
     }
 
-    /// The budget of MAILBOXES.md, "Production", but for the first write, which creates the tables.
+    /// One row a run, one for each message that no run tells of, and the rows of numbers, agents and dead
+    /// letters.
+    fn check_read(&mut self, read: u64) {
+        let (told, runs) = self.runs().map_or((0, 0), |runs| {
+            let log = &self.model.log.entries;
+            let is_in =
+                |first: u64, last: u64| move |seq: &&Ordinal| (first..=last).contains(&seq.get());
+            let told = runs.iter().filter(|(_, (_, messages))| messages.is_some());
+            let told =
+                told.map(|(first, (last, _))| log.keys().filter(is_in(*first, *last)).count());
+            (told.sum(), runs.len())
+        });
+        let untold = self.model.log.entries.len().saturating_sub(told);
+        let failed = self.model.agents.values().map(|agent| agent.failed.len());
+        let beside = 3 + self.model.agents.len() as u64 + failed.sum::<usize>() as u64;
+        let beside = beside + self.tombstones();
+        let most = (untold + runs) as u64 + beside;
+        assert!(read <= most, "{read} rows where {most} are allowed after event {}", self.events);
+    }
+
+    /// The rows that an event may write for runs: where a message was deleted or changed its run tells
+    /// nothing any more, and is written anew or goes; and one that is complete is written.
+    fn rows_of_runs(
+        &mut self,
+        before: &MailboxMachine,
+        runs: Option<Runs>,
+        is_round: bool,
+        place: &str,
+    ) -> u64 {
+        let Some(after) = self.runs() else { return 0 };
+        let mut rows = if runs.is_some() { 0 } else { RUN_TABLE_ROWS };
+        let before_runs = runs.unwrap_or_default();
+        for (first, old) in &before_runs {
+            let new = after.get(first);
+            if new == Some(old) {
+                continue;
+            }
+            rows += u64::from(new.is_none());
+            if old.1.is_some() {
+                let changed = before.log.entries.iter().any(|(seq, logged)| {
+                    let now = self.model.log.entries.get(seq);
+                    (*first..=old.0).contains(&seq.get())
+                        && now.is_none_or(|now| now.refused != logged.refused)
+                });
+                assert!(changed, "a run that nothing happened to is changed: {place}");
+                rows += 1;
+            }
+        }
+        let written = after
+            .iter()
+            .filter(|(first, new)| new.1.is_some() && before_runs.get(first) != Some(new));
+        let written = written.count();
+        assert!(written <= MOST_RUNS[usize::from(is_round)], "{written} runs: {place}");
+        rows + written as u64
+    }
+
+    /// The budget of MAILBOXES.md, "Production", and what goes with it `besides`: rows of the forgotten and
+    /// runs; but for the first write, which creates the tables.
     fn check_rows(
         &self,
         before: &MailboxMachine,
         handled: &Handled,
         event: &Event<Command>,
-        dropped_tombstones: u64,
+        besides: u64,
         place: &str,
     ) {
         assert_eq!(handled.rows > 0, handled.step.wrote, "{place}");
@@ -203,7 +321,7 @@ impl Pair {
             || messages + agents + dead + refusals == 0;
         let forgets = usize::from(before.agents.len() > after.agents.len());
         let most = (messages + agents + dead + refusals + usize::from(meta) + forgets) as u64;
-        let most = most + dropped_tombstones;
+        let most = most + besides;
         assert!(handled.rows <= most, "{} rows where {most} are allowed: {place}", handled.rows);
     }
 
