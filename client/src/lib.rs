@@ -23,6 +23,8 @@
 //! * A [`Reading`](mailbus_spec::belief::Reading) is both, taken together. Belief needs *both* to say
 //!   that the term has not passed; if one steps back, or they disagree by more than
 //!   [`ClockBound`](mailbus_spec::belief::ClockBound) allows, all belief ends.
+//! * Inside a Worker there is one clock, and it stands still while an event computes: nobody is told there
+//!   [whether a lease is valid](lease::Lease::is_valid), since the answer could be minutes old.
 //! * A [`Timestamp`](mailbus_spec::Timestamp) is the object's clock. It is passed on and never
 //!   reckoned with.
 //!

@@ -14,7 +14,7 @@
 //! let (id, seed) = (transport::new_session_id()?, transport::seed()?);
 //! let session = MailSession::new(agent, id, Config::default(), seed);
 //! let endpoint = Endpoint::new("http://127.0.0.1:8787", Workspace::new("team").unwrap())?;
-//! let carrier = Streams::new(endpoint, TokioConnector::new(), 16);
+//! let carrier = Streams::new(endpoint, TokioConnector::from_environment(), 16);
 //! let (client, driver) = drive_mail(session, carrier, SystemClocks::new());
 //! let work = async {
 //!     client.serve(Pattern::everything());
