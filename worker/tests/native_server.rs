@@ -529,7 +529,7 @@ fn who_sends_nothing_more_is_answered_and_then_gone() {
         settle().await;
         assert_eq!(bus.server.connections(), 0, "nor for a first one");
         let mut broken_off = bus.stream();
-        broken_off.write_all(post[..post.len() - 1].as_bytes()).await.unwrap();
+        broken_off.write_all(&post.as_bytes()[..post.len() - 1]).await.unwrap();
         broken_off.shutdown().await.unwrap();
         settle().await;
         assert_eq!(bus.server.connections(), 0, "nor for what it has broken off");

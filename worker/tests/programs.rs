@@ -34,6 +34,8 @@ mod mail_rows;
 mod original;
 #[path = "programs/original_client.rs"]
 mod original_client;
+#[path = "programs/readers.rs"]
+mod readers;
 #[path = "programs/refusals.rs"]
 mod refusals;
 #[path = "programs/rows.rs"]
@@ -76,7 +78,9 @@ const CASES: &[(&str, Case)] = &[
     ("mail_abuse::what_is_no_command_leaves_the_socket_usable", mail_abuse::bad_frames),
     ("mail_abuse::nobody_touches_the_mail_of_another", mail_abuse::others_mail),
     ("mail_abuse::a_flood_is_refused_and_delays_nobody", mail_abuse::flood),
-    ("mail_abuse::a_reader_that_stalls_delays_nobody", mail_abuse::stalled_reader),
+    ("readers::one_slower_than_its_mail_gets_all_in_one_go", readers::slower_than_its_mail),
+    ("readers::the_largest_window_is_served", readers::largest_window),
+    ("readers::who_half_closes_is_answered", readers::half_closing),
     ("mail_memory::sessions_outlive_the_memory_of_their_object", mail_memory::sessions),
     ("mail_memory::a_closing_socket_is_nobodys_session", mail_memory::closing_socket),
     ("mail_memory::so_does_the_largest_session", mail_memory::largest_session),
@@ -106,6 +110,13 @@ const RUNTIME_CASES: &[(&str, fn())] = &[
     ),
 ];
 
+/// What the native shell alone bounds, and what of it is seen from outside.
+const MAILBUSD_CASES: &[(&str, fn())] = &[
+    ("readers::sixty_stalled_share_what_all_are_told", readers::stalled_before_broadcasts),
+    ("readers::sixty_stalled_stay_within_the_budget", readers::stalled_before_their_own),
+    ("readers::small_answers_wait_for_nothing", readers::small_answers_wait_for_nothing),
+];
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trial = |program: Program, &(name, case): &(&str, Case)| {
@@ -126,6 +137,12 @@ fn main() -> ExitCode {
         .into_iter()
         .flat_map(|program| CASES.iter().map(move |case| trial(program, case)))
         .chain(RUNTIME_CASES.iter().map(beside))
+        .chain(MAILBUSD_CASES.iter().map(|&(name, case)| {
+            only_on_linux(&format!("mailbusd::{name}"), move || {
+                case();
+                Ok(())
+            })
+        }))
         .chain([only_on_linux("workerd::ending::it_ends_when_its_runtime_dies", || {
             bus::set_up(Program::MailbusWorkerd)?;
             ending::its_runtime_dies();

@@ -6,7 +6,7 @@ use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::bus::{Bus, a_moment, run};
+use crate::bus::{Bus, run};
 use crate::mail;
 use crate::socket::Socket;
 use crate::support::bad_mail;
@@ -188,29 +188,6 @@ pub fn flood(program: Program) {
         }
         assert_eq!(refused, 2_000);
         answered.tell();
-    });
-    assert!(bus.daemon.is_running());
-}
-
-pub fn stalled_reader(program: Program) {
-    let mut bus = Bus::start(program);
-    run(async {
-        let mut connection = bus.connect().await;
-        let (mut quick, _) = mail::open(bus.address(), "quick", "&types=nothing").await;
-        // The original's session has no window: everything is sent, and this one reads nothing.
-        let (stalled, _) = mail::begin(bus.address(), "agentId=stalled&types=bulk").await;
-        let mut answered = Answered::new(program, "a stalled reader");
-        let payload = "x".repeat(500_000);
-        for n in 0..60 {
-            let bulk = json!({"id": format!("{n}"), "type": "bulk", "from": "ann",
-                "ackRequired": true, "payload": payload});
-            mail::post(&mut connection, "publish", &bulk).await;
-            answered.ask(&mut quick).await;
-        }
-        answered.tell();
-        a_moment().await;
-        drop(stalled);
-        assert_eq!(mail::pending(&mut connection, "stalled").await.len(), 2, "a page is 1 MiB");
     });
     assert!(bus.daemon.is_running());
 }

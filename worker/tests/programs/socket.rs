@@ -57,11 +57,6 @@ impl Socket {
         }
     }
 
-    /// The next frame, or nothing once the connection is over.
-    pub async fn next_or_end(&mut self) -> Option<Message> {
-        self.stream.next().await.and_then(Result::ok)
-    }
-
     /// Closes it and waits until the other end has.
     pub async fn close(mut self) {
         self.stream.close(None).await.unwrap();

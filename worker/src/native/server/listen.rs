@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, select_biased};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 
@@ -60,8 +60,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    // Small answers shall not wait for the peer's acknowledgement.
-                    let _ = stream.set_nodelay(true);
+                    prepare(&stream);
                     let server = Rc::clone(&self);
                     spawn_local(async move {
                         server.serve_connection(stream).await;
@@ -80,4 +79,18 @@ impl Server {
         let mut late = self.host.sleep(STOP_PATIENCE).fuse();
         select_biased! { _ = ended => {}, () = late => {} }
     }
+}
+
+/// How much of what the server has sent may wait in the system until the connection can carry it:
+/// 128 KiB. Without a bound that is several MiB for each reader that has stalled, and one on a slow
+/// link is seen to take nothing for minutes, since the system takes more only in large parts.
+#[cfg(target_os = "linux")]
+const UNSENT_MAX: u32 = 128 << 10;
+
+/// Sets a connection up. What the system refuses is no reason not to serve it.
+fn prepare(stream: &TcpStream) {
+    // Small answers shall not wait for the peer's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX);
 }
