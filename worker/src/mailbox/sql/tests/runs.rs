@@ -2,7 +2,7 @@
 //! thousand inboxes refused; and that waking is done in pieces.
 
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{Ask, Command, Settled};
+use mailbus_spec::mailbox::{Ask, Command, Outcome, Settled};
 use mailbus_spec::{HostTime, limits};
 
 use super::crowd::{Stuff, answer, message, name, send, stuff, subscribe};
@@ -138,6 +138,12 @@ fn waking_is_done_in_pieces_that_read_little() {
         let heartbeat = Event::Command(Command::alone(Ask::Heartbeat { agent: name("bob") }));
         let handled = woken.handle(&mut counting, host, &heartbeat).unwrap();
         assert!(handled.rows == 0 && counting.rows <= 1, "{} rows", counting.rows);
+        let agents = Event::Command(Command::alone(Ask::Agents { after: None, limit: 1 }));
+        let handled = woken.handle(&mut counting, host, &agents).unwrap();
+        match handled.step.reply.unwrap().answer {
+            Ok(Outcome::Agents { agents, .. }) => assert_eq!(agents[0].pending, older),
+            other => panic!("{other:?}"),
+        }
         assert!(woken.footprint() > older * 32, "{} bytes", woken.footprint());
     }
 }
