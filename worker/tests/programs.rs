@@ -84,6 +84,7 @@ const CASES: &[(&str, Case)] = &[
     ("mail_memory::sessions_outlive_the_memory_of_their_object", mail_memory::sessions),
     ("mail_memory::a_closing_socket_is_nobodys_session", mail_memory::closing_socket),
     ("mail_memory::so_does_the_largest_session", mail_memory::largest_session),
+    ("mail_memory::what_waits_outlives_it_in_runs", mail_memory::runs),
     (
         "mail_rows::mail_costs_a_row_a_message_and_a_row_an_ack",
         mail_rows::mail_costs_a_row_a_message_and_a_row_an_ack,

@@ -95,6 +95,46 @@ pub fn closing_socket(program: Program) {
     });
 }
 
+/// More messages than a run of the log has: what the object knows of them comes out of runs when it wakes,
+/// also after some of a run were settled.
+pub fn runs(program: Program) {
+    let bus = Forgetful::start(program);
+    run(async {
+        let mut connection = Connection::open(bus.address()).await.unwrap();
+        let (mut bob, _) = mail::open(bus.address(), "bob", "").await;
+        bob.close().await;
+        let (mut ann, _) = mail::open(bus.address(), "ann", "&types=nothing").await;
+        let publish = |number: usize| {
+            let message = json!({"id": format!("m{number}"), "type": "t", "payload": number});
+            json!({"action": "publish", "message": message})
+        };
+        let mut seqs = Vec::new();
+        for thousand in 0..3 {
+            let some = (0..900).map(|number| publish(900 * thousand + number)).collect();
+            let replies = ann.ask(Value::Array(some)).await;
+            assert!(replies.iter().all(|reply| reply["recipients"] == 1), "{:?}", replies[0]);
+            seqs.extend(replies.iter().map(|reply| reply["seq"].clone()));
+        }
+        let mut left = 2_700;
+        for settled in [0, 5, 1_000] {
+            if settled > 0 {
+                let first = 2_700 - left;
+                let some = &seqs[first..first + settled];
+                let acked = json!({"agentId": "bob", "seqs": some});
+                let acked = mail::post(&mut connection, "acknowledge", &acked).await;
+                assert_eq!(acked["settled"], settled);
+                left -= settled;
+            }
+            bus.forget(Class::Mailbox).await;
+            let agents = mail::post(&mut connection, "agents", &json!({})).await;
+            let bob = &agents["agents"][1];
+            assert_eq!((&bob["agentId"], &bob["pending"]), (&json!("bob"), &json!(left)));
+            let oldest = mail::pending(&mut connection, "bob").await.remove(0);
+            assert_eq!(oldest, format!("m{}", 2_700 - left));
+        }
+    });
+}
+
 /// A name of as many bytes as a name may have, in letters of two bytes, as a query spells it.
 const LONG_NAME: &str = "%C3%A9";
 

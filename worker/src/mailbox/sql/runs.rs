@@ -76,7 +76,10 @@ impl Machine {
                 self.has_runs = true;
             }
             let mut run = Encoder::default();
-            let last = run.read(storage, first, last)?;
+            // What is told anew is told to its end: what follows has runs of its own.
+            let is_new = first > self.log.covered();
+            let most = if is_new { RUN_BYTES } else { usize::MAX };
+            let last = run.read(storage, (first, last), most)?;
             let mut columns = rows::stamp(&self.ledger);
             columns.extend([rows::ordinal(first), rows::ordinal(last)]);
             columns.push(Value::Blob(run.into_bytes()));
@@ -118,12 +121,13 @@ struct Encoder {
 }
 
 impl Encoder {
-    /// Reads the rows of a run until it is full; says which was the last.
+    /// Reads the rows from the first to the last, as long as there are not so many bytes; says which was the
+    /// last that was read.
     fn read(
         &mut self,
         storage: &mut dyn Storage,
-        first: Ordinal,
-        last: Ordinal,
+        (first, last): (Ordinal, Ordinal),
+        most_bytes: usize,
     ) -> Result<Ordinal, StorageError> {
         let (mut from, mut read_last) = (rows::ordinal(first), None);
         loop {
@@ -133,7 +137,7 @@ impl Encoder {
                 let logged = rows::read_logged(row)?;
                 self.add(&logged.told());
                 read_last = Some(logged.entry.seq);
-                if self.len() >= RUN_BYTES {
+                if self.len() >= most_bytes {
                     return checked("a message", read_last);
                 }
             }
