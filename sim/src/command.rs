@@ -100,6 +100,19 @@ impl Target {
     }
 }
 
+impl Exploring {
+    /// The arguments with which one of its plans is replayed, but for its seed.
+    fn replay_arguments(&self) -> String {
+        let named = |value: Option<clap::builder::PossibleValue>| {
+            value.map_or_else(String::new, |value| value.get_name().to_owned())
+        };
+        let target = named(self.target.to_possible_value());
+        let profile = self.profile.map(|profile| named(profile.to_possible_value()));
+        let profile = profile.map_or_else(String::new, |profile| format!(" --profile {profile}"));
+        format!("{profile} --target {target}")
+    }
+}
+
 /// Which seeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seeds(std::ops::Range<u64>);
@@ -153,14 +166,22 @@ fn explore_seeds(exploring: &Exploring) -> Result<bool, String> {
     });
     bar.finish_and_clear();
     exploration.wall_seconds = began.elapsed().as_secs_f64();
+    // A floor over the run is only fair to a run of full length.
+    let is_full = exploration.seeds >= 200 && exploring.profile.is_none();
+    let gaps = is_full.then(|| exploration.gaps());
+    exploration.passed = exploration.violations.is_empty() && gaps.iter().all(Vec::is_empty);
+    let again = exploring.replay_arguments();
+    exploration.verdict = report::verdict::exploration(&exploration, gaps.as_deref(), &again);
     if let Some(file) = &exploring.json {
         write_json(file, &exploration)?;
     }
     println!("{}", report::table::exploration(&exploration));
-    Ok(tell(&exploration, exploring, subject))
+    tell_violations(&exploration, exploring, subject);
+    println!("{}", exploration.verdict);
+    Ok(exploration.passed)
 }
 
-fn tell(exploration: &Exploration, exploring: &Exploring, subject: Subject) -> bool {
+fn tell_violations(exploration: &Exploration, exploring: &Exploring, subject: Subject) {
     for failure in &exploration.violations {
         println!("seed {}: {}", failure.seed, failure.violation.invariant);
     }
@@ -168,16 +189,6 @@ fn tell(exploration: &Exploration, exploring: &Exploring, subject: Subject) -> b
         let plan = Plan::from_seed(failure.seed, exploring.profile);
         println!("{}", report::failure::shrunk(&plan, &failure.violation, subject));
     }
-    // A floor over the run is only fair to a run of full length.
-    let gaps = if exploration.seeds >= 200 && exploring.profile.is_none() {
-        exploration.gaps()
-    } else {
-        Vec::new()
-    };
-    for gap in &gaps {
-        println!("{gap}");
-    }
-    exploration.violations.is_empty() && gaps.is_empty()
 }
 
 fn hunt(hunting: &Hunting) -> Result<bool, String> {
@@ -194,6 +205,7 @@ fn hunt(hunting: &Hunting) -> Result<bool, String> {
         write_json(file, &serde_json::json!({ "bugs": caught }))?;
     }
     println!("{}", report::gallery::gallery(&caught));
+    println!("{}", report::verdict::gallery(&caught));
     Ok(caught.iter().all(bugs::Catch::is_good))
 }
 

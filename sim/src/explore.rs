@@ -67,6 +67,10 @@ pub struct Exploration {
     pub faults: BTreeMap<String, u64>,
     /// How many events the object handled.
     pub events: u64,
+    /// Whether every promise held, and everything was met that has to be.
+    pub passed: bool,
+    /// The same in words.
+    pub verdict: String,
     /// How many plans had clocks outside the bound, and in how many of them two holders believed at
     /// once.
     pub outside: (u64, u64),

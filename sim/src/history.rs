@@ -2,6 +2,7 @@
 
 mod entry;
 mod mail;
+mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ pub use entry::{
     restore_points,
 };
 pub use mail::{Handling, Sending, SendingEnd, Treated};
+pub use wait::Wait;
 
 /// A stretch of true time in which a client would have said that it holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,8 +105,16 @@ pub struct History {
     pub listening: BTreeSet<AgentId>,
     /// Whether alarms ring after the healing.
     pub alarms_ring: bool,
-    /// The clock of the object's host.
+    /// The wall clock of the object's host.
     pub object_clock: SkewedClock,
+    /// Its monotonic clock.
+    pub object_monotonic: SkewedClock,
+    /// What the lease object waited for after each event.
+    pub lease_waits: Vec<Wait>,
+    /// The same of the mailbox object.
+    pub mail_waits: Vec<Wait>,
+    /// When alarms could be late or lost through something else than clocks.
+    pub alarm_troubles: Vec<(TrueTime, TrueTime)>,
     /// Operations begun.
     pub operations: u64,
     /// Faults that happened, by kind.

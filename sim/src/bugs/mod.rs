@@ -6,6 +6,7 @@
 //! model with its state rearranged around an event, in production's place. Those of mail are in [`mail`],
 //! and are looked for in plans without leases, as those of leases in plans without mail.
 
+mod alarm_follows_the_wall_clock_alone;
 mod asking_again_extends_nothing;
 mod asking_again_goes_to_the_end;
 mod barging;
@@ -84,7 +85,10 @@ fn rough(seed: u64) -> Plan {
 
 /// Every planted bug.
 pub static GALLERY: std::sync::LazyLock<Vec<Bug>> =
-    std::sync::LazyLock::new(|| [LEASES, mail::GALLERY].concat());
+    std::sync::LazyLock::new(|| [LEASES, mail::GALLERY, HOST].concat());
+
+/// Those of the host that runs the objects.
+const HOST: &[Bug] = &[alarm_follows_the_wall_clock_alone::BUG];
 
 /// Those of leases.
 const LEASES: &[Bug] = &[

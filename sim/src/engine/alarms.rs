@@ -1,76 +1,105 @@
-//! Ringing an object's alarm, or not.
+//! What a plan does to alarms: it stands between production's loop, which rings them, and the objects.
 
+use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
-use futures_util::{FutureExt, select_biased};
-use mailbus_spec::HostTime;
-use mailbus_worker::native::Arrival;
+use futures_util::future::{FutureExt, ready};
+use mailbus_spec::{HostTime, Workspace};
+use mailbus_worker::native::{Arrival, Exchange, Instance, Objects, Submitted};
 use mailbus_worker::object::Object;
 
 use crate::clock::TrueTime;
 use crate::engine::hosted::Hosted;
-use crate::engine::object::{Observed, workspace};
+use crate::engine::object::Observed;
 use crate::engine::streams::sleep_until;
 use crate::history::Wrote;
 use crate::marks::Mark;
 
-/// After how long an alarm whose event failed rings again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// The objects of a class as the loop rings them.
+pub(crate) struct Troubled<O, C, S> {
+    objects: Rc<Observed<O, C, S>>,
+    /// The alarm that rings late, until it does.
+    late: Rc<Cell<Option<HostTime>>>,
+}
 
-/// Rings what is due, with the plan's trouble.
-pub(crate) async fn ring<O: Object + 'static, C: 'static, S: Wrote + 'static>(
+impl<O, C, S> Clone for Troubled<O, C, S> {
+    fn clone(&self) -> Self {
+        Self { objects: Rc::clone(&self.objects), late: Rc::clone(&self.late) }
+    }
+}
+
+impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
+    /// Rings the alarms of these objects, and out of their time when the plan says so. Never ends.
+    pub fn ring(objects: &Rc<Observed<O, C, S>>) {
+        let troubled = Self { objects: Rc::clone(objects), late: Rc::default() };
+        tokio::task::spawn_local(objects.namespace.ring_alarms_through(Rc::new(troubled)));
+        tokio::task::spawn_local(ring_early(Rc::clone(objects)));
+    }
+
+    fn hosted(&self) -> &Hosted<O, C, S> {
+        self.objects.hosted()
+    }
+
+    fn due(&self) -> Option<HostTime> {
+        self.hosted().with(|instance| instance.due_alarm()).flatten()
+    }
+}
+
+impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Troubled<O, C, S> {
+    fn submit(&self, _: &Workspace, _: &Arrival<'_>) -> Submitted {
+        let stage = &self.objects.stage;
+        let (now, due) = (stage.now(), self.due());
+        let is_kept = |by: &Cell<Option<HostTime>>| due.is_some() && by.get() == due;
+        if is_kept(&self.hosted().stuck_at) || is_kept(&self.late) {
+            return nothing();
+        }
+        let late_until = stage.alarms.late_until.get();
+        let late = late_until.min(now.plus_ms(stage.alarms.late_by_ms.get()));
+        let held = late.max(stage.closed_until.get());
+        if held <= now {
+            return self.lose_or_ring();
+        }
+        self.late.set(due);
+        tokio::task::spawn_local(self.clone().ring_late(due, held));
+        nothing()
+    }
+}
+
+impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
+    fn lose_or_ring(&self) -> Submitted {
+        let stage = &self.objects.stage;
+        if stage.now() < stage.alarms.lost_until.get() {
+            self.hosted().with(Instance::lose_alarm);
+            stage.reach(Mark::AlarmLost);
+            return nothing();
+        }
+        if self.due().is_some_and(|due| stage.host_now() < due) {
+            stage.reach(Mark::AlarmByUptime);
+        }
+        self.objects.deliver(&Arrival::Alarm)
+    }
+
+    /// Rings an alarm late, unless it has been set to another time.
+    async fn ring_late(self, due: Option<HostTime>, at: TrueTime) {
+        sleep_until(&self.objects.stage, at).await;
+        self.late.set(None);
+        if self.due() == due {
+            drop(self.lose_or_ring());
+        }
+    }
+}
+
+async fn ring_early<O: Object + 'static, C: 'static, S: Wrote + 'static>(
     objects: Rc<Observed<O, C, S>>,
 ) {
-    let stage = Rc::clone(&objects.stage);
-    let hosted = objects.hosted;
-    let hosted: &Hosted<O, C, S> = hosted(&stage);
-    // An object that is not in memory has its alarm in its database.
-    let _ = objects.namespace.with(&workspace(), |_| ());
-    let pending = || objects.namespace.pending_alarms().first().map(|(at, _)| *at);
-    let mut armed: Option<(HostTime, TrueTime)> = None;
     loop {
-        if hosted.ring_now.replace(false) {
-            drop(objects.deliver(&Arrival::Alarm));
-            stage.reach(Mark::AlarmEarly);
-        }
-        if pending() != hosted.stuck_at.get() {
-            hosted.stuck_at.set(None);
-        }
-        let Some(at) = pending().filter(|at| hosted.stuck_at.get() != Some(*at)) else {
-            armed = None;
-            hosted.alarm_bell.notified().await;
-            continue;
-        };
-        let since = match armed {
-            Some((known, since)) if known == at => since,
-            _ => stage.now(),
-        };
-        armed = Some((at, since));
-        let local_us = i64::try_from(at.0.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        let Some(reached) = stage.object_clock.first_showing(local_us, since) else {
-            hosted.alarm_bell.notified().await;
-            continue;
-        };
-        let now = stage.now();
-        let late = now < stage.alarms.late_until.get();
-        let late_ms = if late { stage.alarms.late_by_ms.get() } else { 0 };
-        let due = reached.plus_ms(late_ms);
-        if now < due {
-            let mut changed = Box::pin(hosted.alarm_bell.notified().fuse());
-            let mut slept = Box::pin(sleep_until(&stage, due).fuse());
-            select_biased! { () = changed => {}, () = slept => {} }
-            continue;
-        }
-        armed = None;
-        if now < stage.alarms.lost_until.get() {
-            let _ = objects.namespace.with(&workspace(), |instance| instance.lose_alarm());
-            stage.reach(Mark::AlarmLost);
-            continue;
-        }
+        objects.hosted().early_ring.notified().await;
         drop(objects.deliver(&Arrival::Alarm));
-        let pause = if pending() == Some(at) { AGAIN } else { Duration::from_millis(1) };
-        let until = TrueTime(stage.now().0 + u64::try_from(pause.as_micros()).unwrap_or(0));
-        sleep_until(&stage, until).await;
+        objects.stage.reach(Mark::AlarmEarly);
     }
+}
+
+/// The event does not happen.
+fn nothing() -> Submitted {
+    ready(Ok(Exchange::Done)).boxed_local()
 }

@@ -10,7 +10,7 @@ use mailbus_worker::object::Object;
 use tokio::sync::Notify;
 
 use crate::engine::object::workspace;
-use crate::history::{Entry, History, Wrote, events, lose_after};
+use crate::history::{Entry, History, Wait, Wrote, events, lose_after};
 use crate::marks::Mark;
 
 /// The object of one class, and the entries of its history.
@@ -18,12 +18,12 @@ pub(crate) struct Hosted<O, C, S> {
     pub databases: MemoryDatabases,
     /// While its host runs.
     pub namespace: RefCell<Option<Namespace<O>>>,
-    /// Rung when its alarm may have changed.
-    pub alarm_bell: Notify,
     /// The alarm that was left behind in the past, until another is set.
     pub stuck_at: Cell<Option<HostTime>>,
-    /// It shall ring once although it is not due.
-    pub ring_now: Cell<bool>,
+    /// Rung when its alarm shall ring although it is not due.
+    pub early_ring: Notify,
+    /// What it waited for after each event.
+    pub waits: RefCell<Vec<Wait>>,
     /// Restored to when a restore happens: by the index of its fault, with how long the history was.
     pub bookmarks: RefCell<BTreeMap<usize, (Bookmark, usize)>>,
     /// How many events are durable.
@@ -44,9 +44,9 @@ impl<O: Object + 'static, C, S: Wrote> Hosted<O, C, S> {
         Self {
             databases,
             namespace: RefCell::default(),
-            alarm_bell: Notify::new(),
             stuck_at: Cell::default(),
-            ring_now: Cell::default(),
+            early_ring: Notify::new(),
+            waits: RefCell::default(),
             bookmarks: RefCell::default(),
             durable: Cell::default(),
             committed: Cell::default(),
@@ -78,7 +78,16 @@ impl<O: Object + 'static, C, S: Wrote> Hosted<O, C, S> {
             self.stuck_at.set(None);
         }
         self.committed.set(self.committed.get() + events(&handled).count());
+        self.note_wait(&handled);
         entries.extend(handled);
+    }
+
+    /// Notes what the object waits for after events that were handled as one.
+    fn note_wait(&self, handled: &[Entry<C, S>]) {
+        let Some(last) = events(handled).last() else { return };
+        let wrote = events(handled).any(|event| event.step.wrote());
+        let alarm = self.with(|instance| instance.due_alarm()).flatten();
+        self.waits.borrow_mut().push(Wait { at: last.at, told: last.host, wrote, alarm });
     }
 
     /// Forgets what was committed and not flushed, and which therefore nobody has seen.

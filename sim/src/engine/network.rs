@@ -61,6 +61,9 @@ fn run_then(plan: &Plan, subject: Subject, end: fn(&mut Engine)) -> History {
     stage.mail.namespace.take();
     Stage::take_down();
     let mut history = std::mem::take(&mut *stage.history.borrow_mut());
+    history.lease_waits = stage.leases.waits.take();
+    history.mail_waits = stage.mail.waits.take();
+    history.alarm_troubles = plan.alarm_troubles();
     history.decide_writes();
     history.healed = stage.heals_at();
     history.ended = ended;

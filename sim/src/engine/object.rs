@@ -18,9 +18,10 @@ use mailbus_worker::router::{self, Access, Class};
 use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
+use crate::engine::Stage;
+use crate::engine::alarms::Troubled;
 use crate::engine::hosted::Hosted;
 use crate::engine::streams::{ObjectHost, PORT};
-use crate::engine::{Stage, alarms};
 use crate::history::Wrote;
 use crate::marks::Mark;
 
@@ -60,7 +61,7 @@ pub(crate) struct Observed<O, C, S> {
     pub stage: Rc<Stage>,
     pub namespace: Namespace<O>,
     /// Where the stage keeps what belongs to them.
-    pub hosted: fn(&Stage) -> &Hosted<O, C, S>,
+    hosted: fn(&Stage) -> &Hosted<O, C, S>,
     settle: fn(&Stage, bool),
 }
 
@@ -76,13 +77,18 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
         let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
         hosted(stage).namespace.replace(Some(namespace.clone()));
         let objects = Rc::new(Self { stage: Rc::clone(stage), namespace, hosted, settle });
-        tokio::task::spawn_local(alarms::ring(Rc::clone(&objects)));
+        Troubled::ring(&objects);
         objects
     }
 
     /// Delivers an event to the object of the simulation's workspace.
     pub fn deliver(&self, arrival: &Arrival<'_>) -> Submitted {
         self.submit(&workspace(), arrival)
+    }
+
+    /// What belongs to them.
+    pub fn hosted(&self) -> &Hosted<O, C, S> {
+        (self.hosted)(&self.stage)
     }
 
     /// Whether the object came through its last event: a failed one costs it its memory.
@@ -102,7 +108,6 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Observed<O
             self.stage.reach(Mark::StorageFailed);
         }
         (self.settle)(&self.stage, committed);
-        (self.hosted)(&self.stage).alarm_bell.notify_one();
         submitted
     }
 }

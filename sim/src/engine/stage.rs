@@ -35,8 +35,10 @@ pub struct Stage {
     pub subject: Subject,
     /// What was seen.
     pub history: RefCell<History>,
-    /// The clock of the object's host.
+    /// The wall clock of the object's host.
     pub(crate) object_clock: SkewedClock,
+    /// Its monotonic clock.
+    pub(crate) object_monotonic: SkewedClock,
     pub(crate) leases: HostedLeases,
     pub(crate) mail: HostedMail,
     /// What the office has to send.
@@ -90,12 +92,18 @@ impl Stage {
         let object_clock = plan.object_clock();
         let loses_power =
             plan.faults.iter().any(|fault| matches!(fault.kind, FaultKind::PowerLoss { .. }));
-        let history = History { object_clock: object_clock.clone(), ..History::default() };
+        let object_monotonic = plan.object_monotonic();
+        let history = History {
+            object_clock: object_clock.clone(),
+            object_monotonic: object_monotonic.clone(),
+            ..History::default()
+        };
         let stage = Rc::new(Self {
             plan: plan.clone(),
             subject,
             history: RefCell::new(history),
             object_clock,
+            object_monotonic,
             leases: Hosted::new(loses_power),
             mail: Hosted::new(loses_power),
             errands: RefCell::default(),
@@ -138,7 +146,7 @@ impl Stage {
         self.between.get().or_else(running).unwrap_or_default()
     }
 
-    /// What the clock of the object's host says.
+    /// What the wall clock of the object's host says.
     #[must_use]
     pub fn host_now(&self) -> HostTime {
         host_time(&self.object_clock, self.now())
@@ -188,12 +196,6 @@ impl Stage {
         let mut history = self.history.borrow_mut();
         self.leases.lose_unflushed(&mut history, |history| &mut history.object);
         self.mail.lose_unflushed(&mut history, |history| &mut history.mail);
-    }
-
-    /// Rung when anything about alarms may have changed.
-    pub(crate) fn ring_alarm_bells(&self) {
-        self.leases.alarm_bell.notify_one();
-        self.mail.alarm_bell.notify_one();
     }
 
     pub(crate) fn zombie_goes_on(&self) -> bool {

@@ -15,6 +15,7 @@ use turmoil::net::TcpStream;
 
 use crate::clock::{MachineClocks, TrueTime};
 use crate::engine::Stage;
+use crate::subject::HostClocks;
 
 /// The object's host, by name and port.
 pub(crate) const OBJECT: &str = "object";
@@ -70,11 +71,20 @@ impl Host for ObjectHost {
     }
 
     fn uptime(&self) -> Duration {
-        Duration::from_micros(self.stage.now().0)
+        match self.stage.subject.host_clocks {
+            HostClocks::Two => {
+                let shown_us = self.stage.object_monotonic.shows(self.stage.now());
+                Duration::from_micros(u64::try_from(shown_us).unwrap_or(0))
+            }
+            HostClocks::WallAlone => Duration::from_millis(self.now().0),
+        }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        let clock = &self.stage.object_monotonic;
+        let now = self.stage.now();
+        let span_us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        let until = clock.first_showing(clock.shows(now).saturating_add(span_us), now);
+        Box::pin(sleep_until(&self.stage, until.unwrap_or(TrueTime(u64::MAX / 2))))
     }
 }

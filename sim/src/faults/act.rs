@@ -93,6 +93,9 @@ fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, 
             stage.mail.with(Instance::evict);
         }
         FaultKind::HostMove { .. } => {
+            // Elsewhere nobody knows when an alarm was set: the object meets the clock as it is.
+            stage.leases.with(Instance::forget_when_alarm_was_set);
+            stage.mail.with(Instance::forget_when_alarm_was_set);
             crash_object(stage, sim);
             sim.bounce(OBJECT);
         }
@@ -117,8 +120,8 @@ fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, 
             stage.alarms.late_until.set(now.plus_ms(*for_ms));
         }
         FaultKind::AlarmEarly {} => {
-            stage.leases.ring_now.set(true);
-            stage.mail.ring_now.set(true);
+            stage.leases.early_ring.notify_one();
+            stage.mail.early_ring.notify_one();
         }
         FaultKind::AlarmLost { for_ms } => stage.alarms.lost_until.set(now.plus_ms(*for_ms)),
         FaultKind::AlarmStuck {} => {
@@ -137,7 +140,6 @@ fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, 
         _ => {}
     }
     stage.errand_bell.notify_one();
-    stage.ring_alarm_bells();
 }
 
 fn end(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, kind: &FaultKind) {

@@ -2,7 +2,8 @@
 //! within (overlapping claims ahead, transitively) × (largest TTL + alarm or poll lateness) + 60 s, and
 //! its holder learns of it; a path that no live lease or ticket overlaps is acquirable at once.
 //!
-//! And nobody is let wait for himself, through leases and earlier tickets: that wait has no end.
+//! And nobody is let wait for himself, through leases and earlier tickets: that wait has no end. What the
+//! object waits for, it does in time although nobody asks it for anything ([`waits`]).
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use mailbus_spec::{Holder, PathSet, Timestamp};
 
 use crate::clock::TrueTime;
 use crate::history::{Claim, History, ObjectEvent};
-use crate::invariants::Tally;
+use crate::invariants::{Tally, waits};
 use crate::ledger::{Change, Ledger, Moment, Reader};
 
 /// The name of the invariant.
@@ -53,6 +54,7 @@ impl LeaseLiveness {
                 format!("{claim:?} with {turns} turns was not granted within {bound_ms} ms")
             });
         }
+        waits::check(history, &history.lease_waits, &mut self.tally);
         self.tally
     }
 }

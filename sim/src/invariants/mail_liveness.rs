@@ -1,12 +1,13 @@
 //! Once faults stop, every pending message to a connected agent is delivered and settled, late by at
 //! most the largest forward step of the server's clock.
 //!
-//! A session that negotiated nothing need not settle; and who wants to be connected is.
+//! A session that negotiated nothing need not settle; and who wants to be connected is. What the object
+//! waits for, it does in time although nobody asks it for anything ([`waits`]).
 
 use mailbus_spec::AgentId;
 
 use crate::history::History;
-use crate::invariants::Tally;
+use crate::invariants::{Tally, waits};
 use crate::mail_ledger::{MailLedger, Mailbox};
 
 /// The name of the invariant.
@@ -16,6 +17,7 @@ pub const NAME: &str = "mail_liveness";
 #[must_use]
 pub fn check(history: &History, ledger: &MailLedger) -> Tally {
     let mut tally = Tally::default();
+    waits::check(history, &history.mail_waits, &mut tally);
     if !history.alarms_ring {
         return tally;
     }

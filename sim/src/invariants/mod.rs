@@ -28,6 +28,7 @@ pub mod retention;
 pub mod server_exclusion;
 mod timeline;
 pub mod ttl_honoured;
+mod waits;
 pub mod window;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use mailbus_spec::time::Clock;
-use mailbus_spec::{Holder, Ordinal, Timestamp};
+use mailbus_spec::{Holder, HostTime, Ordinal, Timestamp};
 
 use crate::clock::{SkewedClock, TrueTime, host_time};
 use crate::history::{BeliefSpan, History, ObjectEvent};
@@ -24,8 +24,10 @@ pub enum Standing {
 /// The object's leases over true time.
 #[derive(Debug)]
 pub struct Timeline {
-    host: SkewedClock,
-    clocks: Vec<(TrueTime, Clock)>,
+    wall: SkewedClock,
+    monotonic: SkewedClock,
+    /// The object's clock after each event, and what time the event was told.
+    clocks: Vec<(TrueTime, Clock, HostTime)>,
     leases: BTreeMap<Ordinal, (Holder, Vec<(TrueTime, Standing)>)>,
     restores: Vec<TrueTime>,
 }
@@ -33,8 +35,9 @@ pub struct Timeline {
 impl Timeline {
     pub(super) fn new(history: &History) -> Self {
         Self {
-            host: history.object_clock.clone(),
-            clocks: vec![(TrueTime(0), Clock::default())],
+            wall: history.object_clock.clone(),
+            monotonic: history.object_monotonic.clone(),
+            clocks: Vec::new(),
             leases: BTreeMap::new(),
             restores: Vec::new(),
         }
@@ -43,9 +46,17 @@ impl Timeline {
     /// Object time of an event that would have happened at `at`.
     #[must_use]
     pub fn object_time(&self, at: TrueTime) -> Timestamp {
-        let upto = self.clocks.partition_point(|(from, _)| *from <= at);
-        let clock = upto.checked_sub(1).map_or_else(Clock::default, |last| self.clocks[last].1);
-        clock.observe(host_time(&self.host, at)).map_or(clock.floor, |seen| seen.now)
+        let wall = host_time(&self.wall, at);
+        let upto = self.clocks.partition_point(|(from, ..)| *from <= at);
+        let (clock, host) = match upto.checked_sub(1).map(|last| self.clocks[last]) {
+            None => (Clock::default(), wall),
+            // As its host does, at least: time goes on from the last event by the monotonic clock.
+            Some((from, clock, told)) => {
+                let passed_us = self.monotonic.shows(at) - self.monotonic.shows(from);
+                (clock, wall.max(HostTime(told.0.saturating_add_signed(passed_us / 1_000))))
+            }
+        };
+        clock.observe(host).map_or(clock.floor, |seen| seen.now)
     }
 
     /// Whose lease it was, and how it stood at `at`.
@@ -85,10 +96,10 @@ impl Timeline {
         if until <= span.from {
             return Vec::new();
         }
-        let from = self.clocks.partition_point(|(at, _)| *at <= span.from);
-        let events = self.clocks[from..].iter().map(|(at, _)| *at).take_while(|at| *at < until);
+        let from = self.clocks.partition_point(|(at, ..)| *at <= span.from);
+        let events = self.clocks[from..].iter().map(|(at, ..)| *at).take_while(|at| *at < until);
         let mut instants: Vec<TrueTime> = events.collect();
-        instants.extend(self.host.breakpoints().filter(|at| span.from < *at && *at < until));
+        instants.extend(self.wall.breakpoints().filter(|at| span.from < *at && *at < until));
         instants.push(span.from);
         instants.push(TrueTime(until.0 - 1));
         instants.sort();
@@ -108,7 +119,7 @@ impl Reader for Timeline {
 
     fn after(&mut self, moment: &Moment<'_>) {
         let at = moment.event.at;
-        self.clocks.push((at, moment.ledger.clock));
+        self.clocks.push((at, moment.ledger.clock, moment.event.host));
         for change in moment.changes {
             match change {
                 Change::Granted { lease, .. } => {
@@ -129,7 +140,7 @@ impl Reader for Timeline {
     }
 
     fn restored(&mut self, at: TrueTime, ledger: &Ledger) {
-        self.clocks.push((at, ledger.clock));
+        self.clocks.push((at, ledger.clock, host_time(&self.wall, at)));
         self.restores.push(at);
     }
 }

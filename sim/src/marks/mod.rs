@@ -50,6 +50,8 @@ marks! {
     AlarmLost "alarm lost"
     /// An alarm rang although nothing was due.
     AlarmEarly "alarm rang early"
+    /// An alarm rang whose time the wall clock, set back, had not reached.
+    AlarmByUptime "alarm rang by the monotonic clock"
     /// The object lost its memory while somebody waited.
     EvictedWithTickets "evicted while tickets waited"
     /// A statement failed and its event was rolled back.

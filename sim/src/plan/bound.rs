@@ -3,7 +3,7 @@
 
 use mailbus_spec::belief::ClockBound;
 
-use crate::plan::{MachinePlan, Plan};
+use crate::plan::{ClockPlan, MachinePlan, Plan};
 
 /// Where a plan's clocks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,12 @@ impl Plan {
         if inside { ClockClass::Inside } else { ClockClass::Outside }
     }
 
-    /// All forward steps together, within the day that a plan fits into.
+    /// Both clocks run evenly; all forward steps count together, within the day that a plan fits into.
     fn object_keeps(&self, bound: &ClockBound) -> bool {
         let forward: i64 = self.object_steps().iter().map(|(_, by_ms)| (*by_ms).max(0)).sum();
-        self.object_clock.rate_ppm.unsigned_abs() <= u64::from(bound.rate_ppm)
+        let even = |clock: ClockPlan| clock.rate_ppm.unsigned_abs() <= u64::from(bound.rate_ppm);
+        even(self.object_clock)
+            && even(self.object_monotonic)
             && u64::try_from(forward).is_ok_and(|forward| forward <= bound.step_ms)
     }
 

@@ -16,7 +16,13 @@ impl ClockPlan {
 }
 
 impl Plan {
-    /// The clock of the host that runs the object.
+    /// The monotonic clock of the host that runs the object.
+    #[must_use]
+    pub fn object_monotonic(&self) -> SkewedClock {
+        self.object_monotonic.starting_at(MONOTONIC_START_MS)
+    }
+
+    /// The wall clock of the host that runs the object.
     #[must_use]
     pub fn object_clock(&self) -> SkewedClock {
         self.object_steps()
@@ -81,15 +87,17 @@ impl Plan {
         steps.collect()
     }
 
-    /// When the process of an agent does not run: it is paused, or its machine sleeps.
+    /// When the process of an agent does not run: it is paused, there is a lull, or its machine sleeps.
     #[must_use]
     pub fn stopped(&self, agent: u8) -> Vec<(TrueTime, TrueTime)> {
-        let paused = self.faults.iter().filter_map(|fault| match fault.kind {
-            FaultKind::Pause { agent: whose, for_ms } if whose == agent => {
-                let from = TrueTime::from_ms(fault.at_ms);
-                Some((from, from.plus_ms(for_ms)))
-            }
-            _ => None,
+        let paused = self.faults.iter().filter_map(|fault| {
+            let for_ms = match fault.kind {
+                FaultKind::Pause { agent: whose, for_ms } if whose == agent => for_ms,
+                FaultKind::Lull { for_ms } => for_ms,
+                _ => return None,
+            };
+            let from = TrueTime::from_ms(fault.at_ms);
+            Some((from, from.plus_ms(for_ms)))
         });
         let machine = self.machine_of(agent).map(|machine| machine.machine);
         let mut stopped: Vec<_> = paused.collect();

@@ -39,6 +39,7 @@ impl Plan {
             heal_at_ms,
             latency_ms: (random.random_range(1..=5), random.random_range(6..=120)),
             object_clock: clock(&mut random, inside),
+            object_monotonic: ClockPlan::default(),
             machines: (0..machines)
                 .zip(&trusted)
                 .map(|(machine, trusted)| machine_plan(&mut random, machine, *trusted))
@@ -51,7 +52,8 @@ impl Plan {
         };
         plan.operations = operations(&mut random, agents, heal_at_ms);
         plan.faults = swarm::faults(&mut random, &plan, &trusted, inside);
-        plan
+        plan.object_monotonic = clock(&mut random, inside);
+        plan.perhaps_with_a_lull()
     }
 }
 

@@ -177,6 +177,11 @@ fault_kinds! {
         /// For how long, in ms.
         for_ms: u64,
     }
+    /// The processes of all agents stop and go on later: nobody asks the object for anything.
+    Lull "lull" {
+        /// For how long, in ms.
+        for_ms: u64,
+    }
     /// The storage is restored to an earlier point.
     Restore "restore" {
         /// How far back, in ms.
@@ -200,6 +205,7 @@ impl FaultKind {
             | Self::Slow { for_ms, .. }
             | Self::Pause { for_ms, .. }
             | Self::Suspend { for_ms, .. }
+            | Self::Lull { for_ms }
             | Self::Zombie { for_ms }
             | Self::AlarmLost { for_ms }
             | Self::AlarmLate { for_ms, .. }

@@ -12,6 +12,7 @@ mod clocks;
 mod draw;
 mod draw_mail;
 mod fault;
+mod lull;
 pub mod mail;
 mod operation;
 pub mod shrink;
@@ -55,8 +56,11 @@ pub struct Plan {
     pub heal_at_ms: u64,
     /// Latency of an undisturbed link, in ms: at least, at most.
     pub latency_ms: (u64, u64),
-    /// The clock of the host that runs the object.
+    /// The wall clock of the host that runs the object.
     pub object_clock: ClockPlan,
+    /// Its monotonic clock.
+    #[serde(default)]
+    pub object_monotonic: ClockPlan,
     /// The computers that agents run on.
     pub machines: Vec<MachinePlan>,
     /// The agents. Several may share a machine.

@@ -105,6 +105,7 @@ impl Search<'_> {
     /// Makes clocks even and latencies plain where that does not matter.
     fn simplify(&mut self) {
         self.try_plan(Plan { object_clock: ClockPlan::default(), ..self.best.clone() });
+        self.try_plan(Plan { object_monotonic: ClockPlan::default(), ..self.best.clone() });
         self.try_plan(Plan { latency_ms: (1, 10), ..self.best.clone() });
         for index in 0..self.best.machines.len() {
             let mut plan = self.best.clone();

@@ -5,3 +5,4 @@ pub mod gallery;
 pub mod line;
 pub mod mail_line;
 pub mod table;
+pub mod verdict;

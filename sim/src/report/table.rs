@@ -26,12 +26,12 @@ pub fn exploration(exploration: &Exploration) -> String {
     for mark in Mark::ALL {
         reached.add_row([mark.name().to_owned(), grouped(exploration.marks.count(*mark))]);
     }
-    let (plans, both) = exploration.outside;
+    let (outside, both) = exploration.outside;
     let seconds = exploration.wall_seconds.max(0.001);
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let speed = exploration.simulated_seconds as f64 / seconds;
     format!(
-        "{judged}\n{}\n{reached}\n{} plans, {} operations, {} object events, {} s simulated in {seconds:.1} s ({speed:.0} times as fast)\n{plans} plans had clocks outside the bound; in {both} of them two holders believed at once",
+        "{judged}\n{}\n{reached}\n{} plans, {} operations, {} object events, {} s simulated in {seconds:.1} s ({speed:.0} times as fast)\nIn {outside} plans clocks are outside the bound, on purpose: there two holders may believe at once (in {both} plans they did), and fencing alone keeps their writes apart.",
         faults(&exploration.faults),
         exploration.seeds,
         grouped(exploration.operations),

@@ -34,6 +34,17 @@ pub struct Subject {
     pub mail: MailVariant,
     /// What mail clients do otherwise than production's.
     pub mail_client: MailClientRules,
+    /// Which clocks the host of the objects has.
+    pub host_clocks: HostClocks,
+}
+
+/// The clocks of the host that runs the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostClocks {
+    /// A wall clock that may be set, and a monotonic clock.
+    Two,
+    /// A wall clock, which it takes for a monotonic one too.
+    WallAlone,
 }
 
 /// What stands behind the endpoint of mailboxes.
@@ -106,6 +117,7 @@ impl Subject {
         client: sound,
         mail: MailVariant::Native,
         mail_client: MailClientRules::SOUND,
+        host_clocks: HostClocks::Two,
     };
 
     /// The reference models behind production's endpoints, with the production client.
@@ -114,5 +126,6 @@ impl Subject {
         client: sound,
         mail: MailVariant::Model(|| Box::new(ReferenceMail)),
         mail_client: MailClientRules::SOUND,
+        host_clocks: HostClocks::Two,
     };
 }

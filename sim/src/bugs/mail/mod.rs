@@ -94,7 +94,7 @@ fn rough_mail(seed: u64) -> Plan {
 }
 
 /// The mail of a seed with a fault here and there.
-fn calm_mail(seed: u64) -> Plan {
+pub(super) fn calm_mail(seed: u64) -> Plan {
     Plan::from_seed(seed, Some(Profile::Calm)).without_leases()
 }
 
