@@ -101,7 +101,7 @@ pub fn runs(program: Program) {
     let bus = Forgetful::start(program);
     run(async {
         let mut connection = Connection::open(bus.address()).await.unwrap();
-        let (mut bob, _) = mail::open(bus.address(), "bob", "").await;
+        let (bob, _) = mail::open(bus.address(), "bob", "").await;
         bob.close().await;
         let (mut ann, _) = mail::open(bus.address(), "ann", "&types=nothing").await;
         let publish = |number: usize| {
