@@ -228,7 +228,8 @@ mod native {
 
     impl CloudflareMailBus<SystemClocks> {
         /// The bus of a new run of `agent` at `endpoint`, and the loop to run on a tokio runtime with
-        /// time and I/O.
+        /// time and I/O. It goes through the
+        /// [proxies of the environment](TokioConnector::from_environment).
         ///
         /// # Errors
         /// If the system has no randomness to name the run with.

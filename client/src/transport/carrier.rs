@@ -126,6 +126,7 @@ pub struct Broken;
 /// A socket could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unopened {
-    /// What the service said about it, if it said anything.
+    /// What the service said about it, if it said anything. Invariant: a problem of its own; what
+    /// anybody else says on the way there is left out, whatever its status.
     pub why: Option<Problem>,
 }

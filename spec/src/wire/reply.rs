@@ -88,7 +88,7 @@ impl<O, R> Reading<O, R> {
     fn text(&self, status: u16, text: &str) -> Result<Received<O, R>, Undecodable> {
         let head: Head<'_> = serde_json::from_str(text).map_err(Undecodable::new)?;
         let call = head.call;
-        if head.code.is_none() {
+        let Some(code) = head.code else {
             if status != 200 {
                 return Err(Undecodable::new("neither a success nor a problem"));
             }
@@ -97,13 +97,13 @@ impl<O, R> Reading<O, R> {
             let commit =
                 head.commit.ok_or_else(|| Undecodable::new("a success without a commit"))?;
             return Ok(Received { call, result: Ok(Reply { answer: Ok(outcome), commit }) });
-        }
-        let problem = Problem::from_json(text)?;
+        };
         // An answer of the protocol has a commit and says what its code promises; what has not is a
-        // refusal of somebody on the way there.
-        let result = match (problem.commit, (self.refusal)(problem.code, text)) {
+        // refusal of somebody on the way there, whose problem it is if it is one of ours.
+        let answer = code.parse().ok().and_then(|code| (self.refusal)(code, text));
+        let result = match (head.commit, answer) {
             (Some(commit), Some(answer)) => Ok(Reply { answer, commit }),
-            _ => Err(problem),
+            _ => Err(Problem::from_json(text)?),
         };
         Ok(Received { call, result })
     }
