@@ -15,6 +15,9 @@ use crate::engine::streams::sleep_until;
 use crate::history::Wrote;
 use crate::marks::Mark;
 
+/// A wall clock that is so far behind an alarm that rings has been set back: no drift does that, in ms.
+const SET_BACK_MS: u64 = 60_000;
+
 /// The objects of a class as the loop rings them.
 pub(crate) struct Troubled<O, C, S> {
     objects: Rc<Observed<O, C, S>>,
@@ -73,7 +76,8 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
             stage.reach(Mark::AlarmLost);
             return nothing();
         }
-        if self.due().is_some_and(|due| stage.host_now() < due) {
+        let wall = stage.host_now().0.saturating_add(SET_BACK_MS);
+        if self.due().is_some_and(|due| wall < due.0) {
             stage.reach(Mark::AlarmByUptime);
         }
         self.objects.deliver(&Arrival::Alarm)
