@@ -6,6 +6,8 @@
 //! ```text
 //!   server      HTTP/1 and WebSocket over any byte stream, one task per connection
 //!      │
+//!   loops       the event loop of each workspace, where there are several
+//!      │
 //!   namespace   the objects of one class: one event at a time, held effects, alarms, open databases
 //!      │  └── flush       when what an event wrote is durable, and so when its effects may leave
 //!   instance    one object: a transaction around each event; evict, crash, bookmark, restore
@@ -17,6 +19,7 @@
 //!
 //! * [`instance`] is synchronous and knows no clock. Losing, delaying and repeating alarms, eviction,
 //!   crashes and storage faults are decisions of its caller.
+//! * [`loops`] decides which thread a workspace lives on, and nobody else knows that there are several.
 //! * [`namespace`] and [`server`] are asynchronous on one thread (`spawn_local`, `Rc`), and take time
 //!   from a [`Host`] and durability from a [`Flush`], so that the same code runs on the system's
 //!   clock and disk, and inside a simulated host that has neither.

@@ -89,14 +89,14 @@ pub struct Stopped;
 
 /// Ends when the event's effects have left.
 ///
-/// Dropping it changes nothing: the event has happened. So whoever asks for a WebSocket has to see it
-/// through: a socket that was accepted stays with its object until an [`Arrival::Closed`].
+/// Dropping it changes nothing: the event happens all the same. So whoever asks for a WebSocket has to
+/// see it through: a socket that was accepted stays with its object until an [`Arrival::Closed`].
 pub type Submitted = LocalBoxFuture<'static, Result<Exchange, Stopped>>;
 
 /// The objects of one class, as a server sees them.
 pub trait Objects {
-    /// Delivers an event. It is handled *before this returns*: the order of calls is the order of
-    /// events. The future tells when what came of it may leave.
+    /// Delivers an event. The order of calls is the order of a workspace's events, of which those for
+    /// this loop's own are handled before this returns. The future tells when what came of it may leave.
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted;
 }
 
