@@ -25,8 +25,16 @@ pub enum AcquireError {
     #[error("{}", held(.0))]
     Held(mailbus_spec::lease::Blocker),
     /// Waiting would never end.
-    #[error("waiting would never end: {}; release something, or try again later", cycle(.0))]
-    Deadlock(Vec<Holder>),
+    #[error(
+        "waiting would never end: {} wait for each other; release something, or try again later",
+        Listed { first: cycle, all: *length }
+    )]
+    Deadlock {
+        /// The asker first, then who waits for whom.
+        cycle: Vec<Holder>,
+        /// How many they are, those who are not named included.
+        length: u64,
+    },
     /// A bound is reached.
     #[error("{}; try again later", limit(*.0))]
     Limit(LimitKind),
@@ -59,7 +67,9 @@ impl From<Refusal> for AcquireError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Rejected(Rejection::Held(blocker)) => Self::Held(blocker),
-            Refusal::Rejected(Rejection::Deadlock { cycle }) => Self::Deadlock(cycle),
+            Refusal::Rejected(Rejection::Deadlock { cycle, length }) => {
+                Self::Deadlock { cycle, length }
+            }
             Refusal::Rejected(Rejection::Limit(kind)) => Self::Limit(kind),
             Refusal::Rejected(_) | Refusal::Unexpected => Self::Unexpected,
             Refusal::Over(reason) => Self::Over(reason),
@@ -129,18 +139,14 @@ fn too_many_or_none(invalid: InvalidPaths) -> String {
 }
 
 fn held(blocker: &mailbus_spec::lease::Blocker) -> String {
-    let paths = Listed(blocker.paths.as_slice());
+    let paths = blocker.paths.as_slice();
+    let paths = Listed { first: paths, all: paths.len() as u64 };
     let holder = &blocker.holder;
     match blocker.by {
         HeldBy::Lease => format!("{holder} holds {paths}"),
         HeldBy::Ticket => format!("{holder} already waits for {paths}"),
         HeldBy::Own => format!("this session already holds or awaits {paths}"),
     }
-}
-
-fn cycle(holders: &[Holder]) -> String {
-    let names: Vec<String> = holders.iter().map(Holder::to_string).collect();
-    format!("{} wait for each other", names.join(", "))
 }
 
 fn limit(kind: LimitKind) -> &'static str {
@@ -165,17 +171,22 @@ fn over(reason: OverReason) -> &'static str {
     }
 }
 
-/// The first few of a list.
-struct Listed<'a, T>(&'a [T]);
+/// The first few of a list of which perhaps only the beginning is known.
+struct Listed<'a, T> {
+    first: &'a [T],
+    all: u64,
+}
 
 impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 3;
-        for (index, item) in self.0.iter().take(SHOWN).enumerate() {
+        let shown = self.first.iter().take(SHOWN);
+        let more = self.all.saturating_sub(shown.len() as u64);
+        for (index, item) in shown.enumerate() {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{item}")?;
         }
-        match self.0.len().saturating_sub(SHOWN) {
+        match more {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
         }

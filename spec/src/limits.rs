@@ -1,5 +1,14 @@
 //! Every bound of the service in one place: nothing is unbounded.
 
+pub mod answers;
+
+/// Most workspaces of a deployment that counts them.
+///
+/// Natively a workspace is up to two files. Cloudflare's platform does not list objects by name and makes
+/// one for any name that is asked for, so there nothing is counted: who may make a workspace is what a
+/// token allows. Counting would take a registry object: a request more, and a row (a millionth of a
+/// dollar) for each workspace and day that it is used, and all workspaces would wait for one object.
+pub const WORKSPACES: usize = 10_000;
 /// Longest agent, session, request or workspace id, in bytes.
 pub const ID_MAX_BYTES: usize = 128;
 /// Longest normalised path, in bytes.
@@ -8,6 +17,8 @@ pub const PATH_MAX_BYTES: usize = 1_024;
 pub const CLAIM_MAX_PATHS: usize = 64;
 /// Longest reason an admin may give, in bytes.
 pub const REASON_MAX_BYTES: usize = 256;
+/// Most holders that a `Deadlock` names. A cycle may be as long as there are claims.
+pub const CYCLE_NAMED: usize = 16;
 
 /// Shortest TTL: 1 ms.
 pub const TTL_MIN_MS: u64 = 1;
@@ -49,8 +60,7 @@ pub const LIST_MAX: usize = 1_000;
 pub const LIST_DEFAULT: usize = 100;
 /// Most bytes of the paths, agents and sessions of one `List` page together: 256 KiB.
 ///
-/// Invariant: one entry always fits. JSON at most doubles these bytes, so that an encoded page stays
-/// below 1 MiB.
+/// Invariant: one entry always fits.
 pub const LIST_MAX_BYTES: usize = 256 << 10;
 
 /// Largest HTTP body, in bytes: 2 MiB.
@@ -65,8 +75,8 @@ pub const FRAME_MAX_BYTES: usize = 4 << 20;
 pub const FRAME_MAX_COMMANDS: usize = 1_000;
 /// Bytes of replies after which the further commands of a frame are not executed any more: 2 MiB.
 ///
-/// Invariant: with a `List` page after it and a refusal of 1 KiB for each command it is at most
-/// [`FRAME_MAX_BYTES`].
+/// Invariant: with the [longest answer](answers::LONGEST) after it and a
+/// [refusal](answers::NOT_EXECUTED) of each command it is at most [`FRAME_MAX_BYTES`].
 pub const FRAME_REPLY_BYTES: usize = 2 << 20;
 /// Bytes of pushes, to all sockets together, after which the further commands of a frame are not
 /// executed any more: 16 MiB. To one socket that is [`FRAME_REPLY_BYTES`], replies included.
@@ -135,11 +145,12 @@ pub const UNKNOWN_NAME_MESSAGES: u64 = 100;
 pub const LOG_MESSAGES: u64 = 1_000_000;
 /// Most bytes of messages in the log of a workspace: 2 GiB.
 pub const LOG_BYTES: u64 = 2 << 30;
-/// Bytes of messages after which a page of an inbox or of dead letters ends: 1 MiB. One always fits.
+/// Most bytes of the messages of one page of an inbox or of dead letters: 1 MiB.
+///
+/// Invariant: one message always fits.
 pub const PAGE_BYTES: u64 = 1 << 20;
 
 const _: () = assert!(RETRY_MS + 60_000 <= DEDUP_MS);
 const _: () = assert!(RETRY_MS + 60_000 <= MEMORY_MS);
 const _: () = assert!(PATH_MAX_BYTES + 2 * ID_MAX_BYTES <= LIST_MAX_BYTES);
-const _: () =
-    assert!(FRAME_REPLY_BYTES + (1 << 20) + 1_024 * FRAME_MAX_COMMANDS <= FRAME_MAX_BYTES);
+const _: () = assert!(MESSAGE_MAX_BYTES as u64 <= PAGE_BYTES);

@@ -140,7 +140,8 @@ fn rejections() -> Vec<Rejection> {
     let mut rejections =
         [HeldBy::Lease, HeldBy::Ticket, HeldBy::Own].map(blocker).map(Rejection::Held).to_vec();
     rejections.extend([
-        Rejection::Deadlock { cycle: vec![holder("ada", "s1"), holder("bob", "")] },
+        Rejection::Deadlock { cycle: vec![holder("ada", "s1"), holder("bob", "")], length: 2 },
+        Rejection::Deadlock { cycle: vec![holder("ada", "s1"), holder("bob", "")], length: 5_000 },
         Rejection::Conflict,
         Rejection::Lost,
         Rejection::Clock(HostTime(u64::MAX)),

@@ -167,7 +167,8 @@ fn kind() -> impl Strategy<Value = LimitKind> {
 fn rejection() -> impl Strategy<Value = Rejection> {
     prop_oneof![
         blocker().prop_map(Rejection::Held),
-        vec(holder(), 0..4).prop_map(|cycle| Rejection::Deadlock { cycle }),
+        (vec(holder(), 0..4), any::<u64>())
+            .prop_map(|(cycle, length)| Rejection::Deadlock { cycle, length }),
         Just(Rejection::Conflict),
         kind().prop_map(Rejection::Limit),
         Just(Rejection::Lost),

@@ -87,9 +87,9 @@ fn rejection_text(rejection: &Rejection) -> String {
         Rejection::Held(blocker) => {
             format!("held by {:?} of {} until {}", blocker.by, blocker.holder, blocker.until)
         }
-        Rejection::Deadlock { cycle } => {
+        Rejection::Deadlock { cycle, length } => {
             let cycle: Vec<String> = cycle.iter().map(Holder::to_string).collect();
-            format!("deadlock {}", cycle.join(" > "))
+            format!("deadlock of {length}: {}", cycle.join(" > "))
         }
         Rejection::Conflict => "conflict".into(),
         Rejection::Limit(kind) => format!("limit {kind:?}"),

@@ -45,8 +45,10 @@ impl LeaseMachine {
             return Err(Rejection::Held(blocker));
         };
         // (h) A wait that could never end is refused.
-        if let Some(cycle) = self.cycle_of(acquire.holder(), acquire.paths()) {
-            return Err(Rejection::Deadlock { cycle });
+        if let Some(mut cycle) = self.cycle_of(acquire.holder(), acquire.paths()) {
+            let length = cycle.len() as u64;
+            cycle.truncate(limits::CYCLE_NAMED);
+            return Err(Rejection::Deadlock { cycle, length });
         }
         // (i) A place in the queue.
         Ok(self.enqueue(turn, acquire, request, wait))

@@ -129,8 +129,11 @@ pub enum Rejection {
     /// Waiting would never end: the asker is reachable from its own blockers. Advice: release
     /// something, or retry.
     Deadlock {
-        /// The asker first, then each holder once, along a shortest path of waits.
+        /// The asker first, then each holder once, along a shortest path of waits: the first
+        /// [`limits::CYCLE_NAMED`](crate::limits::CYCLE_NAMED) of the cycle.
         cycle: Vec<Holder>,
+        /// How many holders wait for each other, those who are not named included.
+        length: u64,
     },
     /// The request id is known with other paths, TTL or wait.
     Conflict,

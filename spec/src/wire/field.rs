@@ -161,7 +161,8 @@ pub(super) fn elements<'a, T: Deserialize<'a>>(
 }
 
 /// The first characters of a text that somebody sent, in a form that fits into a sentence.
-pub(super) struct Excerpt<'a>(pub(super) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Excerpt<'a>(pub &'a str);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Answer, Problem, Undecodable};
+use crate::limits;
 
 /// A frame that asks for a sign of life. The runtime answers it with [`PONG`], without waking the
 /// object.
@@ -39,7 +40,7 @@ pub fn error(problem: &Problem) -> String {
     frame
 }
 
-/// One frame for all that one event sends to one socket: replies first, then pushes.
+/// One frame with these objects: an object alone, or an array of them.
 #[must_use]
 pub fn share(parts: &[impl AsRef<str>]) -> String {
     if let [only] = parts {
@@ -49,6 +50,30 @@ pub fn share(parts: &[impl AsRef<str>]) -> String {
     push_joined(&mut frame, parts.iter().map(AsRef::as_ref));
     frame.push(']');
     frame
+}
+
+/// These objects by the frames that carry them, in their order and as few as hold them: [shared](share),
+/// each is at most [`FRAME_MAX_BYTES`](limits::FRAME_MAX_BYTES) long, as no object alone is longer.
+#[must_use]
+pub fn pack<T: AsRef<str>>(objects: Vec<T>) -> Vec<Vec<T>> {
+    const BRACKETS: usize = 2;
+    const COMMA: usize = 1;
+    let mut frames = Vec::new();
+    let mut shared = Vec::new();
+    let mut bytes = BRACKETS;
+    for object in objects {
+        let more = object.as_ref().len().saturating_add(COMMA);
+        if !shared.is_empty() && bytes.saturating_add(more) > limits::FRAME_MAX_BYTES {
+            frames.push(core::mem::take(&mut shared));
+            bytes = BRACKETS;
+        }
+        shared.push(object);
+        bytes = bytes.saturating_add(more);
+    }
+    if !shared.is_empty() {
+        frames.push(shared);
+    }
+    frames
 }
 
 fn push_joined<'a>(frame: &mut String, parts: impl Iterator<Item = &'a str>) {

@@ -36,6 +36,7 @@ mod reply;
 
 pub use answer::{Answer, Dialect, Undecodable};
 pub use code::{Code, UnknownCode};
+pub use field::Excerpt;
 pub use problem::Problem;
 pub use reply::Received;
 

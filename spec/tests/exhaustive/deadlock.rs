@@ -125,7 +125,7 @@ impl Waits {
         let ask = acquire(&claims.object, who, set);
         let before = claims.object.clone();
         match handle(&mut claims.object, Command::Acquire(ask.clone())) {
-            Err(Rejection::Deadlock { cycle }) => {
+            Err(Rejection::Deadlock { cycle, .. }) => {
                 let queued = queue_anyway(&before, &ask);
                 let ignores = match self.looks {
                     Looks::AsSpecified => false,

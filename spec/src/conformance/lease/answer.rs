@@ -93,9 +93,9 @@ fn spell_paths(paths: &PathSet) -> String {
 fn spell_rejection(rejection: &Rejection, epoch: Epoch) -> String {
     match rejection {
         Rejection::Held(blocker) => spell_blocker(blocker, epoch),
-        Rejection::Deadlock { cycle } => {
+        Rejection::Deadlock { cycle, length } => {
             let names: Vec<String> = cycle.iter().map(Holder::to_string).collect();
-            format!("deadlock, {}", names.join(" waits for "))
+            format!("deadlock of {length}, {}", names.join(" waits for "))
         }
         Rejection::Conflict => String::from("the request id stands for something else"),
         Rejection::Limit(kind) => format!("limit of {}", limit_text(*kind)),

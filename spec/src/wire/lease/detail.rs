@@ -25,7 +25,7 @@ pub(super) fn over(reason: OverReason) -> String {
 pub(super) fn rejection(rejection: &Rejection) -> String {
     match rejection {
         Rejection::Held(blocker) => held(blocker),
-        Rejection::Deadlock { cycle } => deadlock(cycle),
+        Rejection::Deadlock { cycle, length } => deadlock(cycle, *length),
         Rejection::Conflict => String::from(
             "The request id is known with other paths, TTL or wait. Repeat a request unchanged; \
              give another one another id.",
@@ -61,9 +61,15 @@ fn held(blocker: &Blocker) -> String {
     }
 }
 
-fn deadlock(cycle: &[Holder]) -> String {
+fn deadlock(cycle: &[Holder], length: u64) -> String {
     let chain = Chain(cycle);
-    format!("Waiting would never end: {chain}the first again. Release something, or try again.")
+    let unnamed = match length.saturating_sub(cycle.len() as u64) {
+        0 => String::new(),
+        more => format!("{more} more, the last of them for "),
+    };
+    format!(
+        "Waiting would never end: {chain}{unnamed}the first again. Release something, or try again."
+    )
 }
 
 fn limit(kind: LimitKind) -> String {

@@ -52,7 +52,7 @@
 //! | code | members |
 //! |---|---|
 //! | `held` | `by`, `agentId`, `session`, `paths`, `expiresAt`, `queue` |
-//! | `deadlock` | `cycle`, each `agentId`, `session` |
+//! | `deadlock` | `cycle`, each `agentId`, `session`, the first 16; `length` |
 //! | `over` | `reason`, `token?` |
 //! | `limit` | `kind` |
 //! | `clock` | `hostMs` |

@@ -40,9 +40,9 @@ fn encode_rejection(envelope: &Envelope, dialect: Dialect, rejection: &Rejection
             ),
             Dialect::Mailbus => envelope.refusal(Code::Lost, detail, &Nothing {}),
         },
-        Rejection::Deadlock { cycle } => {
-            let said = Deadlock { cycle: cycle.iter().map(Into::into).collect() };
-            envelope.refusal(Code::Deadlock, detail, &said)
+        Rejection::Deadlock { cycle, length } => {
+            let cycle = cycle.iter().map(Into::into).collect();
+            envelope.refusal(Code::Deadlock, detail, &Deadlock { cycle, length: Some(*length) })
         }
         Rejection::Conflict => envelope.refusal(Code::Conflict, detail, &Nothing {}),
         Rejection::Limit(kind) => envelope.refusal(Code::Limit, detail, &Limit { kind: *kind }),
@@ -88,9 +88,11 @@ fn decode_refusal(code: Code, text: &str) -> Option<Result<Outcome, Rejection>> 
     Some(Err(match code {
         Code::Over => return said::<Over>(text).map(|over| Ok(over.into())),
         Code::Held => Rejection::Held(said::<Held<'_>>(text)?.into()),
-        Code::Deadlock => Rejection::Deadlock {
-            cycle: said::<Deadlock>(text)?.cycle.into_iter().map(Into::into).collect(),
-        },
+        Code::Deadlock => {
+            let Deadlock { cycle, length } = said(text)?;
+            let length = length.unwrap_or(cycle.len() as u64);
+            Rejection::Deadlock { cycle: cycle.into_iter().map(Into::into).collect(), length }
+        }
         Code::Conflict => Rejection::Conflict,
         Code::Limit => Rejection::Limit(said::<Limit>(text)?.kind),
         Code::Lost => Rejection::Lost,

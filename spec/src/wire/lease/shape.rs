@@ -204,10 +204,11 @@ impl From<Held<'_>> for Blocker {
     }
 }
 
-/// `deadlock`: who would wait for whom.
+/// `deadlock`: who would wait for whom. An object of an earlier version names all and gives no length.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Deadlock {
     pub(super) cycle: Vec<Waiter>,
+    pub(super) length: Option<u64>,
 }
 
 /// One holder of a cycle.

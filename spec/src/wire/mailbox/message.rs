@@ -103,6 +103,10 @@ impl<'a> Members<'a> {
     /// Reads the text of one object.
     pub(super) fn read(text: &'a str) -> Result<Self, serde_json::Error> {
         let text = text.trim_matches([' ', '\t', '\n', '\r']);
+        // The error of anything else would repeat all of it.
+        if !text.starts_with('{') {
+            return Err(serde_json::Error::custom("it is no object"));
+        }
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let members = deserializer.deserialize_map(Reading(text))?;
         deserializer.end()?;

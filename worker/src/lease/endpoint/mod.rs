@@ -5,6 +5,7 @@ mod socket;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mailbus_spec::lease::{LeaseReply, Push};
 use mailbus_spec::wire::lease::{
@@ -223,7 +224,8 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
         if let Some(Asking { socket, holder, replies }) = &self.asking {
             let besides = texts.get(holder).into_iter().flatten().map(String::as_str);
             let all: Vec<&str> = std::iter::once(replies.as_str()).chain(besides).collect();
-            self.effects.frames.push((Target::Socket(*socket), frame::share(&all).into()));
+            let frames = frames(all).map(|frame| (Target::Socket(*socket), frame));
+            self.effects.frames.extend(frames);
         }
         for holder in order {
             let texts = texts.remove(holder).unwrap_or_default();
@@ -234,7 +236,8 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
                 }
                 _ => Target::Tag(tag),
             };
-            self.effects.frames.push((whole, frame::share(&texts).into()));
+            let shared = frames(texts.iter().collect()).map(|frame| (whole.clone(), frame));
+            self.effects.frames.extend(shared);
             let one_by_one = socket::tag(holder, Protocol::Original);
             let single =
                 texts.into_iter().map(|text| (Target::Tag(one_by_one.clone()), text.into()));
@@ -242,6 +245,11 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
         }
         self.effects
     }
+}
+
+/// The frames that carry these objects.
+fn frames<T: AsRef<str>>(objects: Vec<T>) -> impl Iterator<Item = Arc<str>> {
+    frame::pack(objects).into_iter().map(|objects| frame::share(&objects).into())
 }
 
 /// The command of a request, or the answer that refuses it.

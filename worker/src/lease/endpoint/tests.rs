@@ -193,6 +193,67 @@ fn a_frame_whose_replies_are_long_is_answered_in_part_and_the_rest_is_not_execut
 }
 
 #[test]
+fn whatever_a_frame_causes_no_frame_is_too_long() {
+    let mut workspace = Workspace::new();
+    let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
+    let plain = workspace.subscribe("agentId=ann&session=1");
+    // Replies up to their bound, and then a lapse for each of the holder's claims.
+    let quoted = |name: usize| format!("{name}/{}", "\"".repeat(1_000));
+    for set in 0..4 {
+        let paths: Vec<String> = (0..64).map(|of| quoted(64 * set + of)).collect();
+        let lock = json!({"action": "acquire", "request": format!("set {set}"), "paths": paths,
+            "ttlMs": 9_000});
+        workspace.frame(socket, &lock.to_string());
+    }
+    for one in 0..252 {
+        let lock = json!({"action": "acquire", "request": format!("{one}"), "path": format!("{one}"),
+            "ttlMs": 1_000});
+        workspace.frame(socket, &lock.to_string());
+    }
+    let list = json!({"action": "list", "limit": 1_000});
+    let text = Value::from(vec![list; 1_000]).to_string();
+    let arrival = Arrival::Frame { socket, text: &text };
+    let delivered = workspace.0.deliver(HostTime(NOON + 2_000), &arrival).unwrap();
+    for to in [socket, plain] {
+        let frames = || delivered.frames.iter().filter(|(socket, _)| *socket == to);
+        let objects: usize = frames().map(|(_, text)| text.matches("$lapsed").count()).sum();
+        assert_eq!(objects, 252, "each lapse is told");
+    }
+    for (_, text) in &delivered.frames {
+        assert!(text.len() <= limits::FRAME_MAX_BYTES, "{} bytes", text.len());
+    }
+}
+
+#[test]
+fn a_cycle_of_any_length_is_told_in_a_bounded_answer() {
+    let mut workspace = Workspace::new();
+    let name = |number: usize| format!("{number}{}", "\"".repeat(limits::ID_MAX_BYTES - 4));
+    let holders = 1_000;
+    let claim = |who: usize, what: usize, wait: bool| {
+        let mut body = json!({"agentId": name(who), "session": name(who), "path": name(what),
+            "request": what.to_string(), "ttlMs": 60_000});
+        if wait {
+            body["waitMs"] = json!(60_000);
+        }
+        body
+    };
+    for who in 0..holders {
+        assert_eq!(workspace.post("acquire", claim(who, who, false)).0.status, 200);
+    }
+    for who in 1..holders {
+        assert_eq!(workspace.post("acquire", claim(who, who - 1, true)).0.status, 200);
+    }
+    let (response, body) = workspace.post("acquire", claim(0, holders - 1, true));
+    assert_eq!(code(&response), (409, "deadlock".to_owned()));
+    assert_eq!(body["length"], holders);
+    let cycle: Vec<_> = body["cycle"].as_array().unwrap().iter().collect();
+    assert_eq!(cycle.len(), limits::CYCLE_NAMED);
+    // The asker, then who is in its way.
+    assert_eq!((&cycle[0]["agentId"], &cycle[1]["agentId"]), (&name(0).into(), &name(999).into()));
+    assert!(response.body.len() <= limits::answers::DEADLOCK, "{} bytes", response.body.len());
+}
+
+#[test]
 fn a_frame_that_cannot_be_taken_apart_is_an_error() {
     let mut workspace = Workspace::new();
     let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");

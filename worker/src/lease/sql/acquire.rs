@@ -46,8 +46,8 @@ impl Machine {
         let (Some(_), Some(wait)) = (acquire.request(), acquire.wait()) else {
             return Err(Rejection::Held(blocker).into());
         };
-        if let Some(cycle) = self.cycle_of(acquire.holder(), acquire.paths()) {
-            return Err(Rejection::Deadlock { cycle }.into());
+        if let Some(deadlock) = self.deadlock(acquire.holder(), acquire.paths()) {
+            return Err(deadlock.into());
         }
         let deadline = turn.now().plus_ms(wait.ms());
         Ok(self.enqueue(turn, acquire, deadline, &overlap, forgotten.as_ref()))

@@ -2,16 +2,22 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet};
+use mailbus_spec::lease::Rejection;
+use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, limits};
 
 use super::live::Live;
 use super::state::Machine;
 
 impl Machine {
-    /// The shortest cycle that a new ticket of `asker` on `paths` would close, breadth first: the
-    /// asker, then each holder once.
-    pub(super) fn cycle_of(&self, asker: &Holder, paths: &PathSet) -> Option<Vec<Holder>> {
-        Search::new(&self.live).cycle(asker, paths)
+    /// The refusal of a new ticket of `asker` on `paths` that would close a cycle: the shortest,
+    /// breadth first, the asker first, then each holder once.
+    pub(super) fn deadlock(&self, asker: &Holder, paths: &PathSet) -> Option<Rejection> {
+        let cycle = Search::new(&self.live).cycle(asker, paths)?;
+        let named = cycle.iter().take(limits::CYCLE_NAMED);
+        Some(Rejection::Deadlock {
+            cycle: named.copied().cloned().collect(),
+            length: cycle.len() as u64,
+        })
     }
 }
 
@@ -37,7 +43,7 @@ impl<'l> Search<'l> {
         }
     }
 
-    fn cycle(mut self, asker: &Holder, paths: &'l PathSet) -> Option<Vec<Holder>> {
+    fn cycle(mut self, asker: &'l Holder, paths: &'l PathSet) -> Option<Vec<&'l Holder>> {
         // Who has nothing and waits for nothing cannot be waited for.
         self.live.share(asker)?;
         self.discover(None, paths.as_slice().iter(), u64::MAX);
@@ -53,10 +59,10 @@ impl<'l> Search<'l> {
         let mut cycle = Vec::new();
         let mut before = self.reached_from.get(asker).copied().flatten();
         while let Some(holder) = before {
-            cycle.push(holder.clone());
+            cycle.push(holder);
             before = self.reached_from.get(holder).copied().flatten();
         }
-        cycle.push(asker.clone());
+        cycle.push(asker);
         cycle.reverse();
         Some(cycle)
     }

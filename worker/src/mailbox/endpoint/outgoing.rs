@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mailbus_spec::Ordinal;
-use mailbus_spec::limits::{FRAME_MAX_BYTES, FRAME_PUSH_BYTES, FRAME_REPLY_BYTES};
+use mailbus_spec::limits::{FRAME_PUSH_BYTES, FRAME_REPLY_BYTES};
 use mailbus_spec::mailbox::{Connection, Message, Notice};
 use mailbus_spec::wire::frame;
 use mailbus_spec::wire::lease::Protocol;
@@ -78,7 +78,7 @@ impl Outgoing {
     ) -> impl Iterator<Item = (Connection, Vec<Arc<str>>)> {
         self.by_connection.into_iter().map(move |(connection, told)| {
             let frames = match speaks(&connection) {
-                Protocol::One => packed(told.texts),
+                Protocol::One => frame::pack(told.texts).into_iter().map(share).collect(),
                 Protocol::Original => told.texts,
             };
             (connection, frames)
@@ -107,28 +107,6 @@ impl Outgoing {
             Notice::Gap(_) | Notice::Closed(_) => encode_push(notice).map(Arc::from),
         }
     }
-}
-
-/// The frames that carry these objects, each as long as a frame may be.
-fn packed(texts: Vec<Arc<str>>) -> Vec<Arc<str>> {
-    const BRACKETS: usize = 2;
-    const COMMA: usize = 1;
-    let mut frames = Vec::new();
-    let mut shared: Vec<Arc<str>> = Vec::new();
-    let mut bytes = BRACKETS;
-    for text in texts {
-        let more = text.len().saturating_add(COMMA);
-        if !shared.is_empty() && bytes.saturating_add(more) > FRAME_MAX_BYTES {
-            frames.push(share(std::mem::take(&mut shared)));
-            bytes = BRACKETS;
-        }
-        shared.push(text);
-        bytes = bytes.saturating_add(more);
-    }
-    if !shared.is_empty() {
-        frames.push(share(shared));
-    }
-    frames
 }
 
 /// One frame for these objects; one alone stays the text that other sockets are told too.

@@ -52,7 +52,7 @@ fn crowd() -> impl Strategy<Value = Vec<Op>> {
 }
 
 /// Runs a crowd and says how long the cycles were that it was refused for.
-fn run(crowd: &[Op]) -> Vec<usize> {
+fn run(crowd: &[Op]) -> Vec<u64> {
     let mut pair = Pair::new();
     let (mut asked, mut leases): (Vec<Holder>, Vec<(Ordinal, Holder)>) = (Vec::new(), Vec::new());
     let mut cycles = Vec::new();
@@ -85,7 +85,7 @@ fn run(crowd: &[Op]) -> Vec<usize> {
             Ok(Outcome::Granted { token, .. }) => {
                 leases.push((token, asked.last().unwrap().clone()));
             }
-            Err(Rejection::Deadlock { cycle }) => cycles.push(cycle.len()),
+            Err(Rejection::Deadlock { length, .. }) => cycles.push(length),
             _ => {}
         }
         for push in step.pushes {
