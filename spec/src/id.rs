@@ -17,7 +17,7 @@ pub enum InvalidId {
     /// It has a character that this id may not have: control characters everywhere, and in a
     /// workspace all but `A-Za-z0-9._:-`.
     Character,
-    /// It is reserved: the workspace `version`.
+    /// It is reserved: the workspaces `version`, `.` and `..`.
     Reserved,
 }
 
@@ -50,7 +50,7 @@ fn check_workspace(text: &str) -> Result<(), InvalidId> {
     check(text)?;
     if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b)) {
         Err(InvalidId::Character)
-    } else if text == "version" {
+    } else if matches!(text, "version" | "." | "..") {
         Err(InvalidId::Reserved)
     } else {
         Ok(())
@@ -125,7 +125,8 @@ id!(
     check
 );
 id!(
-    /// One project or swarm, and so one pair of objects: 1..=128 of `A-Za-z0-9._:-`, not `version`.
+    /// One project or swarm, and so one pair of objects: 1..=128 of `A-Za-z0-9._:-`. Not `version`, which
+    /// has its own address, and not `.` or `..`, which clients resolve away.
     Workspace,
     check_workspace
 );
@@ -182,7 +183,10 @@ mod tests {
     fn a_workspace_is_a_plain_name() {
         assert!(Workspace::new("lease:src.main_1").is_ok());
         assert!(Workspace::new("lease:src.main-1").is_ok());
-        assert_eq!(Workspace::new("version"), Err(InvalidId::Reserved));
+        for reserved in ["version", ".", ".."] {
+            assert_eq!(Workspace::new(reserved), Err(InvalidId::Reserved));
+        }
+        assert!(Workspace::new("...").is_ok());
         assert_eq!(Workspace::new("a/b"), Err(InvalidId::Character));
     }
 }

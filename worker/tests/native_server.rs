@@ -128,7 +128,8 @@ fn a_body_beyond_what_is_drained_is_refused_and_the_connection_closed() {
     test(async {
         let bus = bus();
         let mut stream = bus.stream();
-        let head = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 40000000\r\n\r\n";
+        let head =
+            "POST /v1/w/lease/add HTTP/1.1\r\nhost: localhost\r\ncontent-length: 40000000\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -199,7 +200,7 @@ fn an_upgrade_in_http_1_0_is_refused_and_leaves_no_socket() {
     test(async {
         let bus = bus();
         let mut stream = bus.stream();
-        let head = format!("GET /v1/w/lease/subscribe HTTP/1.0\r\n{UPGRADE}");
+        let head = format!("GET /v1/w/lease/subscribe HTTP/1.0\r\nhost: localhost\r\n{UPGRADE}");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -226,7 +227,8 @@ fn who_hangs_up_before_becoming_a_socket_leaves_none() {
             // The accept has read a write that is not flushed yet.
             drop(bus.namespace.submit(&support::workspace("w"), &request("add", "a")));
             let mut stream = bus.stream();
-            let head = format!("GET /v1/w/lease/subscribe HTTP/1.1\r\nhost: x\r\n{UPGRADE}");
+            let head =
+                format!("GET /v1/w/lease/subscribe HTTP/1.1\r\nhost: localhost\r\n{UPGRADE}");
             stream.write_all(head.as_bytes()).await.unwrap();
             settle().await;
             assert_eq!((bus.sockets(), databases.under_way().await), (1, 1));
@@ -329,24 +331,22 @@ fn who_pings_and_does_not_read_is_dropped() {
 }
 
 #[test]
-fn a_broken_handshake_is_malformed() {
+fn a_broken_handshake_is_refused() {
     test(async {
         let bus = bus();
-        let upgrade =
-            [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-version", "8")];
-        let answer = bus
-            .connect()
-            .await
-            .send("GET", "/v1/w/lease/subscribe", &upgrade, Vec::new())
-            .await
-            .unwrap();
-        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
-        let answer = bus
-            .connect()
-            .await
-            .send("GET", "/v1/w/lease/subscribe", &[], Vec::new())
-            .await
-            .unwrap();
+        let upgrade = [("upgrade", "websocket"), ("connection", "Upgrade")];
+        let version = |version| [&upgrade[..], &[("sec-websocket-version", version)]].concat();
+        let ask = async |headers: Vec<(&str, &str)>| {
+            let mut connection = bus.connect().await;
+            let path = "/v1/w/lease/subscribe";
+            connection.send("GET", path, &headers, Vec::new()).await.unwrap()
+        };
+        let answer = ask(version("8")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (426, "upgrade_required"));
+        assert_eq!(answer.header("sec-websocket-version"), Some("13"));
+        let answer = ask(version("13")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"), "without a key");
+        let answer = ask(Vec::new()).await;
         assert_eq!(answer.status, 404, "the object was asked without an upgrade");
     });
 }
@@ -456,7 +456,9 @@ fn who_sends_no_request_or_no_body_is_dropped() {
         slow.write_all(b"GET /v1/version HTTP/1.1\r\nho").await.unwrap();
         let mut stuck = bus.stream();
         stuck
-            .write_all(b"POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nab")
+            .write_all(
+                b"POST /v1/w/lease/add HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nab",
+            )
             .await
             .unwrap();
         settle().await;
@@ -476,7 +478,8 @@ fn a_body_has_as_long_as_its_length_takes() {
     test(async {
         let bus = bus();
         // 80 000 bytes at 8 kB/s, and a pause of 30 s: 40 s, however little is missing then.
-        let head = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 80000\r\n\r\n";
+        let head =
+            "POST /v1/w/lease/add HTTP/1.1\r\nhost: localhost\r\ncontent-length: 80000\r\n\r\n";
         let (mut late, mut in_time) = (bus.stream(), bus.stream());
         for stream in [&mut late, &mut in_time] {
             stream.write_all(head.as_bytes()).await.unwrap();
@@ -494,7 +497,7 @@ fn a_body_has_as_long_as_its_length_takes() {
         drop(in_time);
         // A length that is not said is taken for the largest that is read: 2 MiB, 292 s.
         let mut unknown = bus.stream();
-        let head = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        let head = "POST /v1/w/lease/add HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
         unknown.write_all(head.as_bytes()).await.unwrap();
         let mut passed = 0;
         settle().await;
@@ -512,7 +515,7 @@ fn who_sends_nothing_more_is_answered_and_then_gone() {
     test(async {
         let databases = HeldDatabases::new();
         let bus = bus_on(databases.clone());
-        let post = "POST /v1/w/lease/add HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na";
+        let post = "POST /v1/w/lease/add HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\na";
         let mut half_closed = bus.stream();
         half_closed.write_all(post.as_bytes()).await.unwrap();
         half_closed.shutdown().await.unwrap();
@@ -538,7 +541,7 @@ fn who_sends_nothing_more_is_answered_and_then_gone() {
         // A socket that is accepted for somebody who has ended meanwhile is closed at its object.
         drop(bus.namespace.submit(&support::workspace("w"), &request("add", "a")));
         let mut upgrade = bus.stream();
-        let head = format!("GET /v1/w/lease/subscribe HTTP/1.1\r\nhost: x\r\n{UPGRADE}");
+        let head = format!("GET /v1/w/lease/subscribe HTTP/1.1\r\nhost: localhost\r\n{UPGRADE}");
         upgrade.write_all(head.as_bytes()).await.unwrap();
         upgrade.shutdown().await.unwrap();
         settle().await;

@@ -30,6 +30,8 @@ mod mail_memory;
 mod mail_original;
 #[path = "programs/mail_rows.rs"]
 mod mail_rows;
+#[path = "programs/odd.rs"]
+mod odd;
 #[path = "programs/original.rs"]
 mod original;
 #[path = "programs/original_client.rs"]
@@ -56,6 +58,8 @@ use support::daemon::Program;
 type Case = fn(Program);
 
 const CASES: &[(&str, Case)] = &[
+    ("odd::requests_are_answered_as_the_page_says", odd::requests),
+    ("odd::frames_are_answered_as_the_page_says", odd::frames),
     ("refusals::bad_input_changes_nothing", refusals::bad_input_changes_nothing),
     ("refusals::a_body_without_end_is_answered", refusals::a_body_without_end_is_answered),
     ("original::its_client_reads_every_answer", original::its_client_reads_every_answer),
@@ -71,6 +75,8 @@ const CASES: &[(&str, Case)] = &[
     ("sockets::they_outlive_the_memory_of_their_object", sockets::outlive_memory),
     ("starting::it_says_that_it_is_ready_and_who_may_come_in", starting::ready),
     ("starting::without_anonymous_access_everybody_is_refused", starting::closed),
+    ("starting::one_word_alone_lets_everybody_in", starting::one_word_alone),
+    ("socket::a_known_subprotocol_is_answered_and_a_token_never", socket::subprotocols),
     ("mail::what_is_published_is_pushed_to_whom_it_concerns", mail::published),
     ("mail::what_is_sent_to_somebody_away_waits_in_order", mail::offline),
     ("mail_original::its_client_reads_every_answer", mail_original::answers),
@@ -104,6 +110,7 @@ const RUNTIME_CASES: &[(&str, fn())] = &[
         "faults::a_trap_fails_what_is_under_way_and_ends_with_a_new_module",
         durable_faults::a_trap_fails_what_is_under_way_and_ends_with_a_new_module,
     ),
+    ("starting::one_word_alone_opens_a_deployment", starting::one_word_alone_opens_a_deployment),
     ("original_client::works_unchanged", original_client::works_unchanged),
     (
         "original_client::two_of_one_name_do_not_evict_each_other",

@@ -181,7 +181,7 @@ impl Bench {
 
     pub fn bus_of(&self, setup: Setup) -> Bus {
         let endpoint =
-            Endpoint::new("http://bus.test:8787", Workspace::new("team").unwrap()).unwrap();
+            Endpoint::new("http://localhost:8787", Workspace::new("team").unwrap()).unwrap();
         let carrier = Streams::new(endpoint, InMemory(self.clone()), setup.options.exchanges);
         let (bus, driver) = Bus::over(setup, carrier, self.0.clock);
         spawn_local(driver.run());

@@ -14,7 +14,7 @@ use mailbus_spec::{AgentId, Holder, SessionId};
 use crate::clock::{MachineClocks, TrueTime};
 use crate::engine::beliefs::BeliefWatch;
 use crate::engine::gate::gated;
-use crate::engine::streams::{AgentClocks, OBJECT, PORT, SimulatedNetwork, sleep_until};
+use crate::engine::streams::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
 use crate::engine::{Stage, object};
 use crate::plan::{FaultKind, MachinePlan};
 use crate::workload;
@@ -76,7 +76,7 @@ async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
     let seed = stage.plan.seed.wrapping_mul(1_000_003) ^ (u64::from(agent) << 32) ^ u64::from(run);
     let session =
         LeaseSession::with_rules(holder.clone(), config(seed), seed, (stage.subject.client)());
-    let endpoint = Endpoint::new(&format!("http://{OBJECT}:{PORT}"), object::workspace())
+    let endpoint = Endpoint::new(&format!("http://{NAME}:{PORT}"), object::workspace())
         .expect("a plain address");
     let own = Rc::new(AgentClocks { stage: Rc::clone(&stage), clocks: Rc::clone(&clocks) });
     let plan = stage.plan.agents.iter().find(|plan| plan.agent == agent);

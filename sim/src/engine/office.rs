@@ -23,7 +23,7 @@ use crate::clock::TrueTime;
 use crate::engine::Stage;
 use crate::engine::object::workspace;
 use crate::engine::stage::Errand;
-use crate::engine::streams::{OBJECT, PORT, sleep_until};
+use crate::engine::streams::{NAME, OBJECT, PORT, sleep_until};
 
 /// The TTL of the claims that probe whether the object is alive.
 pub(crate) const PROBE_TTL_MS: u64 = 5_000;
@@ -103,7 +103,7 @@ async fn exchange(object: Object, action: &str, body: String) -> io::Result<(u16
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!("/v1/{}/{class}/{action}", workspace()))
-        .header(header::HOST, OBJECT)
+        .header(header::HOST, NAME)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(io::Error::other)?;

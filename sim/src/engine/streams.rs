@@ -19,6 +19,8 @@ use crate::subject::HostClocks;
 
 /// The object's host, by name and port.
 pub(crate) const OBJECT: &str = "object";
+/// What requests call it: without credentials it answers to the names of its own machine alone.
+pub(crate) const NAME: &str = "localhost";
 /// The port it listens on.
 pub(crate) const PORT: u16 = 80;
 

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use futures_util::future::{Either, select};
 use mailbus_worker::bundle;
-use mailbus_worker::native::program::{self, ALLOW_ANONYMOUS, Arguments, SECRET, StartError};
-use mailbus_worker::router::Access;
+use mailbus_worker::native::program::{self, Arguments, SECRET, StartError};
+use mailbus_worker::router::{ALLOW_ANONYMOUS, Access};
 use mailbus_worker::workerd::{Log, Options, Workerd};
 
 /// A mailbus server in workerd: the very module that is deployed, built first if it is stale.

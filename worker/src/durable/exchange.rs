@@ -2,11 +2,14 @@
 
 use mailbus_spec::limits::{BODY_DRAIN_BYTES, BODY_MAX_BYTES};
 use wasm_bindgen::{JsCast as _, JsValue};
-use worker::{Error, Request, Response, Result};
+use worker::{Error, Request, Response, Result, WebSocket};
 
-use crate::object;
+use crate::{object, router};
 
 use super::host::HostBody;
+
+/// The header of the subprotocols of a WebSocket.
+const PROTOCOL: &str = "sec-websocket-protocol";
 
 /// A body that has been read.
 pub(super) enum ReadBody {
@@ -58,6 +61,16 @@ pub(super) fn asks_for_upgrade(request: &Request, method: &str) -> Result<bool> 
     Ok(method == "GET" && upgrade.is_some_and(|name| name.eq_ignore_ascii_case("websocket")))
 }
 
+/// The answer that makes a WebSocket of the connection, whose other end this is.
+pub(super) fn switch(request: &Request, client: WebSocket) -> Result<Response> {
+    let response = Response::from_websocket(client)?;
+    let offered = request.headers().get(PROTOCOL)?.unwrap_or_default();
+    if let Some(protocol) = router::subprotocol(&offered) {
+        response.headers().set(PROTOCOL, protocol)?;
+    }
+    Ok(response)
+}
+
 /// An answer of an object or of the router.
 pub(super) fn respond(answer: object::Response) -> Result<Response> {
     let kind = if answer.status < 400 { "application/json" } else { "application/problem+json" };
@@ -73,8 +86,10 @@ pub(super) fn respond(answer: object::Response) -> Result<Response> {
     if let Some(rows) = answer.charged {
         headers.set(object::CHARGED_HEADER, &rows.to_string())?;
     }
-    if answer.status == 401 {
-        headers.set("www-authenticate", "Bearer")?;
+    match answer.status {
+        401 => headers.set("www-authenticate", "Bearer")?,
+        426 => headers.set("upgrade", "websocket")?,
+        _ => {}
     }
     Ok(response)
 }

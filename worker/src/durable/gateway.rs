@@ -3,18 +3,16 @@
 use worker::{Context, Env, Request, Response, Result, event};
 
 use crate::object;
-use crate::router::{self, Access, Class, Credentials, Route};
+use crate::router::{self, ALLOW_ANONYMOUS, Access, Class, Credentials, Route};
 
 use super::exchange;
-
-/// The variable that lets everybody in.
-const ALLOW_ANONYMOUS: &str = "MAILBUS_ALLOW_ANONYMOUS";
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
     let method = request.inner().method();
-    let url = request.url()?;
-    let addressed = address(&request, &env, &method, url.path())?;
+    let url = request.inner().url();
+    let (path, _) = router::target(&url);
+    let addressed = address(&request, &env, &method, path)?;
     match addressed {
         Ok(Route::Object { class, workspace, .. }) => {
             let namespace = env.durable_object(binding(class))?;
@@ -39,10 +37,14 @@ fn address<'a>(
 ) -> Result<Result<Route<'a>, object::Response>> {
     let headers = request.headers();
     let authorization = headers.get("authorization")?;
+    let host = headers.get("host")?;
     let origin = headers.get("origin")?;
     let content_type = headers.get("content-type")?;
-    let credentials =
-        Credentials { authorization: authorization.as_deref(), origin: origin.as_deref() };
+    let credentials = Credentials {
+        authorization: authorization.as_deref(),
+        host: host.as_deref(),
+        origin: origin.as_deref(),
+    };
     Ok(access(env).admit(credentials).and_then(|_| router::route(method, path)).and_then(|route| {
         if method == "POST" {
             router::check_media_type(content_type.as_deref())?;
@@ -52,10 +54,8 @@ fn address<'a>(
 }
 
 fn access(env: &Env) -> Access {
-    match env.var(ALLOW_ANONYMOUS) {
-        Ok(value) if value.to_string() == "true" => Access::Anonymous,
-        _ => Access::Closed,
-    }
+    let variable = env.var(ALLOW_ANONYMOUS).map(|value| value.to_string());
+    Access::of_variable(&variable.unwrap_or_default())
 }
 
 fn binding(class: Class) -> &'static str {

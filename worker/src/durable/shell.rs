@@ -6,6 +6,7 @@ use wasm_bindgen::JsCast as _;
 use worker::{Error, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage};
 
 use crate::object::{self, Effects, Event, Object, Woken};
+use crate::router;
 use crate::storage::StorageError;
 
 use super::host::HostStorage;
@@ -32,17 +33,18 @@ impl<O: Object> Shell<O> {
     /// An HTTP exchange, or the beginning of a WebSocket.
     pub(super) async fn request(&self, mut request: Request) -> Result<Response> {
         let body = exchange::read_body(&mut request).await?;
-        let url = request.url()?;
+        let url = request.inner().url();
+        let (path, query) = router::target(&url);
         let method = request.inner().method();
         let event = Event::Request(object::Request {
             method: &method,
-            action: url.path().rsplit('/').next().unwrap_or_default(),
-            query: url.query().unwrap_or_default(),
+            action: path.rsplit('/').next().unwrap_or_default(),
+            query,
             upgrade: exchange::asks_for_upgrade(&request, &method)?,
             body: body.as_body(),
         });
         match self.handle(event, None).await {
-            Ok((_, Some(client))) => Response::from_websocket(client),
+            Ok((_, Some(client))) => exchange::switch(&request, client),
             Ok((effects, None)) => {
                 let charged = Some(effects.charged());
                 let response = effects.response.unwrap_or_else(object::Response::failed);

@@ -1,23 +1,21 @@
 //! What the programs that run a bus on one machine have in common: their arguments, their start and
 //! their end.
 
+use std::convert::Infallible;
 use std::fs::{File, TryLockError};
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
 use tracing_subscriber::EnvFilter;
 
-use crate::router::Access;
+use crate::router::{ALLOW_ANONYMOUS, Access};
 
 use super::folder;
 
 /// The environment variable with the secret that signs tokens. It is no argument: every process of
 /// the machine can read those.
 pub const SECRET: &str = "MAILBUS_SECRET";
-/// The environment variable that stands for `--anonymous`.
-pub const ALLOW_ANONYMOUS: &str = "MAILBUS_ALLOW_ANONYMOUS";
 
 /// The arguments of `mailbusd` and `mailbus-workerd`.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,7 +27,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FOLDER", default_value = "mailbus-data")]
     pub data: PathBuf,
     /// Let everybody in who reaches the address, which must be a loopback one, under any name.
-    #[arg(long, env = ALLOW_ANONYMOUS, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = ALLOW_ANONYMOUS, value_parser = lets_everybody_in)]
     pub anonymous: bool,
     /// Print the line that says it is ready as a JSON object.
     #[arg(long)]
@@ -70,6 +68,11 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Folder {
     _lock: File,
+}
+
+/// What the variable says that stands for the flag.
+fn lets_everybody_in(value: &str) -> Result<bool, Infallible> {
+    Ok(Access::of_variable(value) == Access::Anonymous)
 }
 
 impl Arguments {

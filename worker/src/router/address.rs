@@ -75,6 +75,16 @@ pub fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Response> {
     }
 }
 
+/// The path and the query of an absolute URL, as they were sent. What parses URLs resolves the segments
+/// `.` and `..`, so that one address would be two in two runtimes.
+#[must_use]
+pub fn target(url: &str) -> (&str, &str) {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let begin = after_scheme.find(['/', '?']).unwrap_or(after_scheme.len());
+    let target = after_scheme.get(begin..).unwrap_or_default();
+    target.split_once('?').unwrap_or((target, ""))
+}
+
 fn workspace(segment: &str) -> Result<Workspace, Response> {
     // `:` is often sent encoded.
     let name = percent_decode_str(segment).decode_utf8().map_err(|_| InvalidId::Character);
@@ -82,7 +92,8 @@ fn workspace(segment: &str) -> Result<Workspace, Response> {
         refusal(&Problem::new(
             Code::IdInvalid,
             format!(
-                "The workspace {invalid}. It is 1 to 128 of `A-Za-z0-9._:-` and not `version`."
+                "The workspace {invalid}. It is 1 to 128 of `A-Za-z0-9._:-`, and not `version`, `.` \
+                 or `..`."
             ),
         ))
     })
@@ -151,12 +162,27 @@ mod tests {
         for path in [
             "/v1//lease/list",
             "/v1/version/lease/list",
+            "/v1/../lease/list",
+            "/v1/%2e%2E/lease/list",
+            "/v1/./lease/list",
             "/v1/a%2Fb/lease/list",
             "/v1/%ff/lease/list",
             "/v1/a+b/lease/list",
             &long,
         ] {
             assert_eq!(refused("POST", path), (400, "id_invalid".to_owned()), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_read_as_it_was_sent() {
+        for (url, path, query) in [
+            ("http://localhost/v1/../lease/list?a=/b?c", "/v1/../lease/list", "a=/b?c"),
+            ("https://localhost:8787/v1/%2e%2e", "/v1/%2e%2e", ""),
+            ("http://object?agentId=a", "", "agentId=a"),
+            ("http://localhost*", "", ""),
+        ] {
+            assert_eq!(target(url), (path, query), "{url}");
         }
     }
 

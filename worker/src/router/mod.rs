@@ -8,14 +8,15 @@
 //!
 //! A shell asks in this order, before it reads a body: [`Access::admit`], [`route`],
 //! [`check_media_type`]. A refusal is a whole [`Response`].
+#![doc = include_str!("odd_requests.md")]
 
 mod access;
 mod address;
 
-pub use access::{Access, Caller, Credentials};
-pub use address::{Class, Route, not_found, route};
+pub use access::{ALLOW_ANONYMOUS, Access, Caller, Credentials};
+pub use address::{Class, Route, not_found, route, target};
 
-use mailbus_spec::wire::{Code, Problem};
+use mailbus_spec::wire::{Code, Excerpt, Problem};
 
 use crate::object::Response;
 
@@ -58,9 +59,20 @@ pub fn check_media_type(content_type: Option<&str>) -> Result<(), Response> {
         (_, subtype) if subtype.ends_with("+json") => Ok(()),
         _ => Err(refusal(&Problem::new(
             Code::UnsupportedMediaType,
-            format!("The body is `{}`; send it as `application/json`.", essence.escape_debug()),
+            format!("The body is `{}`; send it as `application/json`.", Excerpt(&essence)),
         ))),
     }
+}
+
+/// The subprotocol of a WebSocket.
+const SUBPROTOCOL: &str = "mailbus.v1";
+
+/// The subprotocol that a WebSocket is answered with, of those that the header `Sec-WebSocket-Protocol`
+/// offers. It is `mailbus.v1` or none: a browser offers its token there too, as `bearer.…`, and an answer
+/// must not repeat that.
+#[must_use]
+pub fn subprotocol(offered: &str) -> Option<&'static str> {
+    offered.split(',').any(|name| name.trim() == SUBPROTOCOL).then_some(SUBPROTOCOL)
 }
 
 #[cfg(test)]
@@ -87,6 +99,24 @@ mod tests {
             "text/html",
         ] {
             assert_eq!(check_media_type(Some(name)).unwrap_err().status, 415, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_of_any_length_is_refused_in_a_short_answer() {
+        let refused = check_media_type(Some(&format!("a/{}", "\u{1}".repeat(100_000))));
+        assert!(refused.unwrap_err().body.len() <= mailbus_spec::limits::answers::REST);
+    }
+
+    #[test]
+    fn a_subprotocol_is_answered_if_it_is_known_and_a_token_never() {
+        for offered in ["mailbus.v1", "bearer.secret, mailbus.v1", " chat,mailbus.v1 ,bearer.x"] {
+            assert_eq!(subprotocol(offered), Some("mailbus.v1"), "{offered}");
+        }
+        for offered in
+            ["", "bearer.secret", "bearer.mailbus.v1", "chat", "MAILBUS.V1", "mailbus.v2"]
+        {
+            assert_eq!(subprotocol(offered), None, "{offered}");
         }
     }
 

@@ -8,9 +8,37 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use crate::bus::{Bus, run};
+use crate::support::daemon::Program;
 use crate::support::http::subscribe;
+
+/// The client of this trial hangs up, as browsers do, when it offered some and is answered none of them.
+pub fn subprotocols(program: Program) {
+    const PROTOCOL: &str = "sec-websocket-protocol";
+    let bus = Bus::start(program);
+    let answered = |class: &str, offered: &[&str]| {
+        let url = format!("ws://{}/v1/w/{class}/subscribe?agentId=a", bus.address());
+        let mut request = url.into_client_request().unwrap();
+        for offer in offered {
+            request.headers_mut().append(PROTOCOL, offer.parse().unwrap());
+        }
+        run(async {
+            let stream = TcpStream::connect(bus.address()).await.unwrap();
+            let (_, answer) = tokio_tungstenite::client_async(request, stream).await.ok()?;
+            Some(answer.headers().get(PROTOCOL).map(|name| name.to_str().unwrap().to_owned()))
+        })
+    };
+    let ours = Some(Some("mailbus.v1".to_owned()));
+    for class in ["lease", "mailbox"] {
+        assert_eq!(answered(class, &[]), Some(None), "{class}");
+        assert_eq!(answered(class, &["mailbus.v1"]), ours, "{class}");
+        assert_eq!(answered(class, &["bearer.secret, mailbus.v1"]), ours, "{class}");
+        assert_eq!(answered(class, &["bearer.secret"]), None, "{class}");
+    }
+}
 
 /// A socket of one holder or one session.
 pub struct Socket {

@@ -1,12 +1,21 @@
 //! What a program says when it starts, and whom it lets in.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::Command;
 
+use mailbus_worker::router::ALLOW_ANONYMOUS;
+use mailbus_worker::workerd::{Log, Options, Workerd};
 use serde_json::{Value, json};
 
 use crate::bus::{Bus, log_beside, run};
+use crate::support::bundle::release_bundle;
 use crate::support::daemon::{Daemon, Program};
 use crate::support::http::send;
+
+/// Values of the variable, and whether they let everybody in.
+const VALUES: [(&str, u16); 6] =
+    [("true", 200), ("false", 401), ("TRUE", 401), ("", 401), ("1", 401), ("true ", 401)];
 
 pub fn ready(program: Program) {
     let bus = Bus::start(program);
@@ -49,7 +58,7 @@ pub fn closed(program: Program) {
         assert!(said.contains(address), "{said}");
     }
     let mut exposed = program.command_at("0.0.0.0:0", &data, &[]);
-    assert!(refused(exposed.env("MAILBUS_ALLOW_ANONYMOUS", "true")).contains("loopback"));
+    assert!(refused(exposed.env(ALLOW_ANONYMOUS, "true")).contains("loopback"));
     assert!(!data.exists(), "it has not begun");
 
     let daemon = program.start(&data, &[]);
@@ -72,4 +81,37 @@ pub fn closed(program: Program) {
     });
     let log = log_beside(&data);
     assert!(log.contains("every request will be refused"), "{log}");
+}
+
+fn asked(address: SocketAddr) -> u16 {
+    run(send(address, "GET", "/v1/version", &[], Vec::new())).status
+}
+
+pub fn one_word_alone(program: Program) {
+    for (value, status) in VALUES {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut command = program.command(&data, &["--json"]);
+        let daemon = Daemon::spawn(command.env(ALLOW_ANONYMOUS, value), &data);
+        assert_eq!(asked(daemon.address), status, "{value:?}");
+    }
+}
+
+/// The module itself, which reads the variable where nothing of ours has read it before.
+pub fn one_word_alone_opens_a_deployment() {
+    for (value, status) in VALUES {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            bundle: release_bundle().unwrap_or_else(|failed| panic!("{failed:?}")),
+            data: folder.path().join("data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            environment: BTreeMap::from([(ALLOW_ANONYMOUS.to_owned(), value.to_owned())]),
+            evictable: false,
+            companion: None,
+            front: None,
+            log: Log::File(folder.path().join("log")),
+        };
+        let runtime = Workerd::start(options).unwrap();
+        assert_eq!(asked(runtime.address()), status, "{value:?}");
+    }
 }

@@ -67,7 +67,7 @@ impl Connection {
         body: Vec<u8>,
     ) -> Result<Answer, hyper::Error> {
         let mut request =
-            http::Request::builder().method(method).uri(path).header("host", "mailbus.invalid");
+            http::Request::builder().method(method).uri(path).header("host", "localhost");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -106,7 +106,7 @@ pub async fn subscribe_over<Io>(io: Io, path: &str) -> WebSocketStream<Io>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
-    let url = format!("ws://mailbus.invalid{path}");
+    let url = format!("ws://localhost{path}");
     tokio_tungstenite::client_async(url, io).await.unwrap().0
 }
 

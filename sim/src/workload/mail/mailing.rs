@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::clock::TrueTime;
 use crate::engine::office::post;
-use crate::engine::streams::{AgentClocks, OBJECT, PORT, SimulatedNetwork, sleep_until};
+use crate::engine::streams::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
 use crate::engine::{Stage, object};
 use crate::plan::{MailMeans, MailPlan};
 use crate::subject::carrier::Carried;
@@ -104,7 +104,7 @@ impl Mailing {
 
     /// What carries commands for this process.
     pub fn carrier(&self) -> Carried<Streams<SimulatedNetwork>> {
-        let endpoint = Endpoint::new(&format!("http://{OBJECT}:{PORT}"), object::workspace())
+        let endpoint = Endpoint::new(&format!("http://{NAME}:{PORT}"), object::workspace())
             .expect("a plain address");
         let streams = Streams::new(endpoint, SimulatedNetwork, 8);
         Carried::new(streams, self.stage.subject.mail_client)

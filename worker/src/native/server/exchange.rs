@@ -1,5 +1,6 @@
 //! One HTTP exchange: from hyper's request to an object and back.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -9,9 +10,9 @@ use std::task::Poll;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{
-    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
-    WWW_AUTHENTICATE,
+    ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{Method, StatusCode};
 use http_body_util::Full;
@@ -30,6 +31,7 @@ use crate::router::{self, Credentials, Route};
 use super::Server;
 use super::body::{self, Broken, Read};
 use super::deadline::Deadline;
+use super::guarded::Heads;
 
 /// A connection that is becoming a WebSocket.
 pub(super) struct Upgrade {
@@ -44,6 +46,7 @@ pub(super) struct Upgrade {
 pub(super) struct Exchanger {
     server: Rc<Server>,
     deadline: Rc<Deadline>,
+    heads: Heads,
     waiting: RefCell<Option<Waiting>>,
     upgrade: RefCell<Option<Upgrade>>,
 }
@@ -93,8 +96,9 @@ impl From<Stopped> for Dropped {
 type HttpResponse = http::Response<Full<Bytes>>;
 
 impl Exchanger {
-    pub(super) fn new(server: Rc<Server>, deadline: Rc<Deadline>) -> Self {
-        Self { server, deadline, waiting: RefCell::default(), upgrade: RefCell::default() }
+    pub(super) fn new(server: Rc<Server>, deadline: Rc<Deadline>, heads: Heads) -> Self {
+        let (waiting, upgrade) = (RefCell::default(), RefCell::default());
+        Self { server, deadline, heads, waiting, upgrade }
     }
 
     /// What the connection becomes when it has ended as HTTP.
@@ -138,6 +142,9 @@ impl Exchanger {
         request: http::Request<Incoming>,
     ) -> Result<HttpResponse, Dropped> {
         let _serving = self.deadline.serve();
+        if self.heads.next_is_ambiguous() {
+            return Ok(rendered(ambiguous(), true));
+        }
         let (mut head, incoming) = request.into_parts();
         let on = head.extensions.remove::<OnUpgrade>();
         let addressed = self.address(&head);
@@ -151,8 +158,8 @@ impl Exchanger {
         };
         let upgrade = match handshake(&head.method, &head.headers) {
             Ok(None) => None,
-            Ok(Some(accept)) => match on {
-                Some(on) => Some((on, accept)),
+            Ok(Some(handshake)) => match on {
+                Some(on) => Some((on, handshake)),
                 None => return Ok(rendered(no_upgrade(), false)),
             },
             Err(refused) => return Ok(rendered(refused, false)),
@@ -173,9 +180,10 @@ impl Exchanger {
         });
         match (self.submit(&objects, &workspace, &arrival).await?, upgrade) {
             (Exchange::Answered(response), _) => Ok(rendered(response, false)),
-            (Exchange::Accepted { socket, outbox }, Some((on, accept))) => {
+            (Exchange::Accepted { socket, outbox }, Some((on, handshake))) => {
                 self.upgrade.replace(Some(Upgrade { on, objects, workspace, socket, outbox }));
-                Ok(switching(&accept))
+                self.heads.end();
+                Ok(switching(&handshake))
             }
             (Exchange::Accepted { socket, outbox }, None) => {
                 outbox.abandon();
@@ -189,45 +197,72 @@ impl Exchanger {
 
     /// Who asks, for what, in which form: everything that the head decides.
     fn address<'a>(&self, head: &'a http::request::Parts) -> Result<Route<'a>, Response> {
-        let text = |name: HeaderName| head.headers.get(name).map(text_of);
-        let credentials = Credentials { authorization: text(AUTHORIZATION), origin: text(ORIGIN) };
-        self.server.access.admit(credentials)?;
+        let text = |name: HeaderName| text_in(&head.headers, name);
+        let (authorization, host, origin) = (text(AUTHORIZATION), text(HOST), text(ORIGIN));
+        self.server.access.admit(Credentials {
+            authorization: authorization.as_deref(),
+            host: host.as_deref(),
+            origin: origin.as_deref(),
+        })?;
         let route = router::route(head.method.as_str(), head.uri.path())?;
         if head.method == Method::POST {
-            router::check_media_type(text(CONTENT_TYPE))?;
+            router::check_media_type(text(CONTENT_TYPE).as_deref())?;
         }
         Ok(route)
     }
 }
 
-/// A header's text; one that is not text is as good as a wrong one.
-fn text_of(value: &HeaderValue) -> &str {
-    value.to_str().unwrap_or("\u{fffd}")
+/// A header's text: all its values with a comma between them. One that is not text is as good as a
+/// wrong one.
+fn text_in(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
+    let mut values = headers.get_all(name).into_iter().map(|value| value.to_str());
+    let first = values.next()?.unwrap_or("\u{fffd}");
+    Some(values.fold(Cow::Borrowed(first), |all, value| {
+        Cow::Owned(format!("{all}, {}", value.unwrap_or("\u{fffd}")))
+    }))
 }
 
-/// The key that accepts a request to become a WebSocket; `None` if it is not one.
-fn handshake(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Response> {
+/// What answers a request to become a WebSocket.
+struct Handshake {
+    /// Shows that the request was understood.
+    accept: String,
+    protocol: Option<&'static str>,
+}
+
+/// The handshake that accepts a request to become a WebSocket; `None` if it is not one.
+fn handshake(method: &Method, headers: &HeaderMap) -> Result<Option<Handshake>, Response> {
+    let text = |name| text_in(headers, name).unwrap_or_default();
     let has = |name: HeaderName, wanted: &str| {
-        let tokens = headers.get_all(name).into_iter().flat_map(|value| text_of(value).split(','));
-        tokens.into_iter().any(|token| token.trim().eq_ignore_ascii_case(wanted))
+        text(name).split(',').any(|token| token.trim().eq_ignore_ascii_case(wanted))
     };
     if method != Method::GET || !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
         return Ok(None);
     }
-    match headers.get(SEC_WEBSOCKET_KEY) {
-        Some(key) if has(SEC_WEBSOCKET_VERSION, "13") => {
-            Ok(Some(derive_accept_key(key.as_bytes())))
-        }
-        _ => Err(router::refusal(&Problem::new(
-            Code::Malformed,
-            "A WebSocket needs `Sec-WebSocket-Key` and `Sec-WebSocket-Version: 13`.",
-        ))),
+    if !has(SEC_WEBSOCKET_VERSION, "13") {
+        let detail = "A WebSocket needs `Sec-WebSocket-Version: 13`.";
+        return Err(router::refusal(&Problem::new(Code::UpgradeRequired, detail)));
     }
+    let key = headers.get(SEC_WEBSOCKET_KEY).ok_or_else(|| {
+        let detail = "A WebSocket needs `Sec-WebSocket-Key`.";
+        router::refusal(&Problem::new(Code::Malformed, detail))
+    })?;
+    Ok(Some(Handshake {
+        accept: derive_accept_key(key.as_bytes()),
+        protocol: router::subprotocol(&text(SEC_WEBSOCKET_PROTOCOL)),
+    }))
 }
 
 /// It asks to become a WebSocket in a version of HTTP in which a connection cannot.
 fn no_upgrade() -> Response {
     router::refusal(&Problem::new(Code::UpgradeRequired, "A WebSocket begins as HTTP/1.1."))
+}
+
+/// Where it ends depends on who reads it, so nothing after its head is read.
+fn ambiguous() -> Response {
+    router::refusal(&Problem::new(
+        Code::Malformed,
+        "A request has `Content-Length` or `Transfer-Encoding`, and not both.",
+    ))
 }
 
 fn endless() -> Response {
@@ -255,8 +290,13 @@ fn rendered(response: Response, close: bool) -> HttpResponse {
     if let Some(rows) = response.charged {
         headers.insert(CHARGED_HEADER, HeaderValue::from(rows));
     }
-    if response.status == 401 {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    match response.status {
+        401 => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        426 => {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        _ => {}
     }
     if close {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -264,14 +304,17 @@ fn rendered(response: Response, close: bool) -> HttpResponse {
     rendered
 }
 
-fn switching(accept: &str) -> HttpResponse {
+fn switching(handshake: &Handshake) -> HttpResponse {
     let mut response = http::Response::new(Full::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    if let Ok(accept) = HeaderValue::from_str(accept) {
+    if let Ok(accept) = HeaderValue::from_str(&handshake.accept) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(protocol) = handshake.protocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
     response
 }

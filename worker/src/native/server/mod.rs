@@ -8,6 +8,8 @@
 mod body;
 mod deadline;
 mod exchange;
+mod framing;
+mod guarded;
 mod listen;
 mod moving;
 mod websocket;
@@ -32,6 +34,7 @@ use super::namespace::Objects;
 
 use deadline::Deadline;
 use exchange::Exchanger;
+use guarded::{Guarded, Heads};
 
 pub use listen::Places;
 
@@ -131,7 +134,9 @@ impl Server {
     {
         let _counted = Counted::new(&self);
         let deadline = Rc::new(Deadline::default());
-        let exchanger = Rc::new(Exchanger::new(Rc::clone(&self), Rc::clone(&deadline)));
+        let heads = Heads::default();
+        let io = Guarded::new(io, heads.clone());
+        let exchanger = Rc::new(Exchanger::new(Rc::clone(&self), Rc::clone(&deadline), heads));
         self.serve_http(io, &exchanger, &deadline).await;
         exchanger.give_back().await;
         if let Some(upgrade) = exchanger.take_upgrade() {
