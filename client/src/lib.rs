@@ -131,6 +131,7 @@
     )
 )]
 
+mod abandon;
 pub mod backoff;
 pub mod bus;
 pub mod clocks;

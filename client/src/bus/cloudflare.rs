@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use mailbus_spec::mailbox::{MessageId, Pattern, Patterns};
 use mailbus_spec::{AgentId, Holder, SessionId};
+use tokio::sync::Mutex;
 
-use super::dispatch::{BusDriver, BusEvent};
+use super::dispatch::BusEvent;
+use super::driver::BusDriver;
 use super::files::Files;
 use super::handler::{HandlerResult, MaybeSend, MaybeSync, Registry};
 use super::runner::Runner;
@@ -61,6 +63,8 @@ struct Inner<K: Clocks> {
     mail: MailClient<K>,
     files: Files<K>,
     registry: Arc<Registry>,
+    /// Held by who chooses what the agent is subscribed to: the first choice takes two questions.
+    choosing: Mutex<()>,
     runner: Runner,
 }
 
@@ -71,7 +75,7 @@ impl<K: Clocks> Clone for CloudflareMailBus<K> {
 }
 
 impl<K: Clocks + Clone> CloudflareMailBus<K> {
-    /// A bus over this carrier and these clocks, and the loop that somebody has to run.
+    /// A bus over this carrier and these clocks, and the loops that somebody has to run.
     pub fn over<W: Carrier>(setup: Setup, carrier: W, clocks: K) -> (Self, BusDriver<Arc<W>, K>) {
         Self::joined(setup, carrier, clocks, Runner::outside())
     }
@@ -98,9 +102,9 @@ impl<K: Clocks + Clone> CloudflareMailBus<K> {
             drive(lease_session, Arc::clone(&carrier), clocks.clone(), options);
         let (mail, mail_driver) = drive_mail(mail_session, carrier, clocks);
         let registry = Arc::new(Registry::default());
-        let driver =
-            BusDriver { mail: mail_driver, leases: lease_driver, registry: Arc::clone(&registry) };
-        let inner = Inner { agent, mail, files: Files::new(leases, seed), registry, runner };
+        let driver = BusDriver::new(mail_driver, lease_driver, Arc::clone(&registry));
+        let (files, choosing) = (Files::new(leases), Mutex::default());
+        let inner = Inner { agent, mail, files, registry, choosing, runner };
         (Self { inner: Arc::new(inner) }, driver)
     }
 }
@@ -149,11 +153,18 @@ impl<K: Clocks> MailBus for CloudflareMailBus<K> {
         let mail = self.mail();
         mail.start((!patterns.is_empty()).then_some(patterns));
         mail.connected().await?;
+        let _choosing = self.inner.choosing.lock().await;
+        if !mail.has_chosen()
+            && let Err(error) = mail.leave_unchosen().await
+        {
+            tracing::debug!(%error, "what the agent is subscribed to is unknown");
+        }
         Ok(())
     }
 
     async fn shutdown(&self) -> Result<(), BusError> {
         self.mail().shut_down().await;
+        self.leases().retire();
         Ok(())
     }
 
@@ -174,7 +185,13 @@ impl<K: Clocks> MailBus for CloudflareMailBus<K> {
         self.inner.registry.add(pattern.clone(), handler);
         self.inner.mail.serve(pattern.clone());
         if self.is_begun() {
-            self.mail().subscribe(Patterns::from([pattern])).await?;
+            let mail = self.mail();
+            let _choosing = self.inner.choosing.lock().await;
+            if mail.has_chosen() {
+                mail.subscribe(Patterns::from([pattern])).await?;
+            } else {
+                mail.choose(self.inner.registry.patterns()).await?;
+            }
         }
         Ok(())
     }
@@ -215,29 +232,30 @@ impl<K: Clocks> MailBus for CloudflareMailBus<K> {
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
     use std::io;
-    use std::sync::Arc;
 
     use mailbus_spec::AgentId;
 
-    use super::{BusDriver, CloudflareMailBus, Setup};
+    use super::{CloudflareMailBus, Setup};
+    use crate::bus::driver::NativeBusDriver;
     use crate::clocks::SystemClocks;
     use crate::transport::{Endpoint, Streams, TokioConnector, new_session_id, seed};
 
-    /// The loop of a bus on this machine's network and clocks.
-    pub type NativeBusDriver = BusDriver<Arc<Streams<TokioConnector>>, SystemClocks>;
-
     impl CloudflareMailBus<SystemClocks> {
-        /// The bus of a new run of `agent` at `endpoint`, and the loop to run on a tokio runtime with
-        /// time and I/O. It goes through the
-        /// [proxies of the environment](TokioConnector::from_environment).
+        /// The bus of a new run of `agent` at `endpoint`. Its sessions run on a thread of their own
+        /// from here on; the loop that is returned hands their mail to handlers, and is to be run. It
+        /// goes through the [proxies of the environment](TokioConnector::from_environment).
         ///
         /// # Errors
-        /// If the system has no randomness to name the run with.
-        pub fn open(endpoint: Endpoint, agent: AgentId) -> io::Result<(Self, NativeBusDriver)> {
+        /// If the system has no randomness to name the run with, or gives no thread.
+        pub fn open(
+            endpoint: Endpoint,
+            agent: AgentId,
+        ) -> io::Result<(Self, NativeBusDriver<SystemClocks>)> {
             let setup = Setup::new(agent, new_session_id()?, seed()?);
             let connector = TokioConnector::from_environment();
             let carrier = Streams::new(endpoint, connector, setup.options.exchanges);
-            Ok(Self::over(setup, carrier, SystemClocks::new()))
+            let (bus, driver) = Self::over(setup, carrier, SystemClocks::new());
+            Ok((bus, driver.on_own_thread()?))
         }
     }
 }
@@ -327,5 +345,3 @@ mod bindings {
 
 #[cfg(target_arch = "wasm32")]
 pub(super) use bindings::Origin;
-#[cfg(not(target_arch = "wasm32"))]
-pub use native::NativeBusDriver;

@@ -1,9 +1,8 @@
-//! The loop of a bus: both sessions, and the handlers.
+//! The loop of the handlers.
 
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::join3;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt, select_biased};
 use mailbus_spec::Ordinal;
@@ -16,7 +15,6 @@ use crate::machine::mail::{Accepted, Ended};
 use crate::mail::state::State;
 use crate::mail::{Delivery, Incoming, Mail, Status, next};
 use crate::shared::Shared;
-use crate::transport::{Carrier, Driver, MailDriver};
 
 /// Most messages in the hands of handlers: beyond it, ephemeral ones wait.
 const HANDLING_MOST: usize = 1_024;
@@ -44,6 +42,8 @@ pub enum BusEvent {
         /// How many more before those.
         more: u64,
     },
+    /// A message found no handler, and nobody had chosen to be sent it: it is settled.
+    Unhandled(Mail),
     /// A handler failed; its message comes again.
     HandlerFailed {
         /// The message's place in the workspace's order; `None` for one that nobody keeps, which
@@ -57,32 +57,33 @@ pub enum BusEvent {
         /// The message's place in the workspace's order.
         seq: Ordinal,
     },
-    /// The bus is over, for good.
-    Ended(Ended),
+    /// The agent's mail is over, for good. Its leases are not: what is held is renewed, and more may be
+    /// acquired, until the bus is shut down or dropped.
+    MailEnded(Ended),
 }
 
-/// The loop of a bus. Nothing is sent, received or handled unless it runs.
-#[must_use = "nothing is sent until the driver runs"]
-pub struct BusDriver<W: Carrier, K: Clocks> {
-    pub(super) mail: MailDriver<W, K>,
-    pub(super) leases: Driver<W, K>,
-    pub(super) registry: Arc<Registry>,
+/// The loop that gives what comes to handlers and to the listener.
+///
+/// Dropped, it gives up on the handlers that are at work.
+#[must_use = "nothing is handled until it runs"]
+pub struct Handlers<K: Clocks> {
+    shared: Arc<Shared<K, State>>,
+    registry: Arc<Registry>,
 }
 
-impl<W: Carrier, K: Clocks> BusDriver<W, K> {
-    /// Runs until the bus is shut down or dropped and every lease is given back.
+impl<K: Clocks> Handlers<K> {
+    pub(super) fn new(shared: Arc<Shared<K, State>>, registry: Arc<Registry>) -> Self {
+        Self { shared, registry }
+    }
+
+    /// Runs until no mail will ever come again and the handlers that are at work are done, or a
+    /// shutdown has waited for them for long enough.
     ///
-    /// It spawns nothing, so it may run on any executor; its future is `Send` if the carrier's and
-    /// the clocks' futures are.
+    /// Handlers run inside it: one that blocks its thread holds up the others. It spawns nothing and
+    /// knows no clock, so it may run on any executor.
     pub async fn run(self) {
-        let Self { mail, leases, registry } = self;
-        let lease_session = Arc::clone(leases.shared());
-        let dispatch = dispatch(Arc::clone(mail.shared()), registry);
-        let mail = async move {
-            mail.run().await;
-            lease_session.retire();
-        };
-        join3(mail, leases.run(), dispatch).await;
+        let Self { shared, registry } = self;
+        dispatch(&shared, &registry).await;
     }
 }
 
@@ -105,14 +106,14 @@ enum Wake<K: Clocks> {
 }
 
 /// Hands what comes to handlers and to the listener, until nothing will ever come again.
-async fn dispatch<K: Clocks>(shared: Arc<Shared<K, State>>, registry: Arc<Registry>) {
+async fn dispatch<K: Clocks>(shared: &Arc<Shared<K, State>>, registry: &Registry) {
     let mut status = shared.inspect(|state, _| state.status());
     let mut handling = FuturesUnordered::new();
     loop {
         let full = handling.len() >= HANDLING_MOST;
         let wake = {
             let mut changed = pin!(status.changed().fuse());
-            let mut incoming = pin!(next_unless(full, &shared).fuse());
+            let mut incoming = pin!(next_unless(full, shared).fuse());
             select_biased! {
                 () = handling.select_next_some() => Wake::Handled,
                 changed = changed => if changed.is_ok() { Wake::Status } else { Wake::Closed },
@@ -121,10 +122,13 @@ async fn dispatch<K: Clocks>(shared: Arc<Shared<K, State>>, registry: Arc<Regist
         };
         match wake {
             Wake::Incoming(Some(Incoming::Delivery(delivery))) => {
-                handling.push(work(Job::Delivery(delivery), &registry));
+                handling.push(work(Job::Delivery(delivery), registry));
             }
             Wake::Incoming(Some(Incoming::Ephemeral(mail))) => {
-                handling.push(work(Job::Ephemeral(mail), &registry));
+                handling.push(work(Job::Ephemeral(mail), registry));
+            }
+            Wake::Incoming(Some(Incoming::Unhandled(mail))) => {
+                registry.tell(BusEvent::Unhandled(mail));
             }
             Wake::Incoming(Some(Incoming::Gap(report))) => {
                 if registry.tell(BusEvent::Gap(report.gap())) {
@@ -134,14 +138,14 @@ async fn dispatch<K: Clocks>(shared: Arc<Shared<K, State>>, registry: Arc<Regist
             Wake::Incoming(Some(Incoming::Restored { unknown, more })) => {
                 registry.tell(BusEvent::Restored { unknown, more });
             }
-            Wake::Status => tell_status(&mut status, &registry),
+            Wake::Status => tell_status(&mut status, registry),
             Wake::Handled => {}
             Wake::Incoming(None) => break,
             Wake::Closed => return,
         }
     }
     if matches!(status.has_changed(), Ok(true)) {
-        tell_status(&mut status, &registry);
+        tell_status(&mut status, registry);
     }
     let shut_down = matches!(*status.borrow(), Status::Ended(Ended::ShutDown));
     if !shut_down {
@@ -199,6 +203,6 @@ fn tell_status(status: &mut watch::Receiver<Status>, registry: &Registry) {
     registry.tell(match now {
         Status::Apart => BusEvent::Disconnected,
         Status::Connected { resumed, refused, .. } => BusEvent::Connected { resumed, refused },
-        Status::Ended(why) => BusEvent::Ended(why),
+        Status::Ended(why) => BusEvent::MailEnded(why),
     });
 }

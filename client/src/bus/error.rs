@@ -4,7 +4,7 @@ use mailbus_spec::id::InvalidId;
 use mailbus_spec::mailbox::InvalidType;
 use mailbus_spec::path::InvalidPath;
 
-use crate::error::CallError;
+use crate::error::{AcquireError, CallError};
 use crate::machine::mail::Unsendable;
 use crate::mail::MailError;
 
@@ -17,6 +17,9 @@ pub enum BusError {
     /// Of leases.
     #[error(transparent)]
     Lease(#[from] CallError),
+    /// Of a lease that was to be acquired.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
     /// It is no type of messages.
     #[error("the type {0}")]
     Type(InvalidType),

@@ -1,14 +1,17 @@
 //! Handlers: what an application does with a message.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use mailbus_spec::mailbox::{MessageType, Pattern, Patterns};
 
 use super::BusEvent;
+use crate::abandon::Abandonable;
 use crate::mail::Mail;
 
 /// Why a handler failed: any error will do.
@@ -84,20 +87,40 @@ impl Registry {
         *lock(&self.listener) = Some(Arc::new(listener));
     }
 
-    /// Tells the listener; false if there is none.
+    /// Tells the listener; false if there is none, or if it panics and so may not have understood.
     pub(super) fn tell(&self, event: BusEvent) -> bool {
-        let listener = lock(&self.listener).clone();
-        listener.map(|listener| listener(event)).is_some()
+        let Some(listener) = lock(&self.listener).clone() else { return false };
+        let told = catch_unwind(AssertUnwindSafe(|| listener(event)));
+        told.inspect_err(|why| tracing::error!("the bus's listener panicked: {}", said(why)))
+            .is_ok()
     }
 }
 
-/// Runs handlers one after the other.
+/// Runs handlers one after the other. One that panics has failed; inside a Worker it ends the module.
+///
+/// Dropped before its end, it counts as [`abandoned`](crate::abandon).
 pub(super) async fn handle(handlers: &[Arc<Handler>], mail: &Mail) -> HandlerResult {
     for handler in handlers {
-        let handling: Pin<Box<_>> = handler(mail.clone());
-        handling.await?;
+        let handling = Abandonable::new(async { handler(mail.clone()).await });
+        let handled = AssertUnwindSafe(handling).catch_unwind().await;
+        handled.unwrap_or_else(|why| {
+            let (from, kind, why) = (mail.from(), mail.kind(), said(&why));
+            tracing::error!(%from, kind, "a handler panicked: {why}");
+            Err(Panicked(why).into())
+        })?;
     }
     Ok(())
+}
+
+/// A handler panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler panicked: {0}")]
+struct Panicked(String);
+
+/// What a panic said.
+fn said(why: &Box<dyn Any + Send>) -> String {
+    let text = why.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| why.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -41,12 +41,23 @@
 //!   service has answered, and accepted once.
 //! * A handler runs once per message and session; the message is settled after it has succeeded, and comes
 //!   again, up to five times, after it has failed. One whose type has no handler is given back after
-//!   five seconds, and so ends among the agent's dead letters, never in silence.
+//!   five seconds, and so ends among the agent's dead letters, never in silence; if nobody has ever chosen
+//!   what the agent is sent, it is settled and told as [`Unhandled`](BusEvent::Unhandled).
+//! * A handler may take as long as it likes, unless [`a limit`](crate::machine::mail::Config::handler_timeout)
+//!   is set, which [`progress`](Mail::progress) extends. On a machine with threads the sessions have one of
+//!   their own: a handler that blocks its thread or panics costs no lease and no connection, a panic is
+//!   a failure like any other. Inside a Worker there is one thread and a clock that stands still while it
+//!   computes: a handler had better await, and a panic ends the module with everything in it.
+//! * A guard that a handler held when it was given up on, at its limit or in a shutdown, lapses instead of
+//!   being given back: what the handler waited for may still be at work.
+//! * Mail and leases are two sessions with two fates: when the agent's mail is taken over or refused, its
+//!   leases go on.
 //! * A lost connection is opened again, without end; [`shutdown`](MailBus::shutdown) is final. A second
 //!   process of the same agent takes over, and the first is told so.
 
 mod cloudflare;
 mod dispatch;
+mod driver;
 mod error;
 mod files;
 mod handler;
@@ -59,10 +70,11 @@ use mailbus_spec::AgentId;
 
 pub use crate::machine::mail::Draft;
 pub use crate::mail::{Mail, Receipt};
-#[cfg(not(target_arch = "wasm32"))]
-pub use cloudflare::NativeBusDriver;
 pub use cloudflare::{CloudflareMailBus, Setup};
-pub use dispatch::{BusDriver, BusEvent};
+pub use dispatch::{BusEvent, Handlers};
+#[cfg(not(target_arch = "wasm32"))]
+pub use driver::NativeBusDriver;
+pub use driver::{BusDriver, Sessions};
 pub use error::BusError;
 pub use handler::{HandlerError, HandlerResult, MaybeSend, MaybeSync};
 
@@ -91,13 +103,14 @@ pub trait MailBus {
 
     /// Connects, and returns once the agent's session has begun. What there are handlers for by then is
     /// what the agent is subscribed to; without any, its subscriptions are as they were, and everything
-    /// for an agent that has never chosen.
+    /// for an agent that has never chosen, until the first [`subscribe`](Self::subscribe) chooses.
     ///
     /// # Errors
     /// [`BusError`] if the service will not have the session. While it cannot be reached, this waits.
     async fn initialize(&self) -> Result<(), BusError>;
 
-    /// Ends the session for good. Handlers, acks and messages under way have a few seconds to be finished.
+    /// Ends the bus for good. Handlers, acks and messages under way have a few seconds to be finished.
+    /// Guards that are still held go on until they are dropped.
     ///
     /// # Errors
     /// [`BusError`]; the session is over all the same.
@@ -144,16 +157,23 @@ pub trait MailBus {
     /// [`BusError`] if the service does not answer.
     async fn send_heartbeat(&self) -> Result<(), BusError>;
 
-    /// Acquires a file for `ttl`; false if somebody else has it. It is not renewed, and lapses.
+    /// Acquires a file for `ttl`; false if somebody else has it, or work of this agent's that was given
+    /// up on may still be at it. It is not renewed, and lapses. What the agent holds already is
+    /// extended to last for at least `ttl` from now; what a guard holds lasts as long as the guard.
+    ///
+    /// Dropped before it is answered, or without an answer, what was not held before is given back in the
+    /// background.
     ///
     /// # Errors
-    /// [`BusError`] if it is no file or no time to live, or the service does not answer.
+    /// [`BusError`] if it is no file, if it is no time to live or one so short that the answer would come
+    /// too late, or if the service does not answer.
     async fn acquire_lease(&self, file: &str, ttl: Duration) -> Result<bool, BusError>;
 
-    /// Gives a file back; false if the agent does not hold it (any more).
+    /// Gives a file back; false if the agent has not acquired it so, or holds it no more. A guard gives
+    /// back what it holds by itself.
     ///
     /// # Errors
-    /// [`BusError`] if it is no file, or the service does not answer.
+    /// [`BusError`] if it is no file, or the service does not answer. It may be asked again then.
     async fn release_lease(&self, file: &str) -> Result<bool, BusError>;
 
     /// Whether anybody holds a file.

@@ -1,20 +1,23 @@
 //! Leases for callers: a client, and a guard that knows when it stops being good.
 
 pub(crate) mod state;
+mod term;
 
 use std::fmt;
 use std::time::Duration;
 
+use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Command, LeaseEntry, LeaseReply, Outcome, Rejection};
 use mailbus_spec::path::{InvalidPath, InvalidPaths};
 use mailbus_spec::{LeasePath, Ordinal, PathSet, Timestamp};
 use tokio::sync::watch;
 
+use crate::abandon::is_abandoning;
 use crate::clocks::{Clocks, RunningClocks};
 use crate::error::{AcquireError, CallError, ReleaseError};
 use crate::machine::{Acquisition, ClaimId, LeaseSession, LossCause, QuestionId, Released};
 use crate::shared::Handle;
-use state::{Standing, State};
+use state::{Granted, Standing, State};
 
 /// One agent's access to the leases of a workspace. Clones share one session.
 ///
@@ -57,22 +60,27 @@ impl<K: Clocks> LeaseClient<K> {
     /// at the object but what is already being cancelled.
     pub async fn acquire(&self, wanted: Acquisition) -> Result<Lease<K>, AcquireError> {
         let paths = wanted.paths.clone();
+        let begin = |state: &mut State, at| state.session.acquire(at, wanted);
+        let (claim, granted) = self.granted(begin).await?;
+        let Granted { token, standing } = granted;
+        let handle = self.handle.clone();
+        Ok(Lease { handle, claim, token, paths, standing, given_back: false })
+    }
+
+    /// Waits until the claim that is begun is granted. Dropped before that, it is given up.
+    async fn granted(
+        &self,
+        begin: impl FnOnce(&mut State, Reading) -> ClaimId,
+    ) -> Result<(ClaimId, Granted), AcquireError> {
         let (claim, answer) = self.handle.request(|state, at| {
-            let claim = state.session.acquire(at, wanted);
+            let claim = begin(state, at);
             (claim, state.wait_for(claim))
         });
         let pending = Pending { handle: &self.handle, claim };
         let answer = answer.await;
         std::mem::forget(pending);
         match answer {
-            Ok(Ok(granted)) => Ok(Lease {
-                handle: self.handle.clone(),
-                claim,
-                token: granted.token,
-                paths,
-                standing: granted.standing,
-                given_back: false,
-            }),
+            Ok(Ok(granted)) => Ok((claim, granted)),
             Ok(Err(refusal)) => Err(refusal.into()),
             Err(_) => Err(AcquireError::Closed),
         }
@@ -165,22 +173,32 @@ impl<K: Clocks> LeaseClient<K> {
     /// # Errors
     /// [`CallError`] if there is no answer.
     pub async fn call(&self, command: Command) -> Result<LeaseReply, CallError> {
+        let asked = self.asked(|state, at| Some(state.session.ask(at, command)));
+        asked.await.unwrap_or(Err(CallError::Closed))
+    }
+
+    /// Waits for the answer to the question that is asked, if one is. Dropped before that, it is asked
+    /// no more.
+    async fn asked(
+        &self,
+        ask: impl FnOnce(&mut State, Reading) -> Option<QuestionId>,
+    ) -> Option<Result<LeaseReply, CallError>> {
         let (question, answer) = self.handle.request(|state, at| {
-            let question = state.session.ask(at, command);
-            (question, state.wait_for_answer(question))
-        });
+            let question = ask(state, at)?;
+            Some((question, state.wait_for_answer(question)))
+        })?;
         let forgotten = Forgotten { handle: &self.handle, question };
         let answer = answer.await;
         drop(forgotten);
-        match answer {
+        Some(match answer {
             Ok(answer) => answer.map_err(CallError::from),
             Err(_) => Err(CallError::Closed),
-        }
+        })
     }
 
-    /// Asks the object something whose answer nobody waits for.
-    pub(crate) fn tell(&self, command: Command) {
-        self.handle.request(|state, at| state.session.ask(at, command));
+    /// The run loop ends as soon as nothing is held or wanted, whoever has a handle.
+    pub(crate) fn retire(&self) {
+        self.handle.retire();
     }
 
     /// The generation of the object's storage, changing when a restore was seen. 0 until then.
@@ -190,10 +208,7 @@ impl<K: Clocks> LeaseClient<K> {
     }
 
     /// Looks at the session and the clocks without touching either: for checkers.
-    pub fn inspect<T>(
-        &self,
-        look: impl FnOnce(&LeaseSession, mailbus_spec::belief::Reading) -> T,
-    ) -> T {
+    pub fn inspect<T>(&self, look: impl FnOnce(&LeaseSession, Reading) -> T) -> T {
         self.handle.inspect(|state, at| look(&state.session, at))
     }
 }
@@ -225,7 +240,7 @@ struct Pending<'a, K: Clocks> {
 
 impl<K: Clocks> Drop for Pending<'_, K> {
     fn drop(&mut self) {
-        self.handle.request(|state, at| state.abandon(at, self.claim));
+        self.handle.request(|state, at| state.give_up(at, self.claim));
     }
 }
 
@@ -243,6 +258,9 @@ impl<K: Clocks> Drop for Forgotten<'_, K> {
 
 /// A held set of paths. The session renews it; dropped, it is released in the background.
 ///
+/// Dropped with a handler that is given up on, at its time limit or in a shutdown, it
+/// [`lapses`](Self::lapse) instead: what the handler waited for may still be at work.
+///
 /// Ask [`is_valid`](Self::is_valid) *right before* each write. A process may still be put aside
 /// between asking and writing, so a resource that can should check [`token`](Self::token) too.
 ///
@@ -257,6 +275,7 @@ pub struct Lease<K: Clocks> {
     token: Ordinal,
     paths: PathSet,
     standing: watch::Receiver<Standing>,
+    /// Whether a drop has nothing left to do.
     given_back: bool,
 }
 
@@ -345,6 +364,13 @@ impl<K: Clocks> Lease<K> {
         }
     }
 
+    /// Lets the lease end with its term instead of giving it back: for who cannot say that the work
+    /// under it has ended. It stops being valid at once, and nobody has its paths for up to its TTL.
+    pub fn lapse(mut self) {
+        self.given_back = true;
+        self.handle.request(|state, at| state.lapse(at, self.claim));
+    }
+
     /// Gives the lease back. It stops being valid at once, before anything is sent.
     ///
     /// # Errors
@@ -367,9 +393,13 @@ impl<K: Clocks> Lease<K> {
 
 impl<K: Clocks> Drop for Lease<K> {
     fn drop(&mut self) {
-        if !self.given_back {
-            self.handle.request(|state, at| state.abandon(at, self.claim));
+        if self.given_back {
+            return;
         }
+        let claim = self.claim;
+        self.handle.request(|state, at| {
+            if is_abandoning() { state.lapse(at, claim) } else { state.give_up(at, claim) }
+        });
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct State {
     pub(crate) session: LeaseSession,
     waiting: BTreeMap<ClaimId, oneshot::Sender<Result<Granted, Refusal>>>,
     standing: BTreeMap<ClaimId, watch::Sender<Standing>>,
-    releasing: BTreeMap<ClaimId, oneshot::Sender<Released>>,
+    releasing: BTreeMap<ClaimId, Vec<oneshot::Sender<Released>>>,
     asking: BTreeMap<QuestionId, oneshot::Sender<Result<LeaseReply, CallFailure>>>,
     /// The generations seen to begin.
     generation: watch::Sender<u64>,
@@ -68,7 +68,7 @@ impl State {
         let (sender, receiver) = oneshot::channel();
         self.standing.remove(&claim);
         if !self.closed {
-            self.releasing.insert(claim, sender);
+            self.releasing.entry(claim).or_default().push(sender);
         }
         receiver
     }
@@ -84,11 +84,17 @@ impl State {
         receiver
     }
 
-    /// Nobody waits for the claim any more.
-    pub(crate) fn abandon(&mut self, at: Reading, claim: ClaimId) {
+    /// Nobody wants the claim any more.
+    pub(crate) fn give_up(&mut self, at: Reading, claim: ClaimId) {
         self.waiting.remove(&claim);
         self.standing.remove(&claim);
         self.session.release(at, claim);
+    }
+
+    /// Nobody has the claim any more, and what it was for may go on.
+    pub(crate) fn lapse(&mut self, at: Reading, claim: ClaimId) {
+        self.standing.remove(&claim);
+        self.session.lapse(at, claim);
     }
 
     /// Nobody waits for the answer any more.
@@ -103,7 +109,9 @@ impl State {
 
     fn pass_on_grant(&mut self, claim: ClaimId, token: Ordinal) {
         let (sender, standing) = watch::channel(Standing::Held);
-        self.standing.insert(claim, sender);
+        if !self.session.is_for_a_term(claim) {
+            self.standing.insert(claim, sender);
+        }
         if let Some(waiting) = self.waiting.remove(&claim) {
             // A caller that has stopped waiting gives the claim back when it is dropped.
             let _ = waiting.send(Ok(Granted { token, standing }));
@@ -134,7 +142,7 @@ impl Waiters for State {
                     }
                 }
                 Event::Released { claim, ending } => {
-                    if let Some(releasing) = self.releasing.remove(&claim) {
+                    for releasing in self.releasing.remove(&claim).unwrap_or_default() {
                         let _ = releasing.send(ending);
                     }
                 }

@@ -22,7 +22,7 @@ pub struct Mail {
     seq: Option<Ordinal>,
     attempt: u64,
     redriven: bool,
-    /// `None` for a message that nobody keeps.
+    /// `None` for a message that is not in a handler's hands, or that nobody keeps.
     progress: Option<Arc<Progress>>,
 }
 
@@ -35,6 +35,11 @@ struct Progress {
 }
 
 impl Mail {
+    /// A message that is in nobody's hands.
+    fn alone(seq: Option<Ordinal>, message: Message) -> Self {
+        Self { message, seq, attempt: 1, redriven: false, progress: None }
+    }
+
     /// Who sent it, as the service knows it.
     #[must_use]
     pub fn from(&self) -> &AgentId {
@@ -173,6 +178,8 @@ impl<K: Clocks> fmt::Debug for Delivery<K> {
 pub enum Incoming<K: Clocks> {
     /// A message to handle.
     Delivery(Delivery<K>),
+    /// A message found no handler, and nobody had chosen to be sent it: it is settled.
+    Unhandled(Mail),
     /// A message that nobody keeps.
     Ephemeral(Mail),
     /// Messages were lost: they expired, or failed for good.
@@ -238,10 +245,8 @@ fn incoming<K: Clocks>(shared: &Arc<Shared<K, State>>, news: News) -> Incoming<K
             let mail = Mail { message, seq: Some(delivery.seq()), attempt, redriven, progress };
             Incoming::Delivery(Delivery { shared, delivery, mail, abandoned, finished: false })
         }
-        News::Ephemeral(message) => {
-            let (seq, attempt, redriven, progress) = (None, 1, false, None);
-            Incoming::Ephemeral(Mail { message, seq, attempt, redriven, progress })
-        }
+        News::Unhandled(seq, message) => Incoming::Unhandled(Mail::alone(Some(seq), message)),
+        News::Ephemeral(message) => Incoming::Ephemeral(Mail::alone(None, message)),
         News::Gap(gap) => Incoming::Gap(GapReport { shared, gap }),
         News::Restored { unknown, more } => Incoming::Restored { unknown, more },
     }

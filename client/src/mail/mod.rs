@@ -235,6 +235,53 @@ impl<K: Clocks> MailClient<K> {
         self.change_types(Ask::Unsubscribe { agent: self.agent(), types }).await
     }
 
+    /// Whether the session says at every connect what the agent is subscribed to.
+    #[must_use]
+    pub fn has_chosen(&self) -> bool {
+        self.handle.inspect(|state, _| state.session.has_chosen())
+    }
+
+    /// Chooses what the agent is subscribed to, for a session that was [`start`](Self::start)ed without:
+    /// adds these patterns, and takes away the `*` of an agent for whom nobody has chosen. From now on
+    /// the session says with every connect what is left.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer.
+    pub async fn choose(&self, types: Patterns) -> Result<(), MailError> {
+        let all = Pattern::everything();
+        let unwanted = (!types.contains(&all)).then(|| Patterns::from([all]));
+        let agent = self.agent();
+        let mut reply = self.ask(Ask::Subscribe { agent: agent.clone(), types }).await?;
+        if reply.answer.is_ok()
+            && let Some(types) = unwanted
+        {
+            reply = self.ask(Ask::Unsubscribe { agent, types }).await?;
+        }
+        let now = reply.commit.now;
+        match reply.answer {
+            Ok(Outcome::Subscribed { types }) => {
+                let left = types.unwrap_or_default();
+                self.handle.request(|state, at| state.session.note_chosen(at, left, now));
+                Ok(())
+            }
+            other => Err(MailError::of(other)),
+        }
+    }
+
+    /// Has what comes only because nobody has chosen settled if nobody handles it, in a session that was
+    /// [`start`](Self::start)ed without a choice.
+    ///
+    /// # Errors
+    /// [`MailError`] if there is no answer: it is given back then, as if somebody had chosen it.
+    pub async fn leave_unchosen(&self) -> Result<(), MailError> {
+        // Taking nothing away changes nothing, and says what there is.
+        let Some(mut chosen) = self.unsubscribe(Patterns::new()).await? else { return Ok(()) };
+        if chosen.remove(&Pattern::everything()) {
+            self.handle.request(|state, at| state.session.note_unchosen(at, chosen));
+        }
+        Ok(())
+    }
+
     async fn change_types(&self, ask: Ask) -> Result<Option<Patterns>, MailError> {
         match self.ask(ask).await?.answer {
             Ok(Outcome::Subscribed { types }) => Ok(types),

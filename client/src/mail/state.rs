@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mailbus_spec::Ordinal;
 use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Gap, MailboxReply, Message};
 use tokio::sync::{Notify, oneshot, watch};
@@ -29,6 +30,7 @@ pub(crate) enum News {
         abandoned: oneshot::Receiver<()>,
         progressed: Arc<AtomicBool>,
     },
+    Unhandled(Ordinal, Message),
     Ephemeral(Message),
     Gap(Gap),
     Restored {
@@ -190,6 +192,9 @@ impl Waiters for State {
                 Event::LongInHand(InHand { seq, from, kind, lasted }) => {
                     let seconds = lasted.as_secs();
                     tracing::warn!(%seq, %from, %kind, seconds, "a handler is still at a message");
+                }
+                Event::Unhandled { seq, message } => {
+                    self.add_news(News::Unhandled(seq, message));
                 }
                 Event::Ephemeral { message } => self.add_ephemeral(message),
                 Event::Gap(gap) => self.add_news(News::Gap(gap)),

@@ -144,11 +144,6 @@ impl<W: Carrier, K: Clocks> Driver<W, K> {
 }
 
 impl<W: Carrier, K: Clocks> Driver<W, K> {
-    /// What its handles share with it.
-    pub(crate) fn shared(&self) -> &Arc<Shared<K, State>> {
-        &self.shared
-    }
-
     /// Sends an attempt and waits for its reply, for as long as the session does.
     async fn exchange(&self, transmit: Transmit) -> (CallNumber, Option<Received>) {
         let Transmit { call, command, timeout, leave_by, .. } = transmit;

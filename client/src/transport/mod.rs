@@ -6,7 +6,8 @@
 //! unknown to the session, whichever way it went.
 //!
 //! Each loop is one future, [`Driver::run`] and [`MailDriver::run`], that spawns nothing, so it can be
-//! put on any executor of one thread or many, and stopped with a process that a simulator pauses. It is
+//! put on any executor of one thread or many, and stopped with a process that a simulator pauses. On
+//! this machine's network it has a thread of its own, which no work of the application holds up. It is
 //! generic over what carries ([`Carrier`]) and over the clocks ([`Clocks`](crate::clocks::Clocks)); every
 //! wait has an end by those clocks.
 //!
@@ -17,6 +18,7 @@
 //! | `mail` | the loop of a mail session |
 //! | `random` | the system's randomness |
 //! | `stream` | the carrier over byte streams: HTTP/1.1, WebSocket, TLS |
+//! | `thread` | a loop on a thread of its own |
 //! | `binding` | the carrier over the bindings of a Worker |
 
 #[cfg(target_arch = "wasm32")]
@@ -29,6 +31,8 @@ mod random;
 mod socket;
 #[cfg(not(target_arch = "wasm32"))]
 mod stream;
+#[cfg(not(target_arch = "wasm32"))]
+mod thread;
 
 #[cfg(target_arch = "wasm32")]
 pub use binding::{BindingSocket, Bindings};
@@ -38,6 +42,8 @@ pub use mail::{MailDriver, drive_mail};
 pub use random::{new_session_id, seed};
 #[cfg(not(target_arch = "wasm32"))]
 pub use stream::{
-    Authority, BearerToken, ByteStream, Connector, Endpoint, InvalidEndpoint, InvalidToken,
-    NativeDriver, Scheme, StreamSocket, Streams, TokioConnector, connect, open,
+    Authority, BearerToken, ByteStream, Connector, Endpoint, InvalidEndpoint, InvalidToken, Scheme,
+    StreamSocket, Streams, TokioConnector, connect, open,
 };
+#[cfg(not(target_arch = "wasm32"))]
+pub use thread::NativeDriver;

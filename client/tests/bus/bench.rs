@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures_util::future::{LocalBoxFuture, select};
-use mailbus_client::bus::{BusEvent, CloudflareMailBus, Setup};
+use futures_util::future::{LocalBoxFuture, join, select};
+use mailbus_client::bus::{BusEvent, CloudflareMailBus, Handlers, Setup};
 use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector, Endpoint, Streams};
 use mailbus_spec::belief::Reading;
@@ -22,7 +22,7 @@ use mailbus_worker::native::{
 use mailbus_worker::object::Object;
 use mailbus_worker::router::{Access, Class};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy, split};
-use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::task::{AbortHandle, JoinHandle, LocalSet, spawn_local};
 use tokio::time::Instant;
 
 const NOON: u64 = 1_800_000_000_000;
@@ -36,6 +36,8 @@ pub enum Mode {
     NoConnection,
     /// Connections are made, and nothing ever comes back.
     Deaf,
+    /// What is asked arrives and is done, and nothing ever comes back.
+    Mute,
     /// Bytes reach the service at 40 kB a second.
     Slow,
     /// Somebody else answers everything, with this status and body.
@@ -116,6 +118,17 @@ impl Connector for InMemory {
                 });
                 service.connections.borrow_mut().push(held.abort_handle());
             }
+            Mode::Mute => {
+                let (mut mute, end) = tokio::io::duplex(64 << 10);
+                let served = spawn_local(Rc::clone(&service.server).serve_connection(end));
+                let carrying = spawn_local(async move {
+                    let (mut asking, _answering) = split(far);
+                    let _ = copy(&mut asking, &mut mute).await;
+                    std::future::pending::<()>().await;
+                });
+                let mut connections = service.connections.borrow_mut();
+                connections.extend([carrying.abort_handle(), served.abort_handle()]);
+            }
             Mode::Stranger(status, body) => {
                 let answering = spawn_local(answer(far, status, body));
                 service.connections.borrow_mut().push(answering.abort_handle());
@@ -154,9 +167,8 @@ impl Bench {
             let clock = TestClock { origin: Instant::now() };
             let host: Rc<dyn Host> = Rc::new(clock);
             let mailboxes = namespace::<ProductionMailboxObject>(&host);
-            let leases = namespace::<ProductionLeaseObject>(&host);
             let classes = Classes::from([
-                (Class::Lease, Rc::new(leases) as Rc<dyn Objects>),
+                (Class::Lease, objects::<ProductionLeaseObject>(&host)),
                 (Class::Mailbox, Rc::new(mailboxes.clone()) as Rc<dyn Objects>),
             ]);
             let server = Server::new(host, access, ServerSettings::default(), classes);
@@ -180,12 +192,23 @@ impl Bench {
     }
 
     pub fn bus_of(&self, setup: Setup) -> Bus {
+        self.bus_and_loop(setup).0
+    }
+
+    pub fn bus_and_loop(&self, setup: Setup) -> (Bus, JoinHandle<()>) {
+        let (bus, sessions, handlers) = self.bus_apart(setup);
+        let running = join(sessions, handlers.run());
+        (bus, spawn_local(async { drop(running.await) }))
+    }
+
+    /// A bus with its sessions running, and its handlers to be run elsewhere.
+    pub fn bus_apart(&self, setup: Setup) -> (Bus, JoinHandle<()>, Handlers<TestClock>) {
         let endpoint =
             Endpoint::new("http://localhost:8787", Workspace::new("team").unwrap()).unwrap();
         let carrier = Streams::new(endpoint, InMemory(self.clone()), setup.options.exchanges);
         let (bus, driver) = Bus::over(setup, carrier, self.0.clock);
-        spawn_local(driver.run());
-        bus
+        let (sessions, handlers) = driver.split();
+        (bus, spawn_local(sessions.run()), handlers)
     }
 
     pub fn now(&self) -> Duration {
@@ -215,6 +238,11 @@ impl Bench {
     pub fn crash_mailbox(&self) {
         self.0.mailboxes.crash(&Workspace::new("team").unwrap());
     }
+}
+
+/// The objects of a class, in memory.
+pub fn objects<O: Object + 'static>(host: &Rc<dyn Host>) -> Rc<dyn Objects> {
+    Rc::new(namespace::<O>(host))
 }
 
 fn namespace<O: Object + 'static>(host: &Rc<dyn Host>) -> Namespace<O> {
@@ -290,9 +318,10 @@ impl Notes {
                 BusEvent::Disconnected => "disconnected".to_owned(),
                 BusEvent::Gap(gap) => format!("lost {}", gap.count),
                 BusEvent::Restored { .. } => "restored".to_owned(),
+                BusEvent::Unhandled(mail) => format!("unhandled {}", mail.kind()),
                 BusEvent::HandlerFailed { error, .. } => format!("failed: {error}"),
                 BusEvent::HandlerTimedOut { .. } => "timed out".to_owned(),
-                BusEvent::Ended(why) => format!("ended: {why:?}"),
+                BusEvent::MailEnded(why) => format!("ended: {why:?}"),
                 other => format!("{other:?}"),
             });
         });

@@ -130,8 +130,9 @@ fn a_dead_letter_that_is_redriven_is_handled_again() {
 fn a_message_that_nobody_handles_ends_among_the_dead_letters_and_not_in_silence() {
     Bench::run(async |bench| {
         let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let told = Notes::default();
+        let (heard, told) = (Notes::default(), Notes::default());
         told.listen(&b);
+        note(&b, "news", &heard).await;
         a.initialize().await.unwrap();
         b.initialize().await.unwrap();
         a.send_to(&agent("b"), draft("unheard.of", "hello")).await.unwrap();

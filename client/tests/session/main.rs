@@ -9,4 +9,5 @@ mod believing;
 mod ending;
 mod random;
 mod stage;
+mod term;
 mod world;

@@ -7,7 +7,7 @@ use mailbus_spec::lease::{Acquire, Command, OverReason, Rejection};
 use mailbus_spec::{Ordinal, RequestId, Ttl};
 
 use super::event::{ClaimId, Event, Refusal};
-use super::farewell::is_in_the_way;
+use super::farewell::is_held_back;
 use super::holding::Hold;
 use super::rules::{Attempts, Ending, Sending};
 use super::{Acquisition, Due, LeaseSession, Subject};
@@ -24,6 +24,8 @@ const RECENT: usize = 8;
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) wanted: Acquisition,
+    /// Whether it is for one term, and not renewed.
+    for_a_term: bool,
     /// The present request as it is asked; always the same words, or it would be a conflict.
     pub(super) acquire: Acquire,
     pub(super) request: RequestId,
@@ -68,7 +70,7 @@ impl Tries {
 impl Claim {
     /// When something is to be done about it next. `seen` is the latest reading: what it has already
     /// judged is not waited for again. An `Acquire` that is `held_back` is not waited for either: the
-    /// end of the farewell before it is.
+    /// end of what is before it is.
     pub(super) fn timeout(&self, seen: Duration, held_back: bool) -> Option<Duration> {
         let patience = self.give_up_at.filter(|_| !self.is_believed());
         let hold = self.hold.as_ref().and_then(|hold| hold.timeout(seen));
@@ -98,7 +100,12 @@ impl LeaseSession {
     /// While something that overlaps them is being released or cancelled, nothing is asked: commands
     /// may overtake each other, and the new claim would find the old one in its way. It is asked once
     /// the farewell is answered or, at the latest a retry horizon after its last answer, given up on.
+    /// What [`lapse`](Self::lapse)s is waited for in the same way.
     pub fn acquire(&mut self, at: Reading, wanted: Acquisition) -> ClaimId {
+        self.begin(at, wanted, false)
+    }
+
+    pub(super) fn begin(&mut self, at: Reading, wanted: Acquisition, for_a_term: bool) -> ClaimId {
         self.observe(at);
         let id = ClaimId(self.next_number());
         let believable = self.config.clock_bound.believable(wanted.ttl);
@@ -110,13 +117,23 @@ impl LeaseSession {
             self.events.push_back(Event::Refused { claim: id, refusal: Refusal::Unexpected });
             return id;
         };
+        self.repeat_farewells(&wanted.paths, at.monotonic);
         let patient = !wanted.patience.is_zero();
         let give_up_at = patient.then(|| at.monotonic.saturating_add(wanted.patience));
         let acquiring = self.copies_of_acquire(&wanted, at.monotonic);
         let attempts = Tries::default();
         let (position, hold) = (None, None);
-        let claim =
-            Claim { wanted, acquire, request, give_up_at, acquiring, attempts, position, hold };
+        let claim = Claim {
+            wanted,
+            for_a_term,
+            acquire,
+            request,
+            give_up_at,
+            acquiring,
+            attempts,
+            position,
+            hold,
+        };
         self.claims.insert(id, claim);
         id
     }
@@ -142,9 +159,9 @@ impl LeaseSession {
 
     pub(super) fn due_acquire(&mut self, call: CallNumber, at: Reading) -> Option<Due> {
         let most = self.config.attempt_timeout;
-        let farewells = &self.farewells;
+        let (farewells, unrenewed) = (&self.farewells, &self.unrenewed);
         self.claims.iter_mut().find_map(|(id, claim)| {
-            if is_in_the_way(farewells, claim) {
+            if is_held_back(claim, farewells, unrenewed, at.monotonic) {
                 return None;
             }
             let timeout = claim.poll().map_or(most, |poll| poll.min(most));
@@ -272,6 +289,9 @@ impl LeaseSession {
         claim.acquiring.stop();
         let Some(attempts) = claim.attempts.answered(named, received) else { return };
         let credit = self.rules.grant(&attempts, claim.wanted.ttl, granted);
+        if claim.for_a_term {
+            return self.on_granted_for_a_term(id, token, &credit, received);
+        }
         claim.hold = Some(Hold::new(token, horizon, received.monotonic));
         self.credit(id, &credit, received);
     }

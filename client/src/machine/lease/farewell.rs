@@ -10,6 +10,7 @@ use mailbus_spec::{Ordinal, PathSet, RequestId};
 use super::asking::Claim;
 use super::event::{ClaimId, Event, Released};
 use super::rules::Ending;
+use super::unrenewed::Unrenewed;
 use super::{Due, LeaseSession, Subject};
 use crate::machine::call::CallNumber;
 use crate::machine::copies::Copies;
@@ -33,14 +34,21 @@ pub(super) struct Farewell {
     pub(super) kept: Option<Box<(ClaimId, Claim)>>,
 }
 
-/// Whether the first `Acquire` of a claim's request has to wait, since what it asks for may still be
-/// claimed by this very session. Later copies do not wait: by then there may be a place in the queue
-/// to be kept.
-pub(super) fn is_in_the_way(farewells: &BTreeMap<FarewellId, Farewell>, claim: &Claim) -> bool {
-    let overlaps = |farewell: &Farewell| {
-        farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(claim.acquire.paths()))
-    };
-    claim.attempts.first.is_none() && farewells.values().any(overlaps)
+/// Whether the first `Acquire` of a claim's request has to wait at `now`, since what it asks for may
+/// still be claimed by this very session. Later copies do not wait: by then there may be a place in the
+/// queue to be kept.
+pub(super) fn is_held_back(
+    claim: &Claim,
+    farewells: &BTreeMap<FarewellId, Farewell>,
+    unrenewed: &BTreeMap<ClaimId, Unrenewed>,
+    now: Duration,
+) -> bool {
+    let wanted = claim.acquire.paths();
+    let overlaps =
+        |farewell: &Farewell| farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(wanted));
+    claim.attempts.first.is_none()
+        && (farewells.values().any(overlaps)
+            || unrenewed.values().any(|left| left.is_in_the_way(wanted, now)))
 }
 
 impl LeaseSession {
@@ -57,6 +65,7 @@ impl LeaseSession {
                 let farewell = self.release_token(token, Some(paths), Some(claim), at.monotonic);
                 self.end_belief(claim, farewell, Ending::Release);
             }
+            None if self.release_unrenewed(claim, at.monotonic) => {}
             None => self.cancel(at, claim),
         }
     }
@@ -66,6 +75,9 @@ impl LeaseSession {
     pub fn cancel(&mut self, at: Reading, claim: ClaimId) {
         self.observe(at);
         let Some(known) = self.claims.get(&claim) else {
+            if self.release_unrenewed(claim, at.monotonic) {
+                return;
+            }
             let ending = Released::AlreadyOver;
             self.events.push_back(Event::Released { claim, ending });
             return;
@@ -185,6 +197,11 @@ impl LeaseSession {
 
     pub(super) fn end_farewell(&mut self, id: FarewellId, ending: Released) {
         let Some(farewell) = self.farewells.remove(&id) else { return };
+        if let Command::Release { target: ReleaseTarget::Token(token), .. } = &farewell.command
+            && ending != Released::Unanswered
+        {
+            self.note_over(*token);
+        }
         if let Some(claim) = farewell.report {
             self.events.push_back(Event::Released { claim, ending });
         }

@@ -153,16 +153,22 @@ impl LeaseSession {
         })
     }
 
-    /// Believes in a term, if there is still something of it left to believe in.
-    pub(super) fn credit(&mut self, id: ClaimId, credit: &Credit, at: Reading) {
+    /// The belief that a credit gives at `at`, if there is still something left to believe in.
+    pub(super) fn usable_term(&self, credit: &Credit, at: Reading) -> Option<Belief> {
         let void = self.void_through.is_some_and(|void| credit.from.call <= void);
         let term = self.rules.belief(credit, &self.config.clock_bound);
         let usable =
             !void && self.rules.holds(&term, at) && self.compare(credit.from.at, at).is_ok();
+        usable.then_some(term)
+    }
+
+    /// Believes in a term, if there is still something of it left to believe in.
+    pub(super) fn credit(&mut self, id: ClaimId, credit: &Credit, at: Reading) {
+        let usable = self.usable_term(credit, at);
         let Some(claim) = self.claims.get_mut(&id) else { return };
         let at_most = claim.wanted.at_most;
         let Some(hold) = claim.hold.as_mut() else { return };
-        if usable {
+        if let Some(term) = usable {
             hold.belief = Some(match hold.belief {
                 Some(old) => self.rules.later(old, term),
                 None => term,

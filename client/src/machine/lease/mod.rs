@@ -27,6 +27,7 @@
 //! | `asking` | from the first `Acquire` to the grant |
 //! | `holding` | belief, renewal and loss |
 //! | `farewell` | releasing and cancelling |
+//! | `unrenewed` | leases that end with their term |
 //! | `question` | plain calls |
 //! | `config`, `event` | what goes in and out |
 
@@ -38,6 +39,7 @@ mod holding;
 mod question;
 mod receive;
 mod rules;
+mod unrenewed;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -56,8 +58,9 @@ pub use rules::{Attempts, Credit, CreditRules, Ending, Sending, Sound};
 use crate::machine::call::{CallNumber, QuestionId};
 use crate::machine::copies::{Departure, Pacing};
 use asking::Claim;
-use farewell::{Farewell, FarewellId, is_in_the_way};
+use farewell::{Farewell, FarewellId, is_held_back};
 use question::Question;
+use unrenewed::Unrenewed;
 
 /// How long an attempt is remembered after its sending: longer than a reply may travel.
 const CALL_MEMORY: Duration = Duration::from_secs(120);
@@ -78,6 +81,7 @@ pub struct LeaseSession {
     void_through: Option<CallNumber>,
     generation: u64,
     claims: BTreeMap<ClaimId, Claim>,
+    unrenewed: BTreeMap<ClaimId, Unrenewed>,
     farewells: BTreeMap<FarewellId, Farewell>,
     questions: BTreeMap<QuestionId, Question>,
     calls: BTreeMap<CallNumber, Sent>,
@@ -139,6 +143,7 @@ impl LeaseSession {
             void_through: None,
             generation: 0,
             claims: BTreeMap::new(),
+            unrenewed: BTreeMap::new(),
             farewells: BTreeMap::new(),
             questions: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -163,7 +168,7 @@ impl LeaseSession {
         self.pacing.jitter.next_u64()
     }
 
-    /// Whether it holds, wants and awaits nothing.
+    /// Whether it holds, wants and awaits nothing but leases that end with their term.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.claims.is_empty() && self.farewells.is_empty() && self.questions.is_empty()
@@ -199,19 +204,21 @@ impl LeaseSession {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let seen = self.last_seen.unwrap_or_default().monotonic;
-        let claims = self
-            .claims
-            .values()
-            .filter_map(|claim| claim.timeout(seen, is_in_the_way(&self.farewells, claim)));
+        let claims = self.claims.values().filter_map(|claim| {
+            let held_back = is_held_back(claim, &self.farewells, &self.unrenewed, seen);
+            claim.timeout(seen, held_back)
+        });
+        let unrenewed = self.unrenewed.values().map(|left| left.timeout(seen));
         let farewells = self.farewells.values().filter_map(|farewell| farewell.copies.timeout());
         let questions = self.questions.values().filter_map(|question| question.copies.timeout());
-        claims.chain(farewells).chain(questions).min()
+        claims.chain(unrenewed).chain(farewells).chain(questions).min()
     }
 
     /// Does what the passing of time asks for.
     pub fn handle_timeout(&mut self, at: Reading) {
         self.observe(at);
         self.claims_in_time(at.monotonic);
+        self.unrenewed_in_time(at.monotonic);
         self.farewells_in_time(at.monotonic);
         self.questions_in_time(at.monotonic);
     }

@@ -92,12 +92,14 @@ impl LeaseSession {
                 let claim = self.claims.iter().find(|(_, claim)| claim.request == request);
                 match claim.map(|(id, _)| *id) {
                     Some(id) => self.on_granted(id, token, ttl, None, at),
+                    None if self.was_left(&request) => {}
                     None => {
                         self.release_token(token, None, None, now);
                     }
                 }
             }
             Notice::Lapsed { token } => {
+                self.note_over(token);
                 let Some(id) = self.claim_under(token) else { return };
                 if self.claims.get(&id).is_some_and(super::asking::Claim::is_believed) {
                     self.lose(id, LossCause::Lapsed, Ending::Over, now);
@@ -105,7 +107,12 @@ impl LeaseSession {
                     self.on_over(id, mailbus_spec::lease::OverReason::Lapsed, now);
                 }
             }
-            Notice::Forced { token, reason, drain } => self.on_forced(token, reason, drain, now),
+            Notice::Forced { token, reason, drain } => {
+                if !drain {
+                    self.note_over(token);
+                }
+                self.on_forced(token, reason, drain, now);
+            }
         }
     }
 
@@ -123,6 +130,7 @@ impl LeaseSession {
             Ok(Outcome::Granted { token, ttl, .. }) if live => {
                 self.on_granted(claim, token, ttl, Some(named), at);
             }
+            Ok(Outcome::Granted { .. }) if self.was_left(request) => {}
             // Nobody waits for it any more.
             Ok(Outcome::Granted { token, .. }) => {
                 self.release_token(token, None, None, now);

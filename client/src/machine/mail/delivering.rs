@@ -122,7 +122,7 @@ impl MailSession {
         let stage = if is_served(&self.served, &message.kind) {
             Stage::Ready
         } else {
-            Stage::Held { until: now.saturating_add(self.config.hold) }
+            Stage::Held { until: now.saturating_add(self.hold(seq, &message.kind)) }
         };
         let generation = self.generation;
         let delivery = Delivery { attempt, redriven, message, generation, socket, stage };
@@ -232,7 +232,11 @@ impl MailSession {
         for seq in over {
             let Some(delivery) = self.deliveries.get_mut(&seq) else { continue };
             match &mut delivery.stage {
-                Stage::Held { .. } => self.give_back(seq, now),
+                Stage::Held { .. } => {
+                    if !self.settle_unchosen(seq, now) {
+                        self.give_back(seq, now);
+                    }
+                }
                 Stage::Announcing { .. } => self.begin(seq, now),
                 Stage::Handling(_) => self.handling_in_time(seq, now),
                 Stage::Returning(nack) => {

@@ -116,6 +116,13 @@ pub enum Event {
     /// A delivery has been in the hands of its handler for long: five minutes, and each time twice as
     /// long as when it was told before.
     LongInHand(InHand),
+    /// A message found no handler, and nobody had chosen to be sent it: it is settled.
+    Unhandled {
+        /// Its place in the workspace's order.
+        seq: Ordinal,
+        /// The message.
+        message: Message,
+    },
     /// A message that nobody keeps.
     Ephemeral {
         /// The message.

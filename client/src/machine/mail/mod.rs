@@ -34,6 +34,7 @@
 //! | file | what it says |
 //! |---|---|
 //! | `standing` | the socket: wanted, opened, kept alive, opened again, over |
+//! | `choosing` | what the agent is subscribed to, and what nobody has chosen |
 //! | `delivering` | from the push to the handler |
 //! | `handling` | in the hands of a handler: how long, and who has been there longest |
 //! | `settling` | from the handler to the ack or nack |
@@ -44,6 +45,7 @@
 //! | `draft` | messages before they have an id |
 //! | `config`, `event` | what goes in and out |
 
+mod choosing;
 mod config;
 mod delivering;
 mod draft;
@@ -77,6 +79,7 @@ pub use event::{
 };
 pub use handling::InHand;
 
+use choosing::Unchosen;
 use delivering::Delivery;
 use leaving::Leaving;
 use publishing::Publication;
@@ -106,6 +109,8 @@ pub struct MailSession {
     orders: VecDeque<SocketOrder>,
     /// The subscriptions that every connect sets, if the session has chosen any.
     types: Option<Patterns>,
+    /// What comes though nobody has chosen it.
+    unchosen: Option<Unchosen>,
     /// What there are handlers for.
     served: Patterns,
     generation: u64,
@@ -166,6 +171,7 @@ impl MailSession {
             leaving: None,
             orders: VecDeque::new(),
             types: None,
+            unchosen: None,
             served: Patterns::new(),
             generation: 0,
             last_seen: None,

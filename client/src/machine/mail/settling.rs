@@ -73,7 +73,7 @@ impl Acks {
         }
     }
 
-    fn settle(&mut self, seq: Ordinal, flush_at: Duration, now: Duration) {
+    pub(super) fn settle(&mut self, seq: Ordinal, flush_at: Duration, now: Duration) {
         self.settled.insert(seq);
         self.due.insert(seq);
         let at = if self.due.len() >= ACK_FULL { now } else { flush_at };

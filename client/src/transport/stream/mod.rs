@@ -24,7 +24,7 @@ use crate::machine::LeaseSession;
 
 pub use connector::{ByteStream, Connector, TokioConnector};
 pub use endpoint::{Authority, BearerToken, Endpoint, InvalidEndpoint, InvalidToken, Scheme};
-pub use system::{NativeDriver, open};
+pub use system::open;
 pub use websocket::StreamSocket;
 
 /// The carrier over byte streams.

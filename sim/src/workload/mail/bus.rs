@@ -96,6 +96,7 @@ async fn handle(mailing: &Mailing, client: Mail, run: String) {
                 drop(gap);
             }
             Some(Incoming::Restored { .. }) => mailing.stage.reach(Mark::RestoreNoticed),
+            Some(Incoming::Unhandled(_)) => {}
             Some(Incoming::Ephemeral(_)) => mailing.stage.reach(Mark::EphemeralHeard),
             None => break,
         }
