@@ -70,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         drop((planning, building));
         Ok::<(), Box<dyn Error>>(())
     };
-    // Nothing happens unless the loops run; they end with the shutdown.
+    // Handlers run in these loops, which end with the shutdown.
     let (worked, (), ()) = join3(work, planner_loop.run(), builder_loop.run()).await;
     worked
 }

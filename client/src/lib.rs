@@ -117,8 +117,9 @@
 //!   believed and cancelled when given up.
 //! * No state that outlives the process: a restarted agent is another session, and waits for its
 //!   old self's term like anybody else.
-//! * No spawned task, but inside a Worker, where the loop is one of its event's; and no timer but
-//!   [`Clocks::sleep`](clocks::Clocks::sleep).
+//! * No task on anybody's runtime, but inside a Worker, where the loop is one of its event's: on a
+//!   machine with threads what [`open`](transport::open)s a session gives its loop one, which no work of
+//!   the application holds up. And no timer but [`Clocks::sleep`](clocks::Clocks::sleep).
 
 #![deny(missing_docs)]
 #![cfg_attr(

@@ -231,3 +231,25 @@ fn who_is_replaced_at_mail_keeps_its_leases() {
         running.await.unwrap();
     });
 }
+
+#[test]
+fn ephemeral_messages_that_nobody_takes_make_room_for_later_ones() {
+    const KEPT: u64 = 1_024;
+    Bench::run(async |bench| {
+        let a = bench.bus("a");
+        let (b, _sessions, handlers) = bench.bus_apart(setup("b", "1", 1));
+        let heard = Notes::default();
+        note(&b, "tick", &heard).await;
+        a.initialize().await.unwrap();
+        b.initialize().await.unwrap();
+        for number in 0..KEPT + 10 {
+            a.publish(draft("tick", &number.to_string()).ephemeral()).await.unwrap();
+        }
+        bench.pass(seconds(1)).await;
+        let handling = tokio::task::spawn_local(handlers.run());
+        bench.pass(seconds(1)).await;
+        let heard = heard.all();
+        assert_eq!((heard.len(), heard[0].as_str()), (1_024, r#"a: "10""#));
+        handling.abort();
+    });
+}

@@ -177,3 +177,21 @@ fn an_ack_that_is_refused_for_good_is_not_sent_for_ever() {
     session.handle_problem(at(6), ack.call, Problem::new(Code::Forbidden, "not yours"));
     assert!(session.is_idle());
 }
+
+#[test]
+fn as_many_settled_messages_are_remembered_as_is_said_and_no_more() {
+    const REMEMBERED: u64 = 16_384;
+    let (mut session, socket) = live();
+    for number in 1..=REMEMBERED + 1 {
+        push(&mut session, 0, socket, number, 1);
+        let given = delivery(&mut session);
+        session.finish(at(0), given, Handled::Done);
+        for ack in sends(&mut session, 0) {
+            session.handle_reply(at(0), ack.call, settled(128));
+        }
+    }
+    push(&mut session, 0, socket, 2, 1);
+    assert!(deliveries(&mut session).is_empty(), "it is not handled twice");
+    push(&mut session, 0, socket, 1, 1);
+    assert_eq!(delivery(&mut session).seq(), seq(1), "memory has an end");
+}
