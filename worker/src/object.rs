@@ -199,6 +199,13 @@ pub trait Object: Sized {
         0
     }
 
+    /// Whether the object, which is [`Waking::Ready`], is at this host time as good as one that never
+    /// was: nobody would miss its storage, and one that begins anew uses no ordinal twice.
+    fn is_blank(&self, host: HostTime) -> bool {
+        let _ = host;
+        false
+    }
+
     /// Handles one event at the host time read for it.
     ///
     /// Before [`Event::Alarm`] of a ringing alarm the platform's alarm is no longer pending; the

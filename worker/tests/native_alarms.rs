@@ -291,6 +291,10 @@ impl Databases for Blocked {
         }
     }
 
+    fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
+        self.databases.delete(workspace)
+    }
+
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
         self.databases.existing()
     }

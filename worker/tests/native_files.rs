@@ -5,6 +5,7 @@ mod support;
 
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
@@ -21,9 +22,12 @@ use support::toy::request;
 use support::{on_event_loop, settle, workspace};
 
 fn leases(folder: &Path) -> Namespace<ProductionLeaseObject> {
+    leases_on(&ManualHost::default(), folder)
+}
+
+fn leases_on(host: &ManualHost, folder: &Path) -> Namespace<ProductionLeaseObject> {
     let databases = FileDatabases::in_folder(folder).unwrap();
-    let host = Rc::new(ManualHost::default());
-    Namespace::new(host, Rc::new(databases), NamespaceSettings::default())
+    Namespace::new(Rc::new(host.clone()), Rc::new(databases), NamespaceSettings::default())
 }
 
 /// The status and the body of an answer.
@@ -129,16 +133,18 @@ fn the_first_write_goes_on_in_the_transaction_it_is_in() {
 fn a_file_is_one_process_s_also_when_it_is_made_after_another_has_looked() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (leases(folder.path()), leases(folder.path()));
+        let host = ManualHost::default();
+        let (one, other) = (leases(folder.path()), leases_on(&host, folder.path()));
         for bus in [&one, &other] {
             assert!(ask(bus, "status", STATUS).await.1.contains(r#""isLeased":false"#));
         }
         assert_eq!(ask(&one, "acquire", ACQUIRE).await.0, 200);
         // Its empty memory would say that nobody has the lease.
-        assert_eq!(ask(&other, "status", STATUS).await.0, 500, "it is locked");
-        assert_eq!(ask(&other, "acquire", ACQUIRE).await.0, 500, "it is locked");
+        assert_eq!(ask(&other, "status", STATUS).await.0, 503, "it is locked");
+        assert_eq!(ask(&other, "acquire", ACQUIRE).await.0, 503, "it is locked");
         drop(one);
         settle().await;
+        host.advance(Duration::from_millis(100)).await;
         assert!(ask(&other, "status", STATUS).await.1.contains(r#""agentId":"ann""#));
         assert_eq!(other.pending_alarms().len(), 1);
         let theirs = ACQUIRE.replace("ann", "bob");

@@ -149,6 +149,10 @@ fn a_failure_is_answered_and_the_connection_goes_on() {
         let mut connection = bus.connect().await;
         let failed = connection.post("/v1/w/lease/fail", "a").await.unwrap();
         assert_eq!((failed.status, failed.code().as_str()), (500, "internal"));
+        let refused = connection.post(ADD, "a").await.unwrap();
+        assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
+        assert_eq!(refused.header("retry-after"), Some("1"), "it is left alone for a moment");
+        bus.host.advance(Duration::from_millis(100)).await;
         assert_eq!(connection.post(ADD, "a").await.unwrap().json()["n"], 1);
     });
 }
@@ -157,7 +161,8 @@ fn a_failure_is_answered_and_the_connection_goes_on() {
 fn no_answer_leaves_before_its_flush_and_a_cut_one_drops_the_connection() {
     test(async {
         let databases = HeldDatabases::new();
-        let host: Rc<dyn Host> = Rc::new(ManualHost::default());
+        let clock = ManualHost::default();
+        let host: Rc<dyn Host> = Rc::new(clock.clone());
         let objects = Namespace::<Toy>::new(
             Rc::clone(&host),
             Rc::new(databases.clone()),
@@ -186,9 +191,14 @@ fn no_answer_leaves_before_its_flush_and_a_cut_one_drops_the_connection() {
         assert_eq!(databases.under_way().await, 1);
         databases.cut().await;
         assert!(lost.await.unwrap().0.is_err(), "no answer would be true");
-        let stopped = connect().await.unwrap().post(ADD, "c").await.unwrap();
-        assert_eq!((stopped.status, stopped.code().as_str()), (503, "overloaded"));
-        assert_eq!(stopped.header("retry-after"), Some("30"), "nobody restarts it in a second");
+        let refused = connect().await.unwrap().post(ADD, "c").await.unwrap();
+        assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        clock.advance(Duration::from_millis(100)).await;
+        let healed = post(connect().await.unwrap(), "d");
+        assert_eq!(databases.under_way().await, 1);
+        databases.let_go().await;
+        assert_eq!(healed.await.unwrap().0.unwrap().status, 200, "without a restart");
     });
 }
 

@@ -14,10 +14,14 @@ mod support;
 
 #[path = "programs/bus.rs"]
 mod bus;
+#[path = "programs/crowds.rs"]
+mod crowds;
 #[path = "programs/durable_faults.rs"]
 mod durable_faults;
 #[path = "programs/ending.rs"]
 mod ending;
+#[path = "programs/files.rs"]
+mod files;
 #[path = "programs/forgetful.rs"]
 mod forgetful;
 #[path = "programs/mail.rs"]
@@ -95,6 +99,10 @@ const CASES: &[(&str, Case)] = &[
         "mail_rows::mail_costs_a_row_a_message_and_a_row_an_ack",
         mail_rows::mail_costs_a_row_a_message_and_a_row_an_ack,
     ),
+    ("crowds::four_times_the_open_databases_are_no_cliff", crowds::no_cliff),
+    ("crowds::others_are_answered_while_a_large_one_wakes", crowds::a_large_one_wakes),
+    ("files::few_are_enough", files::few_are_enough),
+    ("files::are_for_their_owner_alone", files::are_for_their_owner_alone),
     ("ending::a_signal_ends_it_well", ending::a_signal_ends_it_well),
     ("ending::what_was_acknowledged_outlives_a_kill", ending::outlives_a_kill),
 ];

@@ -143,6 +143,10 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Databases
         Ok(Opened { flush, ..opened })
     }
 
+    fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
+        (self.hosted)(&self.stage).databases.delete(workspace)
+    }
+
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
         (self.hosted)(&self.stage).databases.existing()
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use clap::Parser;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::mailbox::ProductionMailboxObject;
+use mailbus_worker::native::descriptors;
 use mailbus_worker::native::loops::{self, Place, Stop};
 use mailbus_worker::native::namespace::OUTBOX_BUDGET;
 use mailbus_worker::native::program::{self, Arguments, StartError};
@@ -27,9 +28,14 @@ use tokio::net::TcpListener;
 struct Program {
     #[command(flatten)]
     arguments: Arguments,
-    /// Databases of a class that stay open; beyond, the one that has been idle longest is closed.
-    #[arg(long, value_name = "COUNT", default_value_t = NamespaceSettings::default().open_databases)]
-    open_databases: usize,
+    /// Databases that stay open, all together; the one that has been idle longest is closed for
+    /// another. By default as many as the process's limit of open files allows.
+    #[arg(long, value_name = "COUNT")]
+    open_databases: Option<usize>,
+    /// How much memory is kept of objects whose databases are closed, in MiB: without it they read
+    /// everything again.
+    #[arg(long, value_name = "MIB", default_value_t = NamespaceSettings::default().kept_bytes >> 20)]
+    kept_memory: u64,
     /// How much may wait for slow readers, all of them together, in MiB; beyond, those go that have
     /// stalled longest.
     #[arg(long, value_name = "MIB", default_value_t = OUTBOX_BUDGET >> 20)]
@@ -42,11 +48,6 @@ struct Program {
 fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
-
-/// Files that an open database takes: itself, its log, and the log once more for flushing.
-const FILES_PER_DATABASE: u64 = 3;
-/// Files for everything that is neither a database nor a connection.
-const FILES_OF_THE_PROCESS: u64 = 64;
 
 fn main() -> ExitCode {
     let program = Program::parse();
@@ -68,26 +69,35 @@ fn main() -> ExitCode {
 async fn serve(program: &Program) -> Result<(), StartError> {
     let arguments = &program.arguments;
     let access = arguments.access()?;
+    let loops = program.threads;
+    let classes = NonZeroUsize::new(Class::ALL.len()).unwrap_or(NonZeroUsize::MIN);
+    let namespaces = loops.saturating_mul(classes);
+    let files = program::open_files();
+    let shared = descriptors::share(files, namespaces, loops, program.open_databases)?;
+    tracing::info!(
+        files,
+        connections = shared.connections,
+        databases = shared.databases.saturating_mul(namespaces.get()),
+        "open at most"
+    );
     let _folder = arguments.take_folder()?;
     let unusable = |source| StartError::Listen { listen: arguments.listen, source };
     let listener = TcpListener::bind(arguments.listen).await.map_err(unusable)?;
     let listener = listener.into_std().map_err(unusable)?;
     let address = listener.local_addr().map_err(unusable)?;
 
-    let loops = program.threads;
-    let open_databases = program.open_databases.div_ceil(loops.get());
-    let files = open_databases.saturating_mul(Class::ALL.len()).saturating_mul(loops.get());
     let deployment = Deployment {
         host: SystemHost::new(),
         access,
         leases: databases(arguments, Class::Lease)?,
         mailboxes: databases(arguments, Class::Mailbox)?,
         settings: NamespaceSettings {
-            open_databases,
+            open_databases: shared.databases,
+            kept_bytes: program.kept_memory.saturating_mul((1 << 20) / namespaces.get() as u64),
             outboxes: Budget::new(program.outbox_budget.saturating_mul(1 << 20)),
         },
         listener: Arc::new(listener),
-        places: Places::new(connections(files)),
+        places: Places::new(shared.connections),
     };
     arguments
         .announce("mailbusd", address)
@@ -143,13 +153,7 @@ impl Deployment {
         let databases = Rc::new(OwnDatabases::new(databases.clone(), place));
         let namespace = Namespace::<O>::new(Rc::new(self.host), databases, self.settings.clone());
         tokio::task::spawn_local(namespace.ring_alarms());
+        tokio::task::spawn_local(namespace.keep_tidy());
         Rc::new(namespace)
     }
-}
-
-/// How many connections there are files for.
-fn connections(databases: usize) -> u32 {
-    let databases = u64::try_from(databases).unwrap_or(u64::MAX);
-    let taken = databases.saturating_mul(FILES_PER_DATABASE).saturating_add(FILES_OF_THE_PROCESS);
-    u32::try_from(program::open_files().saturating_sub(taken).max(1)).unwrap_or(u32::MAX)
 }

@@ -62,6 +62,13 @@ pub trait Leases: Sized {
         0
     }
 
+    /// Whether it is as good as one that never was, on the terms of
+    /// [`Object::is_blank`](crate::object::Object::is_blank).
+    fn is_blank(&self, host: HostTime) -> bool {
+        let _ = host;
+        false
+    }
+
     /// Handles one event at the host time read for it. Commands that came in one frame are events of
     /// their own at the same host time.
     ///

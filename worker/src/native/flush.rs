@@ -6,10 +6,12 @@ use std::future::ready;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::LocalBoxFuture;
 
 use super::folder;
+use super::sqlite::log_of;
 
 /// Makes the commits of one object's database durable, all of them at once.
 ///
@@ -21,7 +23,8 @@ pub trait Flush {
     /// The namespace runs one flush of an object at a time.
     ///
     /// # Errors
-    /// What the storage said. What is durable is unknown then, and the object is stopped.
+    /// What the storage said. What is durable of all that was written since the last flush that ended
+    /// well is unknown then, whatever a later flush says.
     fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>>;
 }
 
@@ -30,23 +33,40 @@ pub trait Flush {
 /// Until it is [attached](Self::attach) there is no file, so nothing was committed to one.
 #[derive(Debug, Default)]
 pub struct WalFlush {
-    log: RefCell<Option<Arc<File>>>,
+    log: RefCell<Option<Arc<Log>>>,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// A descriptor of our own: SQLite holds no locks on the log that closing it could drop.
+    file: File,
+    folder: Option<PathBuf>,
+    /// Whether the names of the database and of its log are durable.
+    is_named: AtomicBool,
+}
+
+impl Log {
+    fn flush(&self) -> io::Result<()> {
+        if let Some(folder) = &self.folder
+            && !self.is_named.load(Ordering::Relaxed)
+        {
+            folder::flush(folder)?;
+            self.is_named.store(true, Ordering::Relaxed);
+        }
+        self.file.sync_data()
+    }
 }
 
 impl WalFlush {
     /// Flushes from now on the log of the database in this file, which must be open and stay open. The
-    /// names of both files are durable when this returns.
+    /// first flush makes the names of both files durable too.
     ///
     /// # Errors
-    /// If there is no log, or its folder cannot be flushed.
+    /// If there is no log.
     pub fn attach(&self, database: &Path) -> io::Result<()> {
-        let mut name = database.as_os_str().to_owned();
-        name.push("-wal");
-        // A descriptor of our own: SQLite holds no locks on the log that closing it could drop.
-        let log = File::options().read(true).write(true).open(PathBuf::from(name))?;
-        if let Some(folder) = database.parent() {
-            folder::flush(folder)?;
-        }
+        let file = File::options().read(true).write(true).open(log_of(database))?;
+        let folder = database.parent().map(Path::to_path_buf);
+        let log = Log { file, folder, is_named: AtomicBool::new(false) };
         self.log.replace(Some(Arc::new(log)));
         Ok(())
     }
@@ -55,7 +75,7 @@ impl WalFlush {
 impl Flush for WalFlush {
     fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
         let Some(log) = self.log.borrow().clone() else { return Box::pin(ready(Ok(()))) };
-        let flushed = tokio::task::spawn_blocking(move || log.sync_data());
+        let flushed = tokio::task::spawn_blocking(move || log.flush());
         Box::pin(async move { flushed.await.map_err(io::Error::other)? })
     }
 }
@@ -77,7 +97,7 @@ mod tests {
             std::fs::write(&log, text).unwrap();
             flush.attach(&database).unwrap();
             let attached = flush.log.borrow().clone().unwrap();
-            assert_eq!(attached.metadata().unwrap().len(), text.len() as u64);
+            assert_eq!(attached.file.metadata().unwrap().len(), text.len() as u64);
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async { flush.flush().await }).unwrap();

@@ -1,8 +1,8 @@
-//! Folders whose names survive a loss of power.
+//! Folders and files that survive a loss of power.
 
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 /// Makes a folder and what is missing above it, durably: each new name is flushed in the folder that
 /// holds it.
@@ -12,6 +12,66 @@ use std::path::Path;
 pub(crate) fn create(folder: &Path) -> io::Result<()> {
     create_with(folder, &mut flush)
 }
+
+/// From now on what this process makes is for its owner alone, and what it starts inherits that.
+pub(super) fn keep_to_owner() {
+    #[cfg(unix)]
+    {
+        use rustix::fs::Mode;
+        let _ = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    }
+}
+
+/// Whether others than its owner may do anything with a folder, which was there before.
+///
+/// # Errors
+/// What the system said.
+pub(super) fn is_open_to_others(folder: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Ok(fs::metadata(folder)?.permissions().mode() & 0o077 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        Ok(false)
+    }
+}
+
+/// Writes a file anew, byte for byte, and makes it durable: for a file whose flush may have failed.
+///
+/// Flushing it again proves nothing. After a failure the system takes what it could not write for
+/// written: it is read from memory, and gone after a loss of power. So every byte is written to a new
+/// file, which takes the old one's place when it is durable; until then the old one is as it was.
+///
+/// # Errors
+/// If it cannot be read, written or flushed. Then it has to be written anew before it is used.
+pub(super) fn write_anew(file: &Path) -> io::Result<()> {
+    let mut old = match fs::File::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    if old.metadata()?.len() == 0 {
+        return Ok(());
+    }
+    let mut beside = file.as_os_str().to_owned();
+    beside.push("-new");
+    let beside = PathBuf::from(beside);
+    let mut new = fs::File::create(&beside)?;
+    // Not `io::copy`: a system that shares blocks between files would share those that are not there.
+    let mut buffer = vec![0; COPIED_AT_ONCE];
+    loop {
+        let read = old.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        new.write_all(bytes)?;
+    }
+    new.sync_all()?;
+    fs::rename(&beside, file)?;
+    file.parent().map_or(Ok(()), flush)
+}
+
+const COPIED_AT_ONCE: usize = 1 << 18;
 
 /// Makes the names in this folder durable: those of files that were made or removed.
 ///
@@ -72,6 +132,26 @@ mod tests {
         assert_eq!(create(&nested), [lease]);
         assert!(create(&nested).is_empty(), "nothing is new");
         assert!(nested.is_dir());
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_is_another_with_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.sqlite-wal");
+        write_anew(&file).unwrap();
+        assert!(!file.exists(), "there is nothing to write");
+        let bytes: Vec<u8> = (0..COPIED_AT_ONCE * 2 + 17).map(|n| (n % 251) as u8).collect();
+        fs::write(&file, &bytes).unwrap();
+        let old = fs::File::open(&file).unwrap();
+        write_anew(&file).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), bytes);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let number = |metadata: fs::Metadata| metadata.ino();
+            assert_ne!(number(old.metadata().unwrap()), number(file.metadata().unwrap()));
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mailbus_spec::HostTime;
 
-use crate::object::{Effects, Event, Object, Response, SocketId, Woken};
+use crate::object::{Effects, Event, Object, Response, SocketId, Waking, Woken};
 use crate::storage::StorageError;
 
 use super::arrival::Arrival;
@@ -56,6 +56,38 @@ pub struct Instance<O> {
     sockets: Sockets,
 }
 
+/// An object is small while it holds no more bytes than this, 64 KiB, after no more pieces than these: it
+/// is awake within some milliseconds.
+const SMALL_BYTES: u64 = 64 << 10;
+const SMALL_PIECES: usize = 16;
+
+/// What is left of an object while its database is closed.
+pub struct Parked<O> {
+    /// Its memory and its alarm, if they were worth keeping.
+    memory: Option<(O, Option<HostTime>)>,
+    /// Its sockets.
+    pub sockets: Sockets,
+}
+
+impl<O> Default for Parked<O> {
+    fn default() -> Self {
+        Self { memory: None, sockets: Sockets::default() }
+    }
+}
+
+impl<O: Object> Parked<O> {
+    /// About how many bytes of memory it keeps; `None` if the object has to wake.
+    #[must_use]
+    pub fn footprint(&self) -> Option<u64> {
+        self.memory.as_ref().map(|(object, _)| object.footprint())
+    }
+
+    /// Drops the memory.
+    pub fn forget(&mut self) {
+        self.memory = None;
+    }
+}
+
 const CREATE_ALARM: &str = "CREATE TABLE IF NOT EXISTS _shell_alarm (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL, set_at INTEGER NOT NULL DEFAULT 0) STRICT";
 // A table that the first release made does not say when its alarm was set.
 const FIND_SET_AT: &str = "SELECT 1 FROM pragma_table_info('_shell_alarm') WHERE name = 'set_at'";
@@ -77,6 +109,50 @@ impl<O: Object> Instance<O> {
         Ok(Self { database, object: None, alarm, sockets })
     }
 
+    /// The object of this database, which was closed, with what was left of it.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the pending alarm cannot be read; `parked` is as it was then.
+    pub fn reopen(mut database: Database, parked: &mut Parked<O>) -> Result<Self, StorageError> {
+        let (object, alarm) = match parked.memory.take() {
+            Some((object, alarm)) => (Some(object), alarm),
+            None => (None, read_alarm(&mut database)?),
+        };
+        Ok(Self { database, object, alarm, sockets: std::mem::take(&mut parked.sockets) })
+    }
+
+    /// Reads one piece of what the object has to know before its next event, or all of a small object.
+    /// Events may be delivered before it is [`Waking::Ready`]; the first one reads the rest then.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed: the object's memory has been dropped.
+    pub fn wake(&mut self) -> Result<Waking, StorageError> {
+        self.look()?;
+        let pending = self.alarm;
+        let Self { database, object, sockets, .. } = self;
+        let object = wake_up(object, sockets, pending);
+        for _ in 0..SMALL_PIECES {
+            match object.prepare(database) {
+                Ok(Waking::More) if object.footprint() <= SMALL_BYTES => {}
+                Ok(waking) => return Ok(waking),
+                Err(error) => {
+                    self.object = None;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Waking::More)
+    }
+
+    /// Goes on in the file if somebody else has made it meanwhile.
+    fn look(&mut self) -> Result<(), StorageError> {
+        if self.database.has_appeared()? {
+            self.object = None;
+            self.alarm = read_alarm(&mut self.database)?;
+        }
+        Ok(())
+    }
+
     /// Handles one event at the host time read for it: opens a transaction, wakes the object if it is
     /// not in memory, and ends the transaction.
     ///
@@ -90,40 +166,38 @@ impl<O: Object> Instance<O> {
         host: HostTime,
         arrival: &Arrival<'_>,
     ) -> Result<Delivered, StorageError> {
-        let event = match arrival {
-            Arrival::Request(request) => Event::Request(request.clone()),
-            Arrival::Alarm => Event::Alarm,
-            Arrival::Frame { socket, text } => match self.sockets.attachment(*socket) {
-                Some(attachment) => Event::Frame { socket: *socket, attachment, text },
-                None => return Ok(Delivered::default()),
-            },
-            Arrival::Closed { socket } => match self.sockets.attachment(*socket) {
-                Some(attachment) => Event::Closed { socket: *socket, attachment },
-                None => return Ok(Delivered::default()),
-            },
-        };
-        if self.database.has_appeared()? {
-            self.object = None;
-            self.alarm = read_alarm(&mut self.database)?;
-        }
-        // While its alarm rings, none is pending.
-        let rings = matches!(arrival, Arrival::Alarm);
-        let pending = if rings { None } else { self.alarm };
-        let sockets = &self.sockets;
-        let object = self.object.get_or_insert_with(|| {
-            let sockets = if O::NEEDS_SOCKETS { sockets.kept() } else { Vec::new() };
-            O::wake(Woken { pending_alarm: pending, sockets })
-        });
-        let handled =
-            transact(&mut self.database, object, host, event, rings && self.alarm.is_some());
-        if handled.is_err() {
+        let delivered = self.handle(host, arrival);
+        if delivered.is_err() {
             self.object = None;
         }
-        let delivered = handled.map(|(effects, rows)| self.apply(effects, rows, pending));
         if let Arrival::Closed { socket } = arrival {
             self.sockets.remove(*socket);
         }
         delivered
+    }
+
+    fn handle(&mut self, host: HostTime, arrival: &Arrival<'_>) -> Result<Delivered, StorageError> {
+        self.look()?;
+        let Self { database, object, sockets, .. } = self;
+        let event = match arrival {
+            Arrival::Request(request) => Event::Request(request.clone()),
+            Arrival::Alarm => Event::Alarm,
+            Arrival::Frame { socket, text } => match sockets.attachment(*socket) {
+                Some(attachment) => Event::Frame { socket: *socket, attachment, text },
+                None => return Ok(Delivered::default()),
+            },
+            Arrival::Closed { socket } => match sockets.attachment(*socket) {
+                Some(attachment) => Event::Closed { socket: *socket, attachment },
+                None => return Ok(Delivered::default()),
+            },
+        };
+        // While its alarm rings, none is pending.
+        let rings = matches!(arrival, Arrival::Alarm);
+        let pending = if rings { None } else { self.alarm };
+        let object = wake_up(object, sockets, pending);
+        let clear_alarm = rings && self.alarm.is_some();
+        let (effects, rows) = transact(database, object, host, event, clear_alarm)?;
+        Ok(self.apply(effects, rows, pending))
     }
 
     fn apply(&mut self, effects: Effects, rows: u64, pending: Option<HostTime>) -> Delivered {
@@ -151,6 +225,23 @@ impl<O: Object> Instance<O> {
             }
         }
         delivered
+    }
+
+    /// Whether its storage can be deleted: it is awake, and as good as one that never was.
+    pub(super) fn is_blank(&self, host: HostTime) -> bool {
+        let is_blank = self.object.as_ref().is_some_and(|object| object.is_blank(host));
+        is_blank && self.alarm.is_none() && self.sockets.is_empty() && self.database.is_made()
+    }
+
+    /// A socket is gone, and the object cannot be told: it is dropped, and wakes without it.
+    pub(super) fn lose_socket(&mut self, socket: SocketId) {
+        self.object = None;
+        self.sockets.remove(socket);
+    }
+
+    /// Whether its database is where it will stay: an empty one may be nowhere yet.
+    pub(super) fn is_made(&self) -> bool {
+        self.database.is_made()
     }
 
     /// Drops the memory, as the platform does with an idle object. Storage, alarm and sockets stay.
@@ -242,11 +333,27 @@ impl<O: Object> Instance<O> {
         &mut self.database
     }
 
-    /// Closes the database. What is left are the sockets.
+    /// Closes the database, and leaves its log as it is.
     #[must_use]
-    pub fn close(self) -> Sockets {
-        self.sockets
+    pub fn close(self) -> Parked<O> {
+        let Self { database, object, alarm, sockets } = self;
+        // What nobody has written yet is as quickly read again.
+        let keep = database.is_made();
+        database.cut_off();
+        Parked { memory: object.filter(|_| keep).map(|object| (object, alarm)), sockets }
     }
+}
+
+/// The object, woken if it is not in memory.
+fn wake_up<'a, O: Object>(
+    object: &'a mut Option<O>,
+    sockets: &Sockets,
+    pending_alarm: Option<HostTime>,
+) -> &'a mut O {
+    object.get_or_insert_with(|| {
+        let sockets = if O::NEEDS_SOCKETS { sockets.kept() } else { Vec::new() };
+        O::wake(Woken { pending_alarm, sockets })
+    })
 }
 
 fn read_alarm(database: &mut Database) -> Result<Option<HostTime>, StorageError> {

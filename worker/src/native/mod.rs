@@ -33,6 +33,7 @@
 
 pub mod arrival;
 pub mod databases;
+pub mod descriptors;
 pub mod flush;
 pub(crate) mod folder;
 pub mod host;

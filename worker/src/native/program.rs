@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::router::{ALLOW_ANONYMOUS, Access};
 
+use super::descriptors::{self, TooFew};
 use super::folder;
 
 /// The environment variable with the secret that signs tokens. It is no argument: every process of
@@ -59,6 +60,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The process may not have enough files open.
+    #[error(transparent)]
+    TooFewFiles(#[from] TooFew),
     /// Something else, in the words of who found it.
     #[error("{0}")]
     Other(String),
@@ -96,13 +100,21 @@ impl Arguments {
         Ok(Access::Anonymous)
     }
 
-    /// Makes the data folder, durably, and takes it for this process.
+    /// Makes the data folder, durably, and takes it for this process. What this process and those that it
+    /// starts make from now on is for their owner alone: mail is nobody else's.
     ///
     /// # Errors
     /// [`StartError::InUse`], [`StartError::Folder`].
     pub fn take_folder(&self) -> Result<Folder, StartError> {
         let failed = |source| StartError::Folder { folder: self.data.clone(), source };
+        folder::keep_to_owner();
         folder::create(&self.data).map_err(failed)?;
+        if folder::is_open_to_others(&self.data).map_err(failed)? {
+            let folder = self.data.display();
+            tracing::warn!(
+                "others on this machine may look into {folder}: `chmod -R go= {folder}`"
+            );
+        }
         let lock = File::create(self.data.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Folder { _lock: lock }),
@@ -160,11 +172,10 @@ pub async fn asked_to_stop() {
 pub fn open_files() -> u64 {
     #[cfg(unix)]
     {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        let _ = setrlimit(Resource::Nofile, limit);
-        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let grant = |current| setrlimit(Resource::Nofile, Rlimit { current, ..limit }).is_ok();
+        descriptors::raise(limit.current, limit.maximum, grant).unwrap_or(u64::MAX)
     }
     #[cfg(not(unix))]
     {

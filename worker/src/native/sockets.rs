@@ -26,6 +26,18 @@ struct Socket {
 }
 
 impl Sockets {
+    /// None, and the first that is accepted gets a number above this one.
+    #[must_use]
+    pub(super) fn after(last: u64) -> Self {
+        Self { last, ..Self::default() }
+    }
+
+    /// The number that was given last.
+    #[must_use]
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// How many there are, those that are being closed too.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Databases whose flushes a test holds, lets end or cuts.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -18,11 +18,20 @@ use super::settle;
 pub struct HeldDatabases {
     databases: MemoryDatabases,
     begun: Rc<RefCell<VecDeque<oneshot::Sender<bool>>>>,
+    /// Whether none can be opened.
+    pub closed: Rc<Cell<bool>>,
+    /// The databases that are not trusted, in order.
+    pub distrusted: Rc<RefCell<Vec<Workspace>>>,
 }
 
 impl HeldDatabases {
     pub fn new() -> Self {
-        Self { databases: MemoryDatabases::that_may_lose_power(), begun: Rc::default() }
+        Self {
+            databases: MemoryDatabases::that_may_lose_power(),
+            begun: Rc::default(),
+            closed: Rc::default(),
+            distrusted: Rc::default(),
+        }
     }
 
     /// How many flushes are under way.
@@ -64,9 +73,20 @@ impl HeldDatabases {
 
 impl Databases for HeldDatabases {
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
+        if self.closed.get() {
+            return Err(StorageError("none can be opened (planned)".to_owned()));
+        }
         let opened = self.databases.open(workspace)?;
         let held = Held { inner: opened.flush.unwrap(), begun: Rc::clone(&self.begun) };
         Ok(Opened { database: opened.database, flush: Some(Rc::new(held)) })
+    }
+
+    fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
+        self.databases.delete(workspace)
+    }
+
+    fn distrust(&self, workspace: &Workspace) {
+        self.distrusted.borrow_mut().push(workspace.clone());
     }
 
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {

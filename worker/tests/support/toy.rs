@@ -3,7 +3,7 @@
 use mailbus_spec::HostTime;
 use mailbus_worker::native::Arrival;
 use mailbus_worker::object::{
-    Accept, Body, Effects, Event, Object, Request, Response, Target, Woken,
+    Accept, Body, Effects, Event, Object, Request, Response, Target, Waking, Woken,
 };
 use mailbus_worker::storage::{Storage, StorageError, Value};
 
@@ -14,6 +14,7 @@ use mailbus_worker::storage::{Storage, StorageError, Value};
 /// | `POST add` | adds the body, answers how many there are, tells every socket |
 /// | `GET count` | answers how many there are, in storage and by its memory |
 /// | `POST fail` | adds the body and fails |
+/// | `POST arm` | sets the alarm like `alarm`, and writes nothing |
 /// | `POST alarm` | sets the alarm to the body's number of milliseconds from now |
 /// | `GET sockets` | answers how many sockets it was woken with |
 /// | `GET subscribe?W` | becomes a socket that counts its frames, with a window of W bytes if that is a number |
@@ -21,6 +22,8 @@ use mailbus_worker::storage::{Storage, StorageError, Value};
 /// | frame | adds it and echoes it with the socket's count; `close` closes, `fail` fails, `tell:` only tells every socket |
 /// | closed | adds `closed` |
 /// | alarm | adds `alarm` |
+///
+/// It wakes in one piece, and in one more for each text that begins with `piece`.
 pub struct Toy {
     /// Events since it woke.
     events: u64,
@@ -28,15 +31,23 @@ pub struct Toy {
     woken_with: Option<HostTime>,
     /// How many sockets there were.
     sockets: usize,
+    /// How many pieces it has read.
+    pieces: i64,
 }
 
 const CREATE: &str =
     "CREATE TABLE IF NOT EXISTS text (n INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT";
 const ADD: &str = "INSERT INTO text (text) VALUES (?1)";
 const COUNT: &str = "SELECT count(*) FROM text";
+const FIND: &str = "SELECT 1 FROM sqlite_schema WHERE name = 'text'";
+const PIECES: &str = "SELECT count(*) FROM text WHERE text LIKE 'piece%'";
 
 fn count<S: Storage>(storage: &mut S) -> Result<i64, StorageError> {
-    match storage.query(COUNT, &[])?.first().and_then(|row| row.first()) {
+    number(storage, COUNT)
+}
+
+fn number<S: Storage>(storage: &mut S, sql: &'static str) -> Result<i64, StorageError> {
+    match storage.query(sql, &[])?.first().and_then(|row| row.first()) {
         Some(Value::Integer(count)) => Ok(*count),
         other => Err(StorageError(format!("{other:?}"))),
     }
@@ -101,6 +112,10 @@ impl Toy {
                 add(storage, body)?;
                 return Err(StorageError("asked to".to_owned()));
             }
+            "arm" => {
+                effects.alarm = Some(HostTime(host.0 + body.parse::<u64>().unwrap()));
+                effects.response = answer("{}".to_owned());
+            }
             "alarm" => {
                 add(storage, "set")?;
                 effects.alarm = Some(HostTime(host.0 + body.parse::<u64>().unwrap()));
@@ -127,7 +142,24 @@ impl Object for Toy {
     const NEEDS_SOCKETS: bool = true;
 
     fn wake(woken: Woken) -> Self {
-        Self { events: 0, woken_with: woken.pending_alarm, sockets: woken.sockets.len() }
+        Self { events: 0, woken_with: woken.pending_alarm, sockets: woken.sockets.len(), pieces: 0 }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        if self.events > 0 || storage.query(FIND, &[])?.is_empty() {
+            return Ok(Waking::Ready);
+        }
+        let pieces = number(storage, PIECES)?;
+        if self.pieces == pieces {
+            return Ok(Waking::Ready);
+        }
+        self.pieces += 1;
+        Ok(Waking::More)
+    }
+
+    fn footprint(&self) -> u64 {
+        // Each piece is more than a small object has.
+        u64::try_from(self.pieces).unwrap() << 17
     }
 
     fn handle<S: Storage>(
@@ -136,9 +168,7 @@ impl Object for Toy {
         host: HostTime,
         event: Event<'_>,
     ) -> Result<Effects, StorageError> {
-        if self.events == 0
-            && storage.query("SELECT 1 FROM sqlite_schema WHERE name = 'text'", &[])?.is_empty()
-        {
+        if self.events == 0 && storage.query(FIND, &[])?.is_empty() {
             storage.execute(CREATE, &[])?;
         }
         self.events += 1;

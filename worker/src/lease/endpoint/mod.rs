@@ -52,6 +52,10 @@ impl<L: Leases> Object for LeaseObject<L> {
         self.leases.footprint()
     }
 
+    fn is_blank(&self, host: HostTime) -> bool {
+        self.leases.is_blank(host)
+    }
+
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,

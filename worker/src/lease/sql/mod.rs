@@ -141,6 +141,10 @@ impl Leases for SqlLeases {
         }
     }
 
+    fn is_blank(&self, host: HostTime) -> bool {
+        matches!(&self.memory, Memory::Awake(machine) if machine.is_blank(host))
+    }
+
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,

@@ -1,11 +1,12 @@
 //! What the machine keeps in memory between two events.
 
-use mailbus_spec::Timestamp;
+use mailbus_spec::{HostTime, Timestamp};
 
 use super::ledger::Ledger;
 use super::live::Live;
 use super::remembered::Remembered;
 use super::tokens::EndedTokens;
+use crate::sql::is_past;
 
 /// The machine's memory: all of it is in the rows too.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,12 @@ impl Machine {
         bytes(self.live.claim_count(), CLAIM_BYTES)
             .saturating_add(bytes(self.live.path_count(), PATH_BYTES))
             .saturating_add(bytes(self.remembered.total(), REMEMBERED_BYTES))
+    }
+
+    /// Whether nobody would miss its rows, and nothing of them is used again.
+    pub fn is_blank(&self, host: HostTime) -> bool {
+        let Ledger { clock, last_token, generation, .. } = &self.ledger;
+        self.next_alarm().is_none() && is_past(host, clock, *last_token, *generation)
     }
 
     /// When the object wants to be woken next, in object time.

@@ -77,6 +77,10 @@ impl<M: Mailboxes> Object for MailboxObject<M> {
         self.mailboxes.footprint()
     }
 
+    fn is_blank(&self, host: HostTime) -> bool {
+        self.mailboxes.is_blank(host)
+    }
+
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,

@@ -171,6 +171,10 @@ impl Mailboxes for SqlMailboxes {
         }
     }
 
+    fn is_blank(&self, host: HostTime) -> bool {
+        matches!(&self.memory, Memory::Awake(machine) if machine.is_blank(host))
+    }
+
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mailbus_spec::mailbox::{Connection, DeadReason, LimitKind, Push, Rejection};
-use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
+use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp, limits};
 
 use super::agent::{Agent, Registration};
 use super::ledger::Ledger;
@@ -12,6 +12,7 @@ use super::log::Log;
 use super::rows;
 use super::subscriptions::MOST_SPANS;
 use super::turn::Turn;
+use crate::sql::is_past;
 use crate::storage::Value;
 
 /// The machine's memory: all of it is in the rows too, and in what sockets keep.
@@ -39,6 +40,13 @@ impl Machine {
     pub fn footprint(&self) -> u64 {
         let agents = (self.agents.len() as u64).saturating_mul(AGENT_BYTES);
         agents.saturating_add(self.log.footprint())
+    }
+
+    /// Whether nobody would miss its rows, and nothing of them is used again.
+    pub fn is_blank(&self, host: HostTime) -> bool {
+        let Ledger { clock, last_seq, generation, .. } = &self.ledger;
+        let keeps = self.log.first().is_some() || !self.agents.is_empty();
+        !keeps && self.closings.is_empty() && is_past(host, clock, *last_seq, *generation)
     }
 
     /// How many agents are known by name.

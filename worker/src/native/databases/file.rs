@@ -1,14 +1,24 @@
 //! Databases in files, one for each workspace.
+//!
+//! # What is trusted to be on the disk
+//!
+//! What the log of a database holds when a process opens it first may never have been flushed, or a
+//! flush may have failed: of that no trace is left. So the log is [written
+//! anew](folder::write_anew) before the database is opened, and again after each flush that failed.
+//! A log that this process has flushed well is opened as it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mailbus_spec::Workspace;
 
 use crate::native::flush::{Flush, WalFlush};
 use crate::native::folder;
-use crate::native::sqlite::Database;
+use crate::native::sqlite::{Database, log_of};
 use crate::storage::StorageError;
 
 use super::{Databases, Opened};
@@ -17,7 +27,33 @@ use super::{Databases, Opened};
 #[derive(Clone, Debug)]
 pub struct FileDatabases {
     folder: PathBuf,
+    known: Arc<Known>,
+    /// How many there may be.
+    most: usize,
 }
+
+/// What all handles to the databases of a folder know, on whichever thread.
+#[derive(Debug, Default)]
+struct Known {
+    /// The files whose logs this process has opened, and flushed well since.
+    trusted: Mutex<BTreeSet<PathBuf>>,
+    /// How many databases there are.
+    count: AtomicUsize,
+}
+
+impl Known {
+    fn trusted<T>(&self, look: impl FnOnce(&mut BTreeSet<PathBuf>) -> T) -> T {
+        look(&mut self.trusted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+/// Most workspaces that have a database of one class: 100 000. Each is a file, and is opened at each
+/// start.
+pub const WORKSPACES_MAX: usize = 100_000;
 
 /// What the files end in. No encoded name has a dot.
 const EXTENSION: &str = "sqlite";
@@ -30,10 +66,19 @@ impl FileDatabases {
     /// The databases in this folder, which is created if it is not there.
     ///
     /// # Errors
-    /// [`StorageError`] if it cannot be created.
+    /// [`StorageError`] if it cannot be created or read.
     pub fn in_folder(folder: &Path) -> Result<Self, StorageError> {
         folder::create(folder).map_err(failed(folder))?;
-        Ok(Self { folder: folder.to_path_buf() })
+        let databases =
+            Self { folder: folder.to_path_buf(), known: Arc::default(), most: WORKSPACES_MAX };
+        databases.known.count.store(databases.existing()?.len(), Ordering::Relaxed);
+        Ok(databases)
+    }
+
+    /// The same with room for so many workspaces.
+    #[must_use]
+    pub fn with_room_for(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// The file of a workspace.
@@ -58,17 +103,48 @@ impl Databases for FileDatabases {
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
         let file = self.file_of(workspace);
         let flush = Rc::new(WalFlush::default());
-        let log = Rc::clone(&flush);
+        let (log, known, most) = (Rc::clone(&flush), Arc::clone(&self.known), self.most);
         let open = move |file: &Path| {
+            if known.count() >= most && !file.exists() {
+                return Err(StorageError(format!(
+                    "there are {most} workspaces, and may be no more"
+                )));
+            }
             if let Some(folder) = file.parent() {
                 folder::create(folder).map_err(failed(folder))?;
             }
-            let database = Database::in_file(file)?;
-            log.attach(file).map_err(failed(file))?;
-            Ok(database)
+            let is_new = fs::File::create_new(file).is_ok();
+            let is_trusted = known.trusted(|trusted| trusted.contains(file));
+            let opened = open(file, is_trusted, &log);
+            if opened.is_ok() {
+                known.trusted(|trusted| trusted.insert(file.to_path_buf()));
+                known.count.fetch_add(usize::from(is_new), Ordering::Relaxed);
+            } else if is_new {
+                // Nobody knows what of it is on the disk.
+                remove(file);
+            }
+            opened
         };
         let database = Database::once_written(file, open)?;
         Ok(Opened { database, flush: Some(flush as Rc<dyn Flush>) })
+    }
+
+    fn distrust(&self, workspace: &Workspace) {
+        let file = self.file_of(workspace);
+        self.known.trusted(|trusted| trusted.remove(&file));
+    }
+
+    fn has_room(&self) -> bool {
+        self.known.count() < self.most
+    }
+
+    fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
+        let file = self.file_of(workspace);
+        fs::remove_file(&file).map_err(failed(&file))?;
+        remove(&file);
+        self.distrust(workspace);
+        self.known.count.fetch_sub(1, Ordering::Relaxed);
+        Ok(())
     }
 
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
@@ -76,6 +152,26 @@ impl Databases for FileDatabases {
         collect(&self.folder, "", &mut found)?;
         found.sort();
         Ok(found)
+    }
+}
+
+/// Opens the database in this file, which may be empty, with the log that `flush` is for.
+fn open(file: &Path, is_trusted: bool, flush: &WalFlush) -> Result<Database, StorageError> {
+    if !is_trusted {
+        let log = log_of(file);
+        folder::write_anew(&log).map_err(failed(&log))?;
+    }
+    let database = Database::in_file(file)?;
+    flush.attach(file).map_err(failed(file))?;
+    Ok(database)
+}
+
+/// Removes what is there of a database.
+fn remove(file: &Path) {
+    for end in ["", "-journal", "-wal"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        let _ = fs::remove_file(PathBuf::from(name));
     }
 }
 
@@ -139,6 +235,21 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> StorageError {
 mod tests {
     use super::*;
     use crate::storage::Storage;
+
+    #[test]
+    fn a_name_of_any_length_is_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let databases = FileDatabases::in_folder(folder.path()).unwrap();
+        // Each capital is two characters of the file's name.
+        for length in 90..=128 {
+            let workspace = Workspace::new("W".repeat(length)).unwrap();
+            let mut opened = databases.open(&workspace).unwrap();
+            let made =
+                opened.database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY) STRICT", &[]);
+            assert!(made.is_ok(), "{length}: {made:?}");
+        }
+        assert_eq!(databases.existing().unwrap().len(), 39);
+    }
 
     #[test]
     fn every_workspace_has_a_file_of_its_own_and_is_found_again() {

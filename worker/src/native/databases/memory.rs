@@ -75,6 +75,11 @@ impl Databases for MemoryDatabases {
         Ok(Opened { database: Database::over(kept.shared.clone()), flush })
     }
 
+    fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
+        self.kept.borrow_mut().remove(workspace);
+        Ok(())
+    }
+
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
         Ok(self.kept.borrow().keys().cloned().collect())
     }

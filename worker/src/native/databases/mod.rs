@@ -24,6 +24,23 @@ pub trait Databases {
     /// [`StorageError`] if it cannot be opened.
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError>;
 
+    /// A flush of this database has failed, and it was closed: of what was written since the last one
+    /// that ended well nothing is trusted when it is opened next.
+    fn distrust(&self, workspace: &Workspace) {
+        let _ = workspace;
+    }
+
+    /// Whether one more workspace may get a database.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// Deletes the database of a workspace, which is not open.
+    ///
+    /// # Errors
+    /// [`StorageError`] if it cannot be deleted.
+    fn delete(&self, workspace: &Workspace) -> Result<(), StorageError>;
+
     /// The workspaces that have a database.
     ///
     /// # Errors

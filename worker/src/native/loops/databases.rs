@@ -26,6 +26,18 @@ impl<D: Databases> Databases for OwnDatabases<D> {
         self.all.open(workspace)
     }
 
+    fn distrust(&self, workspace: &Workspace) {
+        self.all.distrust(workspace);
+    }
+
+    fn has_room(&self) -> bool {
+        self.all.has_room()
+    }
+
+    fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
+        self.all.delete(workspace)
+    }
+
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
         let mut existing = self.all.existing()?;
         existing.retain(|workspace| self.place.owns(workspace));

@@ -80,6 +80,12 @@ impl Alarms {
         self.changed.notify_one();
     }
 
+    /// As [`Schedule::ring_unless_set`].
+    pub(super) fn ring_unless_set(&self, workspace: &Workspace, now: Moment) {
+        self.schedule.borrow_mut().ring_unless_set(workspace, now);
+        self.changed.notify_one();
+    }
+
     /// Ends when something may be due, after `most` at the latest.
     async fn wait(&self, host: &dyn Host, most: Duration) {
         let mut changed = Box::pin(self.changed.notified().fuse());
@@ -133,7 +139,7 @@ async fn look_up<O: Object + 'static>(namespace: &Namespace<O>) {
 
 /// Invariant: `put_off` has the objects that are due and whose readers have enough to read, each with
 /// the uptime until which it is put off at most.
-async fn ring_due<O>(inner: &Inner<O>, objects: &dyn Objects) {
+async fn ring_due<O: Object>(inner: &Inner<O>, objects: &dyn Objects) {
     let mut put_off: BTreeMap<Workspace, Duration> = BTreeMap::new();
     loop {
         let now = inner.host.moment();

@@ -117,6 +117,14 @@ impl Schedule {
         self.put(workspace, after);
     }
 
+    /// It is unknown whether an object has an alarm: unless one is set, it rings later.
+    pub(super) fn ring_unless_set(&mut self, workspace: &Workspace, now: Moment) {
+        let is_set = self.objects.get(workspace).is_some_and(|waiting| waiting.ring.is_some());
+        if !is_set {
+            self.rang(workspace, now, false);
+        }
+    }
+
     /// For how long nothing rings, as far as that is known; `None` if nothing is to ring at all.
     pub(super) fn wait(&self, now: Moment) -> Option<Duration> {
         let (uptime, _) = self.by_uptime.first()?;

@@ -13,6 +13,8 @@
 
 mod bookmark;
 mod faults;
+mod log;
+mod space;
 mod strict;
 mod unmade;
 
@@ -27,11 +29,16 @@ use crate::storage::{Row, Storage, StorageError, Value};
 
 pub use bookmark::Bookmark;
 pub use faults::Faults;
+pub(super) use log::file_of as log_of;
+pub(super) use space::Space;
 use strict::Watch;
 use unmade::Unmade;
 
 /// How many prepared statements a database keeps: more than an object has.
 const STATEMENTS: usize = 128;
+
+/// The number that a database in a file calls itself by: `mbus`.
+const APPLICATION: i32 = 0x6d62_7573;
 
 /// The SQLite database of one object.
 ///
@@ -43,6 +50,10 @@ pub struct Database {
     faults: Faults,
     rows: u64,
     costs: BTreeMap<&'static str, Cost>,
+    /// Whether a flush of SQLite's own has failed.
+    doubtful: bool,
+    /// From how many pages on its log is too long.
+    long_log: u32,
 }
 
 /// An open database that can outlive the [`Database`] over it: what a process leaves in memory.
@@ -50,6 +61,7 @@ pub struct Database {
 pub(super) struct Shared {
     connection: Rc<RefCell<Connection>>,
     watch: Watch,
+    length: log::Length,
 }
 
 /// What a statement is charged for, beyond what its text says.
@@ -71,7 +83,8 @@ impl Shared {
     fn new(mut connection: Connection) -> Result<Self, StorageError> {
         let watch = strict::apply(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { connection: Rc::new(RefCell::new(connection)), watch })
+        let length = log::Length::default();
+        Ok(Self { connection: Rc::new(RefCell::new(connection)), watch, length })
     }
 
     /// An empty database in memory.
@@ -101,16 +114,26 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let had_log = log::file_of(file).metadata().is_ok_and(|log| log.len() > 0);
         let connection = Connection::open_with_flags(file, flags)?;
         // Who finds it locked is one process too many, and waiting would not help.
         connection.busy_timeout(std::time::Duration::ZERO)?;
         // The lock is kept, so there is no shared-memory file either.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        if pages == 0 {
+            // Before there is anything: later it would take a VACUUM.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         // The first access takes the lock and makes the log.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        Ok(Self::over(Shared::new(connection)?))
+        let shared = Shared::new(connection)?;
+        shared.length.watch(&mut shared.connection.borrow_mut())?;
+        shared.length.set(u32::from(had_log));
+        Ok(Self::over(shared))
     }
 
     pub(super) fn over(connection: Shared) -> Self {
@@ -120,6 +143,8 @@ impl Database {
             faults: Faults::default(),
             rows: 0,
             costs: BTreeMap::new(),
+            doubtful: false,
+            long_log: log::LONG_PAGES,
         }
     }
 
@@ -159,7 +184,27 @@ impl Database {
         run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StorageError> {
         let _open = self.connection.watch.open();
-        Ok(run(&self.connection.connection.borrow())?)
+        let ran = run(&self.connection.connection.borrow());
+        ran.map_err(|error| failed(&mut self.doubtful, error))
+    }
+
+    /// Writes something small that means nothing, and commits it: whether the storage takes it.
+    ///
+    /// # Errors
+    /// [`StorageError`] if it does not.
+    pub(super) fn probe(&mut self) -> Result<(), StorageError> {
+        if !self.is_made() {
+            return Ok(());
+        }
+        self.begin()?;
+        let written = self.faults.meet(true).and_then(|()| {
+            self.shell(|connection| connection.pragma_update(None, "application_id", APPLICATION))
+        });
+        let written = written.and_then(|()| self.commit());
+        if written.is_err() {
+            let _ = self.rollback();
+        }
+        written
     }
 
     /// Opens the event's transaction. One that a panic left open is rolled back first.
@@ -178,6 +223,7 @@ impl Database {
     pub(super) fn commit(&mut self) -> Result<(), StorageError> {
         self.faults.meet(false)?;
         self.shell(|connection| connection.prepare_cached("COMMIT")?.raw_execute())?;
+        self.shorten_log();
         Ok(())
     }
 
@@ -248,12 +294,18 @@ impl Storage for Database {
         bind(&mut statement, parameters)?;
         let before = connection.total_changes();
         let mut rows = statement.raw_query();
-        while rows.next()?.is_some() {}
+        while rows.next().map_err(|error| failed(&mut self.doubtful, error))?.is_some() {}
         let changes = connection.total_changes().saturating_sub(before);
         let written = changes.saturating_mul(cost.per_change).saturating_add(cost.flat);
         self.rows = self.rows.saturating_add(written);
         Ok(written)
     }
+}
+
+/// What went wrong, after it was seen whether that was a flush.
+fn failed(doubtful: &mut bool, error: rusqlite::Error) -> StorageError {
+    *doubtful |= log::is_failed_flush(&error);
+    error.into()
 }
 
 /// Binds by position, from 1 on. A missing or surplus parameter is an error, as in workerd.

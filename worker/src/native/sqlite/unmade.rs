@@ -35,6 +35,11 @@ impl Database {
         Ok(database)
     }
 
+    /// Whether it is where it will stay: its file is there, or it never gets one.
+    pub(in crate::native) fn is_made(&self) -> bool {
+        self.unmade.is_none()
+    }
+
     /// Makes the file if there is none yet, and goes on in it: in a transaction if one is open, which
     /// then has read nothing that is not so in the file.
     ///
