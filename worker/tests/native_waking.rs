@@ -88,7 +88,7 @@ fn what_waits_is_bounded_in_bytes_too() {
         let body = "x".repeat(1 << 20);
         let most = WAITING_MAX_BYTES / body.len();
         let mut asked: Vec<_> = (0..=most).map(|_| submit(&objects, "add", &body)).collect();
-        let refused = asked.iter_mut().filter_map(|asked| response(asked)).count();
+        let refused = asked.iter_mut().filter_map(response).count();
         assert!((1..=2).contains(&refused), "{refused} of {most}");
     });
 }
