@@ -4,6 +4,8 @@
 //! (`cargo fuzz run <target>`, on a nightly toolchain), a program and a test can run it alike. The
 //! files in `seeds/` are replayed by `cargo test`.
 
+#![forbid(unsafe_code)]
+
 pub mod lease_differential;
 pub mod mailbox_differential;
 pub mod wire_mailbox;

@@ -21,6 +21,8 @@ mod client;
 mod clock;
 #[path = "shells/fixture.rs"]
 mod fixture;
+#[path = "shells/limits.rs"]
+mod limits;
 #[path = "shells/load.rs"]
 mod load;
 #[path = "shells/lost.rs"]
@@ -44,18 +46,22 @@ use support::preload;
 /// A case panics where a program does not do what it should.
 type Case = fn(Program);
 
-const CASES: [(&str, Case); 6] = [
+const CASES: [(&str, Case); 7] = [
     ("fixture::what_an_earlier_release_left_is_answered", fixture::answers_as_recorded),
     ("fixture::what_an_earlier_release_left_goes_on", fixture::goes_on),
     ("order::answers_leave_when_all_is_durable", order::answers_leave_when_all_is_durable),
     ("lost::by_kills", lost::by_kills),
     ("lost::by_cuts", lost::by_cuts),
+    ("lost::by_failed_flushes", lost::by_failed_flushes),
     ("lost::by_full_disks", lost::by_full_disks),
 ];
 
 /// What is so for the native shell alone: workerd has no such option, or is not ours to mend (its alarms
 /// follow the clock as it was when they were set).
-const NATIVE_CASES: [(&str, Case); 3] = [
+const NATIVE_CASES: [(&str, Case); 6] = [
+    ("limits::small_limits_are_lived_with", limits::small_limits_are_lived_with),
+    ("limits::too_small_a_limit_is_refused", limits::too_small_a_limit_is_refused),
+    ("order::what_is_half_made_is_made", order::what_is_half_made_is_made),
     ("lost::with_few_open_databases", lost::with_few_open_databases),
     ("clock::set_forward", clock::what_is_due_comes_early_when_the_clock_was_set_forward),
     ("clock::set_back", clock::what_is_due_comes_though_the_clock_was_set_back),

@@ -69,6 +69,14 @@ pub fn by_cuts(program: Program) {
     run(swarm.check(daemon.address));
 }
 
+/// The flushes of all databases fail for a while, and what they should have written is gone at the cut
+/// that follows. The program goes on by itself.
+///
+/// Workerd is spared the cut: it trusts what lies in a log after a flush of it has failed.
+pub fn by_failed_flushes(program: Program) {
+    spoilt(program, Watched::fail_flushes, program == Program::Mailbusd);
+}
+
 /// The disk is full for a while.
 pub fn by_full_disks(program: Program) {
     spoilt(program, Watched::fill, false);

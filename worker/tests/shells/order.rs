@@ -70,3 +70,39 @@ fn send(n: usize) -> Value {
     // A name that nobody knows may have a hundred.
     json!({"to": format!("bob-{}", n / 100), "message": message})
 }
+
+/// The program is killed at each of the calls that make a workspace's files, started again, and the power
+/// is cut when that has answered.
+pub fn what_is_half_made_is_made(program: Program) {
+    for call in 1.. {
+        let watched = Watched::new();
+        let mut daemon = watched.start(program, &["--anonymous"]);
+        watched.kill_at(call);
+        let told = run(first_answer(daemon.address));
+        let unharmed = watched.calls_left() > 0;
+        watched.kill_at(0);
+        daemon.kill();
+
+        let mut again = watched.start(program, &["--anonymous"]);
+        let answer = run(first_answer(again.address)).unwrap();
+        assert!(told.is_none_or(|told| told == answer), "killed at call {call}");
+        again.kill();
+        let cut = watched.cut();
+        let last = cut.start(program, &["--anonymous"]);
+        let found = run(first_answer(last.address)).unwrap();
+        assert_eq!(found, answer, "killed at call {call}, then the power was cut");
+        if unharmed {
+            assert!(call > 20, "many calls make a file: {call}");
+            return;
+        }
+    }
+}
+
+/// The token of a lease, asked for under the same name each time.
+async fn first_answer(address: std::net::SocketAddr) -> Option<u64> {
+    let mut connection = Connection::open(address).await.ok()?;
+    let body = json!({"agentId": "ann", "session": "1", "request": "r", "paths": ["f"],
+        "ttlMs": 86_400_000});
+    let answer = connection.post("/v1/w/lease/acquire", &body.to_string()).await.ok()?;
+    Some(answer.json()["token"].as_u64().unwrap_or_else(|| panic!("{answer:?}")))
+}
