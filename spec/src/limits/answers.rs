@@ -45,6 +45,7 @@ pub const NOTICE: usize = longest(&[names(1, ID_MAX_BYTES), 6 * REASON_MAX_BYTES
 /// Quotes and a comma.
 const PUNCTUATION: usize = 3;
 
+#[expect(clippy::arithmetic_side_effects, reason = "evaluated by the compiler alone")]
 const fn names(count: usize, bytes: usize) -> usize {
     count * (2 * bytes + PUNCTUATION)
 }
