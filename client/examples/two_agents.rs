@@ -1,8 +1,8 @@
 //! Two agents on one machine: one gives the other a task, which takes the file it needs, does the work
 //! and reports.
 //!
-//! In one terminal, `cargo run --release -p mailbus-worker --bin mailbusd -- --anonymous --data bus`; in
-//! another, `cargo run -p mailbus-client --example two_agents`. Another address may be named after it.
+//! In one terminal, the `mailbusd` of the README; in another,
+//! `cargo run -p mailbus-client --example two_agents`. Another address may be named after it.
 
 use std::error::Error;
 use std::sync::Arc;
