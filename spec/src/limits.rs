@@ -2,13 +2,15 @@
 
 pub mod answers;
 
-/// Most workspaces of a deployment that counts them.
+/// Most workspaces of a class of objects, where they are counted: the original's client makes one for
+/// each file that it leases.
 ///
-/// Natively a workspace is up to two files. Cloudflare's platform does not list objects by name and makes
-/// one for any name that is asked for, so there nothing is counted: who may make a workspace is what a
-/// token allows. Counting would take a registry object: a request more, and a row (a millionth of a
-/// dollar) for each workspace and day that it is used, and all workspaces would wait for one object.
-pub const WORKSPACES: usize = 10_000;
+/// Natively a workspace of a class is a file, which is opened at each start. Cloudflare's platform does
+/// not list objects by name and makes one for any name that is asked for, so there nothing is counted:
+/// who may make a workspace is what a token allows. Counting would take a registry object: a request
+/// more, and a row (a millionth of a dollar) for each workspace and day that it is used, and all
+/// workspaces would wait for one object.
+pub const WORKSPACES: usize = 100_000;
 /// Longest agent, session, request or workspace id, in bytes.
 pub const ID_MAX_BYTES: usize = 128;
 /// Longest normalised path, in bytes.

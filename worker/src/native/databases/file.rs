@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mailbus_spec::Workspace;
+use mailbus_spec::{Workspace, limits};
 
 use crate::native::flush::{Flush, WalFlush};
 use crate::native::folder;
@@ -51,10 +51,6 @@ impl Known {
     }
 }
 
-/// Most workspaces that have a database of one class: 100 000. Each is a file, and is opened at each
-/// start.
-pub const WORKSPACES_MAX: usize = 100_000;
-
 /// What the files end in. No encoded name has a dot.
 const EXTENSION: &str = "sqlite";
 
@@ -70,7 +66,7 @@ impl FileDatabases {
     pub fn in_folder(folder: &Path) -> Result<Self, StorageError> {
         folder::create(folder).map_err(failed(folder))?;
         let databases =
-            Self { folder: folder.to_path_buf(), known: Arc::default(), most: WORKSPACES_MAX };
+            Self { folder: folder.to_path_buf(), known: Arc::default(), most: limits::WORKSPACES };
         databases.known.count.store(databases.existing()?.len(), Ordering::Relaxed);
         Ok(databases)
     }
