@@ -281,7 +281,7 @@ mod tests {
             "refused: held by the lease of",
             "refused: held by the ticket of",
             "refused: held by a claim of its own",
-            "refused: deadlock",
+            "refused: deadlock of",
             "refused: the request id stands for something else",
             "refused: lost",
             "no alarm pending",
