@@ -252,7 +252,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let databases = FileDatabases::in_folder(folder.path()).unwrap();
         let (capitals, small) = ("Z".repeat(128), "z".repeat(128));
-        let mut names = vec![capitals.as_str(), &small, "a", "A", "a.", "a:", "...", ".a", "-", "0"];
+        let mut names =
+            vec![capitals.as_str(), &small, "a", "A", "a.", "a:", "...", ".a", "-", "0"];
         names.extend(["a-1", "_a", "__", "_", "_0", "_1", "a_", "A_"]);
         let mut workspaces: Vec<_> =
             names.iter().map(|name| Workspace::new(*name).unwrap()).collect();

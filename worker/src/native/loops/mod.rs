@@ -16,13 +16,15 @@
 //! * A workspace is on the same loop for as long as their number stays the same.
 //! * The events of a socket arrive in the order in which they were submitted: one channel leads from
 //!   everywhere to a loop.
+//! * An event that was submitted before another, wherever that was, is handled before it.
 //! * What a full channel refuses was not begun. It never refuses a [`Closed`](Arrival::Closed).
 //! * With one loop nothing crosses a channel.
 
 mod databases;
 mod threads;
 
-use std::future::{Future, ready};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn, ready};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -91,11 +93,13 @@ impl EventLoop {
     /// them, and what has to run on this loop for as long as others send it events.
     pub fn join(self, own: Classes) -> (Classes, impl Future<Output = ()> + use<>) {
         let Self { place, inbox } = self;
-        let all = own.iter().map(|(class, objects)| {
+        let arrivals = Rc::new(Arrivals { inbox: RefCell::new(inbox), own });
+        let all = arrivals.own.iter().map(|(class, objects)| {
             let (own, place) = (Rc::clone(objects), place.clone());
-            (*class, Rc::new(Routed { class: *class, own, place }) as Rc<dyn Objects>)
+            let routed = Routed { class: *class, own, place, arrivals: Rc::clone(&arrivals) };
+            (*class, Rc::new(routed) as Rc<dyn Objects>)
         });
-        (all.collect(), handle(inbox, own))
+        (all.collect(), arrivals.handle())
     }
 }
 
@@ -135,11 +139,13 @@ struct Routed {
     class: Class,
     own: Rc<dyn Objects>,
     place: Place,
+    arrivals: Rc<Arrivals>,
 }
 
 impl Objects for Routed {
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted {
         let Some(way) = self.place.way_to(workspace) else {
+            self.arrivals.catch_up();
             return self.own.submit(workspace, arrival);
         };
         let (tell, told) = oneshot::channel();
@@ -164,10 +170,35 @@ fn overloaded() -> Problem {
     Problem::new(Code::Overloaded, "Too much waits for this workspace already. Nothing was begun.")
 }
 
-/// Hands what comes from other loops to this loop's own objects, in order.
-async fn handle(mut inbox: mpsc::Receiver<Crossing>, own: Classes) {
-    while let Some(Crossing { class, workspace, arrival, tell }) = inbox.recv().await {
-        let Some(objects) = own.get(&class).map(Rc::clone) else { continue };
+/// What comes from other loops, and the objects of this one.
+struct Arrivals {
+    inbox: RefCell<mpsc::Receiver<Crossing>>,
+    own: Classes,
+}
+
+impl Arrivals {
+    /// Hands over what comes, in order.
+    async fn handle(self: Rc<Self>) {
+        // Not borrowed while it waits.
+        while let Some(crossing) =
+            poll_fn(|context| self.inbox.borrow_mut().poll_recv(context)).await
+        {
+            self.hand_over(crossing);
+        }
+    }
+
+    /// Hands over what has come already, before something of this loop's own: an event that was told
+    /// of may not be overtaken by one that follows from it.
+    fn catch_up(&self) {
+        loop {
+            let Ok(crossing) = self.inbox.borrow_mut().try_recv() else { return };
+            self.hand_over(crossing);
+        }
+    }
+
+    fn hand_over(&self, crossing: Crossing) {
+        let Crossing { class, workspace, arrival, tell } = crossing;
+        let Some(objects) = self.own.get(&class).map(Rc::clone) else { return };
         let mut submitted = objects.submit(&workspace, &arrival.borrow());
         match (&mut submitted).now_or_never() {
             Some(told) => give(told, tell, &workspace, &*objects),

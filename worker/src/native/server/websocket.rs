@@ -50,6 +50,7 @@ enum WriteEnd {
 /// Serves the socket until it ends, and tells its object.
 pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
     let Upgrade { on, objects, workspace, socket, outbox } = upgrade;
+    let mut ended = None;
     if let Ok(upgraded) = on.await {
         let config = WebSocketConfig::default()
             .max_message_size(Some(FRAME_MAX_BYTES))
@@ -58,12 +59,14 @@ pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
         let io = Moving::new(TokioIo::new(upgraded), &server.host, &life, &outbox);
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let submit = |text: &str| objects.submit(&workspace, &Arrival::Frame { socket, text });
-        Conversation { server, outbox: &outbox, submit: &submit, life, closing: Cell::new(false) }
-            .run(websocket)
-            .await;
+        let closing = Cell::new(false);
+        let conversation = Conversation { server, outbox: &outbox, submit: &submit, life, closing };
+        ended = conversation.run(websocket).await;
     }
     outbox.abandon();
     drop(objects.submit(&workspace, &Arrival::Closed { socket }));
+    // Only now does the other end see the end: what it asks next comes after it.
+    drop(ended);
 }
 
 /// What the sides of one socket share.
@@ -77,7 +80,8 @@ struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    async fn run(&self, websocket: Socket) {
+    /// Runs it to its end; the connection is still open then.
+    async fn run(&self, websocket: Socket) -> Option<Socket> {
         let (mut sink, mut stream) = websocket.split();
         let refused = {
             let mut reading = pin!(self.read(&mut stream).fuse());
@@ -111,9 +115,11 @@ impl Conversation<'_> {
                 }
             }
         };
-        if refused && let Ok(mut websocket) = sink.reunite(stream) {
+        let mut websocket = sink.reunite(stream).ok()?;
+        if refused {
             self.drain(websocket.get_mut()).await;
         }
+        Some(websocket)
     }
 
     /// Turns frames into events, in order.
