@@ -28,7 +28,7 @@
 //! anew. A log without runs is read row by row and gets them the same way: at most one an event, eight a
 //! round of collection, none in a read.
 //!
-//! What an event may write for runs, besides the rows that MAILBOXES.md, "Production", allows it:
+//! What an event may write for runs, besides the rows of what it changes (messages, agents, numbers):
 //!
 //! | event | rows |
 //! |---|---|

@@ -277,7 +277,7 @@ impl Pair {
         rows + written as u64
     }
 
-    /// The budget of MAILBOXES.md, "Production", and what goes with it `besides`: rows of the forgotten and
+    /// The budget of rows of one event, and what goes with it `besides`: rows of the forgotten and
     /// runs; but for the first write, which creates the tables.
     fn check_rows(
         &self,
