@@ -9,6 +9,7 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, StateMachine};
 
 use super::storage::{Counting, WithoutRuns};
 use crate::mailbox::sql::load::Loader;
+use crate::mailbox::sql::log::Log;
 use crate::mailbox::sql::{Memory, SqlMailboxes};
 use crate::mailbox::{Handled, Mailboxes, Session};
 use crate::native::sqlite::Database;
@@ -217,7 +218,7 @@ impl Pair {
             assert_eq!(Some(agent), loaded.agents.get(name), "{name} after event {}", self.events);
         }
         assert!(**machine == loaded, "{machine:#?} is not {loaded:#?} after event {}", self.events);
-        assert_eq!(machine.log.due_run(), loaded.log.due_run(), "after event {}", self.events);
+        assert_eq!(due(&machine.log), due(&loaded.log), "after event {}", self.events);
         self.check_read(read);
     }
 
@@ -336,6 +337,12 @@ impl Pair {
             assert!(pending <= next, "the alarm is at {pending:?}, due at {next:?}: {place}");
         }
     }
+}
+
+/// Whether a run is due, and which one if it is one that told before. One that never told may begin elsewhere
+/// after waking: messages deleted before it was due leave its segment short, and waking fills segments anew.
+fn due(log: &Log) -> Option<Option<(Ordinal, Ordinal)>> {
+    log.due_run().map(|run| (run.0 <= log.covered()).then_some(run))
 }
 
 /// Whether the event had to write the agent's row. What only arrived is said by the log.

@@ -49,6 +49,24 @@ fn a_log_that_an_older_program_wrote_gets_its_runs_one_by_one() {
 }
 
 #[test]
+fn what_goes_before_its_run_is_written_leaves_a_short_run() {
+    let mut pair = Pair::new();
+    answer(&mut pair, 0, subscribe("bob", "a")).unwrap();
+    let seqs = stuff(&mut pair, &to_bob(45));
+    let what = Settled::Seqs(vec![seqs[40]]);
+    answer(&mut pair, 0, Ask::Ack { agent: name("bob"), what }).unwrap();
+    // A round writes eight runs, so those that follow the deleted message are still to be written.
+    pair.event(HostTime(NOON + limits::DEDUP_MS), &Event::Alarm);
+    assert_eq!((pair.model.log.entries.len(), runs(&mut pair)), (44, (9, 0)));
+    // Memory has three of the last four and the one after them, waking takes the four that are left.
+    for written in [10, 11] {
+        answer(&mut pair, limits::DEDUP_MS, send("ann", "bob")).unwrap();
+        assert_eq!(runs(&mut pair), (written, 0));
+        pair.check_memory();
+    }
+}
+
+#[test]
 fn what_an_older_program_deletes_is_told_by_no_run() {
     let mut pair = Pair::new();
     answer(&mut pair, 0, subscribe("bob", "a")).unwrap();
