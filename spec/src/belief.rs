@@ -8,7 +8,8 @@
 //! at least `(1 − ρ)d` for `d`, so it shows an elapsed time below `L` only until
 //! `sent + L/(1 − ρ)`. Since `sent ≤ g`, belief ends before the lease does if
 //! `L ≤ (ttl − ε)(1 − ρ)/(1 + ρ)`. Two clocks are read in whole steps of `q`; with `L` rounded down
-//! and belief only while `elapsed < L`, one `q` less pays for both (review A8).
+//! and belief only while `elapsed < L`, one `q` less pays for both
+//! ([refuted](crate::rules::refuted#belief-without-room-for-steps)).
 //!
 //! The formula is that of Gray and Cheriton, *Leases* (SOSP 1989), section 3, with the two sides'
 //! error terms written out.

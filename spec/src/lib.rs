@@ -18,6 +18,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`rules`] | what the machines do and why, in prose: the pages of `spec/rules` |
 //! | [`time`], [`ordinal`], [`id`], [`path`], [`limits`] | the checked words everything is said in |
 //! | [`machine`] | what a state machine is: an event in, a reply, a commit and pushes out |
 //! | [`lease`] | the lease machine: commands, answers, state, transitions, invariants |
@@ -53,6 +54,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod ordinal;
 pub mod path;
+pub mod rules;
 pub mod time;
 pub mod wire;
 

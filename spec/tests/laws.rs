@@ -188,7 +188,7 @@ fn answer_at(run: &Run, host_ms: u64, command: &Command) -> Result<Outcome, Reje
 }
 
 /// The law above can fail: an acquisition under an id whose memory is over is refused or over, as the
-/// clock decides, so it has to write the clock (second round, A6).
+/// clock decides, so it has to write the clock: spec/rules/refuted.md#an-answer-that-forgets-an-end.
 #[test]
 fn an_answer_that_depends_on_an_ended_memory_writes_the_clock() {
     let mut run = Run::new();
@@ -204,8 +204,8 @@ fn an_answer_that_depends_on_an_ended_memory_writes_the_clock() {
     assert!(run.machine.clock.floor > floor, "the clock was not written");
 }
 
-/// The alarm law can fail, and does where it is not claimed: with a clock that steps back (review
-/// A10).
+/// The alarm law can fail, and does where it is not claimed, with a clock that steps back:
+/// spec/rules/refuted.md#an-alarm-that-changes-an-answer.
 #[test]
 fn with_a_clock_that_steps_back_an_alarm_can_decide() {
     let acquire = |who| Deed::Acquire { who, request: 1, set: 0, ttl: 2, wait: None };

@@ -1,5 +1,5 @@
-//! Acquiring, in the order in which it is decided. Each rule is there because its simpler form, or
-//! another order, was refuted.
+//! Acquiring, in [the order in which it is decided](crate::rules::leases#the-order-of-decisions). Each
+//! rule is there because its simpler form, or another order, was [refuted](crate::rules::refuted).
 
 use crate::id::RequestId;
 use crate::lease::answer::{Blocker, HeldBy, LimitKind, Outcome, Rejection};

@@ -43,7 +43,8 @@ impl LeaseMachine {
     /// Begins a new generation: an object cannot know that it was restored, its operator does.
     ///
     /// The clock rises with the tokens, or tokens from a host that was once ahead would outrun the
-    /// object's time (second round A1); what that ends is settled here.
+    /// object's time ([refuted](crate::rules::refuted#a-recovery-that-raises-tokens-alone)); what that
+    /// ends is settled here.
     pub(super) fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
         self.last_token = self.last_token.max(at_least);
         if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {

@@ -89,7 +89,7 @@ impl LeaseMachine {
     }
 
     /// Ends the request whatever it became, so that no late copy of its acquisition can be granted
-    /// with nobody listening (review A14, second round A2).
+    /// with nobody listening ([refuted](crate::rules::refuted#a-cancel-that-renews-no-memory)).
     pub(super) fn cancel(
         &mut self,
         turn: &mut Turn,

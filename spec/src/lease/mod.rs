@@ -3,7 +3,8 @@
 //!
 //! Every event is *settle, then the command*. Settling ends what time has ended and hands what is
 //! free to those who wait; only then is the command looked at. Nothing depends on the alarm: it
-//! only makes happen sooner what the next event would do anyway.
+//! only makes happen sooner what the next event would do anyway. What each rule is for is said in
+//! [`rules::leases`](crate::rules::leases).
 //!
 //! | file | what it says |
 //! |---|---|

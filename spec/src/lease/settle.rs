@@ -13,7 +13,7 @@ impl LeaseMachine {
     /// The first half of every event: ends what is over, then grants what has become free.
     ///
     /// Both kinds end before any grant, so a ticket whose deadline is the instant of an expiry is
-    /// not granted (review B9).
+    /// not granted ([refuted](crate::rules::refuted#a-deadline-at-the-instant-of-an-expiry)).
     pub(super) fn settle(&mut self, turn: &mut Turn) {
         self.end_leases(turn);
         self.end_tickets(turn);

@@ -3,7 +3,8 @@
 //! Nodes are holders. A ticket gives an edge from its holder to the holder of each live lease it
 //! overlaps and of each earlier live ticket it overlaps. Only adding a ticket adds edges — a grant
 //! turns an edge to a ticket into one to a lease, an immediate grant overlaps nobody who waits — so
-//! looking once, before a ticket is added, is enough (review A15).
+//! looking once, before a ticket is added, is enough
+//! ([refuted](crate::rules::refuted#a-deadlock-behind-a-ticket)).
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;

@@ -2,7 +2,8 @@
 //! order until each has settled them.
 //!
 //! A delivery is an exclusive claim of one session on one message: the session's epoch is its fencing
-//! token, the session's end its expiry.
+//! token, the session's end its expiry. What each rule is for is said in
+//! [`rules::mailboxes`](crate::rules::mailboxes).
 //!
 //! | file | what it says |
 //! |---|---|

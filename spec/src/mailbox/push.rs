@@ -120,7 +120,8 @@ impl MailboxMachine {
     }
 
     /// A session that negotiated nothing is pushed something that was accepted earlier: from here on its
-    /// silence counts, after what it has meant so far is on record (second round A1).
+    /// silence counts, after what it has meant so far is on record
+    /// ([refuted](crate::rules::refuted#silence-counted-from-the-accept)).
     fn catch_up(&mut self, turn: &mut Turn, name: &AgentId) {
         let live = self.agents.get(name).and_then(|agent| agent.live.as_ref());
         if live.is_some_and(|live| live.window.is_none() && live.since < turn.now()) {

@@ -61,8 +61,8 @@ impl MailboxMachine {
     }
 
     /// The end of the session that another one replaces. One that negotiated nothing stays open and
-    /// mute: its client would come back at once, and the two would evict each other for ever (second
-    /// round A4).
+    /// mute: its client would come back at once, and the two would evict each other for ever
+    /// ([refuted](crate::rules::refuted#sessions-that-evict-each-other)).
     fn replace(&mut self, turn: &mut Turn, name: &AgentId, by: &Asked) {
         self.record(turn, name);
         let Some(agent) = self.agents.get_mut(name) else { return };

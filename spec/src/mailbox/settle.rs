@@ -75,7 +75,8 @@ impl MailboxMachine {
         }
     }
 
-    /// Losses are acknowledged by their number: what was lost since is not (second round A5).
+    /// Losses are acknowledged by their number: what was lost since is not
+    /// ([refuted](crate::rules::refuted#a-gap-acknowledged-by-its-last)).
     fn ack_losses(&mut self, turn: &mut Turn, name: &AgentId, through: u64) -> Outcome {
         let losses = self
             .agents

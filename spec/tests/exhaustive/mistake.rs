@@ -20,25 +20,25 @@ pub enum Mistake {
     GrantsLatestFirst,
     /// Asking again for a ticket puts it at the end of the queue.
     ExtensionLosesPlace,
-    /// `Cancel` of an unknown request leaves nothing [R9].
+    /// `Cancel` of an unknown request leaves nothing.
     NoTombstone,
-    /// `Cancel` leaves what was granted alone [R10].
+    /// `Cancel` leaves what was granted alone.
     CancelSparesLeases,
-    /// `Cancel` of what is over does not renew its memory [Q4].
+    /// `Cancel` of what is over does not renew its memory.
     CancelRenewsNoMemory,
     /// What is over is forgotten at once.
     NoMemory,
-    /// `Granted` says the term asked for, not the one granted [G1].
+    /// `Granted` says the term asked for, not the one granted.
     AnswersAskedTerm,
-    /// `Renew` sets the end, even to an earlier instant (the original's bug 11).
+    /// `Renew` sets the end, even to an earlier instant (the original did).
     RenewShortens,
     /// An id-less `Acquire` of the exact set sets the end, even to an earlier instant.
     ReacquireShortens,
-    /// A release compares the agent alone (the original's bug 12).
+    /// A release compares the agent alone (the original did).
     ReleaseByAgent,
-    /// An id-less `Acquire` extends a draining lease [Q2].
+    /// An id-less `Acquire` extends a draining lease.
     DrainIsExtended,
-    /// `ForceRelease` ends whatever is leased, not the lease of its token [L3].
+    /// `ForceRelease` ends whatever is leased, not the lease of its token.
     ForceIgnoresToken,
     /// Tokens are the host's time alone.
     TokensFromClockAlone,

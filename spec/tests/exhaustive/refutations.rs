@@ -1,6 +1,5 @@
 //! Every rule broken once: the search finds the violation, by name, on a shortest trace. They show
-//! that each check can fail, and why each rule is there. The names in brackets are those of the
-//! traces that refuted the earlier drafts.
+//! that each check can fail, and why each rule is there: spec/rules/refuted.md has the traces in words.
 
 use crate::mistake::Mistake;
 use crate::search::{holds, refuted};
@@ -17,21 +16,21 @@ fn named(name: &'static str, setting: Setting) -> Setting {
 fn belief_from_the_answered_attempt_is_refuted() {
     let world = worlds::direct()
         .with_rules(|rules| rules.grant_counts_from = CountedFrom::Named, "belief_exclusion");
-    refuted(named("R2 answered attempt", world));
+    refuted(named("answered attempt", world));
 }
 
 #[test]
 fn a_renewal_counted_from_the_latest_attempt_is_refuted() {
     let world = worlds::direct()
         .with_rules(|rules| rules.renewal_counts_from = CountedFrom::Latest, "belief_within_grant");
-    refuted(named("N1 latest attempt", world));
+    refuted(named("latest attempt", world));
 }
 
 #[test]
 fn believing_until_a_release_is_answered_is_refuted() {
     let world =
         worlds::direct().with_rules(|rules| rules.ends_before_release = false, "belief_exclusion");
-    refuted(named("R3 belief past release", world));
+    refuted(named("belief past release", world));
 }
 
 #[test]
@@ -52,14 +51,14 @@ fn believing_without_allowance_for_steps_is_refuted() {
 fn two_forward_steps_are_outside_the_bound() {
     let mut world = worlds::stepping().with_rules(|_| {}, "belief_exclusion");
     world.budget.forward_steps = 2;
-    refuted(named("R1 two steps", world));
+    refuted(named("two steps", world));
 }
 
 #[test]
 fn trusting_the_monotonic_clock_alone_is_refuted() {
     let world = worlds::suspended()
         .with_rules(|rules| rules.clocks = Clocks::MonotonicOnly, "belief_exclusion");
-    refuted(named("A9 monotonic only", world));
+    refuted(named("monotonic only", world));
 }
 
 #[test]
@@ -83,7 +82,7 @@ fn clocks_that_disagree_must_not_be_trusted() {
         worlds::suspended().with_rules(|rules| rules.minds_anomalies = false, "belief_exclusion");
     world.budget = Budget { suspends: 1, wall_steps: 1, ..Budget::default() };
     world.wall_back_ticks = 2;
-    refuted(named("A9 anomaly ignored", world));
+    refuted(named("anomaly ignored", world));
 }
 
 #[test]
@@ -97,14 +96,14 @@ fn a_copy_that_travels_longer_than_the_memory_is_refuted() {
 fn a_force_release_breaks_belief() {
     let world =
         worlds::admin().with_rules(|rules| rules.forced_is_exempt = false, "belief_exclusion");
-    refuted(named("R4 force", world));
+    refuted(named("force", world));
 }
 
 #[test]
 fn opening_a_restored_workspace_at_once_is_refuted() {
     let world =
         worlds::restored().with_rules(|rules| rules.operator_closes = false, "belief_exclusion");
-    refuted(named("R5 restore, open", world));
+    refuted(named("restore, open", world));
 }
 
 #[test]
@@ -113,7 +112,7 @@ fn a_restore_without_recovery_breaks_fencing() {
         |rules| (rules.operator_closes, rules.operator_recovers) = (false, false),
         "fencing",
     );
-    refuted(named("R6 restore, no recovery", world));
+    refuted(named("restore, no recovery", world));
 }
 
 #[test]
@@ -121,7 +120,7 @@ fn a_restore_without_recovery_under_a_clock_behind_breaks_fencing() {
     let mut world =
         worlds::restored().with_rules(|rules| rules.operator_recovers = false, "fencing");
     world.back_ticks = 3;
-    refuted(named("R7 restore, clock behind", world));
+    refuted(named("restore, clock behind", world));
 }
 
 // Rules that safety does not need: without them everything holds. They are there for the caller, and
@@ -186,7 +185,7 @@ fn a_release_that_hands_nothing_on_is_refuted() {
 #[test]
 fn a_clock_that_is_never_reanchored_is_refuted() {
     let world = worlds::patient().with_mistake(Mistake::NeverReanchors, "lease_liveness");
-    refuted(named("B1 never re-anchored", world));
+    refuted(named("never re-anchored", world));
 }
 
 #[test]
@@ -216,31 +215,31 @@ fn an_extension_that_loses_the_place_is_refuted() {
 #[test]
 fn a_cancel_without_tombstone_is_refuted() {
     let world = worlds::cancel().with_mistake(Mistake::NoTombstone, "no_orphan");
-    refuted(named("R9 no tombstone", world));
+    refuted(named("no tombstone", world));
 }
 
 #[test]
 fn a_cancel_that_spares_leases_is_refuted() {
     let world = worlds::cancel().with_mistake(Mistake::CancelSparesLeases, "no_orphan");
-    refuted(named("R10 cancel spares leases", world));
+    refuted(named("cancel spares leases", world));
 }
 
 #[test]
 fn a_cancel_that_renews_no_memory_is_refuted() {
     let world = worlds::cancel().with_mistake(Mistake::CancelRenewsNoMemory, "no_orphan");
-    refuted(named("Q4 memory not renewed", world));
+    refuted(named("memory not renewed", world));
 }
 
 #[test]
 fn forgetting_at_once_is_refuted() {
     let world = worlds::direct().with_mistake(Mistake::NoMemory, "idempotent");
-    refuted(named("N2 no memory", world));
+    refuted(named("no memory", world));
 }
 
 #[test]
 fn believing_the_term_asked_for_is_refuted() {
     let world = worlds::queue().with_mistake(Mistake::AnswersAskedTerm, "belief_exclusion");
-    refuted(named("G1 asked term", world));
+    refuted(named("asked term", world));
 }
 
 #[test]
@@ -252,7 +251,7 @@ fn a_renewal_that_shortens_is_refuted() {
 #[test]
 fn a_reacquisition_that_shortens_is_refuted() {
     let world = worlds::original().with_mistake(Mistake::ReacquireShortens, "belief_within_grant");
-    refuted(named("B8 re-acquisition shortens", world));
+    refuted(named("re-acquisition shortens", world));
 }
 
 #[test]
@@ -264,13 +263,13 @@ fn a_release_by_agent_alone_is_refuted() {
 #[test]
 fn a_drained_lease_that_is_extended_is_refuted() {
     let world = worlds::original().with_mistake(Mistake::DrainIsExtended, "drain_ends");
-    refuted(named("Q2 drain extended", world));
+    refuted(named("drain extended", world));
 }
 
 #[test]
 fn a_force_release_without_token_is_refuted() {
     let world = worlds::admin().with_mistake(Mistake::ForceIgnoresToken, "ttl_honoured");
-    refuted(named("L3 force without token", world));
+    refuted(named("force without token", world));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Every rule broken once: the search finds the violation, by name, on a shortest trace. They show
-//! that each check can fail, and why each rule is there. The numbers are those of the traces that
-//! refuted the earlier drafts.
+//! that each check can fail, and why each rule is there: spec/rules/refuted.md has the traces in words.
 
 use crate::mistake::Mistake;
 use crate::search::refuted;
@@ -23,27 +22,27 @@ macro_rules! refutations {
 
 refutations! {
     up_to_that_settles_what_was_pushed_again_is_refuted:
-        "2 up_to takes redelivered", UpToTakesAgain in up_to breaks "no_loss";
+        "up_to takes redelivered", UpToTakesAgain in up_to breaks "no_loss";
     an_ack_by_id_across_senders_is_refuted:
-        "1 ack by id", AcksById in dedup breaks "no_loss";
+        "ack by id", AcksById in dedup breaks "no_loss";
     giving_up_by_attempts_is_refuted:
-        "6 attempts kill", AttemptsKill in failures breaks "no_innocent_dead";
+        "attempts kill", AttemptsKill in failures breaks "no_innocent_dead";
     a_replacement_that_counts_as_failure_is_refuted:
-        "6 replacement fails", ReplacementFails in failures breaks "no_innocent_dead";
+        "replacement fails", ReplacementFails in failures breaks "no_innocent_dead";
     a_lost_session_that_blames_its_oldest_delivery_is_refuted:
-        "6 end blames the oldest", EndFailsOldest in failures breaks "no_innocent_dead";
+        "end blames the oldest", EndFailsOldest in failures breaks "no_innocent_dead";
     an_announcement_that_outlives_its_delivery_is_refuted:
-        "2.14 working outlives", WorkingOutlives in failures breaks "no_innocent_dead";
+        "working outlives", WorkingOutlives in failures breaks "no_innocent_dead";
     a_redrive_that_keeps_failures_is_refuted:
         "redrive keeps failures", RedriveKeepsFailures in failures breaks "no_innocent_dead";
     an_acknowledgement_of_losses_nobody_saw_is_refuted:
-        "2.5 gap by last", GapClearedByAnyAck in gaps breaks "honest_gap";
+        "gap by last", GapClearedByAnyAck in gaps breaks "honest_gap";
     a_connect_that_hides_the_gap_is_refuted:
-        "14 gap untold", GapUntold in gaps breaks "honest_gap";
+        "gap untold", GapUntold in gaps breaks "honest_gap";
     an_expiry_that_is_not_counted_is_refuted:
         "expiry uncounted", ExpiryUncounted in retention breaks "honest_gap";
     forgetting_who_refused_is_refuted:
-        "M8 refused forgotten", RefusedForgotten in overflow breaks "no_loss";
+        "refused forgotten", RefusedForgotten in overflow breaks "no_loss";
     an_ack_that_does_not_say_it_wrote_is_refuted:
         "silent ack", AcksSilently in window_one breaks "silent_is_unchanged";
 }
@@ -52,29 +51,29 @@ refutations! {
 
 refutations! {
     presuming_from_the_accept_is_refuted:
-        "2.1 presumed from accept", PresumesFromAccept in silent_again breaks "no_loss";
+        "presumed from accept", PresumesFromAccept in silent_again breaks "no_loss";
     reads_that_presume_are_refuted:
-        "2.2 reads presume", ReadsPresume in silent breaks "no_loss";
+        "reads presume", ReadsPresume in silent breaks "no_loss";
     presuming_what_asks_for_an_ack_is_refuted:
         "presumed ackRequired", PresumesAckRequired in silent breaks "no_loss";
     presuming_for_a_session_that_negotiated_is_refuted:
         "presumed negotiated", PresumesNegotiated in mutes_and_mail breaks "no_loss";
     refusing_what_silence_makes_room_for_is_refuted:
-        "2.3 full of silence", SilentInboxRefuses in silent_and_full breaks "no_loss";
+        "full of silence", SilentInboxRefuses in silent_and_full breaks "no_loss";
     closing_the_replaced_silent_session_evicts_for_ever:
-        "2.4 endless eviction", ReplacementClosesMute in mutes breaks "mail_liveness";
+        "endless eviction", ReplacementClosesMute in mutes breaks "mail_liveness";
     closing_the_replaced_silent_session_is_refuted:
-        "2.4 mute closed", ReplacementClosesMute in mutes breaks "one_session";
+        "mute closed", ReplacementClosesMute in mutes breaks "one_session";
     mute_sessions_that_stay_open_get_nothing_for_ever:
-        "2.4 mutes stay", MutesStayOpen in mutes breaks "mail_liveness";
+        "mutes stay", MutesStayOpen in mutes breaks "mail_liveness";
     promoting_a_mute_session_is_refuted:
-        "2.4 mute promoted", PromotesMute in mutes_and_mail breaks "one_session";
+        "mute promoted", PromotesMute in mutes_and_mail breaks "one_session";
     ephemeral_messages_for_mute_sessions_are_refuted:
         "ephemeral to mutes", EphemeralToMutes in ephemeral breaks "one_session";
     a_late_close_that_ends_the_live_session_is_refuted:
-        "29 late close", LateCloseEndsLive in replaced breaks "one_session";
+        "late close", LateCloseEndsLive in replaced breaks "one_session";
     frames_of_older_epochs_that_count_are_refuted:
-        "24 stale frames", TakesStaleFrames in late_frames breaks "one_session";
+        "stale frames", TakesStaleFrames in late_frames breaks "one_session";
     epochs_from_the_clock_alone_are_refuted:
         "epochs from the clock", EpochsFromClockAlone in replaced breaks "one_session";
 }
@@ -85,50 +84,50 @@ refutations! {
     keeping_ephemeral_messages_is_refuted:
         "ephemeral kept", KeepsEphemeral in ephemeral breaks "no_phantom";
     collecting_what_may_be_repeated_is_refuted:
-        "7 M1 dedup row collected", CollectsRepeatable in dedup breaks "accept_once";
+        "dedup row collected", CollectsRepeatable in dedup breaks "accept_once";
     ids_without_their_sender_are_refuted:
-        "1 id without sender", IdsWithoutSender in dedup breaks "accept_once";
+        "id without sender", IdsWithoutSender in dedup breaks "accept_once";
     taking_another_message_for_a_repetition_is_refuted:
         "conflict ignored", IgnoresConflicts in dedup breaks "accept_once";
     a_seq_from_an_emptied_log_is_refuted:
-        "13 M2 seq reused", SeqFromLog in clocks breaks "no_delivery_after_settle";
+        "seq reused", SeqFromLog in clocks breaks "no_delivery_after_settle";
     a_recovery_that_keeps_the_last_seq_is_refuted:
-        "13 seq reused after restore", RecoversWithoutSeq in restored breaks "no_loss";
+        "seq reused after restore", RecoversWithoutSeq in restored breaks "no_loss";
     answering_who_knows_more_is_refuted:
-        "13 ahead ignored", IgnoresAhead in ahead breaks "no_loss";
+        "ahead ignored", IgnoresAhead in ahead breaks "no_loss";
     an_unsubscribe_that_takes_mail_back_is_refuted:
-        "8 unsubscribe filters", UnsubscribeFilters in subscriptions breaks "no_loss";
+        "unsubscribe filters", UnsubscribeFilters in subscriptions breaks "no_loss";
     subscriptions_at_delivery_are_refuted:
-        "8 subscribed later", SubscribeFetches in subscriptions breaks "no_phantom";
+        "subscribed later", SubscribeFetches in subscriptions breaks "no_phantom";
     skipping_who_is_offline_is_refuted:
-        "bug 1 offline skipped", SkipsOffline in two_agents breaks "no_loss";
+        "offline skipped", SkipsOffline in two_agents breaks "no_loss";
     a_connect_that_undoes_an_unsubscribe_is_refuted:
-        "8 connect means all", ConnectSubscribesAll in subscriptions breaks "no_phantom";
+        "connect means all", ConnectSubscribesAll in subscriptions breaks "no_phantom";
     publishing_to_the_sender_is_refuted:
         "sender included", PublishesToSender in subscriptions breaks "no_phantom";
     letting_go_of_mail_for_strangers_is_refuted:
-        "M9 strangers' mail", CollectsForStrangers in strangers breaks "no_loss";
+        "strangers' mail", CollectsForStrangers in strangers breaks "no_loss";
     inboxes_that_hide_what_was_redriven_are_refuted:
-        "15 redriven hidden", InboxHidesRedriven in gaps breaks "no_loss";
+        "redriven hidden", InboxHidesRedriven in gaps breaks "no_loss";
 }
 
 // Order, windows and time.
 
 refutations! {
     ignoring_byte_windows_is_refuted:
-        "10 byte window", IgnoresByteWindow in byte_window breaks "window";
+        "byte window", IgnoresByteWindow in byte_window breaks "window";
     one_more_than_the_window_is_refuted:
         "window off by one", WindowOffByOne in window_two breaks "window";
     passing_over_a_large_head_is_refuted:
-        "2.9 head passed over", PassesOverTheHead in byte_window breaks "order";
+        "head passed over", PassesOverTheHead in byte_window breaks "order";
     pushing_what_is_due_first_is_refuted:
-        "22 due first", PushesDueFirst in window_two breaks "order";
+        "due first", PushesDueFirst in window_two breaks "order";
     changed_bytes_are_refuted:
         "changed bytes", ChangesBytes in window_one breaks "no_phantom";
     a_nack_that_holds_its_slot_is_refuted:
-        "3 nacked in flight", NackHoldsSlot in delays breaks "mail_liveness";
+        "nacked in flight", NackHoldsSlot in delays breaks "mail_liveness";
     a_nacked_message_that_never_returns_is_refuted:
-        "3 nacked for good", NackedNeverReturns in delays breaks "mail_liveness";
+        "nacked for good", NackedNeverReturns in delays breaks "mail_liveness";
     an_alarm_that_forgets_delays_is_refuted:
         "alarm forgets delays", AlarmForgetsDue in delays breaks "mail_liveness";
     an_alarm_that_forgets_what_is_left_over_is_refuted:

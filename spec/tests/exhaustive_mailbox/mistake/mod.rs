@@ -1,6 +1,6 @@
 //! Planted mistakes of the object: each is the mailbox machine with one rule broken, made by
-//! rearranging its open state around an event. A search that cannot find them checks nothing. Numbers
-//! in brackets are those of the traces that refuted the earlier drafts; `2.` is the second round.
+//! rearranging its open state around an event. A search that cannot find them checks nothing. The
+//! rules that they break are those of spec/rules/mailboxes.md, each with a link to its trace.
 
 mod accepting;
 mod addressing;
@@ -19,71 +19,71 @@ use mailbus_spec::{AgentId, HostTime, StateMachine, Timestamp};
 /// What the object does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// `up_to` settles what was pushed again, too [2].
+    /// `up_to` settles what was pushed again, too.
     UpToTakesAgain,
-    /// An ack settles everything under the message's id [1].
+    /// An ack settles everything under the message's id.
     AcksById,
-    /// A message is given up after too many attempts, whoever failed [6].
+    /// A message is given up after too many attempts, whoever failed.
     AttemptsKill,
-    /// A replacement is a failure of what was announced [6].
+    /// A replacement is a failure of what was announced.
     ReplacementFails,
-    /// The end of a session is a failure of the oldest delivery in flight [6].
+    /// The end of a session is a failure of the oldest delivery in flight.
     EndFailsOldest,
-    /// An announcement outlives its delivery [2.14].
+    /// An announcement outlives its delivery.
     WorkingOutlives,
     /// A redrive keeps the failures.
     RedriveKeepsFailures,
-    /// Acknowledging any loss acknowledges them all [2.5].
+    /// Acknowledging any loss acknowledges them all.
     GapClearedByAnyAck,
     /// What expires is not counted.
     ExpiryUncounted,
-    /// A connect does not tell of the gap [14].
+    /// A connect does not tell of the gap.
     GapUntold,
-    /// Who refused a message is forgotten, and the sender not told [M8].
+    /// Who refused a message is forgotten, and the sender not told.
     RefusedForgotten,
-    /// Silence counts from the accept, not from the push [2.1].
+    /// Silence counts from the accept, not from the push.
     PresumesFromAccept,
-    /// Reads see what is presumed before it is on record [2.2].
+    /// Reads see what is presumed before it is on record.
     ReadsPresume,
     /// Silence settles what asks for an ack.
     PresumesAckRequired,
     /// The sessions that negotiated presume, too.
     PresumesNegotiated,
-    /// A full inbox refuses although a silent session was pushed all of it [2.3].
+    /// A full inbox refuses although a silent session was pushed all of it.
     SilentInboxRefuses,
-    /// A replacement closes the session that negotiated nothing [2.4].
+    /// A replacement closes the session that negotiated nothing.
     ReplacementClosesMute,
-    /// The end of the live session leaves the mute ones open [2.4].
+    /// The end of the live session leaves the mute ones open.
     MutesStayOpen,
-    /// The end of the live session makes the youngest mute one live [2.4].
+    /// The end of the live session makes the youngest mute one live.
     PromotesMute,
     /// Mute sessions are pushed ephemeral messages.
     EphemeralToMutes,
     /// Ephemeral messages are kept.
     KeepsEphemeral,
-    /// A round deletes what may still be repeated [7, M1].
+    /// A round deletes what may still be repeated.
     CollectsRepeatable,
     /// Ids are compared without their sender.
     IdsWithoutSender,
     /// A message with a known id is taken for the first one, whatever is in it.
     IgnoresConflicts,
-    /// The last seq is that of the log [13, M2].
+    /// The last seq is that of the log.
     SeqFromLog,
-    /// A recovery does not raise the last seq [13].
+    /// A recovery does not raise the last seq.
     RecoversWithoutSeq,
-    /// A later seq than the last is answered like any other [13].
+    /// A later seq than the last is answered like any other.
     IgnoresAhead,
-    /// Byte windows are not looked at [10].
+    /// Byte windows are not looked at.
     IgnoresByteWindow,
-    /// What does not fit a byte window is passed over [2.9].
+    /// What does not fit a byte window is passed over.
     PassesOverTheHead,
     /// Each session gets one more than its window.
     WindowOffByOne,
-    /// What is due is pushed before what was never pushed [22].
+    /// What is due is pushed before what was never pushed.
     PushesDueFirst,
-    /// A nacked delivery holds its place in the window [3].
+    /// A nacked delivery holds its place in the window.
     NackHoldsSlot,
-    /// A nacked message is out for good [3].
+    /// A nacked message is out for good.
     NackedNeverReturns,
     /// The alarm forgets what one event had to leave over.
     AlarmForgetsBites,
@@ -93,25 +93,25 @@ pub enum Mistake {
     NoBites,
     /// What is too old is pushed until a round takes it.
     PushesExpired,
-    /// Unsubscribing takes back what was addressed [8].
+    /// Unsubscribing takes back what was addressed.
     UnsubscribeFilters,
-    /// Subscribing fetches what was published before [8].
+    /// Subscribing fetches what was published before.
     SubscribeFetches,
-    /// Agents without a session are no recipients (the original's bug 1).
+    /// Agents without a session are no recipients (the original did).
     SkipsOffline,
-    /// A connect that names no types subscribes to all [8].
+    /// A connect that names no types subscribes to all.
     ConnectSubscribesAll,
     /// The sender gets its own publication.
     PublishesToSender,
-    /// A late close ends whichever session is live [29].
+    /// A late close ends whichever session is live.
     LateCloseEndsLive,
-    /// Frames of an older epoch are taken [24].
+    /// Frames of an older epoch are taken.
     TakesStaleFrames,
     /// Epochs are the host's time alone.
     EpochsFromClockAlone,
-    /// Inboxes list nothing before the asked place, redriven or not [15].
+    /// Inboxes list nothing before the asked place, redriven or not.
     InboxHidesRedriven,
-    /// A round lets go of mail for names that never connected [M9].
+    /// A round lets go of mail for names that never connected.
     CollectsForStrangers,
     /// Every replay of the log row is given a new body.
     ChangesBytes,
