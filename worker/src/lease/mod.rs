@@ -3,7 +3,7 @@
 //! Two halves that meet at [`Leases`]: the endpoint knows HTTP, sockets and the wire and decides
 //! nothing about leases; the machine behind it decides everything and knows no wire. So the
 //! simulator can put the reference model, or a mutated one, in production's place behind the very
-//! same endpoint.
+//! same endpoint. What it promises is said in [`rules::leases`](mailbus_spec::rules::leases).
 //!
 //! | file | what it does |
 //! |---|---|

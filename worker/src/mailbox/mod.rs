@@ -3,7 +3,7 @@
 //! Two halves that meet at [`Mailboxes`], as with leases: the endpoint knows HTTP, sockets and the wire;
 //! the machine behind it decides everything. What a session has in flight is kept by its socket, as a
 //! [`Session`]: the machine is told what sockets keep when it wakes, and says what they shall keep after
-//! each event.
+//! each event. What it promises is said in [`rules::mailboxes`](mailbus_spec::rules::mailboxes).
 //!
 //! | file | what it does |
 //! |---|---|

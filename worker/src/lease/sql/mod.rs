@@ -9,8 +9,8 @@
 //!
 //! # The schema
 //!
-//! LEASES.md, "Rows", sketches one whose key begins with a *bucket*: 0 while the claim lives, then the
-//! minute in which its row may be deleted. Here the key is (agent, session, request) alone:
+//! The key of a claim is (agent, session, request). It might begin with a *bucket* instead: 0 while the
+//! claim lives, then the minute in which its row may be deleted. It does not:
 //!
 //! * Ending a claim updates its row in place. With a bucket it would move, which costs the same one
 //!   row, but a lapse, which writes no row here, would leave the claim in bucket 0.

@@ -96,7 +96,7 @@ impl Pair {
         assert_eq!(*machine, loaded, "after event {}", self.events);
     }
 
-    /// The budget of LEASES.md, "Rows", but for the first write, which creates the tables.
+    /// The budget of `spec/rules/leases.md#rows`, but for the first write, which creates the tables.
     fn check_rows(&self, before: &LeaseMachine, handled: &Handled, place: &str) {
         let after = &self.model;
         if before.sequence == 0 {
