@@ -104,14 +104,15 @@ pub trait CreditRules {
     fn outlives(&self, ending: Ending) -> bool;
 }
 
-/// The rules as LEASES.md has them, each the survivor of an exhaustive search.
+/// The rules [as they stand](mailbus_spec::rules::leases#what-a-client-may-believe), each the survivor of an
+/// exhaustive search that [refuted](mailbus_spec::rules::refuted#what-a-client-believes) a simpler one.
 ///
 /// * A grant counts from the sending of the *first* attempt of its `Acquire`, whichever was
-///   answered: the object may have executed any of them (review A1).
-/// * A renewal counts from the sending of the attempt its reply *names* (review A2).
-/// * The term is the one granted, not the one asked for (second round B1).
-/// * Belief needs both clocks, and ends for good when they cannot be trusted (review A9).
-/// * It ends before `Release` or `Cancel` is sent (review A3).
+///   answered: the object may have executed any of them.
+/// * A renewal counts from the sending of the attempt its reply *names*.
+/// * The term is the one granted, not the one asked for.
+/// * Belief needs both clocks, and ends for good when they cannot be trusted.
+/// * It ends before `Release` or `Cancel` is sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sound;
 
