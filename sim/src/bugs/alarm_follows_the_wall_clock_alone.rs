@@ -1,7 +1,5 @@
 //! The host that runs the objects has one clock: an alarm rings when the wall clock has reached its
 //! time, and a clock that was set back delays what is due until somebody else asks.
-//!
-//! Source: a running program whose clock was set back by an hour.
 
 use crate::bugs::Bug;
 use crate::bugs::mail::calm_mail;
@@ -11,7 +9,7 @@ use crate::subject::{HostClocks, Subject};
 
 pub(super) const BUG: Bug = Bug {
     name: "alarm_follows_the_wall_clock_alone",
-    source: "a clock set back",
+    source: "spec/rules/platform.md#the-native-shell",
     breaks: mail_liveness::NAME,
     subject: Subject { host_clocks: HostClocks::WallAlone, ..Subject::NATIVE },
     plan: lulled,

@@ -1,7 +1,5 @@
 //! A ticket has its time from its arrival on, however often its holder asks again: who waits longer
 //! than `wait` is sent away although it never stopped asking.
-//!
-//! Source: review A11, whose tickets became short leases on a place.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::no_lost_place;
 
 pub(super) const BUG: Bug = Bug {
     name: "asking_again_extends_nothing",
-    source: "review A11",
+    source: "spec/rules/refuted.md#a-ticket-as-long-as-a-lease",
     breaks: no_lost_place::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

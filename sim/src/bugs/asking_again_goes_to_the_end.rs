@@ -1,6 +1,4 @@
 //! Each question of one who waits is a new arrival: whoever asks more often waits longer.
-//!
-//! Source: LEASES.md ("without losing the place").
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::no_lost_place;
 
 pub(super) const BUG: Bug = Bug {
     name: "asking_again_goes_to_the_end",
-    source: "LEASES.md, tickets",
+    source: "spec/rules/leases.md#tickets",
     breaks: no_lost_place::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

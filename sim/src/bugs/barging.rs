@@ -1,7 +1,5 @@
 //! An acquisition looks at leases alone: what is free between two holders goes to whoever asks at
 //! that moment, past those who wait.
-//!
-//! Source: the rule against barging, and the order of decisions (review A15, B4, C1).
 
 use mailbus_spec::HostTime;
 use mailbus_spec::StateMachine;
@@ -14,7 +12,7 @@ use crate::invariants::fifo;
 
 pub(super) const BUG: Bug = Bug {
     name: "barging",
-    source: "review A15, B4",
+    source: "spec/rules/refuted.md#an-acquisition-that-barges",
     breaks: fifo::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! The client believes in a grant from the sending of the attempt that was answered. The object may
 //! have executed an earlier one.
-//!
-//! Source: review A1 (R2).
 
 use mailbus_client::machine::Credit;
 
@@ -11,7 +9,7 @@ use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
     name: "belief_from_the_retrys_sending",
-    source: "review A1 (R2)",
+    source: "spec/rules/refuted.md#a-grant-believed-from-the-answered-attempt",
     breaks: belief_within_grant::NAME,
     subject: planted_client(|| {
         Box::new(Rules {

@@ -1,6 +1,4 @@
 //! The client believes until its release is confirmed. By then another may hold the lease.
-//!
-//! Source: review A3 (R3).
 
 use mailbus_client::machine::Ending;
 
@@ -10,7 +8,7 @@ use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
     name: "belief_kept_while_releasing",
-    source: "review A3 (R3)",
+    source: "spec/rules/refuted.md#belief-until-the-release-is-answered",
     breaks: belief_within_grant::NAME,
     subject: planted_client(|| {
         Box::new(Rules { outlives: |ending| ending == Ending::Release, ..Rules::SOUND })

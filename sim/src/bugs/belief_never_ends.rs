@@ -1,7 +1,5 @@
 //! The client believes until somebody tells it otherwise: paused past its TTL, it goes on as if
 //! nothing had happened.
-//!
-//! Source: the original's 18.
 
 use crate::bugs::rules::Rules;
 use crate::bugs::{Bug, planted_client, rough};
@@ -9,7 +7,7 @@ use crate::invariants::belief_exclusion;
 
 pub(super) const BUG: Bug = Bug {
     name: "belief_never_ends",
-    source: "the original's 18",
+    source: "spec/rules/refuted.md#a-lease-without-a-token",
     breaks: belief_exclusion::NAME,
     subject: planted_client(|| {
         Box::new(Rules { holds: |_, _| true, compare: |_, _, _| Ok(()), ..Rules::SOUND })

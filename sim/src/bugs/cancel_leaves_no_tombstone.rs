@@ -1,7 +1,5 @@
 //! A `Cancel` of a request that is not known does nothing: an acquisition that arrives after it is
 //! granted, and nobody listens.
-//!
-//! Source: review A14 (R9).
 
 use mailbus_spec::lease::state::ClaimKey;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
@@ -14,7 +12,7 @@ use crate::invariants::idempotent;
 
 pub(super) const BUG: Bug = Bug {
     name: "cancel_leaves_no_tombstone",
-    source: "review A14 (R9)",
+    source: "spec/rules/refuted.md#a-cancel-that-leaves-an-orphan",
     breaks: idempotent::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: hostile,

@@ -1,7 +1,5 @@
 //! A `Cancel` takes a ticket out of the queue, but what was granted meanwhile it leaves alone: a lease
 //! that nobody knows he holds.
-//!
-//! Source: review A14 (R10).
 
 use mailbus_spec::lease::state::ClaimKey;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
@@ -14,7 +12,7 @@ use crate::invariants::no_stale_effect;
 
 pub(super) const BUG: Bug = Bug {
     name: "cancel_spares_the_lease",
-    source: "review A14 (R10)",
+    source: "spec/rules/refuted.md#a-cancel-that-spares-the-lease",
     breaks: no_stale_effect::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! Object time never runs backwards, and that is all: after one event on a host that was ahead it
 //! stands still until the others have caught up, and nothing lapses.
-//!
-//! Source: review B1 (XC).
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::limits::REANCHOR_MS;
@@ -14,7 +12,7 @@ use crate::invariants::lease_liveness;
 
 pub(super) const BUG: Bug = Bug {
     name: "clock_is_never_reanchored",
-    source: "review B1 (XC)",
+    source: "spec/rules/refuted.md#a-clock-that-waits-for-its-host",
     breaks: lease_liveness::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! Settling grants first and drops tickets whose time is over afterwards: a ticket whose deadline is
 //! not after the expiry that it waits for is granted to somebody who has given up.
-//!
-//! Source: review B9, the tie of a deadline and an expiry.
 
 use mailbus_spec::lease::OverReason;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
@@ -14,7 +12,7 @@ use crate::invariants::no_lost_place;
 
 pub(super) const BUG: Bug = Bug {
     name: "dead_ticket_is_granted",
-    source: "review B9",
+    source: "spec/rules/refuted.md#a-deadline-at-the-instant-of-an-expiry",
     breaks: no_lost_place::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

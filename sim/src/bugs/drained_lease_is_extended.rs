@@ -1,7 +1,5 @@
 //! A drain forbids nothing: a lease that an admin lets run out is renewed, or taken again by its
 //! holder, and never runs out.
-//!
-//! Source: second round A4 (Q2).
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::no_stale_effect;
 
 pub(super) const BUG: Bug = Bug {
     name: "drained_lease_is_extended",
-    source: "second round A4 (Q2)",
+    source: "spec/rules/refuted.md#a-drain-that-never-ends",
     breaks: no_stale_effect::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

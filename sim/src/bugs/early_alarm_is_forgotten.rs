@@ -1,6 +1,4 @@
 //! An alarm that rings before anything is due neither cleans nor sets the next one.
-//!
-//! Source: the original's 14.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::subject::Model;
 
 pub(super) const BUG: Bug = Bug {
     name: "early_alarm_is_forgotten",
-    source: "the original's 14",
+    source: "spec/rules/refuted.md#an-early-alarm-that-is-forgotten",
     breaks: bounded_leases::NAME,
     subject: planted_object(|| Box::new(EarlyAlarmIsForgotten { rang_early: false })),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! The object ends leases when its alarm rings, and only then: what the alarm was late for, or lost,
 //! goes on.
-//!
-//! Source: the original; "expiry is decided by comparing, in every event" (LEASES.md).
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::no_stale_effect;
 
 pub(super) const BUG: Bug = Bug {
     name: "expiry_only_by_alarm",
-    source: "the original",
+    source: "spec/rules/refuted.md#expiry-by-the-alarm-alone",
     breaks: no_stale_effect::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! Asking for more time sets the end instead of moving it: one who asks for less than is left
 //! shortens the lease under everybody who relies on it.
-//!
-//! Source: the original's 11; second round B8.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::ttl_honoured;
 
 pub(super) const BUG: Bug = Bug {
     name: "extension_shortens",
-    source: "the original's 11, second round B8",
+    source: "spec/rules/refuted.md#a-renewal-that-shortens",
     breaks: ttl_honoured::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

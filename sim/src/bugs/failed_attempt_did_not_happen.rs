@@ -1,6 +1,4 @@
 //! The client takes an attempt that failed for one that was not carried out, and counts from the next.
-//!
-//! Source: the nevers (DESIGN.md 8); review A1.
 
 use mailbus_client::machine::Credit;
 
@@ -10,7 +8,7 @@ use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
     name: "failed_attempt_did_not_happen",
-    source: "DESIGN.md 8",
+    source: "spec/rules/refuted.md#a-grant-believed-from-the-answered-attempt",
     breaks: belief_within_grant::NAME,
     subject: planted_client(|| {
         Box::new(Rules {

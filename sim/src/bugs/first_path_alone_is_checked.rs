@@ -1,7 +1,5 @@
 //! An acquisition of a set is checked against its first path: the original knew one path a lease, and
 //! sets came later.
-//!
-//! Source: LEASES.md ("a lease covers a set of paths, all or none").
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::server_exclusion;
 
 pub(super) const BUG: Bug = Bug {
     name: "first_path_alone_is_checked",
-    source: "LEASES.md, sets",
+    source: "spec/rules/leases.md#sets",
     breaks: server_exclusion::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! An admin's command ends whatever lease is on the path by now: repeated after a lost reply, it frees
 //! the next holder.
-//!
-//! Source: review B7 (L3).
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::no_stale_effect;
 
 pub(super) const BUG: Bug = Bug {
     name: "force_frees_the_next_holder",
-    source: "review B7 (L3)",
+    source: "spec/rules/refuted.md#a-forced-release-without-a-token",
     breaks: no_stale_effect::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: answers_lost,

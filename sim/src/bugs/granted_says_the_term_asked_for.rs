@@ -1,7 +1,5 @@
 //! `Granted` says the TTL that was asked for, which is what is stored: out of the queue the lease ends
 //! after thirty seconds, and its holder believes for longer.
-//!
-//! Source: second round B1 (G1).
 
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
@@ -14,7 +12,7 @@ use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
     name: "granted_says_the_term_asked_for",
-    source: "second round B1 (G1)",
+    source: "spec/rules/refuted.md#belief-in-the-term-asked-for",
     breaks: belief_within_grant::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: rough,

@@ -1,7 +1,5 @@
 //! The queue is settled from a list of what is free that is drawn up once: two who wait for one path
 //! both get it.
-//!
-//! Source: the second half of settling (review C1).
 
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
@@ -14,7 +12,7 @@ use crate::invariants::server_exclusion;
 
 pub(super) const BUG: Bug = Bug {
     name: "grants_from_a_snapshot",
-    source: "review C1",
+    source: "spec/rules/leases.md#settling",
     breaks: server_exclusion::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,6 +1,4 @@
 //! A renewal that comes too late revives the lease, since nobody has taken its paths.
-//!
-//! Source: LEASES.md ("a lapsed lease is never renewed, even if nobody took it").
 
 use mailbus_spec::lease::state::{Lease, LeaseMachine};
 use mailbus_spec::lease::{Command, LeaseStep, Outcome, OverReason};
@@ -13,7 +11,7 @@ use crate::invariants::no_stale_effect;
 
 pub(super) const BUG: Bug = Bug {
     name: "lapsed_lease_is_renewed",
-    source: "LEASES.md, Renew",
+    source: "spec/rules/leases.md#renewing",
     breaks: no_stale_effect::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! The alarm is set for leases and tickets alone: what is remembered after the last of them stays for
 //! ever.
-//!
-//! Source: review A12.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::subject::Model;
 
 pub(super) const BUG: Bug = Bug {
     name: "memory_sets_no_alarm",
-    source: "review A12",
+    source: "spec/rules/refuted.md#a-memory-without-an-alarm",
     breaks: bounded_leases::NAME,
     subject: planted_object(|| Box::new(MemorySetsNoAlarm)),
     plan: mixed,

@@ -1,8 +1,8 @@
 //! Planted bugs: realistic mistakes, each made at a seam of the [subject](crate::subject), which the
 //! simulator has to catch. They show that the invariants can fail, and which of them is needed.
 //!
-//! Each is one file, named after what somebody did: its first line is the mistake, then where it comes
-//! from. Mistakes of the client replace one of its rules; mistakes of the object are the reference
+//! Each is one file, named after what somebody did: its first line is the mistake, and its `source` the
+//! heading of `spec/rules` that says why not. Mistakes of the client replace one of its rules; mistakes of the object are the reference
 //! model with its state rearranged around an event, in production's place. Those of mail are in [`mail`],
 //! and are looked for in plans without leases, as those of leases in plans without mail.
 
@@ -58,7 +58,7 @@ pub use hunt::{Catch, PARTS, SEEDS, catch, hunt};
 pub struct Bug {
     /// Its name: what somebody did.
     pub name: &'static str,
-    /// Where it comes from: the trace that refuted an earlier draft, or the original's bug.
+    /// Heading of `spec/rules` that says the rule, or the trace that refuted a simpler one.
     pub source: &'static str,
     /// The invariant that has to find it.
     pub breaks: &'static str,

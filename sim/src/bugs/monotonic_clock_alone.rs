@@ -1,7 +1,5 @@
 //! The client measures by its monotonic clock, "which nobody can set": while the computer sleeps it
 //! stands still.
-//!
-//! Source: review A9.
 
 use crate::bugs::rules::Rules;
 use crate::bugs::{Bug, planted_client, rough};
@@ -9,7 +7,7 @@ use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
     name: "monotonic_clock_alone",
-    source: "review A9",
+    source: "spec/rules/refuted.md#belief-by-the-monotonic-clock-alone",
     breaks: belief_within_grant::NAME,
     subject: planted_client(|| {
         Box::new(Rules {

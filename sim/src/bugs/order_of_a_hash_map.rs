@@ -15,7 +15,7 @@ use crate::subject::Model;
 
 pub(super) const BUG: Bug = Bug {
     name: "order_of_a_hash_map",
-    source: "DESIGN.md 7",
+    source: "spec/rules/README.md#nevers",
     breaks: conforms::NAME,
     subject: planted_object(|| Box::new(OrderOfAHashMap(RandomState::new()))),
     plan: mixed,

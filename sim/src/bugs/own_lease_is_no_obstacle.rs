@@ -1,7 +1,5 @@
 //! A holder is never in its own way: it is granted a second lease over the first, as a lock that may
 //! be taken twice by its owner.
-//!
-//! Source: the order of decisions, (d) (review C1).
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::server_exclusion;
 
 pub(super) const BUG: Bug = Bug {
     name: "own_lease_is_no_obstacle",
-    source: "review C1 (d)",
+    source: "spec/rules/leases.md#the-order-of-decisions",
     breaks: server_exclusion::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

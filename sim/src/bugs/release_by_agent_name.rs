@@ -1,7 +1,5 @@
 //! A release compares the agent alone: a process that was slow, or is gone, frees the lease that
 //! another of its agent's runs holds by now.
-//!
-//! Source: the original's 12; review B6.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, ReleaseTarget};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::no_stale_effect;
 
 pub(super) const BUG: Bug = Bug {
     name: "release_by_agent_name",
-    source: "the original's 12",
+    source: "spec/rules/refuted.md#a-release-by-the-agents-name",
     breaks: no_stale_effect::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

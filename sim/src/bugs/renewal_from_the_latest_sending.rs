@@ -1,6 +1,4 @@
 //! The client takes an answer to a renewal for the answer to the last one it sent.
-//!
-//! Source: review A2 (N1).
 
 use mailbus_client::machine::Credit;
 
@@ -11,7 +9,7 @@ use crate::plan::{Action, Fault, FaultKind, Plan, Profile};
 
 pub(super) const BUG: Bug = Bug {
     name: "renewal_from_the_latest_sending",
-    source: "review A2 (N1)",
+    source: "spec/rules/refuted.md#a-renewal-believed-from-the-latest-attempt",
     breaks: belief_within_grant::NAME,
     subject: planted_client(|| {
         Box::new(Rules {

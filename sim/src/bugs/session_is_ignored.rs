@@ -1,7 +1,5 @@
 //! A second process of an agent is given the lease of the first: the object knows agents, not
 //! sessions.
-//!
-//! Source: the original's 11.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::belief_within_grant;
 
 pub(super) const BUG: Bug = Bug {
     name: "session_is_ignored",
-    source: "the original's 11",
+    source: "spec/rules/refuted.md#two-processes-with-one-lease",
     breaks: belief_within_grant::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

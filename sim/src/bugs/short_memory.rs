@@ -1,7 +1,5 @@
 //! What is over is forgotten after ten seconds, "since nobody retries for longer": a copy that was
 //! under way for half a minute is granted once more.
-//!
-//! Source: review A13 (N3), second round A2.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::idempotent;
 
 pub(super) const BUG: Bug = Bug {
     name: "short_memory",
-    source: "review A13 (N3)",
+    source: "spec/rules/refuted.md#a-memory-that-is-too-short",
     breaks: idempotent::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! Whoever waits is let in as soon as no lease is in the way, without a look at who came before: a
 //! large claim starves while small ones pass.
-//!
-//! Source: "a large claim is not starved by small ones" (LEASES.md, no barging).
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::fifo;
 
 pub(super) const BUG: Bug = Bug {
     name: "small_claims_overtake",
-    source: "LEASES.md, no barging",
+    source: "spec/rules/leases.md#no-barging",
     breaks: fifo::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,6 +1,4 @@
 //! The client allows for clocks that run unevenly and not for one that is set: ε is missing from L.
-//!
-//! Source: review A8 (R1).
 
 use mailbus_spec::belief::{Belief, ClockBound};
 
@@ -11,7 +9,7 @@ use crate::plan::{Fault, FaultKind, Plan};
 
 pub(super) const BUG: Bug = Bug {
     name: "step_of_the_clock_is_left_out",
-    source: "review A8 (R1)",
+    source: "spec/rules/refuted.md#belief-without-room-for-steps",
     breaks: belief_within_grant::NAME,
     subject: planted_client(|| {
         Box::new(Rules {

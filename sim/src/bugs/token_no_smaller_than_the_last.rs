@@ -1,7 +1,5 @@
 //! A token is never smaller than the one before: `>=` stands where `>` belongs, and two grants of one
 //! millisecond, or all of those on a host that is behind, share a token.
-//!
-//! Source: ordinals are `max(last + 1, …)` (DESIGN.md 3); review A6.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::fencing;
 
 pub(super) const BUG: Bug = Bug {
     name: "token_no_smaller_than_the_last",
-    source: "DESIGN.md 3, review A6",
+    source: "spec/rules/refuted.md#ordinals-from-the-clock-alone",
     breaks: fencing::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,6 +1,4 @@
 //! Tokens are the host's time, "which only grows": a host whose clock is behind issues smaller ones.
-//!
-//! Source: the original's 18, which had none; ordinals (DESIGN.md 3); review A6.
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::fencing;
 
 pub(super) const BUG: Bug = Bug {
     name: "tokens_from_the_clock_alone",
-    source: "the original's 18, review A6",
+    source: "spec/rules/refuted.md#ordinals-from-the-clock-alone",
     breaks: fencing::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! The look for deadlocks follows leases alone. But a ticket also waits behind earlier tickets: two
 //! that hold nothing of each other's may wait for one another for ever.
-//!
-//! Source: review A15 (XD1b).
 
 use std::collections::BTreeSet;
 
@@ -16,7 +14,7 @@ use crate::invariants::lease_liveness;
 
 pub(super) const BUG: Bug = Bug {
     name: "wait_behind_a_ticket_is_overlooked",
-    source: "review A15 (XD1b)",
+    source: "spec/rules/refuted.md#a-deadlock-behind-a-ticket",
     breaks: lease_liveness::NAME,
     subject: planted_object(|| Box::new(Planted(handle))),
     plan: mixed,

@@ -1,7 +1,5 @@
 //! The object answers questions from what it has in memory and goes to its storage for commands only:
 //! replaced, it goes on telling what was true then.
-//!
-//! Source: DESIGN.md 5 ("every event touches storage, reads too").
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
@@ -14,7 +12,7 @@ use crate::subject::Model;
 
 pub(super) const BUG: Bug = Bug {
     name: "zombie_answers_from_memory",
-    source: "DESIGN.md 5",
+    source: "spec/rules/README.md#events",
     breaks: ttl_honoured::NAME,
     subject: planted_object(|| Box::new(ZombieAnswersFromMemory)),
     plan: zombies,

@@ -1,4 +1,4 @@
-//! The invariants, one file each, named as in the design.
+//! The invariants, one file each, named as on the pages of [rules](mailbus_spec::rules).
 //!
 //! Each reads the observed history along with the [`ledger`](crate::ledger) of leases or the
 //! [`mail_ledger`](crate::mail_ledger), and says how often it looked and what it found first. None asks
@@ -87,7 +87,7 @@ pub struct Judgement {
     pub broken_outside: u64,
 }
 
-/// The names of all invariants, in the order of the design.
+/// The names of all invariants, in the order of the pages of [rules](mailbus_spec::rules).
 pub const NAMES: [&str; 24] = [
     server_exclusion::NAME,
     belief_exclusion::NAME,

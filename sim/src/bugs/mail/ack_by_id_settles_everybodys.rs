@@ -1,6 +1,4 @@
 //! An ack names an id, and settles the message of that id for everybody.
-//!
-//! Source: the original's bug "ack of somebody else's message", review A1.
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep, Settled};
@@ -12,7 +10,7 @@ use crate::invariants::no_loss;
 
 pub(super) const BUG: Bug = Bug {
     name: "ack_by_id_settles_everybodys",
-    source: "the original's bug, review A1",
+    source: "spec/rules/refuted.md#an-ack-of-somebody-elses-message",
     breaks: no_loss::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(settle_for_all))),
     plan: rough_mail,

@@ -1,6 +1,4 @@
 //! An ack of several messages is answered as if it had settled them all, and settles the first.
-//!
-//! Source: MAILBOXES.md ("ack frame, any seqs, any order: 1 row"), review C.
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::no_delivery_after_settle;
 
 pub(super) const BUG: Bug = Bug {
     name: "ack_of_many_settles_one",
-    source: "review C",
+    source: "spec/rules/mailboxes.md#settling-a-message",
     breaks: no_delivery_after_settle::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(settle_the_first))),
     plan: calm_mail,

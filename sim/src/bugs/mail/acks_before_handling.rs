@@ -1,7 +1,5 @@
 //! The application settles a message when it is given it, and handles it then: if its process dies
 //! meanwhile, nobody has handled it and nobody will.
-//!
-//! Source: MAILBOXES.md ("Ack after the handler succeeded").
 
 use crate::bugs::Bug;
 use crate::bugs::mail::{calm_mail, planted_mail_client};
@@ -10,7 +8,7 @@ use crate::subject::MailClientRules;
 
 pub(super) const BUG: Bug = Bug {
     name: "acks_before_handling",
-    source: "MAILBOXES.md, Client",
+    source: "spec/rules/mailboxes.md#what-a-client-of-mailboxes-does",
     breaks: no_loss::NAME,
     subject: planted_mail_client(MailClientRules {
         acks_before_handling: true,

@@ -1,7 +1,5 @@
 //! A frame is taken at its agent's name: what a replaced session still sends, its acks too, has its
 //! effect.
-//!
-//! Source: review B24, B29.
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::one_session;
 
 pub(super) const BUG: Bug = Bug {
     name: "another_epoch_is_obeyed",
-    source: "review B24",
+    source: "spec/rules/refuted.md#frames-of-an-older-epoch",
     breaks: one_session::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(obey_the_name))),
     plan: rough_mail,

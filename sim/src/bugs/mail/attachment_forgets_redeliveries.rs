@@ -1,7 +1,5 @@
 //! What a socket keeps is how far its session was sent: that a message was pushed again is forgotten
 //! when the object leaves memory, and it is pushed a third time.
-//!
-//! Source: review A3 (reading A).
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -16,7 +14,7 @@ use crate::subject::MailModel;
 
 pub(super) const BUG: Bug = Bug {
     name: "attachment_forgets_redeliveries",
-    source: "review A3",
+    source: "spec/rules/refuted.md#an-attachment-without-redeliveries",
     breaks: window::NAME,
     subject: planted_mail(|| Box::new(Forgetful)),
     plan: evictions,

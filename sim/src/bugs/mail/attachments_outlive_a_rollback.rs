@@ -1,7 +1,5 @@
 //! What sockets keep is set before the event's transaction has ended: of an event that was undone it
 //! stays that its messages were sent.
-//!
-//! Source: review A4.
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -16,7 +14,7 @@ use crate::subject::MailModel;
 
 pub(super) const BUG: Bug = Bug {
     name: "attachments_outlive_a_rollback",
-    source: "review A4",
+    source: "spec/rules/refuted.md#effects-inside-a-transaction",
     breaks: mail_liveness::NAME,
     subject: planted_mail(|| Box::new(Hasty)),
     plan: failing_storage,

@@ -1,6 +1,4 @@
 //! A message is given up after five deliveries, failed or not.
-//!
-//! Source: review A6 ("`max_deliveries` counts failures, not attempts").
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
@@ -12,7 +10,7 @@ use crate::invariants::no_innocent_dead;
 
 pub(super) const BUG: Bug = Bug {
     name: "attempts_kill_a_message",
-    source: "review A6",
+    source: "spec/rules/refuted.md#deliveries-that-kill-a-message",
     breaks: no_innocent_dead::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(count_attempts))),
     plan: hostile_mail,

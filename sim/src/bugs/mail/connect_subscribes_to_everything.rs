@@ -1,6 +1,4 @@
 //! A session that names no types is subscribed to everything, whatever its agent had chosen.
-//!
-//! Source: review A8 ("no types = all" on every connect undoes an `Unsubscribe`).
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::no_phantom;
 
 pub(super) const BUG: Bug = Bug {
     name: "connect_subscribes_to_everything",
-    source: "review A8",
+    source: "spec/rules/refuted.md#subscriptions-that-filter-deliveries",
     breaks: no_phantom::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(connect_to_all))),
     plan: calm_mail,

@@ -1,7 +1,5 @@
 //! The ids of accepted messages are kept in memory, and an object that wakes does not read them from
 //! its log.
-//!
-//! Source: review A7 (M4).
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -18,7 +16,7 @@ use crate::subject::MailModel;
 
 pub(super) const BUG: Bug = Bug {
     name: "dedup_memory_is_not_rebuilt",
-    source: "review A7 (M4)",
+    source: "spec/rules/refuted.md#a-repeatable-message-that-was-collected",
     breaks: accept_once::NAME,
     subject: planted_mail(|| Box::new(MemoryAlone::default())),
     plan: rough_mail,

@@ -1,7 +1,5 @@
 //! When a message that was given back comes again is kept in memory: an object that wakes sends all of
 //! it at once.
-//!
-//! Source: review B23 ("it survives sessions").
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -14,7 +12,7 @@ use crate::subject::MailModel;
 
 pub(super) const BUG: Bug = Bug {
     name: "due_times_are_memory_alone",
-    source: "review B23",
+    source: "spec/rules/refuted.md#delays-without-a-bound",
     breaks: order::NAME,
     subject: planted_mail(|| Box::new(Impatient)),
     plan: rough_mail,

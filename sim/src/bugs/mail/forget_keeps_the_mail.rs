@@ -1,6 +1,4 @@
 //! Forgetting an agent deletes its row and leaves its mail, which whoever takes the name then gets.
-//!
-//! Source: review A11 ("`Forget` does it at once").
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::invariants::no_phantom;
 
 pub(super) const BUG: Bug = Bug {
     name: "forget_keeps_the_mail",
-    source: "review A11",
+    source: "spec/rules/mailboxes.md#unknown-names-and-forgotten-agents",
     breaks: no_phantom::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(forget_the_row))),
     plan: rough_mail,

@@ -1,6 +1,4 @@
 //! Losses are told when a session begins, and forgotten: if that frame is lost, so are they.
-//!
-//! Source: review A14.
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::honest_gap;
 
 pub(super) const BUG: Bug = Bug {
     name: "gap_is_told_once",
-    source: "review A14",
+    source: "spec/rules/refuted.md#a-gap-told-once",
     breaks: honest_gap::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(tell_once))),
     plan: rough_mail,

@@ -1,6 +1,4 @@
 //! The end of a session is a failure of everything that was in flight to it.
-//!
-//! Source: review A6 ("`max_deliveries` kills the innocent").
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
@@ -14,7 +12,7 @@ use crate::plan::{Action, Plan};
 
 pub(super) const BUG: Bug = Bug {
     name: "innocent_neighbours_fail",
-    source: "review A6",
+    source: "spec/rules/refuted.md#deliveries-that-kill-a-message",
     breaks: no_innocent_dead::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(fail_all_in_flight))),
     plan: many_ends,

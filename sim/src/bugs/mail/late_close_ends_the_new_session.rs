@@ -1,6 +1,4 @@
 //! The close of a socket ends its agent's session, whichever that is by then.
-//!
-//! Source: the original's bug, review B29 ("late close").
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -13,7 +11,7 @@ use crate::plan::{Action, Fault, FaultKind, MailAction, MailMeans, Plan};
 
 pub(super) const BUG: Bug = Bug {
     name: "late_close_ends_the_new_session",
-    source: "the original's bug, review B29",
+    source: "spec/rules/refuted.md#a-close-that-ends-the-new-session",
     breaks: one_session::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(end_whatever_lives))),
     plan: originals,

@@ -1,6 +1,4 @@
 //! A message reaches whoever has a socket when it is accepted, and nobody else.
-//!
-//! Source: the original's bug "lost offline message".
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::mail_liveness;
 
 pub(super) const BUG: Bug = Bug {
     name: "offline_mail_is_lost",
-    source: "the original's bug",
+    source: "spec/rules/refuted.md#offline-mail-that-is-never-delivered",
     breaks: mail_liveness::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(keep_for_the_present))),
     plan: rough_mail,

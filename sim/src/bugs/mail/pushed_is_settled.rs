@@ -1,7 +1,5 @@
 //! A session that negotiated nothing settles by being sent to, at once: what was on its way when its
 //! socket broke is lost.
-//!
-//! Source: review A9, second round A1 (presumption is by time).
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Command, MailboxMachine, MailboxStep};
@@ -13,7 +11,7 @@ use crate::invariants::mail_liveness;
 
 pub(super) const BUG: Bug = Bug {
     name: "pushed_is_settled",
-    source: "review A9",
+    source: "spec/rules/refuted.md#silence-counted-from-the-accept",
     breaks: mail_liveness::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(settle_what_is_pushed))),
     plan: rough_mail,

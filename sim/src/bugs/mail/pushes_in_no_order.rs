@@ -1,6 +1,4 @@
 //! What an event pushes leaves in the order of a set that has none: here, the latest first.
-//!
-//! Source: review B22 ("the next push is the lowest `seq`").
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::order;
 
 pub(super) const BUG: Bug = Bug {
     name: "pushes_in_no_order",
-    source: "review B22",
+    source: "spec/rules/mailboxes.md#the-order-of-pushes",
     breaks: order::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(reverse))),
     plan: calm_mail,

@@ -1,6 +1,4 @@
 //! A dead letter that is given a second chance keeps its failures, and dies of the next.
-//!
-//! Source: review A15 ("its failures start at 0").
 
 use mailbus_spec::HostTime;
 use mailbus_spec::limits;
@@ -15,7 +13,7 @@ use crate::plan::{Action, Plan};
 
 pub(super) const BUG: Bug = Bug {
     name: "redrive_keeps_the_failures",
-    source: "review A15",
+    source: "spec/rules/refuted.md#a-redrive-that-keeps-its-failures",
     breaks: no_innocent_dead::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(keep_failures))),
     plan: redrives,

@@ -1,6 +1,4 @@
 //! A client takes what comes with a second attempt for a repetition and drops it, settling nothing.
-//!
-//! Source: MAILBOXES.md ("a handler runs once per message and session").
 
 use serde_json::Value;
 
@@ -11,7 +9,7 @@ use crate::subject::MailClientRules;
 
 pub(super) const BUG: Bug = Bug {
     name: "seen_messages_are_dropped",
-    source: "MAILBOXES.md, Client",
+    source: "spec/rules/mailboxes.md#what-a-client-of-mailboxes-does",
     breaks: mail_liveness::NAME,
     subject: planted_mail_client(MailClientRules {
         incoming: Some(without_repetitions),

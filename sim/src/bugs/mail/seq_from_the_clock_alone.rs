@@ -1,7 +1,5 @@
 //! A `seq` is the host's time: two messages of one millisecond, or of a host whose clock went back, get
 //! the same.
-//!
-//! Source: review A13, C (ordinals).
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
@@ -13,7 +11,7 @@ use crate::invariants::accept_once;
 
 pub(super) const BUG: Bug = Bug {
     name: "seq_from_the_clock_alone",
-    source: "review A13",
+    source: "spec/rules/refuted.md#ordinals-from-the-clock-alone",
     breaks: accept_once::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(accept_by_the_clock))),
     plan: calm_mail,

@@ -1,6 +1,4 @@
 //! A message that everybody has settled is deleted at once: its id is free for the sender's retry.
-//!
-//! Source: review A7 (M1).
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::accept_once;
 
 pub(super) const BUG: Bug = Bug {
     name: "settled_rows_are_deleted_at_once",
-    source: "review A7 (M1)",
+    source: "spec/rules/refuted.md#a-repeatable-message-that-was-collected",
     breaks: accept_once::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(delete_what_is_settled))),
     plan: rough_mail,

@@ -1,6 +1,4 @@
 //! The alarm is set for what is to be pushed, and not for what is to be collected.
-//!
-//! Source: review A11 (collection).
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Command, MailboxMachine, MailboxStep};
@@ -13,7 +11,7 @@ use crate::subject::MailModel;
 
 pub(super) const BUG: Bug = Bug {
     name: "settled_rows_stay",
-    source: "review A11",
+    source: "spec/rules/mailboxes.md#retention-and-collection",
     breaks: retention::NAME,
     subject: planted_mail(|| Box::new(PushesAlone)),
     plan: calm_mail,

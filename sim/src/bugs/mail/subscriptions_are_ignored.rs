@@ -1,6 +1,4 @@
 //! What is published goes to everybody.
-//!
-//! Source: the original's bug "subscriptions are ignored".
 
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -12,7 +10,7 @@ use crate::invariants::no_phantom;
 
 pub(super) const BUG: Bug = Bug {
     name: "subscriptions_are_ignored",
-    source: "the original's bug",
+    source: "spec/rules/refuted.md#subscriptions-that-are-ignored",
     breaks: no_phantom::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(publish_to_all))),
     plan: calm_mail,

@@ -1,6 +1,4 @@
 //! An agent that unsubscribes loses what it was addressed before.
-//!
-//! Source: review A8 ("messages addressed before an Unsubscribe are delivered too").
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
@@ -12,7 +10,7 @@ use crate::invariants::mail_liveness;
 
 pub(super) const BUG: Bug = Bug {
     name: "unsubscribe_drops_the_mail",
-    source: "review A8",
+    source: "spec/rules/refuted.md#subscriptions-that-filter-deliveries",
     breaks: mail_liveness::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(drop_unwanted))),
     plan: rough_mail,

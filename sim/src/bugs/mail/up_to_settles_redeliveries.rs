@@ -1,6 +1,4 @@
 //! An ack settles all that its session was sent up to it, what is on its way for the second time too.
-//!
-//! Source: review A2.
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep, Settled};
@@ -12,7 +10,7 @@ use crate::invariants::mail_liveness;
 
 pub(super) const BUG: Bug = Bug {
     name: "up_to_settles_redeliveries",
-    source: "review A2",
+    source: "spec/rules/refuted.md#up-to-that-takes-redeliveries",
     breaks: mail_liveness::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(settle_up_to))),
     plan: calm_mail,

@@ -1,6 +1,4 @@
 //! A window counts messages, and whatever bytes they have.
-//!
-//! Source: review A10.
 
 use mailbus_spec::HostTime;
 use mailbus_spec::limits::WINDOW_MAX_BYTES;
@@ -13,7 +11,7 @@ use crate::invariants::window;
 
 pub(super) const BUG: Bug = Bug {
     name: "window_counts_messages_alone",
-    source: "review A10",
+    source: "spec/rules/refuted.md#a-window-without-bytes",
     breaks: window::NAME,
     subject: planted_mail(|| Box::new(PlantedMail(widen))),
     plan: calm_mail,
