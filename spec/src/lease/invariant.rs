@@ -54,7 +54,7 @@ pub struct Invariant {
     pub check: Check,
 }
 
-/// Every lease invariant, by the order of the design.
+/// Every lease invariant, in the order of [its page](crate::rules::leases#invariants).
 pub const INVARIANTS: [Invariant; 13] = [
     Invariant {
         name: "server_exclusion",

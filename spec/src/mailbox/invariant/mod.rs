@@ -70,7 +70,7 @@ pub struct Invariant {
     pub check: Check,
 }
 
-/// Every mailbox invariant, by the order of the design.
+/// Every mailbox invariant, in the order of [its page](crate::rules::mailboxes#invariants-of-mailboxes).
 pub const INVARIANTS: [Invariant; 13] = [
     Invariant {
         name: "no_loss",
