@@ -1,11 +1,13 @@
 // The bundle's classes on a platform that fails when it is told to.
 //
-// Told by `GET /fault/<binding>/<name>/<what>?…`, which reaches the object `name`:
+// Told by `/fault/<binding>/<name>/<what>?…`, a GET but for commands, which reaches the object `name`:
 //
 //   arm?statement=N     the N-th statement from now on throws, once
 //   arm?trap=N          a trap of the module takes the place of the N-th statement, once
 //   arm?alarm=N         the same as `statement`, counted from the next alarm on
 //   look                what is stored, row by row, and when the alarm is to ring
+//   acquire, list       these commands for a lease object, past the worker's own handler: nothing else is under
+//                       way in the module
 //   held                what becomes of an exchange whose body is still coming when another object traps
 //   instances           how many WebAssembly instances were made since the worker began
 
@@ -101,10 +103,11 @@ function plain(row) {
 export const LeaseDurableObject = faulty(bundle.LeaseDurableObject);
 export const MailboxDurableObject = faulty(bundle.MailboxDurableObject);
 
+const post = (body) => ({ method: "POST", body });
+
 async function held(env, name) {
   const object = (binding, name) => env[binding].get(env[binding].idFromName(name));
   const [asked, trapped] = [object("MAILBOX", "other"), object("LEASE", name)];
-  const post = (body) => ({ method: "POST", body });
   const coming = new ReadableStream({ pull: () => new Promise(() => {}) });
   const answer = asked.fetch("http://mailbus/v1/other/mailbox/send", post(coming));
   const told = answer.then(({ status }) => status, String);
@@ -122,6 +125,9 @@ export default {
     const [, fault, binding, name, what] = new URL(request.url).pathname.split("/");
     if (fault !== "fault") return bundle.default.fetch(request, env, context);
     if (what === "held") return held(env, name);
-    return env[binding].get(env[binding].idFromName(name)).fetch(request);
+    const object = env[binding].get(env[binding].idFromName(name));
+    if (request.method === "GET") return object.fetch(request);
+    const asked = object.fetch(`http://mailbus/v1/${name}/lease/${what}`, request);
+    return asked.catch((error) => new Response(error, { status: 500 }));
   },
 };

@@ -199,9 +199,16 @@ pub fn a_trap_fails_what_is_under_way_and_ends_with_a_new_module() {
             fault(&mut connection, "LEASE", "arm?trap=1").await;
             let answer = lease_cases()[2].give(&mut connection).await;
             assert_eq!((answer.status, answer.code().as_str()), (500, "internal"), "{answer:?}");
-            // The very next event finds an object of the new module, not one whose memory is gone.
             assert_eq!(case.state(&mut connection).await, before, "from the storage");
         }
+        // Where nothing else is under way in the module, the next event is the first to notice.
+        let acquire = lease_cases()[2].command.1.to_string();
+        fault(&mut connection, "LEASE", "arm?trap=1").await;
+        let path = "/fault/LEASE/w/acquire";
+        assert_eq!(connection.post(path, &acquire).await.unwrap().status, 500);
+        let list = connection.post("/fault/LEASE/w/list", "{}").await.unwrap();
+        assert_eq!(list.status, 200, "{list:?}\n{}", faulty.log());
+        assert_eq!(case.state(&mut connection).await, before, "from the storage");
         let made = fault(&mut connection, "LEASE", "instances").await["instances"].clone();
         assert!(made.as_u64() >= Some(2), "{made}: a new module after each\n{}", faulty.log());
         // Another object's exchange, whose body was still coming, ends with the module it was in.
