@@ -67,10 +67,18 @@ impl<O: Object> Shell<O> {
     /// A frame came in.
     pub(super) async fn message(&self, host: &WebSocket, message: &WebSocketIncomingMessage) {
         let Some(socket) = Socket::of(host) else { return };
-        let Some(text) = sockets::text_of(host, message) else { return };
-        let event = Event::Frame { socket: socket.id, attachment: &socket.attachment, text };
-        if self.handle(event, Some(&socket)).await.is_err() {
-            sockets::fail(host);
+        match sockets::text_of(message) {
+            Ok(text) => {
+                let event =
+                    Event::Frame { socket: socket.id, attachment: &socket.attachment, text };
+                if self.handle(event, Some(&socket)).await.is_err() {
+                    sockets::fail(host);
+                }
+            }
+            Err((code, reason)) => {
+                self.closed(host).await;
+                sockets::dismiss(host, code, reason);
+            }
         }
     }
 

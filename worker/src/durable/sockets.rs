@@ -18,8 +18,6 @@ const NOT_TEXT: u16 = 1003;
 const TOO_LARGE: u16 = 1009;
 /// The close code for a failure of ours.
 const BROKEN: u16 = 1011;
-/// The `readyState` of a socket that neither side has closed.
-const OPEN: u16 = 1;
 
 /// An open socket, as an event finds it.
 pub(super) struct Socket<'a> {
@@ -50,13 +48,11 @@ pub(super) fn answer_pings(state: &State) {
     }
 }
 
-/// The sockets that are open with what they keep, and the event's own, which may be closing.
+/// The sockets with what they keep, the event's own first. What they keep says whether they are somebody's:
+/// the platform takes a closing one for open after it woke twice.
 pub(super) fn kept(state: &State, own: Option<&Socket<'_>>) -> Vec<(SocketId, Attachment)> {
     let mut kept: Vec<_> = own.map(|own| (own.id, own.attachment.clone())).into_iter().collect();
     for host in state.as_raw().get_websockets().unwrap_or_default() {
-        if host.ready_state() != OPEN {
-            continue;
-        }
         let host = WebSocket::from(host);
         if let Some(found) = Socket::of(&host)
             && own.is_none_or(|own| own.id != found.id)
@@ -133,20 +129,21 @@ pub(super) fn answer_close(socket: &WebSocket, code: usize, reason: &str) {
     let _ = socket.close(Some(code.unwrap_or(1000)), Some(reason));
 }
 
-/// The text of a frame, or the socket is closed with the reason why there is none.
-pub(super) fn text_of<'a>(
-    socket: &WebSocket,
-    message: &'a WebSocketIncomingMessage,
-) -> Option<&'a str> {
-    let (code, reason) = match message {
-        WebSocketIncomingMessage::String(text) if text.len() <= limits::FRAME_MAX_BYTES => {
-            return Some(text);
-        }
-        WebSocketIncomingMessage::String(_) => (TOO_LARGE, "a frame is at most 4 MiB"),
-        WebSocketIncomingMessage::Binary(_) => (NOT_TEXT, "frames are text"),
-    };
+/// The text of a frame, or with which code and reason its socket is to be closed.
+pub(super) fn text_of(
+    message: &WebSocketIncomingMessage,
+) -> std::result::Result<&str, (u16, &'static str)> {
+    match message {
+        WebSocketIncomingMessage::String(text) if text.len() <= limits::FRAME_MAX_BYTES => Ok(text),
+        WebSocketIncomingMessage::String(_) => Err((TOO_LARGE, "a frame is at most 4 MiB")),
+        WebSocketIncomingMessage::Binary(_) => Err((NOT_TEXT, "frames are text")),
+    }
+}
+
+/// Closes a socket that is nobody's from here on, however long its client takes to close it too.
+pub(super) fn dismiss(socket: &WebSocket, code: u16, reason: &str) {
+    let _ = socket.serialize_attachment("");
     let _ = socket.close(Some(code), Some(reason));
-    None
 }
 
 /// Tells a client that what its frame asked for may not have been done.

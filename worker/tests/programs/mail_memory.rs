@@ -1,7 +1,10 @@
 //! Sessions and what is in flight to them, while their object is not in memory.
 
+use futures_util::SinkExt;
 use mailbus_worker::router::Class;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::bus::run;
 use crate::forgetful::Forgetful;
@@ -78,20 +81,32 @@ pub fn sessions(program: Program) {
     });
 }
 
-/// A socket that its object has closed, and whose client has not answered that yet, is nobody's session.
+/// A socket that was closed at the other end, and whose client has not answered that yet, is nobody's session.
 pub fn closing_socket(program: Program) {
     let bus = Forgetful::start(program);
     run(async {
         let mut connection = Connection::open(bus.address()).await.unwrap();
-        let (mut bob, begun) = mail::open(bus.address(), "bob", "").await;
-        let leave = json!({"action": "disconnect", "epoch": begun["epoch"]});
-        // Its frames are not read on, so that the close which follows is not answered.
-        bob.ask(leave).await;
-        bus.forget(Class::Mailbox).await;
-        send(&mut connection, "a").await;
-        bus.forget(Class::Mailbox).await;
-        let (mut again, _) = mail::open(bus.address(), "bob", "").await;
-        assert_eq!(next(&mut again).await.1, 1, "it was pushed to nobody before");
+        for (agent, leaves, ids) in [("ann", true, ["a", "b"]), ("bob", false, ["c", "d"])] {
+            let (mut socket, begun) = mail::open(bus.address(), agent, "").await;
+            // Frames are not read on, so that the close which follows is not answered.
+            if leaves {
+                socket.ask(json!({"action": "disconnect", "epoch": begun["epoch"]})).await;
+            } else {
+                socket.stream.send(Message::binary(vec![0])).await.unwrap();
+                assert_eq!(socket.close_code().await, Some(CloseCode::Unsupported));
+            }
+            for id in ids {
+                let message = json!({"id": id, "type": "t", "from": "eve"});
+                let body = json!({"to": agent, "message": message});
+                mail::post(&mut connection, "send", &body).await;
+                bus.forget(Class::Mailbox).await;
+            }
+            let (mut again, _) = mail::open(bus.address(), agent, "").await;
+            for id in ids {
+                let (came, attempt, _) = next(&mut again).await;
+                assert_eq!((&*came, attempt), (id, 1), "{agent}: it was pushed to nobody before");
+            }
+        }
     });
 }
 

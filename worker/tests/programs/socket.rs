@@ -102,8 +102,8 @@ impl Socket {
         }
     }
 
-    /// With which code the other end closes it.
-    pub async fn close_code(mut self) -> Option<CloseCode> {
+    /// With which code the other end closes it, which stays unanswered.
+    pub async fn close_code(&mut self) -> Option<CloseCode> {
         loop {
             match self.stream.next().await {
                 Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code),

@@ -50,6 +50,12 @@ enum WriteEnd {
 /// Serves the socket until it ends, and tells its object.
 pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
     let Upgrade { on, objects, workspace, socket, outbox } = upgrade;
+    let told = Cell::new(false);
+    let over = || {
+        if !told.replace(true) {
+            drop(objects.submit(&workspace, &Arrival::Closed { socket }));
+        }
+    };
     let mut ended = None;
     if let Ok(upgraded) = on.await {
         let config = WebSocketConfig::default()
@@ -60,11 +66,12 @@ pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let submit = |text: &str| objects.submit(&workspace, &Arrival::Frame { socket, text });
         let closing = Cell::new(false);
-        let conversation = Conversation { server, outbox: &outbox, submit: &submit, life, closing };
+        let (submit, over) = (&submit, &over);
+        let conversation = Conversation { server, outbox: &outbox, submit, over, life, closing };
         ended = conversation.run(websocket).await;
     }
     outbox.abandon();
-    drop(objects.submit(&workspace, &Arrival::Closed { socket }));
+    over();
     // Only now does the other end see the end: what it asks next comes after it.
     drop(ended);
 }
@@ -74,6 +81,8 @@ struct Conversation<'a> {
     server: &'a Server,
     outbox: &'a Outbox,
     submit: &'a dyn Fn(&str) -> Submitted,
+    /// Tells the object that the socket is nobody's from here on.
+    over: &'a dyn Fn(),
     life: Life,
     /// Whether either side has closed: what still comes in is read and dropped.
     closing: Cell<bool>,
@@ -102,6 +111,8 @@ impl Conversation<'_> {
                     end = reading => match end {
                         ReadEnd::Gone => break false,
                         ReadEnd::Refused(code, reason) => {
+                            // However long the other end takes to close it too.
+                            (self.over)();
                             self.say(Outgoing::Close(code, reason.to_owned()));
                             let mut late = self.server.host.sleep(patience).fuse();
                             select_biased! { _ = writing => {}, () = late => {} }
