@@ -8,6 +8,14 @@
 //! when it stops being good, and deliveries that are settled when they are done. [`bus`] is both as the
 //! original has them, in one trait.
 //!
+//! | module | what it holds |
+//! |---|---|
+//! | [`bus`] | the whole bus for an agent: mail, handlers and leases behind one trait |
+//! | [`lease`], [`mail`] | what callers hold: clients, guards, deliveries |
+//! | [`transport`] | the loop around each session, and what carries its commands: streams, TLS, proxies, bindings |
+//! | [`machine`] | the sessions themselves, without I/O |
+//! | [`clocks`], [`backoff`] | the two clocks of a client, and the pauses between attempts |
+//!
 //! # Which clock is which
 //!
 //! A lease is a promise about *another machine's* clock, so a client never compares a time of its own

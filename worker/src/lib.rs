@@ -1,4 +1,20 @@
 //! The production Durable Objects: the same code natively and in workerd.
+//!
+//! An object handles one event at a time and says what shall become of the world; a shell around it reads
+//! the clock, opens the transaction and applies the effects. Arrows go down:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `bin` | the programs: `mailbusd` on SQLite files, `mailbus-workerd` on the release bundle |
+//! | `native` | the shell on a machine: server, event loops, namespaces of objects, SQLite |
+//! | `durable` | the shell in the Workers runtime (on wasm32) |
+//! | `workerd` | the runtime itself, started with the bundle for tests and programs |
+//! | `bundle` | the set-up: from the sources to the files that a runtime loads |
+//! | [`router`] | an HTTP request's way to its object: addresses, who is let in, media types |
+//! | [`lease`], [`mailbox`] | the two objects: an endpoint that knows the wire, a machine over SQL that decides |
+//! | `sql` | what both machines need of SQL alike: the alarm, columns |
+//! | [`object`] | the contract of an object and its shell: events in, effects out |
+//! | [`storage`] | the seam to a database: two methods, where rows are counted |
 
 #![cfg_attr(
     not(test),
