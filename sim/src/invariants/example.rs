@@ -149,6 +149,37 @@ impl Example {
         self.asked(at_ms, who, name, on, Err(Rejection::Held(blocker)))
     }
 
+    /// One event in which the first of these is granted and gives back, each by its token; that lets the
+    /// next one through.
+    pub fn given_back_at_once(self, at_ms: u64, granted: &[(&str, &str, u64)]) -> Self {
+        let ttl = Ttl::from_ms(500).unwrap();
+        let push = |(who, name, number): &(&str, &str, u64)| {
+            let (token, expires_at) = (token(*number), time(at_ms + ttl.ms()));
+            let notice = Notice::Granted { request: request(name), token, expires_at, ttl };
+            Push { to: holder(who), notice }
+        };
+        let (first, _, number) = granted[0];
+        let target = ReleaseTarget::Token(token(number));
+        let command = Command::Release { holder: holder(first), target };
+        self.answered(at_ms, command, Ok(Outcome::Released), granted.iter().map(push).collect())
+    }
+
+    /// A recovery that carries the clock this far, and what time had let through before.
+    pub fn recovered(self, at_ms: u64, to_ms: u64, granted: (&str, &str, u64)) -> Self {
+        let (who, name, number) = granted;
+        let ttl = Ttl::from_ms(500).unwrap();
+        let (token, expires_at) = (token(number), time(at_ms + ttl.ms()));
+        let notice = Notice::Granted { request: request(name), token, expires_at, ttl };
+        let lapsed = Push { to: holder(who), notice: Notice::Lapsed { token } };
+        let pushes = vec![Push { to: holder(who), notice }, lapsed];
+        let at_least = Ordinal::new((START_MS + to_ms) << Ordinal::SHIFT).unwrap();
+        let commit = Commit { sequence: self.sequence + 1, now: time(to_ms), generation: 2 };
+        let reply = Some(Reply { answer: Ok(Outcome::Recovered), commit });
+        let event = Event::Command(Command::Recover { at_least });
+        let step = LeaseStep { reply, pushes, wrote: true };
+        self.entry(at_ms, HostTime(START_MS + at_ms), event, step)
+    }
+
     pub fn granted_from_queue(
         self,
         at_ms: u64,

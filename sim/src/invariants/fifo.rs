@@ -3,7 +3,7 @@
 //! And nobody barges in: what is granted at once overlaps no live ticket.
 
 use crate::invariants::Tally;
-use crate::ledger::{Change, EndOfTicket, Moment, Reader};
+use crate::ledger::{Change, EndOfTicket, Moment, Reader, Ticket};
 
 /// The name of the invariant.
 pub const NAME: &str = "fifo";
@@ -16,7 +16,7 @@ pub struct Fifo {
 
 impl Reader for Fifo {
     fn after(&mut self, moment: &Moment<'_>) {
-        for change in moment.changes {
+        for (change, place) in moment.changes.iter().zip(1_usize..) {
             let Change::Granted { lease, from_queue } = change else { continue };
             let own = moment.changes.iter().find_map(|change| match change {
                 Change::TicketEnded { ticket, arrival, how: EndOfTicket::Granted }
@@ -28,12 +28,26 @@ impl Reader for Fifo {
                 _ => None,
             });
             let arrival = if *from_queue { own.unwrap_or(u64::MAX) } else { u64::MAX };
-            let overtaken =
-                moment.ledger.tickets_on(&lease.paths).find(|(earlier, _)| *earlier < arrival);
+            let waiting = moment.ledger.tickets_on(&lease.paths);
+            // The same event may have ended this lease and granted another.
+            let granted_later = moment.changes.iter().skip(place).filter_map(granted_ticket);
+            let overtaken = waiting
+                .chain(granted_later.filter(|(_, ticket)| ticket.paths.overlaps(&lease.paths)))
+                .find(|(earlier, _)| *earlier < arrival);
             self.tally.expect(overtaken.is_none(), moment.event.at, || {
                 format!("{} {} was granted before {overtaken:?}", lease.holder, lease.token)
             });
         }
+    }
+}
+
+/// The ticket that became a lease by this change, and its arrival.
+fn granted_ticket(change: &Change) -> Option<(u64, &Ticket)> {
+    match change {
+        Change::TicketEnded { ticket, arrival, how: EndOfTicket::Granted } => {
+            Some((*arrival, ticket))
+        }
+        _ => None,
     }
 }
 
@@ -59,5 +73,22 @@ mod tests {
         let mut checked = Fifo::default();
         example.granted(1_000, "d", "r4", "x", 2, 500).read(&mut checked);
         assert!(checked.tally.broken.is_some(), "barging");
+    }
+    #[test]
+    fn a_lease_that_its_event_ended_again_must_not_have_overtaken_either() {
+        let example = Example::new()
+            .granted(0, "a", "r1", "x", 1, 1_000)
+            .queued(10, "b", "r2", "x", 0)
+            .queued(20, "c", "r3", "x", 1);
+        let mut checked = Fifo::default();
+        example
+            .clone()
+            .given_back_at_once(1_000, &[("b", "r2", 2), ("c", "r3", 3)])
+            .read(&mut checked);
+        assert_eq!(checked.tally.broken, None);
+
+        let mut checked = Fifo::default();
+        example.given_back_at_once(1_000, &[("c", "r3", 2), ("b", "r2", 3)]).read(&mut checked);
+        assert!(checked.tally.broken.is_some());
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! And no longer: what is over is not granted any more.
 
+use mailbus_spec::Timestamp;
+
+use crate::history::ObjectEvent;
 use crate::invariants::Tally;
-use crate::ledger::{Change, EndOfTicket, Moment, Reader};
+use crate::ledger::{Change, EndOfTicket, Ledger, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "no_lost_place";
@@ -12,9 +15,15 @@ pub const NAME: &str = "no_lost_place";
 #[derive(Debug, Default)]
 pub struct NoLostPlace {
     pub(super) tally: Tally,
+    /// Object time when the event began: a recovery lets through what waits, and then carries the clock on.
+    began: Timestamp,
 }
 
 impl Reader for NoLostPlace {
+    fn before(&mut self, event: &ObjectEvent, now: Timestamp, ledger: &Ledger) {
+        self.began = ledger.clock.observe(event.host).map_or(now, |seen| seen.now.min(now));
+    }
+
     fn after(&mut self, moment: &Moment<'_>) {
         for change in moment.changes {
             match change {
@@ -27,9 +36,9 @@ impl Reader for NoLostPlace {
                     self.tally.expect(*how != EndOfTicket::Denied, moment.event.at, || {
                         format!("at {} the object denies {ticket:?}", moment.now)
                     });
-                    let late = *how == EndOfTicket::Granted && ticket.deadline <= moment.now;
+                    let late = *how == EndOfTicket::Granted && ticket.deadline <= self.began;
                     self.tally.expect(!late, moment.event.at, || {
-                        format!("granted at {}, when it was over: {ticket:?}", moment.now)
+                        format!("granted at {}, when it was over: {ticket:?}", self.began)
                     });
                 }
                 _ => {}
@@ -64,5 +73,17 @@ mod tests {
         let mut checked = NoLostPlace::default();
         example.queued(30, "b", "r2", "x", 0).read(&mut checked);
         assert_eq!(checked.tally.broken, None);
+    }
+    #[test]
+    fn a_ticket_may_be_granted_by_a_recovery_that_carries_the_clock_past_its_deadline() {
+        let example =
+            Example::new().granted(0, "a", "r1", "x", 1, 1_000).queued(10, "b", "r2", "x", 0);
+        let mut checked = NoLostPlace::default();
+        example.clone().recovered(2_000, 605_000, ("b", "r2", 2)).read(&mut checked);
+        assert_eq!(checked.tally.broken, None);
+
+        let mut checked = NoLostPlace::default();
+        example.recovered(601_000, 605_000, ("b", "r2", 2)).read(&mut checked);
+        assert!(checked.tally.broken.is_some(), "it was over when the recovery began");
     }
 }

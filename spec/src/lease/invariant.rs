@@ -7,14 +7,16 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use crate::lease::answer::{Outcome, Rejection};
+use crate::lease::answer::{Notice, Outcome, Rejection};
 use crate::lease::command::{Command, ReleaseTarget};
 use crate::lease::machine::LeaseStep;
-use crate::lease::state::{ClaimKey, Lease, LeaseMachine, Ticket};
+use crate::lease::state::{ClaimKey, LeaseMachine, Ticket};
 use crate::limits;
 use crate::machine::Event;
 use crate::ordinal::Ordinal;
+use crate::path::PathSet;
 use crate::time::{HostTime, Timestamp};
 
 /// One step of the machine, with the state on both sides.
@@ -147,17 +149,43 @@ fn object_now(transition: &Transition<'_>) -> Option<Timestamp> {
     })
 }
 
-fn new_leases<'a>(
-    transition: &Transition<'a>,
-) -> impl Iterator<Item = (&'a Ordinal, &'a Lease)> + use<'a> {
-    let before = transition.before;
-    transition.after.leases.iter().filter(|(token, _)| !before.leases.contains_key(token))
+/// A lease that an event granted, whether it outlived the event or not.
+///
+/// One event can grant and end the same lease: time lets a ticket through, and then the command gives
+/// the lease back, or a recovery carries the clock past its end. Only what is remembered shows it then.
+struct Grant<'a> {
+    token: Ordinal,
+    key: &'a ClaimKey,
+    paths: &'a PathSet,
+}
+
+/// Every lease that the event granted, by token.
+fn grants<'a>(transition: &Transition<'a>) -> Vec<Grant<'a>> {
+    let Transition { before, after, .. } = transition;
+    let live = after.leases.iter().map(|(token, lease)| Grant {
+        token: *token,
+        key: &lease.key,
+        paths: &lease.content.paths,
+    });
+    let over = after.remembered.iter().filter_map(|(key, over)| {
+        Some(Grant { token: over.token?, key, paths: &over.content.as_ref()?.paths })
+    });
+    let was_over = |grant: &Grant<'_>| {
+        before.remembered.get(grant.key).is_some_and(|over| over.token == Some(grant.token))
+    };
+    let mut grants: Vec<Grant<'a>> = live
+        .chain(over)
+        .filter(|grant| !before.leases.contains_key(&grant.token) && !was_over(grant))
+        .collect();
+    grants.sort_by_key(|grant| grant.token);
+    grants
 }
 
 fn fencing(transition: &Transition<'_>) -> Result<(), String> {
-    let last = transition.before.last_token;
-    for (token, _) in new_leases(transition) {
-        ensure(*token > last, || format!("token {token} was issued after {last}"))?;
+    let mut last = transition.before.last_token;
+    for Grant { token, .. } in grants(transition) {
+        ensure(token > last, || format!("token {token} was issued after {last}"))?;
+        last = token;
     }
     ensure(transition.after.last_token >= last, || format!("the last token fell from {last}"))
 }
@@ -169,32 +197,48 @@ fn ttl_honoured(transition: &Transition<'_>) -> Result<(), String> {
         let shortened = still.is_some_and(|later| later.expires_at < lease.expires_at);
         ensure(!shortened, || format!("lease {token} was shortened"))?;
         if still.is_none() && now < lease.expires_at {
-            ensure(may_end(transition.event, *token, lease), || {
+            let granted = Grant { token: *token, key: &lease.key, paths: &lease.content.paths };
+            ensure(may_end(transition.event, &granted), || {
                 format!("lease {token} ended at {now}, before its expiry {}", lease.expires_at)
             })?;
         }
         let outlived = still.is_some_and(|later| later.expires_at <= now);
         ensure(!outlived, || format!("lease {token} outlived its expiry"))?;
     }
+    for grant in grants(transition) {
+        let ended = !transition.after.leases.contains_key(&grant.token);
+        let lapsed = told_expiry(transition, grant.token).is_some_and(|expiry| expiry <= now);
+        ensure(!ended || lapsed || may_end(transition.event, &grant), || {
+            format!("lease {} was granted and ended in one event, at {now}", grant.token)
+        })?;
+    }
     Ok(())
 }
 
 /// Whether the event is one that may end this lease early: its holder's, or an admin's.
-fn may_end(event: &Event<Command>, token: Ordinal, lease: &Lease) -> bool {
+fn may_end(event: &Event<Command>, lease: &Grant<'_>) -> bool {
     match event {
         Event::Command(Command::Release { holder, target }) => {
             *holder == lease.key.holder
                 && match target {
-                    ReleaseTarget::Token(named) => *named == token,
-                    ReleaseTarget::Path(path) => lease.content.paths.covers(path),
+                    ReleaseTarget::Token(named) => *named == lease.token,
+                    ReleaseTarget::Path(path) => lease.paths.covers(path),
                 }
         }
         Event::Command(Command::Cancel { holder, request }) => {
-            ClaimKey::of(holder, request) == lease.key
+            ClaimKey::of(holder, request) == *lease.key
         }
-        Event::Command(Command::ForceRelease { token: named, drain: false, .. }) => *named == token,
+        Event::Command(Command::ForceRelease { token, drain: false, .. }) => *token == lease.token,
         _ => false,
     }
+}
+
+/// The expiry that the holder of a lease out of the queue is told with its grant.
+fn told_expiry(transition: &Transition<'_>, granted: Ordinal) -> Option<Timestamp> {
+    transition.step.pushes.iter().find_map(|push| match push.notice {
+        Notice::Granted { token, expires_at, .. } if token == granted => Some(expires_at),
+        _ => None,
+    })
 }
 
 fn drain_ends(transition: &Transition<'_>) -> Result<(), String> {
@@ -242,20 +286,23 @@ fn no_stale_effect(transition: &Transition<'_>) -> Result<(), String> {
 }
 
 fn fifo(transition: &Transition<'_>) -> Result<(), String> {
-    for (token, lease) in new_leases(transition) {
-        let arrival = transition
-            .before
-            .queue
-            .iter()
-            .find(|(_, ticket)| ticket.key() == lease.key)
-            .map_or(u64::MAX, |(arrival, _)| *arrival);
-        let overtaken = transition
-            .after
-            .queue
-            .range(..arrival)
-            .find(|(_, ticket)| ticket.content.paths.overlaps(&lease.content.paths));
+    let arrival_of = |grant: &Grant<'_>| {
+        let mut queue = transition.before.queue.iter();
+        let waited = queue.find(|(_, ticket)| ticket.key() == *grant.key);
+        waited.map_or(u64::MAX, |(arrival, _)| *arrival)
+    };
+    let grants: Vec<(u64, Grant<'_>)> =
+        grants(transition).into_iter().map(|grant| (arrival_of(&grant), grant)).collect();
+    for (arrival, grant) in &grants {
+        let waiting = transition.after.queue.range(..arrival);
+        let waiting = waiting.map(|(earlier, ticket)| (earlier, &ticket.content.paths));
+        let later =
+            grants.iter().filter(|(earlier, later)| earlier < arrival && grant.token < later.token);
+        let mut overtaken = waiting.chain(later.map(|(earlier, later)| (earlier, later.paths)));
+        let overtaken = overtaken.find(|(_, paths)| paths.overlaps(grant.paths));
         ensure(overtaken.is_none(), || {
-            format!("lease {token} was granted before the ticket that arrived at {overtaken:?}")
+            let (token, earlier) = (grant.token, overtaken.map(|(earlier, _)| earlier));
+            format!("lease {token} was granted before the ticket that arrived at {earlier:?}")
         })?;
     }
     Ok(())
@@ -263,20 +310,23 @@ fn fifo(transition: &Transition<'_>) -> Result<(), String> {
 
 fn idempotent(transition: &Transition<'_>) -> Result<(), String> {
     let Some(now) = object_now(transition) else { return Ok(()) };
-    for (token, lease) in new_leases(transition) {
-        let again = transition.before.remembered.get(&lease.key);
+    for Grant { token, key, .. } in grants(transition) {
+        let again = transition.before.remembered.get(key);
         ensure(again.is_none_or(|over| over.memory_ends() <= now), || {
             format!("a request that is remembered as over was granted as {token}")
         })?;
-        let held = transition.before.leases.iter().find(|(_, live)| live.key == lease.key);
+        let held = transition.before.leases.iter().find(|(_, live)| live.key == *key);
         let lapsed = held.is_none_or(|(_, live)| live.expires_at.plus_ms(limits::MEMORY_MS) <= now);
         ensure(lapsed, || format!("a request that held {held:?} was granted again as {token}"))?;
     }
     Ok(())
 }
 
+/// A ticket in time waits at its place until it is granted, cancelled or over. A grant that the same
+/// event ended again was a grant: whether it might be ended is [`ttl_honoured`]'s to say.
 fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
     let Some(now) = object_now(transition) else { return Ok(()) };
+    let grants = grants(transition);
     let cancelled = |ticket: &Ticket| match transition.event {
         Event::Command(Command::Cancel { holder, request }) => {
             ClaimKey::of(holder, request) == ticket.key()
@@ -287,7 +337,7 @@ fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
         let kept = transition.after.queue.get(arrival);
         let moved_forward = kept
             .is_some_and(|later| later.key() == ticket.key() && later.deadline >= ticket.deadline);
-        let granted = transition.after.leases.values().any(|lease| lease.key == ticket.key());
+        let granted = grants.iter().any(|grant| *grant.key == ticket.key());
         let ended = kept.is_none() && (ticket.deadline <= now || cancelled(ticket));
         ensure(moved_forward || granted || ended, || {
             format!("the ticket that arrived at {arrival} lost its place")

@@ -63,7 +63,7 @@ fn lost(transition: &Transition<'_>, name: &AgentId) -> (BTreeSet<Ordinal>, BTre
 }
 
 /// Dead letters past their retention that nobody has collected: redriven, they are lost again at once.
-fn revived_too_late<'a>(
+pub(super) fn revived_too_late<'a>(
     transition: &'a Transition<'_>,
     name: &'a AgentId,
 ) -> impl Iterator<Item = Ordinal> + use<'a> {

@@ -270,16 +270,24 @@ impl<'a> Transition<'a> {
         self.is_over(name).then_some(Presumed::ForRoom)
     }
 
-    /// Whether the agent's inbox held more than it may before the event's pushes.
+    /// Whether the agent's inbox held more than it may before the event's pushes: with what has arrived,
+    /// and with what came back and was too old to stay.
     fn is_over(&self, name: &AgentId) -> bool {
         let Some(before) = self.before.agents.get(name) else { return false };
         let after = self.after.agents.get(name).into_iter();
         let arrived = after
             .flat_map(|agent| agent.inbox.open.iter())
-            .filter(|(seq, _)| !before.inbox.open.contains_key(seq));
+            .filter(|(seq, _)| !before.inbox.open.contains_key(seq))
+            .map(|(_, open)| open.bytes);
+        let logged = |seq| self.before.log.entries.get(&seq);
+        let gone_again: BTreeSet<Ordinal> = account::revived_too_late(self, name).collect();
+        let gone_again = gone_again
+            .into_iter()
+            .map(|seq| logged(seq).map_or(0, |logged| logged.message.bytes()));
         let (count, bytes) = arrived
-            .fold((before.inbox.len(), before.inbox.bytes), |(count, bytes), (_, open)| {
-                (count.saturating_add(1), bytes.saturating_add(open.bytes))
+            .chain(gone_again)
+            .fold((before.inbox.len(), before.inbox.bytes), |(count, sum), bytes| {
+                (count.saturating_add(1), sum.saturating_add(bytes))
             });
         count > limits::INBOX_MESSAGES || bytes > limits::INBOX_BYTES
     }
