@@ -2,9 +2,10 @@
 //! simulator has to catch. They show that the invariants can fail, and which of them is needed.
 //!
 //! Each is one file, named after what somebody did: its first line is the mistake, and its `source` the
-//! heading of `spec/rules` that says why not. Mistakes of the client replace one of its rules; mistakes of the object are the reference
-//! model with its state rearranged around an event, in production's place. Those of mail are in [`mail`],
-//! and are looked for in plans without leases, as those of leases in plans without mail.
+//! heading of `spec/rules` that says why not. Mistakes of the client replace one of its rules; mistakes of
+//! the object are the reference model with its state rearranged around an event, in production's place.
+//! Those of mail are in [`mail`], and are looked for in plans without leases, as those of leases in plans
+//! without mail.
 
 mod alarm_follows_the_wall_clock_alone;
 mod asking_again_extends_nothing;
