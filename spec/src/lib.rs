@@ -25,7 +25,6 @@
 //! | [`mailbox`] | the mailbox machine: messages, sessions, deliveries |
 //! | [`belief`] | what a client may conclude from a grant, and the bound it rests on |
 //! | [`wire`] | the one place that knows JSON |
-//! | `conformance` | scripts, differential runs and history checks for any system (a feature; the only module that names `std`) |
 
 #![no_std]
 #![deny(missing_docs)]
@@ -41,12 +40,8 @@
 )]
 
 extern crate alloc;
-#[cfg(feature = "conformance")]
-extern crate std;
 
 pub mod belief;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 pub mod id;
 pub mod lease;
 pub mod limits;

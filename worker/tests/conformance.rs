@@ -1,7 +1,7 @@
 //! Goal: the production code is what the specification says, natively and as the release module in
 //! workerd, alone and under many clients at once.
 //!
-//! Method: one suite (`mailbus_spec::conformance`) for every system. Each trial is named
+//! Method: one suite (`mailbus_conformance`) for every system. Each trial is named
 //! `system::kind::case`; the systems of mailboxes begin with `mailbox-`. What a system cannot do is listed as ignored, with the reason.
 //!
 //! ```text
@@ -27,7 +27,7 @@ mod trials;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed};
-use mailbus_spec::conformance::{Capabilities, ModelSystem, SystemUnderTest};
+use mailbus_conformance::{Capabilities, ModelSystem, SystemUnderTest};
 use mailbus_spec::lease::LeaseMachine;
 use native::{Native, Way};
 use served::Serve;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use libtest_mimic::{Failed, Trial};
-use mailbus_spec::conformance::history::{
+use mailbus_conformance::history::{
     Contradiction, History, Invocation, Outcome, explain, explain_within,
 };
-use mailbus_spec::conformance::{Failure, LeaseAgent};
+use mailbus_conformance::{Failure, LeaseAgent};
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Outcome as Answer};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use mailbus_spec::conformance::{
+use mailbus_conformance::{
     Capabilities, Capability, EXACT_START, Failure, Needs, Rows, SystemUnderTest,
 };
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Push};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use libtest_mimic::Failed;
-use mailbus_spec::conformance::{Capabilities, Capability, Failure, Needs, SystemUnderTest};
+use mailbus_conformance::{Capabilities, Capability, Failure, Needs, SystemUnderTest};
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Push};
 use mailbus_spec::wire::lease::{encode_frame, encode_subscribe};

@@ -1,6 +1,6 @@
 //! Commands as requests and frames, and what came back as replies.
 
-use mailbus_spec::conformance::Failure;
+use mailbus_conformance::Failure;
 use mailbus_spec::lease::{Command, LeaseReply, ReleaseTarget};
 use mailbus_spec::wire::lease::{
     Received, ServerFrame, decode_reply, decode_server_frame, encode_call,

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
-use mailbus_spec::conformance::script::{Script, ScriptError, ScriptFile, Verdict, scripts_of};
-use mailbus_spec::conformance::{Capabilities, Needs, Subject, SystemUnderTest, differential};
+use mailbus_conformance::script::{Script, ScriptError, ScriptFile, Verdict, scripts_of};
+use mailbus_conformance::{Capabilities, Needs, Subject, SystemUnderTest, differential};
 
 use crate::support::on_event_loop;
 

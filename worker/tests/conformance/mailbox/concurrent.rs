@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use libtest_mimic::{Failed, Trial};
-use mailbus_spec::conformance::Failure;
-use mailbus_spec::conformance::ledger::{Delivery, Ledger, Sending, Settlement};
+use mailbus_conformance::Failure;
+use mailbus_conformance::ledger::{Delivery, Ledger, Sending, Settlement};
 use mailbus_spec::mailbox::{
     Ask, MailboxReply, Message, Notice, Outcome, Pattern, Patterns, Settled, Window,
 };

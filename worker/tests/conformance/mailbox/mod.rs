@@ -6,7 +6,7 @@ pub mod served;
 mod spelling;
 
 use libtest_mimic::{Failed, Trial};
-use mailbus_spec::conformance::{Capabilities, ModelSystem, SystemUnderTest};
+use mailbus_conformance::{Capabilities, ModelSystem, SystemUnderTest};
 use mailbus_spec::mailbox::MailboxMachine;
 
 use crate::native::Way;

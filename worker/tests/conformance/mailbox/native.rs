@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use mailbus_spec::HostTime;
-use mailbus_spec::conformance::{
+use mailbus_conformance::{
     Capabilities, Capability, EXACT_START, Failure, Needs, Rows, SystemUnderTest,
 };
+use mailbus_spec::HostTime;
 use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, MailboxReply, Push};
 use mailbus_worker::mailbox::ProductionMailboxObject;
 use mailbus_worker::native::sockets::Sockets;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use libtest_mimic::Failed;
-use mailbus_spec::conformance::{Capabilities, Failure, Needs, SystemUnderTest};
+use mailbus_conformance::{Capabilities, Failure, Needs, SystemUnderTest};
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, MailboxMachine, MailboxReply, Notice, Pattern, Patterns, Push,
 };

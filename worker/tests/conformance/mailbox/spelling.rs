@@ -1,6 +1,6 @@
 //! Mailbox commands as requests and frames, and what came back as replies, pushes and closes.
 
-use mailbus_spec::conformance::Failure;
+use mailbus_conformance::Failure;
 use mailbus_spec::mailbox::{
     Ask, CloseReason, Command, Connection, MailboxReply, Notice, Outcome, Patterns, Push, Rejection,
 };

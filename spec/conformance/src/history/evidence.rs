@@ -1,0 +1,196 @@
+//! When something may have happened that nobody saw.
+
+use core::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{History, Invocation};
+use crate::subject::{Shown, StepOf, Subject};
+use mailbus_spec::ordinal::Ordinal;
+use mailbus_spec::time::Timestamp;
+
+/// Instants that answers and pushes give away.
+#[derive(Clone, Debug, Default)]
+struct Instants {
+    /// Of events: anchors of ordinals, beginnings of generations.
+    events: BTreeSet<u64>,
+    /// Instants plus a duration that was asked for, and those at which that can matter.
+    deadlines: BTreeSet<u64>,
+    ordinals: BTreeSet<Ordinal>,
+}
+
+impl Instants {
+    fn add<P>(&mut self, shown: &Shown<P>) {
+        self.ordinals.extend(shown.ordinal);
+        self.events.extend(shown.ordinal.map(|ordinal| ordinal.anchor_ms()));
+        self.deadlines.extend(shown.deadline.map(Timestamp::ms));
+    }
+}
+
+/// How far what a hidden event would do agrees with what was seen of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Support {
+    /// It would issue ordinals, and those were seen with their parties.
+    Seen,
+    /// It would issue none.
+    Neutral,
+    /// It would issue an ordinal that nobody ever saw.
+    Unseen,
+    /// It would issue an ordinal to somebody who was seen with another, or come too late for one.
+    Misplaced,
+}
+
+/// What all answers and pushes of a history give away about instants.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence<S: Subject> {
+    all: Instants,
+    /// Of the events of each party alone.
+    of: BTreeMap<S::Party, Instants>,
+}
+
+impl<S: Subject> Evidence<S> {
+    pub fn of(history: &History<S>) -> Self {
+        let mut evidence = Self { all: Instants::default(), of: BTreeMap::new() };
+        for invocation in &history.invocations {
+            // A client that names a token has been told of it, by whatever nobody saw.
+            S::with_ordinals(&invocation.command, &mut |ordinal| {
+                evidence.all.events.insert(ordinal.anchor_ms());
+                ordinal
+            });
+            let Some(reply) = invocation.reply() else { continue };
+            evidence.all.events.insert(reply.commit.generation);
+            // A deadline that nobody was shown matters by which replies came after it.
+            evidence.all.deadlines.insert(reply.commit.now.ms());
+            for shown in S::shown_in_answer(&reply.answer) {
+                evidence.add(&shown, S::speaker(&invocation.command));
+            }
+        }
+        for push in &history.received {
+            for shown in S::shown_in_push(push) {
+                evidence.add(&shown, None);
+            }
+        }
+        // What ended unseen may have been noticed by what happened unseen.
+        let Instants { events, deadlines, .. } = &mut evidence.all;
+        deadlines.extend(events.iter().copied());
+        evidence
+    }
+
+    fn add(&mut self, shown: &Shown<S::Party>, asker: Option<&S::Party>) {
+        self.all.add(shown);
+        if let Some(party) = shown.party.as_ref().or(asker) {
+            self.of.entry(party.clone()).or_default().add(shown);
+        }
+    }
+
+    /// Whether a step from `last` would go past an ordinal that somebody was shown without issuing it:
+    /// nothing could issue it later.
+    pub fn skips(&self, last: Ordinal, after: &S, issued: &[Ordinal]) -> bool {
+        let passed = (Bound::Excluded(last), Bound::Included(after.last_ordinal().max(last)));
+        self.all.ordinals.range(passed).any(|shown| !issued.contains(shown))
+    }
+
+    /// Whether it is later than an ordinal that is still to come, which only a clock that steps back
+    /// explains.
+    fn is_late(&self, after: &S) -> bool {
+        let to_come = (Bound::Excluded(after.last_ordinal()), Bound::Unbounded);
+        let next = self.all.ordinals.range(to_come).next();
+        let host = after.clock().host_at(after.clock().floor);
+        next.is_some_and(|next| next.anchor_ms() < host.0)
+    }
+
+    /// How far what a hidden event would do agrees with what was seen of it.
+    pub fn support(
+        &self,
+        speaker: Option<&S::Party>,
+        step: &StepOf<S>,
+        after: &S,
+        latest: Timestamp,
+    ) -> Support {
+        let answer = step.reply.iter().flat_map(|reply| S::shown_in_answer(&reply.answer));
+        let pushes = step.pushes.iter().flat_map(S::shown_in_push);
+        let mut support = Support::Neutral;
+        if self.is_late(after) {
+            return Support::Misplaced;
+        }
+        let has_another = |instants: &Instants, ordinal: Ordinal| {
+            let later = (Bound::Excluded(ordinal), Bound::Unbounded);
+            instants
+                .ordinals
+                .range(later)
+                .next()
+                .is_some_and(|next| next.anchor_ms() <= latest.ms())
+        };
+        for shown in answer.chain(pushes) {
+            let Some(ordinal) = shown.ordinal else { continue };
+            let Some(party) = shown.party.as_ref().or(speaker) else { continue };
+            let found = match self.of.get(party) {
+                Some(seen) if seen.ordinals.contains(&ordinal) => Support::Seen,
+                Some(seen) if has_another(seen, ordinal) => return Support::Misplaced,
+                _ => Support::Unseen,
+            };
+            support = match (support, found) {
+                (Support::Unseen, _) => Support::Unseen,
+                (_, found) => found,
+            };
+        }
+        support
+    }
+
+    /// Object times, the likely first, at which a hidden event on `state` may have happened, not after
+    /// `latest`.
+    ///
+    /// Likely are those that somebody was shown of an event of its party, the earliest possible, and
+    /// those at which time alone changes something. A `thorough` search takes also those that relate
+    /// it to everything else that was seen: between two of all these its effect differs in nothing
+    /// that anybody saw.
+    pub fn candidates(
+        &self,
+        state: &S,
+        hidden: Option<&S::Command>,
+        latest: Timestamp,
+        thorough: bool,
+    ) -> Vec<Timestamp> {
+        let (floor, latest) = (state.clock().floor.ms(), latest.ms());
+        if floor > latest {
+            return Vec::new();
+        }
+        let durations = state.durations(hidden);
+        let given_away = |instants: &Instants| -> Vec<u64> {
+            let mut found: Vec<u64> = instants.events.range(floor..=latest).copied().collect();
+            for duration in &durations {
+                let later = floor.saturating_add(*duration)..=latest.saturating_add(*duration);
+                let deadlines = instants.deadlines.range(later);
+                found.extend(deadlines.map(|at| at.saturating_sub(*duration)));
+            }
+            found
+        };
+        let affected = state.affected(hidden);
+        let of = affected.iter().filter_map(|party| self.of.get(party));
+        let mut found: Vec<u64> = of.flat_map(given_away).collect();
+        let turning: Vec<u64> = state.turning_points().into_iter().map(Timestamp::ms).collect();
+        // What is extended later than it was begun has to be extended by something.
+        found.extend([floor, floor + 1]);
+        found.extend(turning.iter().copied());
+        if thorough {
+            let extended = |at: &u64| -> Vec<u64> {
+                durations.iter().map(|ms| at.saturating_sub(*ms) + 1).collect()
+            };
+            found.extend(turning.iter().flat_map(extended));
+            found.extend(given_away(&self.all));
+        }
+        // The latest is when the first answer after it came; what was cut off with its server had been
+        // executed before.
+        found.retain(|at| (floor..latest).contains(at));
+        found.push(latest);
+        let mut seen = BTreeSet::new();
+        found.retain(|at| seen.insert(*at));
+        found.into_iter().filter_map(Timestamp::from_ms).collect()
+    }
+}
+
+impl<S: Subject> Invocation<S> {
+    /// Whether both ask the same.
+    pub(super) fn repeats(&self, other: &Self) -> bool {
+        self.client == other.client && self.command == other.command
+    }
+}

@@ -1,0 +1,138 @@
+//! Lease answers and pushes as scripts show them.
+
+use crate::notation::{Epoch, spell_duration};
+use mailbus_spec::id::Holder;
+use mailbus_spec::lease::answer::Notice;
+use mailbus_spec::lease::{Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Rejection};
+use mailbus_spec::ordinal::Ordinal;
+use mailbus_spec::path::PathSet;
+use mailbus_spec::time::{Timestamp, Ttl};
+
+/// Longer sets are shown by their ends.
+const PATHS_SHOWN: usize = 8;
+
+pub(super) fn spell(answer: &Result<Outcome, Rejection>, epoch: Epoch) -> String {
+    match answer {
+        Ok(outcome) => spell_outcome(outcome, epoch),
+        Err(rejection) => format!("refused: {}", spell_rejection(rejection, epoch)),
+    }
+}
+
+fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
+    match outcome {
+        Outcome::Granted { token, expires_at, ttl } => granted(*token, *expires_at, *ttl, epoch),
+        Outcome::Queued { position } => format!("queued, {position} ahead"),
+        Outcome::Over { reason, token } => {
+            let held = token.map(|token| format!(", had {}", epoch.spell_ordinal(token)));
+            format!("over: {}{}", reason_text(*reason), held.unwrap_or_default())
+        }
+        Outcome::Renewed { expires_at, waiting } => {
+            format!("renewed until {}, {waiting} waiting", epoch.spell(*expires_at))
+        }
+        Outcome::Released => String::from("released"),
+        Outcome::Cancelled => String::from("cancelled"),
+        Outcome::Free { queue } => format!("free, {queue} waiting"),
+        Outcome::Held { lease, paths, queue } => {
+            format!("held by {} with {}, {queue} waiting", entry(lease, epoch), spell_paths(paths))
+        }
+        Outcome::Leases { leases, more } => spell_leases(leases, *more, epoch),
+        Outcome::Current { expires_at } => format!("current until {}", epoch.spell(*expires_at)),
+        Outcome::Stale => String::from("stale"),
+        Outcome::Recovered => String::from("recovered"),
+    }
+}
+
+fn granted(token: Ordinal, expires_at: Timestamp, ttl: Ttl, epoch: Epoch) -> String {
+    let (token, until) = (epoch.spell_ordinal(token), epoch.spell(expires_at));
+    format!("granted {token} until {until}, term {}", spell_duration(ttl.ms()))
+}
+
+fn reason_text(reason: OverReason) -> &'static str {
+    match reason {
+        OverReason::Released => "released",
+        OverReason::Lapsed => "lapsed",
+        OverReason::Forced => "forced",
+        OverReason::Cancelled => "cancelled",
+        OverReason::TimedOut => "timed out",
+    }
+}
+
+fn entry(lease: &LeaseEntry, epoch: Epoch) -> String {
+    let (token, until) = (epoch.spell_ordinal(lease.token), epoch.spell(lease.expires_at));
+    let drained = if lease.draining { ", draining" } else { "" };
+    format!("{} {token} until {until}{drained}", lease.holder)
+}
+
+fn spell_leases(leases: &[LeaseEntry], more: bool, epoch: Epoch) -> String {
+    let mut parts: Vec<String> =
+        leases.iter().map(|lease| format!("{}: {}", lease.path, entry(lease, epoch))).collect();
+    if parts.is_empty() {
+        parts.push(String::from("no leases"));
+    }
+    if more {
+        parts.push(String::from("and more"));
+    }
+    parts.join("; ")
+}
+
+fn spell_paths(paths: &PathSet) -> String {
+    let all = paths.as_slice();
+    let spelled: Vec<String> = match all {
+        [first, .., last] if all.len() > PATHS_SHOWN => {
+            return format!("{first} … {last} ({} paths)", all.len());
+        }
+        few => few.iter().map(ToString::to_string).collect(),
+    };
+    spelled.join(" ")
+}
+
+fn spell_rejection(rejection: &Rejection, epoch: Epoch) -> String {
+    match rejection {
+        Rejection::Held(blocker) => spell_blocker(blocker, epoch),
+        Rejection::Deadlock { cycle, length } => {
+            let names: Vec<String> = cycle.iter().map(Holder::to_string).collect();
+            format!("deadlock of {length}, {}", names.join(" waits for "))
+        }
+        Rejection::Conflict => String::from("the request id stands for something else"),
+        Rejection::Limit(kind) => format!("limit of {}", limit_text(*kind)),
+        Rejection::Lost => String::from("lost"),
+        Rejection::Clock(host) => format!("the host's clock reads {} ms", host.0),
+    }
+}
+
+fn limit_text(kind: LimitKind) -> &'static str {
+    match kind {
+        LimitKind::WorkspaceClaims => "claims in the workspace",
+        LimitKind::WorkspacePaths => "paths in the workspace",
+        LimitKind::WorkspaceRemembered => "requests remembered in the workspace",
+        LimitKind::HolderClaims => "claims of the holder",
+        LimitKind::HolderPaths => "paths of the holder",
+        LimitKind::AgentRemembered => "requests remembered of the agent",
+        LimitKind::Tokens => "tokens",
+    }
+}
+
+fn spell_blocker(blocker: &Blocker, epoch: Epoch) -> String {
+    let by = match blocker.by {
+        HeldBy::Lease => "held by the lease of",
+        HeldBy::Ticket => "held by the ticket of",
+        HeldBy::Own => "held by a claim of its own,",
+    };
+    let (holder, paths) = (&blocker.holder, spell_paths(&blocker.paths));
+    let until = epoch.spell(blocker.until);
+    format!("{by} {holder} on {paths} until {until}, {} waiting", blocker.queue)
+}
+
+pub(super) fn spell_notice(notice: &Notice, epoch: Epoch) -> String {
+    match notice {
+        Notice::Granted { request, token, expires_at, ttl } => {
+            format!("{request} {}", granted(*token, *expires_at, *ttl, epoch))
+        }
+        Notice::Lapsed { token } => format!("lapsed {}", epoch.spell_ordinal(*token)),
+        Notice::Forced { token, reason, drain } => {
+            let how = if *drain { "draining" } else { "forced" };
+            let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            format!("{how} {}{why}", epoch.spell_ordinal(*token))
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Lease commands as scripts write them.
+//!
+//! ```text
+//! acquire alice/1 r1 src/lib.rs src/main.rs ttl=30s wait=10s
+//! acquire alice - src/lib.rs ttl=30s          (the original's protocol: no session, no request)
+//! renew alice/1 #0s ttl=30s
+//! release alice/1 #0s
+//! release alice src/lib.rs                    (the original's protocol)
+//! cancel alice/1 r1
+//! status src/lib.rs
+//! list prefix=src/ after=src/a.rs limit=2
+//! verify src/lib.rs #0s
+//! force-release #0s drain reason=…to the end of the line
+//! recover #1h
+//! ```
+
+use core::fmt::Write;
+
+use crate::directive::{keyed, keyed_duration};
+use crate::notation::{Epoch, spell_duration};
+use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
+use mailbus_spec::lease::{Acquire, Command, MalformedAcquire, ReleaseTarget};
+use mailbus_spec::limits;
+use mailbus_spec::path::{LeasePath, PathSet};
+use mailbus_spec::time::{Ttl, Wait};
+
+/// A holder: `alice/1`, or `alice` under the original's protocol.
+pub(super) fn holder(text: &str) -> Result<Holder, String> {
+    let (agent, session) = text.split_once('/').unwrap_or((text, ""));
+    let wrong = |invalid| format!("the holder `{text}` {invalid}");
+    let agent = AgentId::new(agent).map_err(wrong)?;
+    let session = SessionId::new(session).map_err(wrong)?;
+    Ok(Holder { agent, session })
+}
+
+fn request(text: &str) -> Result<RequestId, String> {
+    RequestId::new(text).map_err(|invalid| format!("the request `{text}` {invalid}"))
+}
+
+fn path(text: &str) -> Result<LeasePath, String> {
+    LeasePath::new(text).map_err(|invalid| format!("the path `{text}` {invalid}"))
+}
+
+fn ttl(words: &[&str]) -> Result<Ttl, String> {
+    let ms = keyed_duration(words, "ttl")?.ok_or("`ttl=` is missing")?;
+    Ttl::from_ms(ms).ok_or_else(|| String::from("a TTL is 1 ms to 24 h"))
+}
+
+fn wait(words: &[&str]) -> Result<Option<Wait>, String> {
+    keyed_duration(words, "wait")?
+        .map(|ms| Wait::from_ms(ms).ok_or_else(|| String::from("a wait is 1 s to 10 min")))
+        .transpose()
+}
+
+pub(super) fn parse(words: &[&str], epoch: Epoch) -> Result<Command, String> {
+    match words {
+        ["acquire", who, named, rest @ ..] => acquire(who, named, rest).map(Command::Acquire),
+        ["renew", who, token, rest @ ..] => Ok(Command::Renew {
+            holder: holder(who)?,
+            token: epoch.parse_ordinal(token)?,
+            ttl: ttl(rest)?,
+        }),
+        ["release", who, what] => Ok(Command::Release {
+            holder: holder(who)?,
+            target: if what.starts_with('#') {
+                ReleaseTarget::Token(epoch.parse_ordinal(what)?)
+            } else {
+                ReleaseTarget::Path(path(what)?)
+            },
+        }),
+        ["cancel", who, named] => {
+            Ok(Command::Cancel { holder: holder(who)?, request: request(named)? })
+        }
+        ["status", what] => Ok(Command::Status { path: path(what)? }),
+        ["list", rest @ ..] => list(rest),
+        ["verify", what, token] => {
+            Ok(Command::Verify { path: path(what)?, token: epoch.parse_ordinal(token)? })
+        }
+        ["force-release", token, rest @ ..] => force_release(token, rest, epoch),
+        ["recover", token] => Ok(Command::Recover { at_least: epoch.parse_ordinal(token)? }),
+        _ => Err(format!("`{}` is not a command", words.join(" "))),
+    }
+}
+
+fn acquire(who: &str, named: &str, rest: &[&str]) -> Result<Acquire, String> {
+    let request = if named == "-" { None } else { Some(request(named)?) };
+    let paths: Vec<LeasePath> = rest
+        .iter()
+        .filter(|word| !word.contains('='))
+        .map(|word| path(word))
+        .collect::<Result<_, _>>()?;
+    let paths = PathSet::new(paths).map_err(|_| "a claim has 1 to 64 paths")?;
+    Acquire::new(holder(who)?, request, paths, ttl(rest)?, wait(rest)?).map_err(|malformed| {
+        String::from(match malformed {
+            MalformedAcquire::SessionNeedsRequest => "a holder with a session names its request",
+            MalformedAcquire::WaitNeedsRequest => "a wait needs a named request",
+        })
+    })
+}
+
+fn list(rest: &[&str]) -> Result<Command, String> {
+    let limit = match keyed(rest, "limit") {
+        None => limits::LIST_DEFAULT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=limits::LIST_MAX).contains(limit))
+            .ok_or_else(|| format!("`limit={text}` is not 1 to {}", limits::LIST_MAX))?,
+    };
+    Ok(Command::List {
+        prefix: keyed(rest, "prefix").unwrap_or_default().to_string(),
+        after: keyed(rest, "after").map(path).transpose()?,
+        limit,
+    })
+}
+
+fn force_release(token: &str, rest: &[&str], epoch: Epoch) -> Result<Command, String> {
+    let (drain, rest) = match rest {
+        ["drain", rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let words = rest.join(" ");
+    let reason = match words.strip_prefix("reason=") {
+        Some(reason) => reason,
+        None if words.is_empty() => "",
+        None => return Err(format!("`{words}` is not `reason=…`")),
+    };
+    if reason.len() > limits::REASON_MAX_BYTES {
+        return Err(format!("a reason has at most {} bytes", limits::REASON_MAX_BYTES));
+    }
+    Ok(Command::ForceRelease {
+        token: epoch.parse_ordinal(token)?,
+        reason: String::from(reason),
+        drain,
+    })
+}
+
+pub(super) fn spell(command: &Command, epoch: Epoch) -> String {
+    match command {
+        Command::Acquire(acquire) => spell_acquire(acquire),
+        Command::Renew { holder, token, ttl } => {
+            let (token, ttl) = (epoch.spell_ordinal(*token), spell_duration(ttl.ms()));
+            format!("renew {holder} {token} ttl={ttl}")
+        }
+        Command::Release { holder, target: ReleaseTarget::Token(token) } => {
+            format!("release {holder} {}", epoch.spell_ordinal(*token))
+        }
+        Command::Release { holder, target: ReleaseTarget::Path(path) } => {
+            format!("release {holder} {path}")
+        }
+        Command::Cancel { holder, request } => format!("cancel {holder} {request}"),
+        Command::Status { path } => format!("status {path}"),
+        Command::List { prefix, after, limit } => {
+            let mut line = String::from("list");
+            if !prefix.is_empty() {
+                let _ = write!(line, " prefix={prefix}");
+            }
+            if let Some(after) = after {
+                let _ = write!(line, " after={after}");
+            }
+            let _ = write!(line, " limit={limit}");
+            line
+        }
+        Command::Verify { path, token } => format!("verify {path} {}", epoch.spell_ordinal(*token)),
+        Command::ForceRelease { token, reason, drain } => {
+            let drain = if *drain { " drain" } else { "" };
+            let reason =
+                if reason.is_empty() { String::new() } else { format!(" reason={reason}") };
+            format!("force-release {}{drain}{reason}", epoch.spell_ordinal(*token))
+        }
+        Command::Recover { at_least } => format!("recover {}", epoch.spell_ordinal(*at_least)),
+    }
+}
+
+fn spell_acquire(acquire: &Acquire) -> String {
+    let named = acquire.request().map_or("-", RequestId::as_str);
+    let mut line = format!("acquire {} {named}", acquire.holder());
+    for path in acquire.paths().as_slice() {
+        let _ = write!(line, " {path}");
+    }
+    let _ = write!(line, " ttl={}", spell_duration(acquire.ttl().ms()));
+    if let Some(wait) = acquire.wait() {
+        let _ = write!(line, " wait={}", spell_duration(wait.ms()));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EXACT_START;
+
+    #[test]
+    fn commands_are_read_as_they_are_written() {
+        let epoch = Epoch(EXACT_START);
+        for line in [
+            "acquire alice/1 r1 src/lib.rs src/main.rs ttl=30s wait=10s",
+            "acquire alice - src/lib.rs ttl=1ms",
+            "renew alice/1 #0s ttl=24h",
+            "release alice/1 #1m30s.2",
+            "release alice src/lib.rs",
+            "cancel alice/1 r1",
+            "status src/lib.rs",
+            "list prefix=src/ after=src/a.rs limit=2",
+            "verify src/lib.rs #0s",
+            "force-release #0s drain reason=make way for the release",
+            "recover #1h",
+        ] {
+            let line = line.replace("24h", "1d");
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(spell(&parse(&words, epoch).unwrap(), epoch), line);
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused_with_a_reason() {
+        for (line, reason) in [
+            ("acquire alice/1 - a ttl=30s", "a holder with a session names its request"),
+            ("acquire alice - a ttl=30s wait=1s", "a wait needs a named request"),
+            ("acquire alice/1 r1 a ttl=0s", "a TTL is 1 ms to 24 h"),
+            ("acquire alice/1 r1 a ttl=1s wait=1ms", "a wait is 1 s to 10 min"),
+            ("acquire alice/1 r1 ../a ttl=1s", "the path `../a` climbs out of the workspace"),
+            ("acquire alice/1 r1 ttl=1s", "a claim has 1 to 64 paths"),
+            ("steal a", "`steal a` is not a command"),
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(parse(&words, Epoch(EXACT_START)), Err(String::from(reason)));
+        }
+    }
+}

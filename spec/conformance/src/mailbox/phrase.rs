@@ -1,0 +1,379 @@
+//! Mailbox commands as scripts write them.
+//!
+//! ```text
+//! open bob/1 window=2,100 types=a,b.*       (a session that negotiated; `window` alone is the default)
+//! open bob                                  (the original's protocol: no session id, nothing negotiated)
+//! open bob/1 window types= seen=#0s.1
+//! close bob#0s                              (an epoch is written like every ordinal)
+//! subscribe bob a b.*
+//! unsubscribe bob a
+//! publish ann task.new id=m1 payload=[1] ackRequired ephemeral
+//! send ann bob task.new bytes=300 extra=3   (of 300 bytes; with a member that the bus does not know)
+//! ack bob #0s #0s.1
+//! ack bob up-to #0s.1
+//! ack bob id=m1
+//! ack bob gap=2
+//! nack bob #0s delay=5s
+//! working bob #0s
+//! inbox bob after=#0s limit=2
+//! agents after=ann limit=2
+//! heartbeat bob
+//! dead-letters bob after=#0s limit=2
+//! redrive bob #0s
+//! forget bob
+//! recover #1h
+//! bob#0s: ack #0s.1                         (over bob's socket: who asks is not said again)
+//! ```
+
+use core::fmt::Write;
+use std::collections::BTreeSet;
+
+use super::body;
+use crate::directive::{keyed, keyed_duration};
+use crate::notation::{Epoch, spell_duration};
+use mailbus_spec::id::{AgentId, SessionId};
+use mailbus_spec::limits;
+use mailbus_spec::mailbox::{
+    Ask, Command, Connection, Delay, MessageId, Pattern, Patterns, Settled, Window,
+};
+use mailbus_spec::ordinal::Ordinal;
+
+fn agent(text: &str) -> Result<AgentId, String> {
+    AgentId::new(text).map_err(|invalid| format!("the agent `{text}` {invalid}"))
+}
+
+fn id(text: &str) -> Result<MessageId, String> {
+    MessageId::new(text).map_err(|invalid| format!("the id `{text}` {invalid}"))
+}
+
+/// A session: `bob#0s`.
+pub(super) fn connection(text: &str, epoch: Epoch) -> Result<Connection, String> {
+    let wrong = || format!("`{text}` is not a session such as `bob#0s`");
+    let at = text.rfind('#').ok_or_else(wrong)?;
+    let (name, ordinal) = text.split_at(at);
+    Ok(Connection { agent: agent(name)?, epoch: epoch.parse_ordinal(ordinal)? })
+}
+
+pub(super) fn spell_connection(connection: &Connection, epoch: Epoch) -> String {
+    format!("{}{}", connection.agent, epoch.spell_ordinal(connection.epoch))
+}
+
+fn patterns<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Patterns, String> {
+    let pattern = |text: &str| {
+        Pattern::new(text).map_err(|invalid| format!("the pattern `{text}` {invalid}"))
+    };
+    let patterns: BTreeSet<Pattern> = texts.map(pattern).collect::<Result<_, _>>()?;
+    if patterns.len() > limits::AGENT_PATTERNS {
+        return Err(format!("at most {} patterns are asked for", limits::AGENT_PATTERNS));
+    }
+    Ok(patterns)
+}
+
+fn ordinals(words: &[&str], epoch: Epoch) -> Result<Vec<Ordinal>, String> {
+    words.iter().map(|word| epoch.parse_ordinal(word)).collect()
+}
+
+fn limit(words: &[&str]) -> Result<usize, String> {
+    match keyed(words, "limit") {
+        None => Ok(limits::LIST_DEFAULT),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=limits::LIST_MAX).contains(limit))
+            .ok_or_else(|| format!("`limit={text}` is not 1 to {}", limits::LIST_MAX)),
+    }
+}
+
+fn after(words: &[&str], epoch: Epoch) -> Result<Ordinal, String> {
+    keyed(words, "after").map_or(Ok(Ordinal::ZERO), |text| epoch.parse_ordinal(text))
+}
+
+pub(super) fn parse(words: &[&str], epoch: Epoch) -> Result<Command, String> {
+    match words {
+        [over, name, rest @ ..] if over.ends_with(':') => {
+            let connection = connection(over.trim_end_matches(':'), epoch)?;
+            let who = connection.agent.clone();
+            let asked = match asked(name, &who, rest, epoch)? {
+                Some(asked) => Some(asked),
+                None => unnamed(name, rest, epoch)?,
+            };
+            let asked = asked.ok_or_else(|| not_a_command(words))?;
+            Ok(Command::over(connection, asked))
+        }
+        [name, rest @ ..] => {
+            if let Some(asked) = unnamed(name, rest, epoch)? {
+                return Ok(Command::alone(asked));
+            }
+            let [who, rest @ ..] = rest else { return Err(not_a_command(words)) };
+            let asked = asked(name, &agent(who)?, rest, epoch)?;
+            asked.map(Command::alone).ok_or_else(|| not_a_command(words))
+        }
+        [] => Err(not_a_command(words)),
+    }
+}
+
+fn not_a_command(words: &[&str]) -> String {
+    format!("`{}` is not a command", words.join(" "))
+}
+
+/// What nobody in particular asks.
+fn unnamed(name: &str, rest: &[&str], epoch: Epoch) -> Result<Option<Ask>, String> {
+    Ok(Some(match (name, rest) {
+        ("open", [who, rest @ ..]) => open(who, rest, epoch)?,
+        ("close", [which]) => Ask::Disconnect { connection: connection(which, epoch)? },
+        ("agents", rest) => {
+            Ask::Agents { after: keyed(rest, "after").map(agent).transpose()?, limit: limit(rest)? }
+        }
+        ("forget", [who]) => Ask::Forget { agent: agent(who)? },
+        ("recover", [at_least]) => Ask::Recover { at_least: epoch.parse_ordinal(at_least)? },
+        _ => return Ok(None),
+    }))
+}
+
+/// What an agent asks.
+fn asked(name: &str, who: &AgentId, rest: &[&str], epoch: Epoch) -> Result<Option<Ask>, String> {
+    let agent_id = who.clone();
+    Ok(Some(match (name, rest) {
+        ("subscribe", types) => {
+            Ask::Subscribe { agent: agent_id, types: patterns(types.iter().copied())? }
+        }
+        ("unsubscribe", types) => {
+            Ask::Unsubscribe { agent: agent_id, types: patterns(types.iter().copied())? }
+        }
+        ("publish", [kind, rest @ ..]) => Ask::Publish { message: body::parse(who, kind, rest)? },
+        ("send", [to, kind, rest @ ..]) => {
+            Ask::Send { to: agent(to)?, message: body::parse(who, kind, rest)? }
+        }
+        ("ack", what) => Ask::Ack { agent: agent_id, what: settled(what, epoch)? },
+        ("nack", [seq, rest @ ..]) => {
+            let ms = keyed_duration(rest, "delay")?.unwrap_or(0);
+            let delay = Delay::from_ms(ms).ok_or("a delay is at most 24 h")?;
+            Ask::Nack { agent: agent_id, seq: epoch.parse_ordinal(seq)?, delay }
+        }
+        ("working", [seq]) => Ask::Working { agent: agent_id, seq: epoch.parse_ordinal(seq)? },
+        ("inbox", rest) => {
+            Ask::Inbox { agent: agent_id, after: after(rest, epoch)?, limit: limit(rest)? }
+        }
+        ("heartbeat", []) => Ask::Heartbeat { agent: agent_id },
+        ("dead-letters", rest) => {
+            Ask::DeadLetters { agent: agent_id, after: after(rest, epoch)?, limit: limit(rest)? }
+        }
+        ("redrive", seqs) => Ask::Redrive { agent: agent_id, seqs: ordinals(seqs, epoch)? },
+        _ => return Ok(None),
+    }))
+}
+
+fn open(who: &str, rest: &[&str], epoch: Epoch) -> Result<Ask, String> {
+    let (name, session) = who.split_once('/').unwrap_or((who, ""));
+    let session = SessionId::new(session).map_err(|invalid| format!("`{who}` {invalid}"))?;
+    let types = keyed(rest, "types")
+        .map(|texts| patterns(texts.split(',').filter(|text| !text.is_empty())))
+        .transpose()?;
+    let last_seen = keyed(rest, "seen").map(|text| epoch.parse_ordinal(text)).transpose()?;
+    Ok(Ask::Connect { agent: agent(name)?, session, window: window(rest)?, types, last_seen })
+}
+
+fn window(words: &[&str]) -> Result<Option<Window>, String> {
+    if words.contains(&"window") {
+        return Ok(Some(Window::DEFAULT));
+    }
+    let Some(text) = keyed(words, "window") else { return Ok(None) };
+    let (messages, bytes) = match text.split_once(',') {
+        Some((messages, bytes)) => (messages.parse().ok(), bytes.parse().ok()),
+        None => (text.parse().ok(), Some(limits::WINDOW_BYTES)),
+    };
+    let window = messages.zip(bytes).and_then(|(messages, bytes)| Window::new(messages, bytes));
+    window.map(Some).ok_or_else(|| format!("`window={text}` is not 1 to 1024 messages, bytes"))
+}
+
+fn settled(what: &[&str], epoch: Epoch) -> Result<Settled, String> {
+    if let Some(text) = keyed(what, "id") {
+        return id(text).map(Settled::Id);
+    }
+    if let Some(text) = keyed(what, "gap") {
+        let wrong = |_| format!("`gap={text}` is not a number of losses");
+        return text.parse().map(Settled::Gap).map_err(wrong);
+    }
+    match what {
+        ["up-to", seq] => epoch.parse_ordinal(seq).map(Settled::UpTo),
+        seqs => ordinals(seqs, epoch).map(Settled::Seqs),
+    }
+}
+
+pub(super) fn spell(command: &Command, epoch: Epoch) -> String {
+    let Command { over, ask } = command;
+    let Some(over) = over else { return spell_asked(ask, true, epoch) };
+    format!("{}: {}", spell_connection(over, epoch), spell_asked(ask, false, epoch))
+}
+
+/// The command's words, with or without who asks.
+fn spell_asked(ask: &Ask, named: bool, epoch: Epoch) -> String {
+    let mut line = String::from(ask.name());
+    match ask {
+        Ask::Connect { .. } => return spell_open(ask, epoch),
+        Ask::Disconnect { connection } => {
+            return format!("close {}", spell_connection(connection, epoch));
+        }
+        Ask::Forget { agent } => return format!("forget {agent}"),
+        Ask::Recover { at_least } => return format!("recover {}", epoch.spell_ordinal(*at_least)),
+        _ => {}
+    }
+    if let Some(agent) = ask.agent().filter(|_| named) {
+        let _ = write!(line, " {agent}");
+    }
+    match ask {
+        Ask::Subscribe { types, .. } | Ask::Unsubscribe { types, .. } => push_all(&mut line, types),
+        Ask::Publish { message } => body::spell(&mut line, message),
+        Ask::Send { to, message } => {
+            let _ = write!(line, " {to}");
+            body::spell(&mut line, message);
+        }
+        Ask::Ack { what, .. } => spell_settled(&mut line, what, epoch),
+        Ask::Nack { seq, delay, .. } => {
+            let _ = write!(line, " {}", epoch.spell_ordinal(*seq));
+            if delay.ms() > 0 {
+                let _ = write!(line, " delay={}", spell_duration(delay.ms()));
+            }
+        }
+        Ask::Working { seq, .. } => {
+            let _ = write!(line, " {}", epoch.spell_ordinal(*seq));
+        }
+        Ask::Inbox { after, limit, .. } | Ask::DeadLetters { after, limit, .. } => {
+            if *after != Ordinal::ZERO {
+                let _ = write!(line, " after={}", epoch.spell_ordinal(*after));
+            }
+            let _ = write!(line, " limit={limit}");
+        }
+        Ask::Agents { after, limit } => {
+            if let Some(after) = after {
+                let _ = write!(line, " after={after}");
+            }
+            let _ = write!(line, " limit={limit}");
+        }
+        Ask::Redrive { seqs, .. } => {
+            push_all(&mut line, seqs.iter().map(|seq| epoch.spell_ordinal(*seq)));
+        }
+        Ask::Heartbeat { .. }
+        | Ask::Connect { .. }
+        | Ask::Disconnect { .. }
+        | Ask::Forget { .. }
+        | Ask::Recover { .. } => {}
+    }
+    line
+}
+
+fn push_all(line: &mut String, words: impl IntoIterator<Item = impl core::fmt::Display>) {
+    for word in words {
+        let _ = write!(line, " {word}");
+    }
+}
+
+fn spell_open(ask: &Ask, epoch: Epoch) -> String {
+    let Ask::Connect { agent, session, window, types, last_seen } = ask else {
+        return String::new();
+    };
+    let mut line = format!("open {agent}");
+    if !session.is_original() {
+        let _ = write!(line, "/{session}");
+    }
+    match window {
+        None => {}
+        Some(Window::DEFAULT) => line.push_str(" window"),
+        Some(window) if window.bytes() == limits::WINDOW_BYTES => {
+            let _ = write!(line, " window={}", window.messages());
+        }
+        Some(window) => {
+            let _ = write!(line, " window={},{}", window.messages(), window.bytes());
+        }
+    }
+    if let Some(types) = types {
+        let types: Vec<String> = types.iter().map(Pattern::to_string).collect();
+        let _ = write!(line, " types={}", types.join(","));
+    }
+    if let Some(seen) = last_seen {
+        let _ = write!(line, " seen={}", epoch.spell_ordinal(*seen));
+    }
+    line
+}
+
+fn spell_settled(line: &mut String, what: &Settled, epoch: Epoch) {
+    match what {
+        Settled::Seqs(seqs) => push_all(line, seqs.iter().map(|seq| epoch.spell_ordinal(*seq))),
+        Settled::UpTo(seq) => {
+            let _ = write!(line, " up-to {}", epoch.spell_ordinal(*seq));
+        }
+        Settled::Id(id) => {
+            let _ = write!(line, " id={id}");
+        }
+        Settled::Gap(through) => {
+            let _ = write!(line, " gap={through}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::EXACT_START;
+
+    #[test]
+    fn commands_are_read_as_they_are_written() {
+        let epoch = Epoch(EXACT_START);
+        for line in [
+            "open bob",
+            "open bob/1",
+            "open bob/1 window types=a,b.* seen=#0s.1",
+            "open bob/1 window=2",
+            "open bob/1 window=2,100 types=",
+            "close bob#0s",
+            "subscribe bob a b.*",
+            "unsubscribe bob a",
+            "publish ann task.new id=m1 payload=[1,\"x\"] ackRequired",
+            "publish ann beat ephemeral",
+            "send ann bob task.new extra=3 bytes=300",
+            "ack bob #0s #0s.1",
+            "ack bob up-to #1m30s.1",
+            "ack bob id=m1",
+            "ack bob gap=2",
+            "nack bob #0s delay=5s",
+            "nack bob #0s",
+            "working bob #0s",
+            "inbox bob after=#0s limit=2",
+            "agents after=ann limit=2",
+            "agents limit=100",
+            "heartbeat bob",
+            "dead-letters bob limit=1",
+            "redrive bob #0s #0s.1",
+            "forget bob",
+            "recover #1h",
+            "bob#0s: ack #0s.1",
+            "bob#0s: send ann task.new id=m1",
+            "bob#0s: publish a",
+            "bob#0s: agents limit=100",
+            "bob#0s: inbox limit=100",
+            "bob#0s: forget ann",
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(spell(&parse(&words, epoch).unwrap(), epoch), line);
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_refused_with_a_reason() {
+        for (line, reason) in [
+            ("open bob/1 window=0", "`window=0` is not 1 to 1024 messages, bytes"),
+            ("close bob", "`bob` is not a session such as `bob#0s`"),
+            ("nack bob #0s delay=25h", "a delay is at most 24 h"),
+            ("inbox bob limit=0", "`limit=0` is not 1 to 1000"),
+            ("subscribe bob a*", "the pattern `a*` has a character that is not allowed"),
+            ("publish ann $gap", "the type `$gap` begins with `$`, which is the bus's own"),
+            ("publish ann a payload=[", "the message ends too early or has a wrong member"),
+            ("publish ann a bytes=3", "the message has at least 35 bytes"),
+            ("publish ann", "`publish ann` is not a command"),
+            ("whistle ann", "`whistle ann` is not a command"),
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(parse(&words, Epoch(EXACT_START)), Err(String::from(reason)), "{line}");
+        }
+    }
+}

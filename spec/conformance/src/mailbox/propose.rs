@@ -1,0 +1,341 @@
+//! Random mailbox commands from a world so small that mail meets: three agents that connect, one name
+//! that never does, four types, three ids each.
+
+use std::collections::BTreeSet;
+
+use rand::RngExt;
+use rand::seq::{IndexedRandom, IteratorRandom};
+use rand_chacha::ChaCha8Rng;
+
+use super::body::Written;
+use super::evidence;
+use crate::subject::Pace;
+use mailbus_spec::id::{AgentId, SessionId};
+use mailbus_spec::mailbox::state::{Agent, Logged};
+use mailbus_spec::mailbox::{
+    Ask, Command, Connection, Delay, MailboxMachine, Message, MessageId, MessageType, Pattern,
+    Patterns, Settled, Window,
+};
+use mailbus_spec::ordinal::Ordinal;
+use mailbus_spec::time::HostTime;
+
+/// Those who connect.
+const AGENTS: [&str; 3] = ["ann", "bob", "cid"];
+/// A name that others use.
+const UNKNOWN: &str = "dan";
+const SESSIONS: [&str; 3] = ["", "1", "2"];
+const TYPES: [&str; 4] = ["a", "b", "b.x", "b.y"];
+const PATTERNS: [&str; 5] = ["*", "a", "b.*", "b.x", "c"];
+const IDS: [&str; 3] = ["m1", "m2", "m3"];
+/// Bodies of up to 300 bytes: one fills the smallest window, two the next.
+const WINDOWS: [(u64, u64); 5] = [(1, 1 << 20), (2, 1 << 20), (3, 100), (3, 400), (256, 4 << 20)];
+const LONG_DELAYS_MS: [u64; 9] = [0, 0, 0, 0, 0, 1, 1_000, 60_000, 86_400_000];
+const SHORT_DELAYS_MS: [u64; 6] = [0, 0, 0, 1, 20, 86_400_000];
+
+pub(super) fn everybody_listed() -> Command {
+    Command::alone(Ask::Agents { after: None, limit: 100 })
+}
+
+/// A command that is legal in every state, drawn so that most touch something that is there.
+pub(super) fn command(state: &MailboxMachine, random: &mut ChaCha8Rng, pace: Pace) -> Command {
+    draw(state, random, pace).or_else(|| publish(random)).unwrap_or_else(everybody_listed)
+}
+
+fn publish(random: &mut ChaCha8Rng) -> Option<Command> {
+    let message = message(some_agent(random)?, random)?;
+    Some(Command::alone(Ask::Publish { message }))
+}
+
+fn draw(state: &MailboxMachine, random: &mut ChaCha8Rng, pace: Pace) -> Option<Command> {
+    let who = some_agent(random)?;
+    let ask = match random.random_range(0..1_000_u32) {
+        0..=89 => return connect(state, who, random).map(Command::alone),
+        90..=109 => return disconnect(state, random).map(Command::alone),
+        110..=269 => Ask::Publish { message: message(who, random)? },
+        270..=379 => Ask::Send { to: some_name(random)?, message: message(who, random)? },
+        380..=419 => repeat(state, random)?,
+        420..=599 => {
+            let agent = owed_something(state, random).unwrap_or(who);
+            Ask::Ack { what: settled(state, &agent, random)?, agent }
+        }
+        600..=759 => {
+            let (agent, seq) = in_flight(state, random)?;
+            Ask::Nack { agent, seq, delay: some_delay(random, pace)? }
+        }
+        760..=799 => {
+            let (agent, seq) = in_flight(state, random)?;
+            Ask::Working { agent, seq }
+        }
+        800..=849 => Ask::Inbox {
+            after: some_place(state, random),
+            limit: random.random_range(1..=4),
+            agent: some_name(random)?,
+        },
+        850..=879 => Ask::Subscribe { types: patterns(random), agent: some_name(random)? },
+        880..=899 => Ask::Unsubscribe { types: patterns(random), agent: who },
+        900..=939 => {
+            let agent = given_up_on(state, random).unwrap_or(who);
+            Ask::Redrive { seqs: dead_letters(state, &agent, random), agent }
+        }
+        940..=964 => Ask::DeadLetters {
+            after: Ordinal::ZERO,
+            limit: random.random_range(1..=2),
+            agent: given_up_on(state, random).unwrap_or(who),
+        },
+        965..=979 => {
+            let after = some_agent(random).filter(|_| random.random_bool(0.5));
+            Ask::Agents { after, limit: 2 }
+        }
+        980..=989 => Ask::Heartbeat { agent: who },
+        990..=995 => Ask::Forget { agent: some_name(random)? },
+        _ => recover(state, random, pace)?,
+    };
+    let over = speaks_over(state, &ask, random);
+    Some(Command { over, ask })
+}
+
+/// So many of these, or all.
+fn few<T: Clone + Default>(
+    all: impl Iterator<Item = T>,
+    random: &mut ChaCha8Rng,
+    count: usize,
+) -> Vec<T> {
+    let mut drawn = vec![T::default(); count];
+    let found = all.sample_fill(random, &mut drawn);
+    drawn.truncate(found);
+    drawn
+}
+
+fn name(text: &str) -> Option<AgentId> {
+    AgentId::new(text).ok()
+}
+
+fn some_agent(random: &mut ChaCha8Rng) -> Option<AgentId> {
+    AGENTS.choose(random).and_then(|text| name(text))
+}
+
+fn some_name(random: &mut ChaCha8Rng) -> Option<AgentId> {
+    if random.random_bool(0.15) { name(UNKNOWN) } else { some_agent(random) }
+}
+
+fn state_of<'a>(state: &'a MailboxMachine, who: &AgentId) -> Option<&'a Agent> {
+    state.agents.get(who)
+}
+
+/// Mostly the live session of who asks, if it can send that; now and then one that is over.
+fn speaks_over(state: &MailboxMachine, ask: &Ask, random: &mut ChaCha8Rng) -> Option<Connection> {
+    let who = ask.agent()?;
+    let agent = state_of(state, who)?;
+    let live =
+        agent.live.as_ref().filter(|live| live.window.is_some() || evidence::is_original(ask));
+    let connection = |epoch| Connection { agent: who.clone(), epoch };
+    if let Some(mute) =
+        agent.mute.first().filter(|_| evidence::is_original(ask) && random.random_bool(0.3))
+    {
+        return Some(connection(*mute));
+    }
+    if random.random_bool(0.03) {
+        let earlier = Ordinal::new(live?.epoch.get().saturating_sub(1))?;
+        return Some(connection(earlier));
+    }
+    live.filter(|_| random.random_bool(0.7)).map(|live| connection(live.epoch))
+}
+
+fn connect(state: &MailboxMachine, agent: AgentId, random: &mut ChaCha8Rng) -> Option<Ask> {
+    let session = SessionId::new(*SESSIONS.choose(random)?).ok()?;
+    let negotiated = random.random_bool(0.75);
+    let (messages, bytes) = *WINDOWS.choose(random)?;
+    let window = if negotiated { Window::new(messages, bytes) } else { None };
+    let types = random.random_bool(0.3).then(|| patterns(random));
+    let last_seen = random.random_bool(0.2).then(|| some_place(state, random));
+    Some(Ask::Connect { agent, session, window, types, last_seen })
+}
+
+fn disconnect(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<Ask> {
+    let connection = evidence::sessions(state).into_iter().choose(random)?;
+    Some(Ask::Disconnect { connection })
+}
+
+fn patterns(random: &mut ChaCha8Rng) -> Patterns {
+    let count = random.random_range(0..=2);
+    let drawn = few(PATTERNS.into_iter(), random, count);
+    drawn.into_iter().filter_map(|text| Pattern::new(text).ok()).collect()
+}
+
+fn message(from: AgentId, random: &mut ChaCha8Rng) -> Option<Message> {
+    let ephemeral = random.random_bool(0.08);
+    let kind = if random.random_bool(0.02) { "heartbeat" } else { *TYPES.choose(random)? };
+    let id = IDS.choose(random).filter(|_| random.random_bool(0.6));
+    let payload = ["1", "2"].choose(random).copied().filter(|_| random.random_bool(0.3));
+    let written = Written {
+        from: &from,
+        id: id.and_then(|text| MessageId::new(*text).ok()),
+        kind: MessageType::new(kind).ok()?,
+        ack_required: random.random_bool(0.3),
+        says_ephemeral: ephemeral,
+        payload,
+        extra: None,
+    };
+    let bytes = [150, 300].choose(random).copied().filter(|_| random.random_bool(0.4));
+    written.message(bytes).ok()
+}
+
+/// What was accepted lately, again: from the same sender, and mostly the same.
+fn repeat(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<Ask> {
+    let named = |logged: &&Logged| logged.message.id.is_some();
+    let logged = state.log.entries.values().rev().filter(named).take(4).choose(random)?;
+    let message = (*logged.message).clone();
+    Some(match &logged.to {
+        Some(to) => Ask::Send { to: to.clone(), message },
+        None => Ask::Publish { message },
+    })
+}
+
+/// A delivery in flight, mostly one of a message that has failed before, if there is any; now and then
+/// any place.
+fn in_flight(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<(AgentId, Ordinal)> {
+    let of = |(name, agent): (&AgentId, &Agent)| {
+        let flights = agent.live.iter().flat_map(|live| live.flights.keys());
+        let failures = |seq| agent.inbox.open.get(seq).map_or(0, |open| open.failures);
+        flights.map(|seq| (failures(seq), name.clone(), *seq)).collect::<Vec<_>>()
+    };
+    let mut flights: Vec<(u64, AgentId, Ordinal)> = state.agents.iter().flat_map(of).collect();
+    flights.sort_unstable();
+    let worst = flights.last().filter(|_| random.random_bool(0.6)).cloned();
+    let drawn = worst.or_else(|| flights.choose(random).cloned());
+    if random.random_bool(0.07) {
+        return Some((some_agent(random)?, some_place(state, random)));
+    }
+    drawn.map(|(_, name, seq)| (name, seq))
+}
+
+/// Mostly somebody with mail.
+fn owed_something(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<AgentId> {
+    let owed = state.agents.iter().filter(|(_, agent)| !agent.inbox.is_empty());
+    let drawn = owed.map(|(name, _)| name.clone()).choose(random);
+    drawn.filter(|_| random.random_bool(0.8)).or_else(|| some_name(random))
+}
+
+/// Somebody with dead letters.
+fn given_up_on(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<AgentId> {
+    let failed = state.agents.iter().filter(|(_, agent)| !agent.failed.is_empty());
+    failed.map(|(name, _)| name.clone()).choose(random)
+}
+
+/// A `seq` that was issued, the first place or, now and then, one that was not issued yet.
+fn some_place(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Ordinal {
+    match random.random_range(0..10_u32) {
+        0..=3 => Ordinal::ZERO,
+        4..=8 => state.log.entries.keys().copied().choose(random).unwrap_or(state.last_seq),
+        _ => Ordinal::new(state.last_seq.get().saturating_add(1)).unwrap_or(state.last_seq),
+    }
+}
+
+fn settled(state: &MailboxMachine, who: &AgentId, random: &mut ChaCha8Rng) -> Option<Settled> {
+    let agent = state_of(state, who);
+    let has_losses = agent
+        .and_then(|agent| agent.registration.as_ref())
+        .is_some_and(|known| known.losses.count > 0);
+    let kinds = if has_losses || random.random_bool(0.1) { 20_u32 } else { 17 };
+    Some(match random.random_range(0..kinds) {
+        0..=10 => {
+            let count = random.random_range(1..=3);
+            let pending = agent.into_iter().flat_map(|agent| agent.inbox.open.keys().copied());
+            let mut seqs = few(pending, random, count);
+            if seqs.is_empty() || random.random_bool(0.1) {
+                seqs.push(some_place(state, random));
+            }
+            Settled::Seqs(seqs)
+        }
+        11..=15 => {
+            let flights = agent.and_then(|agent| agent.live.as_ref());
+            let seq = flights.and_then(|live| live.flights.keys().copied().choose(random));
+            Settled::UpTo(seq.unwrap_or_else(|| some_place(state, random)))
+        }
+        16 => Settled::Id(MessageId::new(*IDS.choose(random)?).ok()?),
+        _ => {
+            let known = agent.and_then(|agent| agent.registration.as_ref());
+            let losses = known.map(|known| known.losses).unwrap_or_default();
+            let back = random.random_range(0..=losses.count.saturating_add(1));
+            Settled::Gap(losses.through.saturating_add(1).saturating_sub(back))
+        }
+    })
+}
+
+fn dead_letters(state: &MailboxMachine, who: &AgentId, random: &mut ChaCha8Rng) -> Vec<Ordinal> {
+    let letters = state.dead_letters(who);
+    let count = random.random_range(1..=2);
+    let mut seqs = few(letters.iter().map(|letter| letter.seq), random, count);
+    if seqs.is_empty() || random.random_bool(0.2) {
+        seqs.push(some_place(state, random));
+    }
+    let once: BTreeSet<Ordinal> = seqs.into_iter().collect();
+    once.into_iter().collect()
+}
+
+fn some_delay(random: &mut ChaCha8Rng, pace: Pace) -> Option<Delay> {
+    let choices: &[u64] = match pace {
+        Pace::Long => &LONG_DELAYS_MS,
+        Pace::Short => &SHORT_DELAYS_MS,
+    };
+    choices.choose(random).copied().and_then(Delay::from_ms)
+}
+
+/// A recovery near what was issued: from a minute behind to, under exact time, a minute ahead.
+fn recover(state: &MailboxMachine, random: &mut ChaCha8Rng, pace: Pace) -> Option<Ask> {
+    let last = state.last_seq.anchor_ms();
+    let ahead = match pace {
+        Pace::Long => 60_000,
+        Pace::Short => 0,
+    };
+    let anchor = random.random_range(last.saturating_sub(60_000)..=last.saturating_add(ahead));
+    let at_least = Ordinal::ZERO.next(HostTime(anchor))?;
+    HostTime(anchor).is_plausible().then_some(Ask::Recover { at_least })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::differential::{Coverage, check};
+    use crate::{ModelSystem, block_on};
+
+    #[test]
+    fn the_histories_reach_every_kind_of_answer() {
+        let mut reached = Coverage::new();
+        for seed in 0..300 {
+            let mut model = ModelSystem::<MailboxMachine>::default();
+            for (kind, count) in block_on(check(seed, 120, &mut model)).unwrap() {
+                *reached.entry(kind).or_default() += count;
+            }
+        }
+        for kind in [
+            "connected as new",
+            "connected again",
+            "disconnected",
+            "subscribed to",
+            "subscribed to nothing",
+            "accepted",
+            "duplicate of",
+            "sent",
+            "settled",
+            "returned: due",
+            "returned: given up",
+            "returned: not in flight",
+            "noted",
+            "noted: not in flight",
+            "inbox through",
+            "heard",
+            "no dead letters",
+            "redriven",
+            "forgotten",
+            "forgotten: never known",
+            "recovered",
+            "refused: the id stands for something else",
+            "refused: replaced",
+            "refused: ahead of",
+            "alarm pending for",
+        ] {
+            assert!(reached.contains_key(kind), "{kind} is not reached: {reached:#?}");
+        }
+    }
+}
