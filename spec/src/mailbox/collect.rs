@@ -130,7 +130,7 @@ impl MailboxMachine {
         let mut held = BTreeSet::new();
         for (name, agent) in &self.agents {
             held.extend(agent.inbox.open.keys().copied());
-            held.extend(self.dead_letters(name).into_iter().map(|letter| letter.seq));
+            held.extend(self.letters(name).map(|(seq, ..)| seq));
         }
         held
     }
@@ -161,7 +161,7 @@ impl MailboxMachine {
     fn forgotten_at(&self, name: &AgentId, agent: &Agent) -> Option<Timestamp> {
         let registration = agent.registration.as_ref()?;
         let keeps = agent.live.is_some() || !agent.mute.is_empty() || !agent.inbox.is_empty();
-        if keeps || !self.dead_letters(name).is_empty() {
+        if keeps || self.letters(name).next().is_some() {
             return None;
         }
         Some(registration.written_at.plus_ms(limits::RETENTION_MS))

@@ -168,8 +168,7 @@ impl MailboxMachine {
 
     /// Gives dead letters a second chance, as far as there is room.
     pub(super) fn redrive(&mut self, turn: &mut Turn, name: &AgentId, seqs: &[Ordinal]) -> Outcome {
-        let letters: BTreeSet<Ordinal> =
-            self.dead_letters(name).into_iter().map(|letter| letter.seq).collect();
+        let letters: BTreeSet<Ordinal> = self.letters(name).map(|(seq, ..)| seq).collect();
         let (mut redriven, mut unknown, mut refused) = (0_u64, 0_u64, 0_u64);
         for seq in distinct(seqs) {
             if !letters.contains(&seq) {

@@ -273,26 +273,34 @@ impl MailboxMachine {
     /// [`limits::AGENT_DEAD`] of them.
     #[must_use]
     pub fn dead_letters(&self, name: &AgentId) -> Vec<DeadLetter> {
-        let failed = self.agents.get(name).map(|agent| &agent.failed);
-        let letter = |(seq, logged): (&Ordinal, &Logged)| {
-            let (reason, attempts, at) = match failed.and_then(|failed| failed.get(seq)) {
+        let letter = |(seq, logged, failed): (Ordinal, &Logged, Option<&Failed>)| {
+            let (reason, attempts, at) = match failed {
                 Some(failed) => (DeadReason::Failed, failed.attempts, failed.at),
-                None if logged.refused.contains(name) => (DeadReason::Refused, 0, logged.at),
-                None => return None,
+                None => (DeadReason::Refused, 0, logged.at),
             };
-            let message = (*logged.message).clone();
-            Some(DeadLetter { seq: *seq, reason, attempts, at, message })
+            DeadLetter { seq, reason, attempts, at, message: (*logged.message).clone() }
         };
-        let newest = self.log.entries.iter().rev().filter_map(letter).take(limits::AGENT_DEAD);
-        let mut letters: Vec<DeadLetter> = newest.collect();
+        let mut letters: Vec<DeadLetter> = self.letters(name).map(letter).collect();
         letters.reverse();
         letters
+    }
+
+    /// The dead letters of an agent, the newest first, with how each failed; the others were refused.
+    pub(super) fn letters<'a>(
+        &'a self,
+        name: &'a AgentId,
+    ) -> impl Iterator<Item = (Ordinal, &'a Logged, Option<&'a Failed>)> {
+        let failed = self.agents.get(name).map(|agent| &agent.failed);
+        let letter = move |(seq, logged): (&Ordinal, &'a Logged)| {
+            let failed = failed.and_then(|failed| failed.get(seq));
+            (failed.is_some() || logged.refused.contains(name)).then_some((*seq, logged, failed))
+        };
+        self.log.entries.iter().rev().filter_map(letter).take(limits::AGENT_DEAD)
     }
 
     /// How many of an agent's dead letters its full inbox has refused.
     #[must_use]
     pub fn refused(&self, name: &AgentId) -> u64 {
-        let letters = self.dead_letters(name);
-        letters.iter().filter(|letter| letter.reason == DeadReason::Refused).count() as u64
+        self.letters(name).filter(|(_, _, failed)| failed.is_none()).count() as u64
     }
 }

@@ -81,10 +81,10 @@ fn addressed(state: &MailboxMachine, to: Option<&AgentId>, message: &Message) ->
     }
 }
 
-fn asked_to_send(transition: &Transition<'_>) -> Option<(Option<AgentId>, Message)> {
+fn asked_to_send<'a>(transition: &Transition<'a>) -> Option<(Option<&'a AgentId>, &'a Message)> {
     match transition.ask()? {
-        Ask::Publish { message } => Some((None, message.clone())),
-        Ask::Send { to, message } => Some((Some(to.clone()), message.clone())),
+        Ask::Publish { message } => Some((None, message)),
+        Ask::Send { to, message } => Some((Some(to), message)),
         _ => None,
     }
 }
@@ -103,7 +103,7 @@ fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), Stri
         format!("{seq} was refused by {:?}, and the sender told {refused:?}", logged.refused)
     })?;
     let mut served = 0_u64;
-    for name in addressed(transition.before, to.as_ref(), &message) {
+    for name in addressed(transition.before, to, message) {
         let after = transition.after.agents.get(&name);
         let pending = after.is_some_and(|agent| agent.inbox.open.contains_key(seq));
         served = served.saturating_add(u64::from(pending));
@@ -223,9 +223,9 @@ fn rows_never_change(transition: &Transition<'_>) -> Result<(), String> {
 
 fn was_sent(transition: &Transition<'_>, name: &AgentId, seq: Ordinal) -> bool {
     let Some((to, message)) = asked_to_send(transition) else { return false };
-    let is_row = |logged: &Logged| *logged.message == message && logged.to == to;
+    let is_row = |logged: &Logged| *logged.message == *message && logged.to.as_ref() == to;
     transition.accepted().is_some_and(|(accepted, logged)| accepted == seq && is_row(logged))
-        && addressed(transition.before, to.as_ref(), &message).contains(name)
+        && addressed(transition.before, to, message).contains(name)
 }
 
 fn was_redriven(transition: &Transition<'_>, name: &AgentId, seq: Ordinal) -> bool {
@@ -257,12 +257,11 @@ fn may_have_chosen(transition: &Transition<'_>, name: &AgentId, after: &Agent) -
 fn ephemeral_is_not_kept(transition: &Transition<'_>) -> Result<(), String> {
     use crate::mailbox::answer::Notice;
     let sent = asked_to_send(transition).filter(|(_, message)| message.ephemeral);
-    let for_whom =
-        sent.as_ref().map(|(to, message)| addressed(transition.before, to.as_ref(), message));
+    let for_whom = sent.map(|(to, message)| addressed(transition.before, to, message));
     for push in &transition.step.pushes {
         let Notice::Ephemeral { message } = &push.notice else { continue };
         let fine = for_whom.as_ref().is_some_and(|names| names.contains(&push.to.agent))
-            && sent.as_ref().is_some_and(|(_, sent)| sent == message);
+            && sent.is_some_and(|(_, sent)| sent == message);
         ensure(fine, || format!("{} was pushed an ephemeral message of nobody's", push.to))?;
     }
     ensure(sent.is_none() || transition.accepted().is_none(), || {
@@ -283,15 +282,13 @@ pub(super) fn accept_once(transition: &Transition<'_>) -> Result<(), String> {
         })?;
     }
     let recent = |message: &Message| {
+        message.id.as_ref()?;
         let mut rows = before.log.entries.iter().rev();
-        let (from, id) = (message.from.clone(), message.id.clone());
         rows.find(|(_, row)| {
-            id.is_some()
-                && row.message.from == from
-                && row.message.id == id
+            row.message.from == message.from
+                && row.message.id == message.id
                 && now < row.at.plus_ms(limits::DEDUP_MS)
         })
-        .map(|(seq, row)| (*seq, row.clone()))
     };
     if let Some((seq, logged)) = transition.accepted() {
         ensure(before.last_seq < seq && after.last_seq == seq, || {
@@ -304,13 +301,15 @@ pub(super) fn accept_once(transition: &Transition<'_>) -> Result<(), String> {
         ensure(logged.at == now, || format!("{seq} is said to be of {}", logged.at))?;
     }
     let Some((to, message)) = asked_to_send(transition) else { return Ok(()) };
-    let first = recent(&message);
-    let same = first.as_ref().is_some_and(|(_, row)| {
-        row.to == to && row.message.kind == message.kind && row.message.payload == message.payload
+    let first = recent(message);
+    let same = first.is_some_and(|(_, row)| {
+        row.to.as_ref() == to
+            && row.message.kind == message.kind
+            && row.message.payload == message.payload
     });
     match transition.answer() {
         Some(Ok(Outcome::Duplicate { seq })) => {
-            ensure(same && first.is_some_and(|(known, _)| known == *seq), || {
+            ensure(same && first.is_some_and(|(known, _)| known == seq), || {
                 format!("{seq} was said to be a message's first place")
             })
         }
