@@ -173,3 +173,34 @@ fn a_file_is_one_process_and_keeps_what_was_committed() {
     let mut database = Database::in_file(&file).unwrap();
     assert_eq!(one(&mut database, "SELECT count(*) FROM t", &[]), Value::Integer(0));
 }
+
+#[test]
+fn an_event_happens_as_a_whole_or_not_at_all() {
+    let mut database = database();
+    let insert = |database: &mut Database| {
+        database.execute("INSERT INTO t (x) VALUES ('a')", &[])?;
+        database.execute("INSERT INTO t (x) VALUES ('b')", &[])
+    };
+    let count = |database: &mut Database| one(database, "SELECT count(*) FROM t", &[]);
+    // The third statement is the commit.
+    for statement in 1..=3 {
+        database.faults().fail_at = Some(statement);
+        assert!(database.transact(insert).is_err());
+        assert_eq!(count(&mut database), Value::Integer(0), "statement {statement} has failed");
+    }
+    database.transact(insert).unwrap();
+    assert_eq!(count(&mut database), Value::Integer(2));
+}
+
+#[test]
+fn a_cleared_database_has_its_tables_and_no_rows() {
+    let mut database = database();
+    let make = "CREATE TABLE u (id INTEGER PRIMARY KEY REFERENCES t (id)) STRICT";
+    database.execute(make, &[]).unwrap();
+    database.execute("INSERT INTO t VALUES (1, 'a')", &[]).unwrap();
+    database.execute("INSERT INTO u VALUES (1)", &[]).unwrap();
+    database.clear().unwrap();
+    for query in ["SELECT count(*) FROM t", "SELECT count(*) FROM u"] {
+        assert_eq!(one(&mut database, query, &[]), Value::Integer(0));
+    }
+}

@@ -379,8 +379,8 @@ fn transact<O: Object>(
     event: Event<'_>,
     clear_alarm: bool,
 ) -> Result<(Effects, u64), StorageError> {
-    database.begin()?;
-    let handled = object.handle(database, host, event).and_then(|effects| {
+    database.transact(|database| {
+        let effects = object.handle(database, host, event)?;
         if let Some(at) = effects.alarm {
             let times = [at, host].map(|time| i64::try_from(time.0).unwrap_or(i64::MAX));
             database.make()?;
@@ -395,12 +395,6 @@ fn transact<O: Object>(
             database.shell(|connection| connection.prepare_cached(CLEAR_ALARM)?.execute([]))?;
         }
         let rows = database.take_rows();
-        database.commit()?;
         Ok((effects, rows))
-    });
-    if handled.is_err() {
-        // The first failure is the one to tell. If undoing fails too, the next event does it again.
-        let _ = database.rollback();
-    }
-    handled
+    })
 }

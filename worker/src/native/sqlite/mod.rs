@@ -207,6 +207,42 @@ impl Database {
         written
     }
 
+    /// Runs an event in a transaction: all of it, or nothing.
+    ///
+    /// # Errors
+    /// What failed first: the event, or its commit.
+    pub fn transact<T>(
+        &mut self,
+        event: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        self.begin()?;
+        let handled = event(self).and_then(|done| self.commit().map(|()| done));
+        if handled.is_err() {
+            // The first failure is the one to tell. If undoing fails too, the next event does it again.
+            let _ = self.rollback();
+        }
+        handled
+    }
+
+    /// Deletes every row. The tables stay, and what was prepared for them: for histories that begin one
+    /// after the other.
+    ///
+    /// # Errors
+    /// [`StorageError`] if it cannot be written.
+    pub fn clear(&mut self) -> Result<(), StorageError> {
+        self.shell(|connection| {
+            // The newest first: what refers to another table was made after it.
+            let mut tables = connection.prepare_cached(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid DESC",
+            )?;
+            let names = tables.query_map([], |row| row.get(0))?;
+            for name in names.collect::<rusqlite::Result<Vec<String>>>()? {
+                connection.prepare_cached(&format!("DELETE FROM {name}"))?.raw_execute()?;
+            }
+            Ok(())
+        })
+    }
+
     /// Opens the event's transaction. One that a panic left open is rolled back first.
     pub(super) fn begin(&mut self) -> Result<(), StorageError> {
         self.rows = 0;
