@@ -11,15 +11,29 @@ use mailbus_spec::{
 use mailbus_worker::lease::{Leases, SqlLeases};
 use mailbus_worker::native::sqlite::Database;
 
+use crate::spare::{Spare, with_database};
+
 const NOON: u64 = 1_800_000_000_000;
 const LONGEST: usize = 200;
+
+thread_local! {
+    static SPARE: Spare = const { Spare::new(None) };
+}
 
 /// One event. Names are drawn from so few that everything meets everything.
 #[derive(Arbitrary, Debug)]
 struct Happening {
     clock: ClockMove,
-    evicted: bool,
+    eviction: u8,
     what: What,
+}
+
+impl Happening {
+    /// Whether the object loses its memory before. Seldom: most of what it does in memory shows only when
+    /// it has done it for a while.
+    fn evicts(&self) -> bool {
+        self.eviction < 32
+    }
 }
 
 #[derive(Arbitrary, Debug)]
@@ -52,10 +66,22 @@ enum What {
 /// # Panics
 /// If production answers anything else than the specification, or an invariant does not hold.
 pub fn run(bytes: &[u8]) {
+    with_database(bytes.len(), &SPARE, make_tables, |mut database| {
+        history(bytes, &mut database);
+        Some(database)
+    });
+}
+
+fn make_tables(database: &mut Database) {
+    let event = Event::Command(Command::Recover { at_least: Ordinal::ZERO });
+    let made = SqlLeases::wake(None).handle(database, HostTime(NOON), &event);
+    made.expect("a database in memory can be written");
+}
+
+fn history(bytes: &[u8], database: &mut Database) {
     let mut input = Unstructured::new(bytes);
     let mut host = NOON;
     let mut model = LeaseMachine::default();
-    let mut database = Database::in_memory().expect("SQLite has memory");
     let mut production = SqlLeases::wake(None);
     let mut pending = None;
     for number in 0..LONGEST {
@@ -64,7 +90,7 @@ pub fn run(bytes: &[u8]) {
         }
         let Ok(happening) = Happening::arbitrary(&mut input) else { return };
         host = moved(host, &happening.clock);
-        if happening.evicted {
+        if happening.evicts() {
             production = SqlLeases::wake(pending);
         }
         let event = event(&happening.what, &model);
@@ -73,7 +99,8 @@ pub fn run(bytes: &[u8]) {
         }
         let before = model.clone();
         let step = model.handle(HostTime(host), &event);
-        let handled = production.handle(&mut database, HostTime(host), &event);
+        let handled =
+            database.transact(|storage| production.handle(storage, HostTime(host), &event));
         let handled = handled.unwrap_or_else(|error| panic!("event {number}, {event:?}: {error}"));
         assert_eq!(handled.step, step, "event {number}: {event:?}");
         pending = handled.alarm.or(pending);

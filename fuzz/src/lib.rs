@@ -1,13 +1,34 @@
 //! Fuzz targets: what bytes mean, and what must hold for all of them.
 //!
-//! Each target is a plain function that panics when something does not hold, so that the fuzzer
-//! (`cargo fuzz run <target>`, on a nightly toolchain), a program and a test can run it alike. The
-//! files in `seeds/` are replayed by `cargo test`.
+//! Each target is a plain function that panics when something does not hold, so that the fuzzer, a program
+//! and a test can run it alike:
+//!
+//! | command | what it runs |
+//! |---|---|
+//! | `.ci/fuzz 600` | the fuzzer on each target, ten minutes each; it needs rustup's nightly toolchain |
+//! | `cargo run -p mailbus-fuzz --bin TARGET -- FILE` | a target on a file, such as the fuzzer keeps in `fuzz/artifacts` |
+//! | `cargo test -p mailbus-fuzz` | every target on its files in `seeds/`, and on bytes drawn from numbers |
+//!
+//! # Speed
+//!
+//! What a fuzzer finds depends on how much it can try: `.ci/fuzz` holds what was found to help, measured on
+//! one core.
+//!
+//! * It builds in release and without a sanitizer. No crate here has unsafe code, so the address sanitizer
+//!   would watch SQLite alone, and takes half of the speed and more. Overflows and debug assertions are
+//!   looked for by `cargo test`, in the development profile.
+//! * Histories go on in one database, whose rows are deleted between them (`spare`).
+//! * Every check of a mailbox looks at all that is there. So a history has room for one burst that fills a
+//!   window and one that fills an inbox, and few histories have either
+//!   (`Budget`); of a burst, events that are alike are only compared.
+//! * How often something happened in a history makes it no new one (`-use_counters=0`), and what takes
+//!   long is tried more seldom (`-entropic_scale_per_exec_time=1`).
 
 #![forbid(unsafe_code)]
 
 pub mod lease_differential;
 pub mod mailbox_differential;
+mod spare;
 pub mod wire_mailbox;
 pub mod wire_request;
 

@@ -10,30 +10,51 @@ use std::fmt;
 use arbitrary::{Arbitrary, Unstructured};
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::invariant::{self, Transition};
-use mailbus_spec::mailbox::{Command, Connection, MailboxMachine, MailboxStep, Notice, Outcome};
-use mailbus_spec::{HostTime, StateMachine};
+use mailbus_spec::mailbox::{
+    Ask, Command, Connection, MailboxMachine, MailboxStep, Notice, Outcome,
+};
+use mailbus_spec::{HostTime, Ordinal, StateMachine};
 use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
 use mailbus_worker::native::sqlite::{Bookmark, Database};
+use mailbus_worker::storage::StorageError;
 
-use draw::{Fate, Happening};
+use crate::spare::{Spare, with_database};
+use draw::{Budget, Fate, Happening};
 
 const NOON: u64 = 1_800_000_000_000;
+/// Most events of a history, where a burst is one.
 const LONGEST: usize = 200;
+/// The last events of a burst, before which it is looked at now and then alone.
+const LOOKED_AT: usize = 20;
+
+thread_local! {
+    static SPARE: Spare = const { Spare::new(None) };
+}
 
 /// Runs the history on both.
 ///
 /// # Panics
 /// If production answers anything else than the specification, or an invariant does not hold.
 pub fn run(bytes: &[u8]) {
-    let mut input = Unstructured::new(bytes);
-    let mut story = Story::new();
-    for _ in 0..LONGEST {
-        if input.is_empty() {
-            return;
+    with_database(bytes.len(), &SPARE, make_tables, |database| {
+        let mut input = Unstructured::new(bytes);
+        let mut story = Story::new(database, Budget::of(bytes.len()));
+        for _ in 0..LONGEST {
+            if input.is_empty() {
+                break;
+            }
+            let Ok(happening) = Happening::arbitrary(&mut input) else { break };
+            story.happens(&happening);
         }
-        let Ok(happening) = Happening::arbitrary(&mut input) else { return };
-        story.happens(&happening);
-    }
+        story.spare_database()
+    });
+}
+
+fn make_tables(database: &mut Database) {
+    let recover = Command::alone(Ask::Recover { at_least: Ordinal::ZERO });
+    let mut production = SqlMailboxes::wake(None, Vec::new());
+    let made = production.handle(database, HostTime(NOON), &Event::Command(recover));
+    made.expect("a database in memory can be written");
 }
 
 /// The model, production, and what surrounds an object: its database, its sockets and its alarm.
@@ -49,6 +70,9 @@ struct Story {
     connected: Vec<Connection>,
     kept: Option<Kept>,
     events: usize,
+    budget: Budget,
+    /// Whether the database was put back, or became large.
+    is_spoilt: bool,
 }
 
 /// A state to come back to.
@@ -59,21 +83,30 @@ struct Kept {
 }
 
 impl Story {
-    fn new() -> Self {
+    fn new(database: Database, budget: Budget) -> Self {
         Self {
             host: NOON,
             model: MailboxMachine::default(),
             production: SqlMailboxes::wake(None, Vec::new()),
-            database: Database::in_memory().expect("SQLite has memory"),
+            database,
             sockets: BTreeMap::new(),
             pending: None,
             connected: Vec::new(),
             kept: None,
             events: 0,
+            budget,
+            is_spoilt: false,
         }
     }
 
+    /// The database, if another history can go on in it.
+    fn spare_database(self) -> Option<Database> {
+        (!self.is_spoilt).then_some(self.database)
+    }
+
     fn happens(&mut self, happening: &Happening) {
+        let load = self.budget.take(happening);
+        self.is_spoilt |= load.is_long();
         let at = happening.clock(self.host);
         // A clock that cannot be is a matter of one event.
         if HostTime(at).is_plausible() {
@@ -88,9 +121,18 @@ impl Story {
             Fate::Kept => self.keep(),
             Fate::Restored => self.restore(),
         }
-        for number in 0..happening.repetitions() {
-            let event = happening.event(&self.model, &self.connected, number);
-            self.event(HostTime(at), &event, failing.take());
+        let mut last = None;
+        for number in 0..load.messages() {
+            let event = happening.event(&self.model, &self.connected, (load, number));
+            // Most of a burst is alike, and to look takes as long as there is much to look at.
+            let looks = number % LOOKED_AT == 0 || number + LOOKED_AT >= load.messages();
+            let before = looks.then(|| self.model.clone());
+            let step = self.event(HostTime(at), &event, failing.take());
+            if let Some(before) = before
+                && last.replace(shape(&step)) != Some(shape(&step))
+            {
+                self.look(&before, HostTime(at), &event, &step);
+            }
         }
     }
 
@@ -118,25 +160,42 @@ impl Story {
     /// The storage and the alarm are put back; a platform's restore drops the sockets too.
     fn restore(&mut self) {
         if let Some(kept) = &self.kept {
+            self.is_spoilt = true;
             self.database.restore(&kept.database).expect("a database in memory can be written");
             (self.model, self.pending) = (kept.model.clone(), kept.pending);
         }
         self.crash();
     }
 
-    fn event(&mut self, host: HostTime, event: &Event<Command>, failing: Option<u64>) {
+    /// One event on both.
+    fn event(
+        &mut self,
+        host: HostTime,
+        event: &Event<Command>,
+        failing: Option<u64>,
+    ) -> MailboxStep {
         let place = Place { number: self.events, host, event };
         self.events += 1;
-        let before = self.model.clone();
         let step = self.model.handle(host, event);
         let Handled { step: found, rows, alarm, sessions } = self.handle(host, event, failing);
         assert_same(&found, &step, &place);
         assert_eq!(rows > 0, step.wrote, "{rows} rows, {place}");
         self.pending = alarm.or(self.pending);
         self.note(event, &step, &sessions, &place);
+        step
+    }
+
+    /// Holds alarm and invariants against what the last event did.
+    fn look(
+        &mut self,
+        before: &MailboxMachine,
+        host: HostTime,
+        event: &Event<Command>,
+        step: &MailboxStep,
+    ) {
+        let place = Place { number: self.events - 1, host, event };
         self.check_alarm(host, &place);
-        let after = &self.model;
-        let transition = Transition { before: &before, host, event, step: &step, after };
+        let transition = Transition { before, host, event, step, after: &self.model };
         if let Err((name, why)) = invariant::check(&transition) {
             panic!("{name}: {why}, {place}");
         }
@@ -149,18 +208,25 @@ impl Story {
             self.pending = None;
         }
         if failing.is_some() {
-            let before = self.database.bookmark().expect("a database in memory can be read");
             self.database.faults().fail_at = failing;
-            let tried = self.production.handle(&mut self.database, host, event);
+            let tried = self.transact(host, event);
             self.database.faults().fail_at = None;
             if let Ok(handled) = tried {
                 return handled;
             }
-            self.database.restore(&before).expect("a database in memory can be written");
             self.evict();
         }
-        let handled = self.production.handle(&mut self.database, host, event);
+        let handled = self.transact(host, event);
         handled.unwrap_or_else(|error| panic!("event {}: {error}", self.events))
+    }
+
+    fn transact(
+        &mut self,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        let Self { database, production, .. } = self;
+        database.transact(|storage| production.handle(storage, host, event))
     }
 
     /// Does to the sockets what the event did, and remembers who came.
@@ -199,6 +265,18 @@ impl Story {
         let pending = self.pending.unwrap_or_else(|| panic!("no alarm is set, {place}"));
         assert!(pending <= due, "the alarm is set to {}, due at {}, {place}", pending.0, due.0);
     }
+}
+
+/// What tells the steps of a burst apart: how much each pushes, and whom it reaches.
+fn shape(step: &MailboxStep) -> (usize, bool, Option<(u64, usize)>) {
+    let answer = step.reply.as_ref().map(|reply| &reply.answer);
+    let accepted = match answer {
+        Some(Ok(Outcome::Accepted { recipients, refused, .. })) => {
+            Some((*recipients, refused.len()))
+        }
+        _ => None,
+    };
+    (step.pushes.len(), step.wrote, accepted)
 }
 
 /// Which event it was, for people.

@@ -37,7 +37,7 @@ const READERS: u8 = 6;
 /// How many bytes of words make one text.
 const TEXT: usize = 34;
 
-/// A text as it came, or several that [`words`] makes of the bytes. Of each the first byte says who
+/// A text as it came, or several that `words` makes of the bytes. Of each the first byte says who
 /// reads it, the second picks the action or the status.
 ///
 /// # Panics

@@ -10,7 +10,7 @@ use mailbus_spec::mailbox::{
 use mailbus_spec::wire::mailbox::{derived_id, stored_message};
 use mailbus_spec::{AgentId, Ordinal, SessionId};
 
-use super::draw::Happening;
+use super::draw::{Happening, LONG_ALONE, Load};
 
 /// The last is never connected.
 const AGENTS: [&str; 4] = ["ann", "bob", "cyd", "never"];
@@ -18,13 +18,13 @@ const KINDS: [&str; 3] = ["a", "a.x", "b"];
 const PATTERNS: [&str; 4] = ["a", "a.*", "b", "*"];
 const LIMITS: [usize; 4] = [1, 2, 5, 1_000];
 const DELAYS_MS: [u64; 8] = [0, 0, 0, 0, 0, 1_000, 10_000, 3_600_000];
-const LONG: usize = 1_000_000;
 
 /// A happening, and what it may refer to.
 pub(super) struct Place<'a> {
     pub model: &'a MailboxMachine,
     pub connected: &'a [Connection],
     pub happening: &'a Happening,
+    pub load: Load,
 }
 
 impl Place<'_> {
@@ -144,7 +144,7 @@ impl Place<'_> {
             payload,
             ack_required: third % 4 == 0,
             ephemeral: third % 32 == 29,
-            filling: if third == 27 { LONG } else { 0 },
+            filling: if third == LONG_ALONE { self.load.filling_bytes() } else { 0 },
         };
         let to = match first % 8 {
             0..4 => None,
@@ -163,7 +163,7 @@ impl Place<'_> {
             payload: 0,
             ack_required: (number + usize::from(second)).is_multiple_of(7),
             ephemeral: false,
-            filling: if self.happening.what == 254 { LONG } else { 0 },
+            filling: if self.happening.what == 254 { self.load.filling_bytes() } else { 0 },
         };
         draft.ask((first % 2 == 0).then(|| name(first / 2)))
     }

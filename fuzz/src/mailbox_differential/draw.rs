@@ -69,6 +69,88 @@ pub(super) enum Fate {
     Restored,
 }
 
+/// How much a happening brings at once: bursts of messages fill bites, windows and inboxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Load {
+    One,
+    Some,
+    /// More than a bite and the usual window hold.
+    Many,
+    /// A message about as long as it may be.
+    Long,
+    /// As many of those as fill an inbox.
+    Longs,
+}
+
+impl Load {
+    /// How often the event comes.
+    pub(super) fn messages(self) -> usize {
+        match self {
+            Self::One | Self::Long => 1,
+            Self::Some => 20,
+            Self::Many => 270,
+            Self::Longs => 70,
+        }
+    }
+
+    /// How long a message is made that is to be long: as long as may be, or longer than small windows.
+    pub(super) fn filling_bytes(self) -> usize {
+        if self.is_long() { 1_000_000 } else { 1_000 }
+    }
+
+    /// Whether a megabyte comes, or many.
+    pub(super) fn is_long(self) -> bool {
+        matches!(self, Self::Long | Self::Longs)
+    }
+}
+
+/// Five events.
+const LARGE: usize = 5 * size_of::<Happening>();
+
+/// What may still come in one history. A large load takes ten to a hundred times as long as all the rest of
+/// a history, and the second one shows little that the first did not.
+pub(super) struct Budget {
+    some: usize,
+    many: usize,
+    long: usize,
+    longs: usize,
+}
+
+impl Budget {
+    /// Large loads come in one length of [`LARGE`] alone: how often is not the fuzzer's to choose, which
+    /// finds them new and interesting.
+    pub(super) fn of(bytes: usize) -> Self {
+        let large = usize::from(bytes.is_multiple_of(LARGE));
+        Self { some: 4, many: large, long: 2 * large, longs: large }
+    }
+
+    /// What the happening brings: as much as it means to, or the next smaller load that is left.
+    pub(super) fn take(&mut self, happening: &Happening) -> Load {
+        let mut left = |load| match load {
+            Load::One => true,
+            Load::Some => take(&mut self.some),
+            Load::Many => take(&mut self.many),
+            Load::Long => take(&mut self.long),
+            Load::Longs => take(&mut self.longs),
+        };
+        let smaller = match happening.load() {
+            Load::Many => [Load::Many, Load::Some],
+            Load::Longs => [Load::Longs, Load::Long],
+            load => [load, Load::One],
+        };
+        smaller.into_iter().find(|load| left(*load)).unwrap_or(Load::One)
+    }
+}
+
+fn take(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
+}
+
+/// The third detail of a message that is to be long.
+pub(super) const LONG_ALONE: u8 = 27;
+
 impl Happening {
     /// What the host's clock says, which said `host` before.
     pub(super) fn clock(&self, host: u64) -> u64 {
@@ -93,24 +175,25 @@ impl Happening {
         }
     }
 
-    /// How often the event comes: a burst of messages fills bites, windows and inboxes.
-    pub(super) fn repetitions(&self) -> usize {
+    /// How much it means to bring.
+    fn load(&self) -> Load {
         match (self.what, self.details[2]) {
-            (255, 255) => 300,
-            (255, _) => 20,
-            (254, 240..) => 70,
-            _ => 1,
+            (255, 255) => Load::Many,
+            (255, _) => Load::Some,
+            (254, 240..) => Load::Longs,
+            (254, _) | (20..88, LONG_ALONE) => Load::Long,
+            _ => Load::One,
         }
     }
 
-    /// The event, of so many times that it has come already.
+    /// The event, of a load in which it has come so many times already.
     pub(super) fn event(
         &self,
         model: &MailboxMachine,
         connected: &[Connection],
-        number: usize,
+        (load, number): (Load, usize),
     ) -> Event<Command> {
-        let place = Place { model, connected, happening: self };
+        let place = Place { model, connected, happening: self, load };
         match self.what {
             0..20 => Event::Alarm,
             254.. => Event::Command(Command::alone(place.burst(number))),

@@ -1,7 +1,5 @@
 //! Bytes as members that the wire knows, so that chance alone writes what is worth reading.
 
-use std::collections::BTreeSet;
-
 /// A member's name, and values that fit it, so some of them do not quite.
 type Word = (&'static str, &'static [&'static str]);
 
@@ -106,12 +104,13 @@ const ODD: [&str; 6] = ["null", "[]", "{}", "-1", "[[7]]", r#""\ud800""#];
 
 /// One JSON object: two bytes a member, a name seldom twice.
 pub(super) fn object(bytes: &[u8]) -> String {
-    let mut names = BTreeSet::new();
-    let mut members = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    let mut object = String::from("{");
     for member in bytes.chunks_exact(2) {
         let (number, choice) = (usize::from(member[0]), usize::from(member[1]));
+        let before = if object.len() > 1 { "," } else { "" };
         if number >= 224 {
-            members.push(SETS[number % SETS.len()].to_owned());
+            object.extend([before, SETS[number % SETS.len()]]);
             continue;
         }
         let (name, values) = WORDS[number % WORDS.len()];
@@ -119,11 +118,14 @@ pub(super) fn object(bytes: &[u8]) -> String {
             0..8 => ODD[choice % ODD.len()],
             _ => values[choice % values.len()],
         };
-        if names.insert(name) || choice >= 250 {
-            members.push(format!("\"{name}\":{value}"));
+        let is_new = !names.contains(&name);
+        if is_new || choice >= 250 {
+            names.push(name);
+            object.extend([before, "\"", name, "\":", value]);
         }
     }
-    format!("{{{}}}", members.join(","))
+    object.push('}');
+    object
 }
 
 /// One JSON object, or an array of them: a member of the name 255 ends one.
