@@ -21,6 +21,8 @@ mod client;
 mod clock;
 #[path = "shells/fixture.rs"]
 mod fixture;
+#[path = "shells/full.rs"]
+mod full;
 #[path = "shells/limits.rs"]
 mod limits;
 #[path = "shells/load.rs"]
@@ -58,7 +60,8 @@ const CASES: [(&str, Case); 7] = [
 
 /// What is so for the native shell alone: workerd has no such option, or is not ours to mend (its alarms
 /// follow the clock as it was when they were set).
-const NATIVE_CASES: [(&str, Case); 6] = [
+const NATIVE_CASES: [(&str, Case); 7] = [
+    ("full::one_that_fails_slows_no_other", full::one_that_fails_slows_no_other),
     ("limits::small_limits_are_lived_with", limits::small_limits_are_lived_with),
     ("limits::too_small_a_limit_is_refused", limits::too_small_a_limit_is_refused),
     ("order::what_is_half_made_is_made", order::what_is_half_made_is_made),

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod flush;
 pub mod host;
 pub mod http;
+pub mod large;
 pub mod objects;
 pub mod preload;
 pub mod toy;
