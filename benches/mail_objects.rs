@@ -16,13 +16,13 @@ use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use futures_util::future::join_all;
-use mailbus_benches::host::TickingHost;
+use mailbus_benches::clock::TickingClock;
 use mailbus_benches::mail::message;
 use mailbus_benches::native::{Mail, NEGOTIATED, post, these, up_to};
 use mailbus_spec::{Ordinal, Workspace};
 use mailbus_worker::mailbox::ProductionMailboxObject;
 use mailbus_worker::native::{
-    Arrival, Database, Databases, Exchange, FileDatabases, Host, MemoryDatabases, Namespace,
+    Arrival, Database, Databases, Exchange, FileDatabases, HostClock, MemoryDatabases, Namespace,
     NamespaceSettings, Objects, Outbox,
 };
 use mailbus_worker::object::{Body, Request, SocketId};
@@ -140,7 +140,7 @@ fn instances(criterion: &mut Criterion) {
 struct Office {
     namespace: Namespace<ProductionMailboxObject>,
     workspace: Workspace,
-    host: Rc<TickingHost>,
+    clock: Rc<TickingClock>,
     socket: SocketId,
     outbox: Arc<Outbox>,
     published: u64,
@@ -149,8 +149,8 @@ struct Office {
 
 impl Office {
     async fn open(databases: Rc<dyn Databases>) -> Self {
-        let host = Rc::new(TickingHost::default());
-        let shared: Rc<dyn Host> = Rc::<TickingHost>::clone(&host);
+        let clock = Rc::new(TickingClock::default());
+        let shared: Rc<dyn HostClock> = Rc::<TickingClock>::clone(&clock);
         let namespace = Namespace::new(shared, databases, NamespaceSettings::default());
         let workspace = Workspace::new("bench").expect("a plain name");
         let query = format!("{NEGOTIATED}agent-0");
@@ -163,7 +163,7 @@ impl Office {
         });
         match namespace.submit(&workspace, &subscribe).await {
             Ok(Exchange::Accepted { socket, outbox }) => {
-                Self { namespace, workspace, host, socket, outbox, published: 0, unsettled: 0 }
+                Self { namespace, workspace, clock, socket, outbox, published: 0, unsettled: 0 }
             }
             other => panic!("{other:?}"),
         }
@@ -172,12 +172,12 @@ impl Office {
     /// The bodies of the next messages; what the agent was pushed before is settled by now.
     async fn prepare(&mut self, size: usize) -> Vec<String> {
         while self.outbox.try_next().is_some() {}
-        self.outbox.took_all(self.host.uptime());
+        self.outbox.took_all(self.clock.uptime());
         if self.unsettled >= UNSETTLED {
             let text = up_to(Ordinal::MAX);
             let acknowledge = Arrival::Frame { socket: self.socket, text: &text };
             self.namespace.submit(&self.workspace, &acknowledge).await.expect("it is flushed");
-            let now = self.host.now();
+            let now = self.clock.now();
             for (due, _) in self.namespace.pending_alarms() {
                 if due <= now {
                     let rung = self.namespace.submit(&self.workspace, &Arrival::Alarm);

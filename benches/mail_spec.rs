@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use mailbus_benches::host::NOON;
+use mailbus_benches::clock::NOON;
 use mailbus_benches::mail::{agent, connect, publish, settle};
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, Outcome};

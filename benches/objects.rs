@@ -9,13 +9,13 @@ use std::rc::Rc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::join_all;
-use mailbus_benches::host::TickingHost;
+use mailbus_benches::clock::TickingClock;
 use mailbus_spec::Workspace;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::sockets::Sockets;
 use mailbus_worker::native::sqlite::Database;
 use mailbus_worker::native::{
-    Arrival, Databases, Exchange, FileDatabases, Host, Instance, MemoryDatabases, Namespace,
+    Arrival, Databases, Exchange, FileDatabases, HostClock, Instance, MemoryDatabases, Namespace,
     NamespaceSettings, Objects,
 };
 use mailbus_worker::object::{Body, Request};
@@ -42,11 +42,11 @@ fn instances(criterion: &mut Criterion) {
         let database = database.expect("a database");
         let mut instance = Instance::<ProductionLeaseObject>::open(database, Sockets::default())
             .expect("an object");
-        let host = TickingHost::default();
+        let clock = TickingClock::default();
         let body = renewal(0);
         group.bench_function(name, |bencher| {
             bencher
-                .iter(|| black_box(instance.deliver(host.now(), &acquire(&body)).expect("done")));
+                .iter(|| black_box(instance.deliver(clock.now(), &acquire(&body)).expect("done")));
         });
     }
     group.finish();
@@ -60,9 +60,9 @@ fn groups(criterion: &mut Criterion) {
     let kinds: [(&str, Rc<dyn Databases>); 2] =
         [("in memory", Rc::new(MemoryDatabases::new())), ("on disk", Rc::new(on_disk))];
     for (kind, databases) in kinds {
-        let host = Rc::new(TickingHost::default());
+        let clock = Rc::new(TickingClock::default());
         let settings = NamespaceSettings::default();
-        let namespace = Namespace::<ProductionLeaseObject>::new(host, databases, settings);
+        let namespace = Namespace::<ProductionLeaseObject>::new(clock, databases, settings);
         let mut group = criterion.benchmark_group(format!("group flush, {kind}"));
         for size in [1, 16, 64] {
             let bodies: Vec<String> = (0..size).map(renewal).collect();

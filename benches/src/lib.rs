@@ -4,7 +4,7 @@
 //! Timings differ between machines and hours; the benchmarks of one run are compared with each other,
 //! and ratios are what is reported.
 
-pub mod host;
+pub mod clock;
 pub mod mail;
 pub mod native;
 

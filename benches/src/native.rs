@@ -9,7 +9,7 @@ use mailbus_worker::native::sockets::Sockets;
 use mailbus_worker::native::{Arrival, Database, Delivered, Instance};
 use mailbus_worker::object::{Body, Request, SocketId};
 
-use crate::host::NOON;
+use crate::clock::NOON;
 use crate::mail::message;
 
 /// A request that begins a session which negotiates the largest window.

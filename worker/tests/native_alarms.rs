@@ -17,7 +17,7 @@ use mailbus_worker::native::{
 };
 use mailbus_worker::object::{Body, Object, Request};
 use mailbus_worker::storage::StorageError;
-use support::host::{ManualHost, NOON};
+use support::clock::{ManualClock, NOON};
 use support::toy::Toy;
 use support::{on_event_loop, settle, workspace};
 
@@ -25,20 +25,20 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// The objects of a class with their alarms, on a host that a test moves.
 struct Running<O> {
-    host: ManualHost,
+    clock: ManualClock,
     namespace: Namespace<O>,
 }
 
 impl<O: Object + 'static> Running<O> {
-    fn on(host: &ManualHost, databases: impl Databases + 'static) -> Self {
+    fn on(clock: &ManualClock, databases: impl Databases + 'static) -> Self {
         let settings = NamespaceSettings::default();
-        let namespace = Namespace::new(Rc::new(host.clone()), Rc::new(databases), settings);
+        let namespace = Namespace::new(Rc::new(clock.clone()), Rc::new(databases), settings);
         tokio::task::spawn_local(namespace.ring_alarms());
-        Self { host: host.clone(), namespace }
+        Self { clock: clock.clone(), namespace }
     }
 
     fn new() -> Self {
-        Self::on(&ManualHost::default(), MemoryDatabases::new())
+        Self::on(&ManualClock::default(), MemoryDatabases::new())
     }
 
     fn post(&self, action: &str, body: &str) -> String {
@@ -62,7 +62,7 @@ impl<O: Object + 'static> Running<O> {
     }
 
     async fn pass(&self, ms: u64) {
-        self.host.advance(Duration::from_millis(ms)).await;
+        self.clock.advance(Duration::from_millis(ms)).await;
     }
 }
 
@@ -126,7 +126,7 @@ fn a_wall_clock_that_is_set_back_delays_no_alarm() {
             let running = Running::<Toy>::new();
             running.post("alarm", "5000");
             running.pass(set_after_ms).await;
-            running.host.set_wall_clock(-HOUR_MS);
+            running.clock.set_wall_clock(-HOUR_MS);
             running.pass(4_999 - set_after_ms).await;
             assert_eq!(running.count(), 1, "set back after {set_after_ms} ms");
             running.pass(1).await;
@@ -135,7 +135,7 @@ fn a_wall_clock_that_is_set_back_delays_no_alarm() {
         // Before it is set.
         let running = Running::<Toy>::new();
         running.pass(1_000).await;
-        running.host.set_wall_clock(-HOUR_MS);
+        running.clock.set_wall_clock(-HOUR_MS);
         running.post("alarm", "5000");
         running.pass(5_000).await;
         assert_eq!(running.count(), 2);
@@ -148,7 +148,7 @@ fn a_wall_clock_that_is_set_ahead_rings_what_it_has_passed_within_ten_seconds() 
         let running = Running::<Toy>::new();
         running.post("alarm", "3000000");
         running.pass(500).await;
-        running.host.set_wall_clock(HOUR_MS);
+        running.clock.set_wall_clock(HOUR_MS);
         running.pass(10_000).await;
         assert_eq!(running.count(), 2);
     });
@@ -161,7 +161,7 @@ fn an_alarm_that_failed_is_tried_again_although_the_clock_was_set_back() {
         running.post("alarm", "5000");
         running.is_full(true);
         running.pass(5_000).await;
-        running.host.set_wall_clock(-HOUR_MS);
+        running.clock.set_wall_clock(-HOUR_MS);
         running.is_full(false);
         running.pass(2_000).await;
         assert_eq!(running.count(), 2);
@@ -181,7 +181,7 @@ fn a_message_given_back_comes_again_in_time_although_the_clock_was_set_back() {
         let nack = serde_json::json!({"agentId": "bob", "seq": pushed["seq"], "delayMs": 60_000});
         running.post("nack", &nack.to_string());
         running.pass(20_000).await;
-        running.host.set_wall_clock(-HOUR_MS);
+        running.clock.set_wall_clock(-HOUR_MS);
         running.pass(39_999).await;
         assert_eq!(sent(&outbox), [""; 0]);
         running.pass(1).await;
@@ -203,7 +203,7 @@ fn an_object_that_waits_loses_no_time_when_the_clock_is_set_back() {
         };
         let first = expires(&ask("a"));
         running.pass(300_000).await;
-        running.host.set_wall_clock(-HOUR_MS);
+        running.clock.set_wall_clock(-HOUR_MS);
         assert_eq!(expires(&ask("b")) - first, 300_000);
         // And what is due by then is over, by the clock that only runs.
         running.pass(300_000).await;
@@ -217,17 +217,17 @@ fn a_clock_that_cannot_be_is_believed_by_no_alarm_once_it_is_right_again() {
     on_event_loop(async {
         let databases = MemoryDatabases::new();
         let running =
-            Running::<ProductionLeaseObject>::on(&ManualHost::default(), databases.clone());
+            Running::<ProductionLeaseObject>::on(&ManualClock::default(), databases.clone());
         running.post("acquire", r#"{"file":"a","agentId":"ann","ttlMs":30000}"#);
         // More than two hundred years ahead: the object refuses to look at the time.
         let ahead_ms = 200 * 365 * 24 * HOUR_MS;
-        running.host.set_wall_clock(ahead_ms);
+        running.clock.set_wall_clock(ahead_ms);
         running.pass(10_000).await;
-        running.host.set_wall_clock(-ahead_ms);
+        running.clock.set_wall_clock(-ahead_ms);
         let pending = |running: &Running<_>| running.namespace.pending_alarms()[0].0.0;
         assert!(pending(&running) > NOON + u64::try_from(ahead_ms).unwrap(), "put off");
         // Another process does not take it for the time either.
-        let other = Running::<ProductionLeaseObject>::on(&running.host, databases);
+        let other = Running::<ProductionLeaseObject>::on(&running.clock, databases);
         settle().await;
         let free = r#"{"file":"b","agentId":"bob","ttlMs":30000}"#;
         assert!(other.post("acquire", free).contains(r#""acquired":true"#));
@@ -239,17 +239,17 @@ fn a_clock_that_cannot_be_is_believed_by_no_alarm_once_it_is_right_again() {
 #[test]
 fn alarms_survive_a_restart() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), MemoryDatabases::new());
+        let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
         let settings = NamespaceSettings::default();
         let before =
-            Namespace::<Toy>::new(Rc::new(host.clone()), Rc::new(databases.clone()), settings);
+            Namespace::<Toy>::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings);
         before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
         drop(before);
-        let restarted = Running::<Toy>::on(&host, databases);
+        let restarted = Running::<Toy>::on(&clock, databases);
         assert!(restarted.namespace.pending_alarms().is_empty());
         settle().await;
         assert_eq!(restarted.namespace.pending_alarms().len(), 1);
-        host.advance(Duration::from_secs(5)).await;
+        clock.advance(Duration::from_secs(5)).await;
         assert_eq!(restarted.count(), 2);
     });
 }
@@ -257,14 +257,14 @@ fn alarms_survive_a_restart() {
 #[test]
 fn a_wall_clock_that_was_set_back_while_no_process_ran_delays_no_alarm_beyond_what_it_had_left() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), MemoryDatabases::new());
+        let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
         let settings = NamespaceSettings::default();
         let before =
-            Namespace::<Toy>::new(Rc::new(host.clone()), Rc::new(databases.clone()), settings);
+            Namespace::<Toy>::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings);
         before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
         drop(before);
-        host.set_wall_clock(-HOUR_MS);
-        let restarted = Running::<Toy>::on(&host, databases);
+        clock.set_wall_clock(-HOUR_MS);
+        let restarted = Running::<Toy>::on(&clock, databases);
         settle().await;
         restarted.pass(4_999).await;
         assert_eq!(restarted.count(), 1);
@@ -303,14 +303,14 @@ impl Databases for Blocked {
 #[test]
 fn an_alarm_in_a_database_that_cannot_be_opened_rings_when_it_can() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), MemoryDatabases::new());
+        let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
         let settings = NamespaceSettings::default();
         let before =
-            Namespace::<Toy>::new(Rc::new(host.clone()), Rc::new(databases.clone()), settings);
+            Namespace::<Toy>::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings);
         before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
         drop(before);
         let failures = Rc::new(std::cell::Cell::new(2));
-        let restarted = Running::<Toy>::on(&host, Blocked { databases, failures });
+        let restarted = Running::<Toy>::on(&clock, Blocked { databases, failures });
         settle().await;
         for _ in 0..10 {
             restarted.pass(2_000).await;
@@ -359,7 +359,7 @@ fn an_alarm_is_put_off_for_readers_that_have_a_bite_to_read_but_not_for_long() {
         }
         running.pass(20).await;
         assert_eq!(running.count(), count + 3, "what is being written has not been read");
-        outbox.took(4 << 20, running.host.passed());
+        outbox.took(4 << 20, running.clock.passed());
         running.pass(20).await;
         assert_eq!(running.count(), count + 4, "a bite is left");
     });

@@ -12,7 +12,7 @@ use mailbus_worker::native::{
     Databases, Exchange, FileDatabases, Namespace, NamespaceSettings, Objects,
 };
 use mailbus_worker::storage::Storage;
-use support::host::ManualHost;
+use support::clock::ManualClock;
 use support::objects::{count, namespace, response, submit, submit_to};
 use support::toy::request;
 use support::{on_event_loop, settle, workspace};
@@ -22,9 +22,9 @@ fn size(file: &Path) -> u64 {
 }
 
 /// Lets time pass in steps of two seconds, and everything be done that is due.
-async fn pass(host: &ManualHost, seconds: u64) {
+async fn pass(clock: &ManualClock, seconds: u64) {
     for _ in 0..seconds / 2 {
-        host.advance(Duration::from_secs(2)).await;
+        clock.advance(Duration::from_secs(2)).await;
     }
     for _ in 0..32 {
         settle().await;
@@ -35,15 +35,15 @@ async fn pass(host: &ManualHost, seconds: u64) {
 fn a_file_shrinks_after_a_burst_and_its_log_is_emptied() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
-        let host = ManualHost::default();
-        let objects = namespace(&host, FileDatabases::in_folder(folder.path()).unwrap());
+        let clock = ManualClock::default();
+        let objects = namespace(&clock, FileDatabases::in_folder(folder.path()).unwrap());
         tokio::task::spawn_local(objects.keep_tidy());
         for _ in 0..80 {
             submit(&objects, "add", &"x".repeat(100_000)).await.unwrap();
         }
         let file = folder.path().join("w.sqlite");
         let log = folder.path().join("w.sqlite-wal");
-        pass(&host, 30).await;
+        pass(&clock, 30).await;
         let full = size(&file);
         assert!(full > 8_000_000 && size(&log) == 0, "{full} bytes and {}", size(&log));
 
@@ -53,7 +53,7 @@ fn a_file_shrinks_after_a_burst_and_its_log_is_emptied() {
             .unwrap()
             .unwrap();
         submit(&objects, "add", "a").await.unwrap();
-        pass(&host, 30).await;
+        pass(&clock, 30).await;
         assert!(size(&file) < full / 4, "{} of {full} bytes", size(&file));
         assert_eq!(size(&log), 0);
         assert_eq!(count(&objects, "w").0, 1);
@@ -65,7 +65,7 @@ fn a_new_workspace_is_refused_when_there_are_as_many_as_may_be() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
         let databases = FileDatabases::in_folder(folder.path()).unwrap().with_room_for(2);
-        let objects = namespace(&ManualHost::default(), databases.clone());
+        let objects = namespace(&ManualClock::default(), databases.clone());
         for name in ["a", "b", "a"] {
             submit_to(&objects, name, "add", "x").await.unwrap();
         }
@@ -81,7 +81,7 @@ fn a_new_workspace_is_refused_when_there_are_as_many_as_may_be() {
         assert!(!again.has_room());
         drop(objects);
         again.delete(&workspace("a")).unwrap();
-        let objects = namespace(&ManualHost::default(), again);
+        let objects = namespace(&ManualClock::default(), again);
         submit_to(&objects, "c", "add", "x").await.unwrap();
         assert_eq!(count(&objects, "c").0, 1);
     });
@@ -91,10 +91,10 @@ fn a_new_workspace_is_refused_when_there_are_as_many_as_may_be() {
 fn a_workspace_that_nobody_has_used_for_a_day_leaves_no_file_and_begins_anew() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
-        let host = ManualHost::default();
+        let clock = ManualClock::default();
         let databases = FileDatabases::in_folder(folder.path()).unwrap();
         let leases = Namespace::<ProductionLeaseObject>::new(
-            Rc::new(host.clone()),
+            Rc::new(clock.clone()),
             Rc::new(databases.clone()),
             NamespaceSettings::default(),
         );
@@ -113,12 +113,12 @@ fn a_workspace_that_nobody_has_used_for_a_day_leaves_no_file_and_begins_anew() {
         let first = acquire("w", 1_000).await;
         acquire("held", 86_400_000).await;
         // The lease ends, and it is forgotten that there was one.
-        pass(&host, 600).await;
+        pass(&clock, 600).await;
         assert!(leases.pending_alarms().iter().all(|(_, name)| *name != workspace("w")));
         assert_eq!(databases.existing().unwrap().len(), 2, "a clock may be set back by a day");
         for _ in 0..26 {
-            host.advance(Duration::from_secs(3_600)).await;
-            pass(&host, 10).await;
+            clock.advance(Duration::from_secs(3_600)).await;
+            pass(&clock, 10).await;
         }
         assert!(!databases.existing().unwrap().contains(&workspace("w")));
         assert!(databases.existing().unwrap().contains(&workspace("held")), "it is used by then");

@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use mailbus_worker::native::{
     Arrival, FileDatabases, MemoryDatabases, Namespace, Objects, Outgoing,
 };
+use support::clock::ManualClock;
 use support::flush::HeldDatabases;
-use support::host::ManualHost;
 use support::objects::{
     answer, count, n, namespace, narrow, response, sent, status, submit, submit_to, subscribe,
     texts,
@@ -31,8 +31,8 @@ fn is_awake(namespace: &Namespace<Toy>) -> bool {
 #[test]
 fn after_a_cut_flush_nothing_is_let_go_and_the_object_heals() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), HeldDatabases::new());
-        let objects = namespace(&host, databases.clone());
+        let (clock, databases) = (ManualClock::default(), HeldDatabases::new());
+        let objects = namespace(&clock, databases.clone());
         let mut created = submit(&objects, "add", "a");
         databases.let_go().await;
         assert_eq!(answer(&mut created), n(1));
@@ -57,7 +57,7 @@ fn after_a_cut_flush_nothing_is_let_go_and_the_object_heals() {
         assert_eq!(answer(&mut other), n(1));
 
         // Then it is opened anew, and what it acknowledges is durable again.
-        host.advance(PAUSE).await;
+        clock.advance(PAUSE).await;
         let mut after = submit(&objects, "add", "d");
         assert_eq!(answer(&mut after), None, "it is held");
         databases.let_go().await;
@@ -65,7 +65,7 @@ fn after_a_cut_flush_nothing_is_let_go_and_the_object_heals() {
         assert_eq!(answer(&mut after), n(4));
         drop(objects);
         databases.lose_power();
-        let restarted = namespace(&host, databases.clone());
+        let restarted = namespace(&clock, databases.clone());
         assert_eq!(count(&restarted, "w").0, 4);
     });
 }
@@ -73,12 +73,12 @@ fn after_a_cut_flush_nothing_is_let_go_and_the_object_heals() {
 #[test]
 fn an_object_whose_flush_was_cut_is_opened_again_for_its_alarm() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), HeldDatabases::new());
-        let objects = namespace(&host, databases.clone());
+        let (clock, databases) = (ManualClock::default(), HeldDatabases::new());
+        let objects = namespace(&clock, databases.clone());
         tokio::task::spawn_local(objects.ring_alarms());
         drop(submit(&objects, "alarm", "3600000"));
         databases.cut().await;
-        host.advance(Duration::from_millis(2_000)).await;
+        clock.advance(Duration::from_millis(2_000)).await;
         assert_eq!(databases.under_way().await, 1, "the alarm rang, and wrote");
         databases.let_go().await;
         assert_eq!(count(&objects, "w").0, 2, "nobody had asked");
@@ -88,20 +88,20 @@ fn an_object_whose_flush_was_cut_is_opened_again_for_its_alarm() {
 #[test]
 fn each_cut_flush_makes_the_pause_longer_until_one_ends_well() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), HeldDatabases::new());
-        let objects = namespace(&host, databases.clone());
+        let (clock, databases) = (ManualClock::default(), HeldDatabases::new());
+        let objects = namespace(&clock, databases.clone());
         for pause in [100, 200, 400] {
             drop(submit(&objects, "add", "a"));
             databases.cut().await;
-            host.advance(Duration::from_millis(pause - 1)).await;
+            clock.advance(Duration::from_millis(pause - 1)).await;
             assert_eq!(status(&mut submit(&objects, "count", "")).0, 503, "after {pause} ms");
-            host.advance(Duration::from_millis(1)).await;
+            clock.advance(Duration::from_millis(1)).await;
         }
         drop(submit(&objects, "add", "a"));
         databases.let_go().await;
         drop(submit(&objects, "add", "a"));
         databases.cut().await;
-        host.advance(PAUSE).await;
+        clock.advance(PAUSE).await;
         assert_eq!(count(&objects, "w").0, 5);
     });
 }
@@ -110,7 +110,7 @@ fn each_cut_flush_makes_the_pause_longer_until_one_ends_well() {
 fn an_event_that_sets_an_alarm_and_writes_nothing_waits_for_its_flush() {
     on_event_loop(async {
         let databases = HeldDatabases::new();
-        let objects = namespace(&ManualHost::default(), databases.clone());
+        let objects = namespace(&ManualClock::default(), databases.clone());
         drop(submit(&objects, "count", ""));
         databases.let_go().await;
         let mut armed = submit(&objects, "arm", "5000");
@@ -123,8 +123,8 @@ fn an_event_that_sets_an_alarm_and_writes_nothing_waits_for_its_flush() {
 #[test]
 fn a_full_disk_costs_one_write_a_pause_and_its_end_is_noticed() {
     on_event_loop(async {
-        let host = ManualHost::default();
-        let objects = namespace(&host, MemoryDatabases::new());
+        let clock = ManualClock::default();
+        let objects = namespace(&clock, MemoryDatabases::new());
         let (socket, outbox) = subscribe(&objects).await;
         submit(&objects, "add", "a").await.unwrap();
         sent(&outbox);
@@ -133,7 +133,7 @@ fn a_full_disk_costs_one_write_a_pause_and_its_end_is_noticed() {
         for pause in [100, 200, 400] {
             assert_eq!(status(&mut submit(&objects, "add", "b")), (503, Some(1)));
             assert_eq!(status(&mut submit(&objects, "count", "")), (503, Some(1)));
-            host.advance(Duration::from_millis(pause)).await;
+            clock.advance(Duration::from_millis(pause)).await;
             // The small write fails, and so nothing is read.
             assert_eq!(status(&mut submit(&objects, "add", "b")), (503, Some(1)));
             assert!(!is_awake(&objects));
@@ -144,7 +144,7 @@ fn a_full_disk_costs_one_write_a_pause_and_its_end_is_noticed() {
         assert_eq!(answer(&mut submit_to(&objects, "other", "add", "a")), n(1));
 
         set_full(&objects, false);
-        host.advance(Duration::from_millis(800)).await;
+        clock.advance(Duration::from_millis(800)).await;
         assert_eq!(answer(&mut submit(&objects, "add", "c")), n(2));
         drop(objects.submit(&workspace("w"), &Arrival::Frame { socket, text: "y" }));
         assert_eq!(sent(&outbox).len(), 2, "it was told of c, and its frame is answered");
@@ -154,19 +154,19 @@ fn a_full_disk_costs_one_write_a_pause_and_its_end_is_noticed() {
 #[test]
 fn the_alarm_of_a_database_that_cannot_be_opened_is_tried_again() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), HeldDatabases::new());
-        let objects = narrow(&host, databases.clone(), 1);
+        let (clock, databases) = (ManualClock::default(), HeldDatabases::new());
+        let objects = narrow(&clock, databases.clone(), 1);
         tokio::task::spawn_local(objects.ring_alarms());
         drop(submit(&objects, "alarm", "5000"));
         databases.let_go().await;
         drop(submit_to(&objects, "other", "add", "a"));
         databases.let_go().await;
         databases.closed.set(true);
-        host.advance(Duration::from_millis(5_000)).await;
+        clock.advance(Duration::from_millis(5_000)).await;
         databases.closed.set(false);
-        host.advance(Duration::from_millis(1_900)).await;
+        clock.advance(Duration::from_millis(1_900)).await;
         assert_eq!(databases.under_way().await, 0, "not yet");
-        host.advance(Duration::from_millis(200)).await;
+        clock.advance(Duration::from_millis(200)).await;
         assert_eq!(databases.under_way().await, 1, "it rang, and wrote");
     });
 }
@@ -174,8 +174,8 @@ fn the_alarm_of_a_database_that_cannot_be_opened_is_tried_again() {
 #[test]
 fn a_socket_is_gone_although_its_database_could_not_be_opened_when_it_closed() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), HeldDatabases::new());
-        let objects = narrow(&host, databases.clone(), 1);
+        let (clock, databases) = (ManualClock::default(), HeldDatabases::new());
+        let objects = narrow(&clock, databases.clone(), 1);
         drop(submit(&objects, "count", ""));
         databases.let_go().await;
         let (socket, outbox) = subscribe(&objects).await;
@@ -186,7 +186,7 @@ fn a_socket_is_gone_although_its_database_could_not_be_opened_when_it_closed() {
         databases.closed.set(true);
         drop(objects.submit(&workspace("w"), &Arrival::Closed { socket }));
         databases.closed.set(false);
-        host.advance(PAUSE).await;
+        clock.advance(PAUSE).await;
         assert_eq!(answer(&mut submit(&objects, "sockets", "")), n(1), "it wakes without it");
         drop(submit(&objects, "add", "a"));
         databases.let_go().await;
@@ -205,7 +205,7 @@ fn a_log_is_written_anew_by_each_process_and_after_each_cut() {
         };
         let open = || {
             let databases = FileDatabases::in_folder(folder.path()).unwrap();
-            (narrow(&ManualHost::default(), databases.clone(), 1), databases)
+            (narrow(&ManualClock::default(), databases.clone(), 1), databases)
         };
         let (objects, databases) = open();
         submit(&objects, "add", "a").await.unwrap();

@@ -9,25 +9,25 @@ use std::time::Duration;
 
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
-    Arrival, Classes, Databases, Exchange, FileDatabases, Host, Namespace, NamespaceSettings,
+    Arrival, Classes, Databases, Exchange, FileDatabases, HostClock, Namespace, NamespaceSettings,
     Objects, Opened, Server, ServerSettings,
 };
 use mailbus_worker::object::{Body, Request};
 use mailbus_worker::router::{Access, Class};
 use mailbus_worker::storage::{Storage, Value};
+use support::clock::ManualClock;
 use support::daemon::Daemon;
-use support::host::ManualHost;
 use support::http::{Connection, send, subscribe_over};
 use support::toy::request;
 use support::{on_event_loop, settle, workspace};
 
 fn leases(folder: &Path) -> Namespace<ProductionLeaseObject> {
-    leases_on(&ManualHost::default(), folder)
+    leases_on(&ManualClock::default(), folder)
 }
 
-fn leases_on(host: &ManualHost, folder: &Path) -> Namespace<ProductionLeaseObject> {
+fn leases_on(clock: &ManualClock, folder: &Path) -> Namespace<ProductionLeaseObject> {
     let databases = FileDatabases::in_folder(folder).unwrap();
-    Namespace::new(Rc::new(host.clone()), Rc::new(databases), NamespaceSettings::default())
+    Namespace::new(Rc::new(clock.clone()), Rc::new(databases), NamespaceSettings::default())
 }
 
 /// The status and the body of an answer.
@@ -116,9 +116,9 @@ fn the_first_write_goes_on_in_the_transaction_it_is_in() {
         mailbus_worker::native::sockets::Sockets::default(),
     )
     .unwrap();
-    let host = ManualHost::default().now();
+    let now = ManualClock::default().now();
     // It makes its table, adds a row and fails: all of that is undone, in the file.
-    assert!(bus.deliver(host, &request("fail", "a")).is_err());
+    assert!(bus.deliver(now, &request("fail", "a")).is_err());
     let tables = "SELECT count(*) FROM sqlite_schema";
     assert_eq!(bus.database().query(tables, &[]).unwrap(), [[Value::Integer(0)]]);
     // So is what a full disk keeps from being written, in memory.
@@ -133,8 +133,8 @@ fn the_first_write_goes_on_in_the_transaction_it_is_in() {
 fn a_file_is_one_process_s_also_when_it_is_made_after_another_has_looked() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
-        let host = ManualHost::default();
-        let (one, other) = (leases(folder.path()), leases_on(&host, folder.path()));
+        let clock = ManualClock::default();
+        let (one, other) = (leases(folder.path()), leases_on(&clock, folder.path()));
         for bus in [&one, &other] {
             assert!(ask(bus, "status", STATUS).await.1.contains(r#""isLeased":false"#));
         }
@@ -144,7 +144,7 @@ fn a_file_is_one_process_s_also_when_it_is_made_after_another_has_looked() {
         assert_eq!(ask(&other, "acquire", ACQUIRE).await.0, 503, "it is locked");
         drop(one);
         settle().await;
-        host.advance(Duration::from_millis(100)).await;
+        clock.advance(Duration::from_millis(100)).await;
         assert!(ask(&other, "status", STATUS).await.1.contains(r#""agentId":"ann""#));
         assert_eq!(other.pending_alarms().len(), 1);
         let theirs = ACQUIRE.replace("ann", "bob");
@@ -193,10 +193,10 @@ fn requests_of_strangers_leave_no_file_and_the_program_says_what_they_may_do() {
 fn the_server_serves_a_socket_of_a_workspace_without_a_file() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
-        let host: Rc<dyn Host> = Rc::new(ManualHost::default());
+        let clock: Rc<dyn HostClock> = Rc::new(ManualClock::default());
         let objects: Rc<dyn Objects> = Rc::new(leases(folder.path()));
         let classes = Classes::from([(Class::Lease, objects)]);
-        let server = Server::new(host, Access::Anonymous, ServerSettings::default(), classes);
+        let server = Server::new(clock, Access::Anonymous, ServerSettings::default(), classes);
         let stream = || {
             let (near, far) = tokio::io::duplex(1 << 16);
             tokio::task::spawn_local(Rc::clone(&server).serve_connection(far));

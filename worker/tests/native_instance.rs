@@ -8,7 +8,7 @@ use mailbus_worker::native::sockets::Sockets;
 use mailbus_worker::native::{Arrival, Database, Delivered, Instance};
 use mailbus_worker::object::SocketId;
 use mailbus_worker::storage::StorageError;
-use support::host::NOON;
+use support::clock::NOON;
 use support::toy::{Toy, request};
 
 fn instance() -> Instance<Toy> {

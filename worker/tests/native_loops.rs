@@ -20,7 +20,7 @@ use mailbus_worker::native::{
     NamespaceSettings, Objects, Outgoing, OwnDatabases,
 };
 use mailbus_worker::router::Class;
-use support::host::ManualHost;
+use support::clock::ManualClock;
 use support::http::within_a_minute;
 use support::toy::{Toy, request};
 use support::{on_event_loop, settle, workspace};
@@ -39,8 +39,8 @@ struct Side {
 impl Side {
     fn new(event_loop: EventLoop, databases: &MemoryDatabases) -> Self {
         let own = OwnDatabases::new(databases.clone(), event_loop.place());
-        let host = Rc::new(ManualHost::default());
-        let toys = Namespace::new(host, Rc::new(own), NamespaceSettings::default());
+        let clock = Rc::new(ManualClock::default());
+        let toys = Namespace::new(clock, Rc::new(own), NamespaceSettings::default());
         let own: Rc<dyn Objects> = Rc::new(toys.clone());
         let (all, handle) = event_loop.join(Classes::from([(Class::Lease, own)]));
         let all = Rc::clone(&all[&Class::Lease]);

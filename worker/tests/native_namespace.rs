@@ -11,20 +11,20 @@ use mailbus_worker::native::{
     Arrival, Exchange, MemoryDatabases, Namespace, NamespaceSettings, Objects, Outgoing, Submitted,
 };
 use mailbus_worker::object::Response;
+use support::clock::ManualClock;
 use support::flush::HeldDatabases;
-use support::host::ManualHost;
 use support::objects::{answer, n, namespace, sent, submit, subscribe};
 use support::toy::{Toy, request};
 use support::{on_event_loop, settle, workspace};
 
 /// A namespace whose object has been created and flushed.
-async fn held() -> (Namespace<Toy>, HeldDatabases, ManualHost) {
-    let (host, databases) = (ManualHost::default(), HeldDatabases::new());
-    let namespace = namespace(&host, databases.clone());
+async fn held() -> (Namespace<Toy>, HeldDatabases, ManualClock) {
+    let (clock, databases) = (ManualClock::default(), HeldDatabases::new());
+    let namespace = namespace(&clock, databases.clone());
     let mut created = submit(&namespace, "count", "");
     databases.let_go().await;
     assert!(answer(&mut created).is_some());
-    (namespace, databases, host)
+    (namespace, databases, clock)
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_refused_acquire_costs_neither_a_row_nor_a_flush() {
     on_event_loop(async {
         let databases = HeldDatabases::new();
         let leases = Namespace::<ProductionLeaseObject>::new(
-            Rc::new(ManualHost::default()),
+            Rc::new(ManualClock::default()),
             Rc::new(databases.clone()),
             NamespaceSettings::default(),
         );
@@ -113,7 +113,7 @@ fn a_refused_acquire_costs_neither_a_row_nor_a_flush() {
 #[test]
 fn without_a_flush_effects_leave_at_once() {
     on_event_loop(async {
-        let namespace = namespace(&ManualHost::default(), MemoryDatabases::new());
+        let namespace = namespace(&ManualClock::default(), MemoryDatabases::new());
         assert_eq!(answer(&mut submit(&namespace, "add", "a")), n(1));
     });
 }
@@ -137,11 +137,11 @@ fn a_crash_drops_what_is_held_and_keeps_what_was_committed() {
 #[test]
 fn a_failed_frame_is_answered_with_an_error_in_its_order() {
     on_event_loop(async {
-        let (namespace, databases, host) = held().await;
+        let (namespace, databases, clock) = held().await;
         let (socket, outbox) = subscribe(&namespace).await;
         for text in ["a", "fail", "b"] {
             drop(namespace.submit(&workspace("w"), &Arrival::Frame { socket, text }));
-            host.advance(Duration::from_millis(100)).await;
+            clock.advance(Duration::from_millis(100)).await;
         }
         settle().await;
         assert_eq!(sent(&outbox), []);

@@ -16,7 +16,7 @@ use mailbus_worker::native::{
     Outgoing,
 };
 use mailbus_worker::object::{Body, Request, SocketId};
-use support::host::ManualHost;
+use support::clock::ManualClock;
 use support::toy::Toy;
 use support::{on_event_loop, workspace};
 
@@ -24,19 +24,19 @@ const MIB: usize = 1 << 20;
 
 /// A toy whose outboxes share a budget.
 struct Crowd {
-    host: ManualHost,
+    clock: ManualClock,
     budget: Arc<Budget>,
     toys: Namespace<Toy>,
 }
 
 impl Crowd {
     fn new(budget: usize) -> Self {
-        let (host, budget) = (ManualHost::default(), Budget::new(budget));
+        let (clock, budget) = (ManualClock::default(), Budget::new(budget));
         let outboxes = Arc::clone(&budget);
         let settings = NamespaceSettings { outboxes, ..NamespaceSettings::default() };
         let databases = Rc::new(MemoryDatabases::new());
-        let toys = Namespace::new(Rc::new(host.clone()), databases, settings);
-        Self { host, budget, toys }
+        let toys = Namespace::new(Rc::new(clock.clone()), databases, settings);
+        Self { clock, budget, toys }
     }
 
     /// A reader of the workspace, with a window of so many bytes or with none.
@@ -70,9 +70,9 @@ struct Reader {
 
 impl Reader {
     /// Takes all that waits.
-    fn take_all(&self, host: &ManualHost) -> usize {
+    fn take_all(&self, clock: &ManualClock) -> usize {
         let frames = std::iter::from_fn(|| self.outbox.try_next()).count();
-        self.outbox.took_all(host.passed());
+        self.outbox.took_all(clock.passed());
         frames
     }
 
@@ -88,7 +88,7 @@ fn an_inbox_may_wait_for_a_reader_and_no_more() {
         let (stalled, teller) = (crowd.reader("w", None).await, crowd.reader("w", None).await);
         for _ in 0..BEHIND_MAX_BYTES / MIB {
             crowd.tell("w", &teller, MIB).await;
-            assert_eq!(teller.take_all(&crowd.host), 1);
+            assert_eq!(teller.take_all(&crowd.clock), 1);
         }
         assert!(!stalled.is_gone(), "its length alone is no reason");
         crowd.tell("w", &teller, 1).await;
@@ -117,7 +117,7 @@ fn a_text_for_many_readers_is_held_once_until_the_last_has_taken_it() {
         assert_eq!(crowd.budget.used(), 20 * MIB);
         let last = readers.pop().unwrap();
         for reader in &readers {
-            assert_eq!(reader.take_all(&crowd.host), 20);
+            assert_eq!(reader.take_all(&crowd.clock), 20);
         }
         assert_eq!(crowd.budget.used(), 20 * MIB);
         // What a connection is writing is a copy of its own.
@@ -143,14 +143,14 @@ fn beyond_the_budget_who_has_taken_nothing_the_longest_goes_first() {
         );
         for (name, reader, bytes) in [("a", &a, MIB), ("b", &b, 2 * MIB), ("c", &c, 6 * MIB)] {
             crowd.tell(name, reader, bytes).await;
-            crowd.host.advance(Duration::from_secs(2)).await;
+            crowd.clock.advance(Duration::from_secs(2)).await;
         }
         assert!(crowd.budget.used() <= 10 * MIB);
         crowd.tell("c", &c, 2 * MIB).await;
         assert_eq!([&a, &b, &c].map(Reader::is_gone), [true, false, false]);
         // One that has taken a little moves.
         assert!(b.outbox.try_next().is_some());
-        b.outbox.took(1, crowd.host.passed());
+        b.outbox.took(1, crowd.clock.passed());
         crowd.tell("b", &b, 2 * MIB).await;
         assert_eq!([&b, &c].map(Reader::is_gone), [false, true]);
     });
@@ -163,7 +163,7 @@ fn among_those_that_move_the_largest_goes_and_nobody_within_its_window() {
         let (small, large) = (crowd.reader("a", None).await, crowd.reader("b", None).await);
         let within = crowd.reader("c", Some(12 * MIB)).await;
         crowd.tell("c", &within, 12 * MIB).await;
-        crowd.host.advance(Duration::from_secs(20)).await;
+        crowd.clock.advance(Duration::from_secs(20)).await;
         crowd.tell("b", &large, 5 * MIB).await;
         crowd.tell("a", &small, 2 * MIB).await;
         crowd.tell("a", &small, 2 * MIB).await;
@@ -171,7 +171,7 @@ fn among_those_that_move_the_largest_goes_and_nobody_within_its_window() {
         // With its window it may be sent a frame of replies; more than that it has not asked for.
         crowd.tell("c", &within, FRAME_MAX_BYTES).await;
         assert!(!within.is_gone());
-        crowd.host.advance(Duration::from_secs(1)).await;
+        crowd.clock.advance(Duration::from_secs(1)).await;
         crowd.tell("c", &within, MIB).await;
         assert_eq!([&small, &within].map(Reader::is_gone), [false, true], "it stalled longer");
     });
@@ -194,7 +194,7 @@ fn windows_together_may_exceed_the_budget() {
         // Who has no window pays for them only if much waits for it.
         let (little, much) = (crowd.reader("u", None).await, crowd.reader("v", None).await);
         crowd.tell("u", &little, 64 << 10).await;
-        crowd.host.advance(Duration::from_secs(1)).await;
+        crowd.clock.advance(Duration::from_secs(1)).await;
         crowd.tell("v", &much, (64 << 10) + 1).await;
         assert!(much.is_gone() && !little.is_gone());
         crowd.toys.crash(&workspace("u"));

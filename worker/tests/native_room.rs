@@ -10,8 +10,8 @@ use mailbus_worker::native::{
     Arrival, Database, Databases, FileDatabases, MemoryDatabases, Namespace, NamespaceSettings,
     Objects, Outgoing,
 };
+use support::clock::ManualClock;
 use support::flush::HeldDatabases;
-use support::host::ManualHost;
 use support::objects::{answer, count, n, narrow, sent, submit, submit_to, subscribe};
 use support::toy::Toy;
 use support::{on_event_loop, settle, workspace};
@@ -19,21 +19,21 @@ use support::{on_event_loop, settle, workspace};
 #[test]
 fn a_database_is_not_closed_under_a_flush() {
     on_event_loop(async {
-        let (host, databases) = (ManualHost::default(), HeldDatabases::new());
-        let objects = narrow(&host, databases.clone(), 1);
+        let (clock, databases) = (ManualClock::default(), HeldDatabases::new());
+        let objects = narrow(&clock, databases.clone(), 1);
         let mut first = submit(&objects, "add", "a");
         assert_eq!(databases.under_way().await, 1);
         let mut second = submit(&objects, "add", "b");
         let mut other = submit_to(&objects, "other", "add", "a");
         let mut last = submit_to(&objects, "other", "add", "b");
-        host.advance(Duration::from_millis(1)).await;
+        clock.advance(Duration::from_millis(1)).await;
         assert_eq!(databases.under_way().await, 1, "the other waits until there is room");
         databases.let_go().await;
         assert_eq!((answer(&mut first), answer(&mut second)), (n(1), None));
-        host.advance(Duration::from_millis(1)).await;
+        clock.advance(Duration::from_millis(1)).await;
         databases.let_go().await;
         assert_eq!(answer(&mut second), n(2));
-        host.advance(Duration::from_millis(1)).await;
+        clock.advance(Duration::from_millis(1)).await;
         assert_eq!((answer(&mut other), databases.under_way().await), (None, 1));
         databases.let_go().await;
         databases.let_go().await;
@@ -45,13 +45,13 @@ fn a_database_is_not_closed_under_a_flush() {
 #[test]
 fn an_alarm_rings_although_its_database_was_closed() {
     on_event_loop(async {
-        let host = ManualHost::default();
-        let objects = narrow(&host, MemoryDatabases::new(), 1);
+        let clock = ManualClock::default();
+        let objects = narrow(&clock, MemoryDatabases::new(), 1);
         tokio::task::spawn_local(objects.ring_alarms());
         submit(&objects, "alarm", "5000").await.unwrap();
         submit_to(&objects, "other", "add", "a").await.unwrap();
         assert_eq!(objects.pending_alarms().len(), 1);
-        host.advance(Duration::from_secs(5)).await;
+        clock.advance(Duration::from_secs(5)).await;
         assert_eq!(count(&objects, "w").0, 2, "`alarm` was added");
     });
 }
@@ -61,7 +61,7 @@ fn a_closed_database_is_opened_again_with_its_sockets_and_its_memory() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
         let databases = FileDatabases::in_folder(folder.path()).unwrap();
-        let objects = narrow(&ManualHost::default(), databases.clone(), 2);
+        let objects = narrow(&ManualClock::default(), databases.clone(), 2);
         submit(&objects, "add", "a").await.unwrap();
         let (socket, outbox) = subscribe(&objects).await;
         let names: Vec<_> = (0..8).map(|n| format!("w{n}")).collect();
@@ -87,8 +87,8 @@ fn memory_is_dropped_beyond_its_bound_and_nothing_else_is_lost() {
             kept_bytes: 2_500,
             ..NamespaceSettings::default()
         };
-        let host = Rc::new(ManualHost::default());
-        let objects = Namespace::<Toy>::new(host, Rc::new(MemoryDatabases::new()), settings);
+        let clock = Rc::new(ManualClock::default());
+        let objects = Namespace::<Toy>::new(clock, Rc::new(MemoryDatabases::new()), settings);
         for name in ["a", "b", "c", "d"] {
             submit_to(&objects, name, "add", "x").await.unwrap();
         }
@@ -104,7 +104,7 @@ fn workspaces_that_nobody_wrote_to_close_no_database() {
         let folder = tempfile::tempdir().unwrap();
         let databases = FileDatabases::in_folder(folder.path()).unwrap();
         let leases = Namespace::<mailbus_worker::lease::ProductionLeaseObject>::new(
-            Rc::new(ManualHost::default()),
+            Rc::new(ManualClock::default()),
             Rc::new(databases.clone()),
             NamespaceSettings { open_databases: 2, ..NamespaceSettings::default() },
         );
@@ -124,7 +124,7 @@ fn workspaces_that_nobody_wrote_to_close_no_database() {
 #[test]
 fn the_number_of_a_socket_is_not_given_again() {
     on_event_loop(async {
-        let objects = narrow(&ManualHost::default(), MemoryDatabases::new(), 1);
+        let objects = narrow(&ManualClock::default(), MemoryDatabases::new(), 1);
         let (first, _) = subscribe(&objects).await;
         objects.submit(&workspace("w"), &Arrival::Closed { socket: first }).await.unwrap();
         objects.crash(&workspace("w"));

@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use mailbus_worker::native::namespace::BEHIND_MAX_FRAMES;
 use mailbus_worker::native::{
-    Classes, Databases, Host, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server,
+    Classes, Databases, HostClock, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server,
     ServerSettings,
 };
 use mailbus_worker::router::{Access, Class};
+use support::clock::ManualClock;
 use support::flush::HeldDatabases;
-use support::host::ManualHost;
 use support::http::{Connection, subscribe_over, within_a_minute};
 use support::toy::{Toy, request};
 use support::{on_event_loop, settle};
@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 struct Bus {
-    host: ManualHost,
+    clock: ManualClock,
     server: Rc<Server>,
     namespace: Namespace<Toy>,
 }
@@ -34,19 +34,19 @@ fn bus() -> Bus {
 }
 
 fn bus_on(databases: impl Databases + 'static) -> Bus {
-    let host = ManualHost::default();
-    let shared: Rc<dyn Host> = Rc::new(host.clone());
+    let clock = ManualClock::default();
+    let shared: Rc<dyn HostClock> = Rc::new(clock.clone());
     let databases = Rc::new(databases);
     let namespace = Namespace::new(Rc::clone(&shared), databases, NamespaceSettings::default());
     let server = served(shared, &namespace);
-    Bus { host, server, namespace }
+    Bus { clock, server, namespace }
 }
 
 /// The toys as a server's lease objects.
-fn served(host: Rc<dyn Host>, namespace: &Namespace<Toy>) -> Rc<Server> {
+fn served(clock: Rc<dyn HostClock>, namespace: &Namespace<Toy>) -> Rc<Server> {
     let objects: Rc<dyn Objects> = Rc::new(namespace.clone());
     let classes = Classes::from([(Class::Lease, objects)]);
-    Server::new(host, Access::Anonymous, ServerSettings::default(), classes)
+    Server::new(clock, Access::Anonymous, ServerSettings::default(), classes)
 }
 
 impl Bus {
@@ -152,7 +152,7 @@ fn a_failure_is_answered_and_the_connection_goes_on() {
         let refused = connection.post(ADD, "a").await.unwrap();
         assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
         assert_eq!(refused.header("retry-after"), Some("1"), "it is left alone for a moment");
-        bus.host.advance(Duration::from_millis(100)).await;
+        bus.clock.advance(Duration::from_millis(100)).await;
         assert_eq!(connection.post(ADD, "a").await.unwrap().json()["n"], 1);
     });
 }
@@ -161,14 +161,14 @@ fn a_failure_is_answered_and_the_connection_goes_on() {
 fn no_answer_leaves_before_its_flush_and_a_cut_one_drops_the_connection() {
     test(async {
         let databases = HeldDatabases::new();
-        let clock = ManualHost::default();
-        let host: Rc<dyn Host> = Rc::new(clock.clone());
+        let clock = ManualClock::default();
+        let shared: Rc<dyn HostClock> = Rc::new(clock.clone());
         let objects = Namespace::<Toy>::new(
-            Rc::clone(&host),
+            Rc::clone(&shared),
             Rc::new(databases.clone()),
             NamespaceSettings::default(),
         );
-        let server = served(host, &objects);
+        let server = served(shared, &objects);
         let connect = || {
             let (near, far) = tokio::io::duplex(1 << 16);
             tokio::task::spawn_local(Rc::clone(&server).serve_connection(far));
@@ -377,9 +377,9 @@ fn a_stalled_reader_delays_nobody_and_is_dropped_after_thirty_seconds() {
             assert_eq!(next(&mut teller).await.unwrap().len(), 1 << 20);
             assert_eq!(next(&mut quick).await.unwrap().len(), 1 << 20);
         }
-        bus.host.advance(Duration::from_millis(29_999)).await;
+        bus.clock.advance(Duration::from_millis(29_999)).await;
         assert_eq!(bus.server.connections(), 3);
-        bus.host.advance(Duration::from_millis(1)).await;
+        bus.clock.advance(Duration::from_millis(1)).await;
         assert_eq!(bus.server.connections(), 2);
         while next(&mut stalled).await.is_some() {}
         assert_eq!(bus.count().await, 1, "the object has heard of it");
@@ -404,12 +404,12 @@ fn a_reader_of_which_every_byte_takes_long_is_kept_as_long_as_some_move() {
         // who has not seen a ping yet.
         for _ in 0..12 {
             read_some(&mut slow, 64 << 10).await;
-            bus.host.advance(Duration::from_secs(29)).await;
+            bus.clock.advance(Duration::from_secs(29)).await;
             teller.send(Message::text("ping")).await.unwrap();
             while next(&mut teller).await != Some(Message::text("pong")) {}
         }
         assert_eq!(bus.server.connections(), 2);
-        bus.host.advance(Duration::from_secs(1)).await;
+        bus.clock.advance(Duration::from_secs(1)).await;
         assert_eq!(bus.server.connections(), 1, "it has taken nothing for half a minute");
     });
 }
@@ -427,13 +427,13 @@ fn a_sender_of_which_every_byte_takes_long_is_alive() {
         slow.write_all(&mask).await.unwrap();
         let masked: Vec<u8> = frame.iter().zip(mask.iter().cycle()).map(|(a, b)| a ^ b).collect();
         for part in masked.chunks(64 << 10) {
-            bus.host.advance(Duration::from_secs(25)).await;
+            bus.clock.advance(Duration::from_secs(25)).await;
             slow.write_all(part).await.unwrap();
         }
         settle().await;
         assert_eq!((bus.count().await, bus.sockets()), (1, 1), "it came to an event");
         for _ in 0..3 {
-            bus.host.advance(Duration::from_secs(25)).await;
+            bus.clock.advance(Duration::from_secs(25)).await;
         }
         assert_eq!(bus.sockets(), 0, "silent since");
     });
@@ -446,7 +446,7 @@ fn a_silent_socket_is_asked_and_then_given_up() {
         let mut alive = bus.subscribe().await;
         let _dead = bus.subscribe().await;
         for _ in 0..4 {
-            bus.host.advance(Duration::from_secs(25)).await;
+            bus.clock.advance(Duration::from_secs(25)).await;
             // Reading is what answers the ping.
             assert_eq!(next(&mut alive).await, Some(Message::Ping(Vec::new().into())));
             alive.flush().await.unwrap();
@@ -473,10 +473,10 @@ fn who_sends_no_request_or_no_body_is_dropped() {
             .unwrap();
         settle().await;
         assert_eq!(bus.server.connections(), 3);
-        bus.host.advance(Duration::from_secs(30)).await;
+        bus.clock.advance(Duration::from_secs(30)).await;
         assert_eq!(bus.server.connections(), 2, "the body paused for too long");
         for _ in 0..3 {
-            bus.host.advance(Duration::from_secs(30)).await;
+            bus.clock.advance(Duration::from_secs(30)).await;
         }
         assert_eq!(bus.server.connections(), 0);
         drop((silent, slow));
@@ -495,14 +495,14 @@ fn a_body_has_as_long_as_its_length_takes() {
             stream.write_all(head.as_bytes()).await.unwrap();
             stream.write_all(&[b'x'; 30_000]).await.unwrap();
         }
-        bus.host.advance(Duration::from_secs(20)).await;
+        bus.clock.advance(Duration::from_secs(20)).await;
         for stream in [&mut late, &mut in_time] {
             stream.write_all(&[b'x'; 49_999]).await.unwrap();
         }
-        bus.host.advance(Duration::from_millis(19_999)).await;
+        bus.clock.advance(Duration::from_millis(19_999)).await;
         assert_eq!(bus.server.connections(), 2);
         in_time.write_all(b"x").await.unwrap();
-        bus.host.advance(Duration::from_millis(1)).await;
+        bus.clock.advance(Duration::from_millis(1)).await;
         assert_eq!((bus.server.connections(), bus.count().await), (1, 1));
         drop(in_time);
         // A length that is not said is taken for the largest that is read: 2 MiB, 292 s.
@@ -514,7 +514,7 @@ fn a_body_has_as_long_as_its_length_takes() {
         while bus.server.connections() == 1 {
             passed += 20;
             let _ = unknown.write_all(b"1\r\nx\r\n").await;
-            bus.host.advance(Duration::from_secs(20)).await;
+            bus.clock.advance(Duration::from_secs(20)).await;
         }
         assert_eq!(passed, 300, "it never paused for half a minute");
     });
@@ -570,7 +570,7 @@ fn a_connection_that_is_used_is_kept() {
         let mut connection = bus.connect().await;
         for n in 1..=8 {
             assert_eq!(connection.post(ADD, "a").await.unwrap().json()["n"], n);
-            bus.host.advance(Duration::from_secs(40)).await;
+            bus.clock.advance(Duration::from_secs(40)).await;
         }
     });
 }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use mailbus_worker::native::namespace::{WAITING_MAX, WAITING_MAX_BYTES};
 use mailbus_worker::native::{Arrival, Exchange, MemoryDatabases, Namespace, Objects, Submitted};
 use mailbus_worker::object::{Response, SocketId};
-use support::host::ManualHost;
+use support::clock::ManualClock;
 use support::objects::{
     answer, n, namespace, response, sent, status, submit, submit_to, subscribe, texts,
 };
@@ -19,8 +19,8 @@ use support::{on_event_loop, settle, workspace};
 const PIECES: u32 = 5;
 
 /// An object that takes some pieces to wake, and is not awake.
-async fn asleep(host: &ManualHost) -> Namespace<Toy> {
-    let objects = namespace(host, MemoryDatabases::new());
+async fn asleep(clock: &ManualClock) -> Namespace<Toy> {
+    let objects = namespace(clock, MemoryDatabases::new());
     for _ in 0..PIECES {
         submit(&objects, "add", "piece").await.unwrap();
     }
@@ -39,7 +39,7 @@ fn frame(objects: &Namespace<Toy>, socket: SocketId, text: &str) -> Submitted {
 #[test]
 fn others_are_served_between_the_pieces_and_its_own_events_wait_in_order() {
     on_event_loop(async {
-        let objects = asleep(&ManualHost::default()).await;
+        let objects = asleep(&ManualClock::default()).await;
         let (socket, outbox) = subscribe(&objects).await;
         evict(&objects);
         let mut first = submit(&objects, "add", "a");
@@ -61,7 +61,7 @@ fn others_are_served_between_the_pieces_and_its_own_events_wait_in_order() {
 #[test]
 fn as_many_events_wait_as_may_and_a_close_always() {
     on_event_loop(async {
-        let objects = asleep(&ManualHost::default()).await;
+        let objects = asleep(&ManualClock::default()).await;
         let (socket, outbox) = subscribe(&objects).await;
         let (_, stays) = subscribe(&objects).await;
         evict(&objects);
@@ -84,7 +84,7 @@ fn as_many_events_wait_as_may_and_a_close_always() {
 #[test]
 fn what_waits_is_bounded_in_bytes_too() {
     on_event_loop(async {
-        let objects = asleep(&ManualHost::default()).await;
+        let objects = asleep(&ManualClock::default()).await;
         let body = "x".repeat(1 << 20);
         let most = WAITING_MAX_BYTES / body.len();
         let mut asked: Vec<_> = (0..=most).map(|_| submit(&objects, "add", &body)).collect();
@@ -96,7 +96,7 @@ fn what_waits_is_bounded_in_bytes_too() {
 #[test]
 fn what_waits_is_over_when_the_process_ends() {
     on_event_loop(async {
-        let objects = asleep(&ManualHost::default()).await;
+        let objects = asleep(&ManualClock::default()).await;
         let waiting = submit(&objects, "add", "a");
         objects.crash(&workspace("w"));
         assert!(waiting.now_or_never().unwrap().is_err(), "its outcome is unknown");
@@ -109,8 +109,8 @@ fn what_waits_is_over_when_the_process_ends() {
 #[test]
 fn what_waits_is_refused_when_the_object_cannot_be_read() {
     on_event_loop(async {
-        let host = ManualHost::default();
-        let objects = asleep(&host).await;
+        let clock = ManualClock::default();
+        let objects = asleep(&clock).await;
         let (socket, outbox) = subscribe(&objects).await;
         evict(&objects);
         let mut first = submit(&objects, "add", "a");
@@ -122,7 +122,7 @@ fn what_waits_is_refused_when_the_object_cannot_be_read() {
         settle().await;
         assert_eq!((status(&mut first).0, status(&mut last).0), (503, 503));
         assert!(closed.now_or_never().is_some());
-        host.advance(Duration::from_millis(100)).await;
+        clock.advance(Duration::from_millis(100)).await;
         let mut sockets = submit(&objects, "sockets", "");
         settle().await;
         assert_eq!(answer(&mut sockets), n(0), "the one that closed is gone");
@@ -134,14 +134,14 @@ fn what_waits_is_refused_when_the_object_cannot_be_read() {
 #[test]
 fn an_alarm_waits_while_its_object_wakes() {
     on_event_loop(async {
-        let host = ManualHost::default();
-        let objects = asleep(&host).await;
+        let clock = ManualClock::default();
+        let objects = asleep(&clock).await;
         tokio::task::spawn_local(objects.ring_alarms());
         let mut armed = submit(&objects, "arm", "5000");
         settle().await;
         assert!(answer(&mut armed).is_some());
         evict(&objects);
-        host.advance(Duration::from_millis(5_000)).await;
+        clock.advance(Duration::from_millis(5_000)).await;
         assert_eq!(answer(&mut submit(&objects, "add", "a")), n(PIECES + 2), "`alarm` is one");
         assert!(objects.pending_alarms().is_empty());
     });

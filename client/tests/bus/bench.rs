@@ -17,7 +17,8 @@ use mailbus_spec::{AgentId, HostTime, SessionId, Workspace};
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::mailbox::ProductionMailboxObject;
 use mailbus_worker::native::{
-    Classes, Host, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server, ServerSettings,
+    Classes, HostClock, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server,
+    ServerSettings,
 };
 use mailbus_worker::object::Object;
 use mailbus_worker::router::{Access, Class};
@@ -70,7 +71,7 @@ impl Clocks for TestClock {
 
 impl RunningClocks for TestClock {}
 
-impl Host for TestClock {
+impl HostClock for TestClock {
     fn now(&self) -> HostTime {
         HostTime(NOON + u64::try_from(self.origin.elapsed().as_millis()).unwrap())
     }
@@ -165,7 +166,7 @@ impl Bench {
             .unwrap();
         LocalSet::new().block_on(&runtime, async {
             let clock = TestClock { origin: Instant::now() };
-            let host: Rc<dyn Host> = Rc::new(clock);
+            let host: Rc<dyn HostClock> = Rc::new(clock);
             let mailboxes = namespace::<ProductionMailboxObject>(&host);
             let classes = Classes::from([
                 (Class::Lease, objects::<ProductionLeaseObject>(&host)),
@@ -241,11 +242,11 @@ impl Bench {
 }
 
 /// The objects of a class, in memory.
-pub fn objects<O: Object + 'static>(host: &Rc<dyn Host>) -> Rc<dyn Objects> {
+pub fn objects<O: Object + 'static>(host: &Rc<dyn HostClock>) -> Rc<dyn Objects> {
     Rc::new(namespace::<O>(host))
 }
 
-fn namespace<O: Object + 'static>(host: &Rc<dyn Host>) -> Namespace<O> {
+fn namespace<O: Object + 'static>(host: &Rc<dyn HostClock>) -> Namespace<O> {
     let databases = Rc::new(MemoryDatabases::new());
     let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
     spawn_local(namespace.ring_alarms());

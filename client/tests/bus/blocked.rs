@@ -14,7 +14,7 @@ use mailbus_client::transport::{Endpoint, open};
 use mailbus_spec::{Ttl, Workspace};
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::mailbox::ProductionMailboxObject;
-use mailbus_worker::native::{Classes, Host, Server, ServerSettings, SystemHost};
+use mailbus_worker::native::{Classes, HostClock, Server, ServerSettings, SystemClock};
 use mailbus_worker::router::{Access, Class};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -28,7 +28,7 @@ fn service() -> SocketAddr {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         LocalSet::new().block_on(&runtime, async {
-            let host: Rc<dyn Host> = Rc::new(SystemHost::new());
+            let host: Rc<dyn HostClock> = Rc::new(SystemClock::new());
             let classes = Classes::from([
                 (Class::Lease, objects::<ProductionLeaseObject>(&host)),
                 (Class::Mailbox, objects::<ProductionMailboxObject>(&host)),

@@ -10,7 +10,7 @@ use mailbus_spec::Workspace;
 use mailbus_spec::wire::{Code, Problem, frame};
 use mailbus_worker::native::namespace::Submitted;
 use mailbus_worker::native::{
-    Arrival, Classes, Databases, Exchange, Flush, Host, Namespace, NamespaceSettings, Objects,
+    Arrival, Classes, Databases, Exchange, Flush, HostClock, Namespace, NamespaceSettings, Objects,
     Opened, Server, ServerSettings, Stopped,
 };
 use mailbus_worker::object::Object;
@@ -35,7 +35,7 @@ pub(crate) fn workspace() -> Workspace {
 
 /// What runs on the objects' host.
 pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
-    let host: Rc<dyn Host> = Rc::new(ObjectHost { stage: Rc::clone(&stage) });
+    let host: Rc<dyn HostClock> = Rc::new(ObjectHost { stage: Rc::clone(&stage) });
     let classes = Classes::from([
         (Class::Lease, Observed::host(&stage, &host, |stage| &stage.leases, Stage::settle_leases)),
         (Class::Mailbox, Observed::host(&stage, &host, |stage| &stage.mail, Stage::settle_mail)),
@@ -69,7 +69,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
     /// Runs the objects of a class, with their alarms.
     fn host(
         stage: &Rc<Stage>,
-        host: &Rc<dyn Host>,
+        host: &Rc<dyn HostClock>,
         hosted: fn(&Stage) -> &Hosted<O, C, S>,
         settle: fn(&Stage, bool),
     ) -> Rc<dyn Objects> {

@@ -10,7 +10,7 @@ use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector};
 use mailbus_spec::HostTime;
 use mailbus_spec::belief::Reading;
-use mailbus_worker::native::Host;
+use mailbus_worker::native::HostClock;
 use turmoil::net::TcpStream;
 
 use crate::clock::{MachineClocks, TrueTime};
@@ -67,7 +67,7 @@ pub(crate) struct ObjectHost {
     pub stage: Rc<Stage>,
 }
 
-impl Host for ObjectHost {
+impl HostClock for ObjectHost {
     fn now(&self) -> HostTime {
         self.stage.host_now()
     }

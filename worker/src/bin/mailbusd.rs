@@ -16,7 +16,7 @@ use mailbus_worker::native::namespace::OUTBOX_BUDGET;
 use mailbus_worker::native::program::{self, Arguments, StartError};
 use mailbus_worker::native::{
     Budget, Classes, EventLoop, FileDatabases, Namespace, NamespaceSettings, Objects, OwnDatabases,
-    Places, Server, ServerSettings, SystemHost,
+    Places, Server, ServerSettings, SystemClock,
 };
 use mailbus_worker::object::Object;
 use mailbus_worker::router::{Access, Class};
@@ -87,7 +87,7 @@ async fn serve(program: &Program) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(unusable)?;
 
     let deployment = Deployment {
-        host: SystemHost::new(),
+        clock: SystemClock::new(),
         access,
         leases: databases(arguments, Class::Lease)?,
         mailboxes: databases(arguments, Class::Mailbox)?,
@@ -119,7 +119,7 @@ fn databases(arguments: &Arguments, class: Class) -> Result<FileDatabases, Start
 /// What the event loops have in common.
 #[derive(Clone)]
 struct Deployment {
-    host: SystemHost,
+    clock: SystemClock,
     access: Access,
     leases: FileDatabases,
     mailboxes: FileDatabases,
@@ -139,7 +139,7 @@ impl Deployment {
         let (all, others) = event_loop.join(own);
         tokio::task::spawn_local(others);
         let listener = TcpListener::from_std(self.listener.try_clone()?)?;
-        let server = Server::new(Rc::new(self.host), self.access, ServerSettings::default(), all);
+        let server = Server::new(Rc::new(self.clock), self.access, ServerSettings::default(), all);
         server.listen(listener, self.places, stop.asked()).await;
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Deployment {
         place: &Place,
     ) -> Rc<dyn Objects> {
         let databases = Rc::new(OwnDatabases::new(databases.clone(), place));
-        let namespace = Namespace::<O>::new(Rc::new(self.host), databases, self.settings.clone());
+        let namespace = Namespace::<O>::new(Rc::new(self.clock), databases, self.settings.clone());
         tokio::task::spawn_local(namespace.ring_alarms());
         tokio::task::spawn_local(namespace.keep_tidy());
         Rc::new(namespace)

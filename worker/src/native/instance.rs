@@ -163,10 +163,10 @@ impl<O: Object> Instance<O> {
     /// dropped.
     pub fn deliver(
         &mut self,
-        host: HostTime,
+        now: HostTime,
         arrival: &Arrival<'_>,
     ) -> Result<Delivered, StorageError> {
-        let delivered = self.handle(host, arrival);
+        let delivered = self.handle(now, arrival);
         if delivered.is_err() {
             self.object = None;
         }
@@ -176,7 +176,7 @@ impl<O: Object> Instance<O> {
         delivered
     }
 
-    fn handle(&mut self, host: HostTime, arrival: &Arrival<'_>) -> Result<Delivered, StorageError> {
+    fn handle(&mut self, now: HostTime, arrival: &Arrival<'_>) -> Result<Delivered, StorageError> {
         self.look()?;
         let Self { database, object, sockets, .. } = self;
         let event = match arrival {
@@ -196,7 +196,7 @@ impl<O: Object> Instance<O> {
         let pending = if rings { None } else { self.alarm };
         let object = wake_up(object, sockets, pending);
         let clear_alarm = rings && self.alarm.is_some();
-        let (effects, rows) = transact(database, object, host, event, clear_alarm)?;
+        let (effects, rows) = transact(database, object, now, event, clear_alarm)?;
         Ok(self.apply(effects, rows, pending))
     }
 
@@ -228,8 +228,8 @@ impl<O: Object> Instance<O> {
     }
 
     /// Whether its storage can be deleted: it is awake, and as good as one that never was.
-    pub(super) fn is_blank(&self, host: HostTime) -> bool {
-        let is_blank = self.object.as_ref().is_some_and(|object| object.is_blank(host));
+    pub(super) fn is_blank(&self, now: HostTime) -> bool {
+        let is_blank = self.object.as_ref().is_some_and(|object| object.is_blank(now));
         is_blank && self.alarm.is_none() && self.sockets.is_empty() && self.database.is_made()
     }
 
@@ -375,14 +375,14 @@ fn read_time(database: &mut Database, sql: &str) -> Result<Option<HostTime>, Sto
 fn transact<O: Object>(
     database: &mut Database,
     object: &mut O,
-    host: HostTime,
+    now: HostTime,
     event: Event<'_>,
     clear_alarm: bool,
 ) -> Result<(Effects, u64), StorageError> {
     database.transact(|database| {
-        let effects = object.handle(database, host, event)?;
+        let effects = object.handle(database, now, event)?;
         if let Some(at) = effects.alarm {
-            let times = [at, host].map(|time| i64::try_from(time.0).unwrap_or(i64::MAX));
+            let times = [at, now].map(|time| i64::try_from(time.0).unwrap_or(i64::MAX));
             database.make()?;
             database.shell(|connection| {
                 connection.prepare_cached(CREATE_ALARM)?.execute([])?;

@@ -21,7 +21,7 @@
 //!   crashes and storage faults are decisions of its caller.
 //! * [`loops`] decides which thread a workspace lives on, and nobody else knows that there are several.
 //! * [`namespace`] and [`server`] are asynchronous on one thread (`spawn_local`, `Rc`), and take time
-//!   from a [`Host`] and durability from a [`Flush`], so that the same code runs on the system's
+//!   from a [`HostClock`] and durability from a [`Flush`], so that the same code runs on the system's
 //!   clock and disk, and inside a simulated host that has neither.
 //!
 //! # Invariants
@@ -32,11 +32,11 @@
 //!   [`LocalSet`](tokio::task::LocalSet) it was spawned in.
 
 pub mod arrival;
+pub mod clock;
 pub mod databases;
 pub mod descriptors;
 pub mod flush;
 pub(crate) mod folder;
-pub mod host;
 pub mod instance;
 pub mod loops;
 pub mod namespace;
@@ -46,9 +46,9 @@ pub mod sockets;
 pub mod sqlite;
 
 pub use arrival::{Arrival, OwnedArrival};
+pub use clock::{HostClock, Moment, SystemClock};
 pub use databases::{Databases, FileDatabases, MemoryDatabases, Opened};
 pub use flush::{Flush, WalFlush};
-pub use host::{Host, Moment, SystemHost};
 pub use instance::{Delivered, Instance};
 pub use loops::{EventLoop, OwnDatabases};
 pub use namespace::{

@@ -6,10 +6,10 @@
 pub mod bad_input;
 pub mod bad_mail;
 pub mod bundle;
+pub mod clock;
 pub mod daemon;
 pub mod disk;
 pub mod flush;
-pub mod host;
 pub mod http;
 pub mod large;
 pub mod objects;

@@ -9,22 +9,22 @@ use mailbus_worker::native::{
 };
 use mailbus_worker::object::{Response, SocketId};
 
-use super::host::ManualHost;
+use super::clock::ManualClock;
 use super::toy::{Toy, request};
 use super::workspace;
 
-pub fn namespace(host: &ManualHost, databases: impl Databases + 'static) -> Namespace<Toy> {
-    Namespace::new(Rc::new(host.clone()), Rc::new(databases), NamespaceSettings::default())
+pub fn namespace(clock: &ManualClock, databases: impl Databases + 'static) -> Namespace<Toy> {
+    Namespace::new(Rc::new(clock.clone()), Rc::new(databases), NamespaceSettings::default())
 }
 
 /// One that keeps so many databases open.
 pub fn narrow(
-    host: &ManualHost,
+    clock: &ManualClock,
     databases: impl Databases + 'static,
     open_databases: usize,
 ) -> Namespace<Toy> {
     let settings = NamespaceSettings { open_databases, ..NamespaceSettings::default() };
-    Namespace::new(Rc::new(host.clone()), Rc::new(databases), settings)
+    Namespace::new(Rc::new(clock.clone()), Rc::new(databases), settings)
 }
 
 pub fn submit(namespace: &Namespace<Toy>, action: &str, body: &str) -> Submitted {

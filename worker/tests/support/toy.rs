@@ -70,7 +70,7 @@ impl Toy {
     fn request<S: Storage>(
         &mut self,
         storage: &mut S,
-        host: HostTime,
+        now: HostTime,
         request: &Request<'_>,
     ) -> Result<Effects, StorageError> {
         let body = match request.body {
@@ -113,12 +113,12 @@ impl Toy {
                 return Err(StorageError("asked to".to_owned()));
             }
             "arm" => {
-                effects.alarm = Some(HostTime(host.0 + body.parse::<u64>().unwrap()));
+                effects.alarm = Some(HostTime(now.0 + body.parse::<u64>().unwrap()));
                 effects.response = answer("{}".to_owned());
             }
             "alarm" => {
                 add(storage, "set")?;
-                effects.alarm = Some(HostTime(host.0 + body.parse::<u64>().unwrap()));
+                effects.alarm = Some(HostTime(now.0 + body.parse::<u64>().unwrap()));
                 effects.response = answer("{}".to_owned());
             }
             "subscribe" if request.upgrade => {
@@ -165,7 +165,7 @@ impl Object for Toy {
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,
-        host: HostTime,
+        now: HostTime,
         event: Event<'_>,
     ) -> Result<Effects, StorageError> {
         if self.events == 0 && storage.query(FIND, &[])?.is_empty() {
@@ -174,7 +174,7 @@ impl Object for Toy {
         self.events += 1;
         let mut effects = Effects::default();
         match event {
-            Event::Request(request) => return self.request(storage, host, &request),
+            Event::Request(request) => return self.request(storage, now, &request),
             Event::Frame { socket, attachment, text } => {
                 let frames = attachment.parse::<u64>().unwrap() + 1;
                 effects.attachments.push((Target::Socket(socket), frames.to_string()));

@@ -11,7 +11,7 @@ use mailbus_spec::{HostTime, Workspace};
 use tokio::sync::Notify;
 
 use crate::native::arrival::Arrival;
-use crate::native::host::{Host, Moment};
+use crate::native::clock::{HostClock, Moment};
 use crate::object::Object;
 use crate::storage::StorageError;
 
@@ -87,14 +87,14 @@ impl Alarms {
     }
 
     /// Ends when something may be due, after `most` at the latest.
-    async fn wait(&self, host: &dyn Host, most: Duration) {
+    async fn wait(&self, clock: &dyn HostClock, most: Duration) {
         let mut changed = Box::pin(self.changed.notified().fuse());
-        let left = self.schedule.borrow().wait(host.moment());
+        let left = self.schedule.borrow().wait(clock.moment());
         let left = left.map(|left| left.min(most)).or((most < Duration::MAX).then_some(most));
         match left {
             None => changed.await,
             Some(left) => {
-                let mut slept = host.sleep(left).fuse();
+                let mut slept = clock.sleep(left).fuse();
                 select_biased! { () = changed => {}, () = slept => {} }
             }
         }
@@ -116,13 +116,13 @@ async fn look_up<O: Object + 'static>(namespace: &Namespace<O>) {
             Ok(existing) => break existing,
             Err(error) => tracing::error!(%error, "the databases cannot be listed"),
         }
-        inner.host.sleep(LIST_AGAIN).await;
+        inner.clock.sleep(LIST_AGAIN).await;
     };
     for workspace in existing {
         let found = namespace.with(&workspace, |instance| {
             Ok::<_, StorageError>((instance.due_alarm(), instance.alarm_was_set()?))
         });
-        let now = inner.host.moment();
+        let now = inner.clock.moment();
         match found.and_then(|found| found) {
             Ok((alarm, Some(set_at))) if set_at.is_plausible() => {
                 inner.alarms.handled(&workspace, now, set_at, true, alarm);
@@ -142,7 +142,7 @@ async fn look_up<O: Object + 'static>(namespace: &Namespace<O>) {
 async fn ring_due<O: Object>(inner: &Inner<O>, objects: &dyn Objects) {
     let mut put_off: BTreeMap<Workspace, Duration> = BTreeMap::new();
     loop {
-        let now = inner.host.moment();
+        let now = inner.clock.moment();
         for workspace in inner.alarms.schedule.borrow_mut().take_due(now) {
             put_off.entry(workspace).or_insert(now.uptime.saturating_add(PUT_OFF_MAX));
         }
@@ -152,7 +152,7 @@ async fn ring_due<O: Object>(inner: &Inner<O>, objects: &dyn Objects) {
         let due: Vec<Workspace> = rings.map(|(workspace, _)| workspace).collect();
         if due.is_empty() {
             let look = if put_off.is_empty() { Duration::MAX } else { LOOK };
-            inner.alarms.wait(&*inner.host, look).await;
+            inner.alarms.wait(&*inner.clock, look).await;
             continue;
         }
         for workspace in due {
@@ -160,6 +160,6 @@ async fn ring_due<O: Object>(inner: &Inner<O>, objects: &dyn Objects) {
             drop(objects.submit(&workspace, &Arrival::Alarm));
             tokio::task::yield_now().await;
         }
-        inner.host.sleep(PAUSE).await;
+        inner.clock.sleep(PAUSE).await;
     }
 }

@@ -68,7 +68,7 @@ impl<O: Object + 'static> Inner<O> {
             };
             match next {
                 None => return,
-                Some(Roused::NoRoom) => self.host.sleep(ROOM_PAUSE).await,
+                Some(Roused::NoRoom) => self.clock.sleep(ROOM_PAUSE).await,
                 Some(Roused::Ready | Roused::More) => tokio::task::yield_now().await,
             }
         }
@@ -104,7 +104,7 @@ impl<O: Object + 'static> Inner<O> {
         let slot = slots.slot(workspace);
         let Some(instance) = slot.instance.as_mut() else { return };
         let is_unmade = !instance.is_made();
-        let now = self.host.moment();
+        let now = self.clock.moment();
         let told = self.alarms.time_of(workspace, now);
         let delivered = instance.deliver(told, arrival);
         let wrote = delivered.as_ref().is_ok_and(|delivered| delivered.rows > 0);
@@ -152,18 +152,18 @@ impl<O: Object + 'static> Inner<O> {
         let slot = slots.slot(workspace);
         match arrival {
             Arrival::Closed { socket } => slot.lose_socket(*socket),
-            Arrival::Alarm => self.alarms.rang(workspace, self.host.moment(), false),
+            Arrival::Alarm => self.alarms.rang(workspace, self.clock.moment(), false),
             Arrival::Request(_) | Arrival::Frame { .. } => {}
         }
         if !matches!(arrival, Arrival::Alarm) && slot.instance.is_none() {
             // Whether it has an alarm is unknown until it is open.
-            self.alarms.ring_unless_set(workspace, self.host.moment());
+            self.alarms.ring_unless_set(workspace, self.clock.moment());
         }
         self.hold(slots, workspace, Held::new(not_begun(arrival, refusal), None, tell));
     }
 
     fn hold(self: &Rc<Self>, slots: &mut Slots<O>, workspace: &Workspace, event: Held) {
-        if slots.slot(workspace).hold(event, self.host.uptime()) {
+        if slots.slot(workspace).hold(event, self.clock.uptime()) {
             tokio::task::spawn_local(Rc::clone(self).flush(workspace.clone()));
         }
     }
@@ -184,7 +184,7 @@ impl<O: Object + 'static> Inner<O> {
                 return;
             };
             match flushed {
-                Ok(()) => slot.flushed_to(target, self.host.uptime()),
+                Ok(()) => slot.flushed_to(target, self.clock.uptime()),
                 Err(error) => {
                     tracing::error!(%workspace, %error, "the log of a workspace cannot be flushed");
                     slots.cut_off(&self, &workspace);

@@ -47,8 +47,8 @@ use crate::object::{Object, Response, SocketId};
 use crate::storage::StorageError;
 
 use super::arrival::Arrival;
+use super::clock::HostClock;
 use super::databases::Databases;
-use super::host::Host;
 use super::instance::Instance;
 
 pub use outbox::{
@@ -131,7 +131,7 @@ impl<O> Clone for Namespace<O> {
 }
 
 struct Inner<O> {
-    host: Rc<dyn Host>,
+    clock: Rc<dyn HostClock>,
     databases: Rc<dyn Databases>,
     settings: NamespaceSettings,
     slots: RefCell<Slots<O>>,
@@ -143,12 +143,12 @@ impl<O: Object + 'static> Namespace<O> {
     /// [`ring_alarms`](Self::ring_alarms) runs.
     #[must_use]
     pub fn new(
-        host: Rc<dyn Host>,
+        clock: Rc<dyn HostClock>,
         databases: Rc<dyn Databases>,
         settings: NamespaceSettings,
     ) -> Self {
         let (slots, alarms) = (RefCell::default(), alarms::Alarms::default());
-        Self { inner: Rc::new(Inner { host, databases, settings, slots, alarms }) }
+        Self { inner: Rc::new(Inner { clock, databases, settings, slots, alarms }) }
     }
 
     /// Rings the alarms of all objects, those that were set before this process began too. Never
@@ -193,7 +193,7 @@ impl<O: Object + 'static> Namespace<O> {
         let slots = &mut *inner.slots.borrow_mut();
         let instance = slots.open(inner, workspace)?;
         let worked = work(instance);
-        inner.alarms.seen(workspace, inner.host.moment(), instance.due_alarm());
+        inner.alarms.seen(workspace, inner.clock.moment(), instance.due_alarm());
         slots.settle(&inner.settings, workspace);
         Ok(worked)
     }

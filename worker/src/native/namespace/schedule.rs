@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mailbus_spec::{HostTime, Workspace};
 
-use crate::native::host::Moment;
+use crate::native::clock::Moment;
 
 /// How long a sleeper trusts the wall clock not to step ahead.
 const STEP_CHECK: Duration = Duration::from_secs(10);

@@ -99,7 +99,7 @@ impl<O: Object> Slots<O> {
             slot.instance = Some(Instance::reopen(opened.database, &mut slot.parked)?);
             slot.flush = opened.flush;
             if is_untidy {
-                self.untidy.add(workspace, inner.host.uptime());
+                self.untidy.add(workspace, inner.clock.uptime());
             }
         }
         let instance = self.slot(workspace).instance.as_mut();
@@ -116,7 +116,7 @@ impl<O: Object> Slots<O> {
         inner: &Inner<O>,
         workspace: &Workspace,
     ) -> Result<Roused, Refusal> {
-        let now = inner.host.uptime();
+        let now = inner.clock.uptime();
         let trouble = self.slot(workspace).trouble;
         if let Some(left) = trouble.and_then(|trouble| trouble.left(now)) {
             return Err(Refusal::failing(left));
@@ -152,7 +152,7 @@ impl<O: Object> Slots<O> {
     /// The storage of an object failed: its memory goes, and it is left alone for a while. Returns what
     /// those are told who ask it meanwhile.
     pub(super) fn fail(&mut self, inner: &Inner<O>, workspace: &Workspace) -> Refusal {
-        let now = inner.host.uptime();
+        let now = inner.clock.uptime();
         let slot = self.slot(workspace);
         slot.fail(now);
         let left = slot.trouble.and_then(|trouble| trouble.left(now));
@@ -170,10 +170,10 @@ impl<O: Object> Slots<O> {
             "a flush failed: what nobody was told yet may be lost; the connections of the workspace drop, \
              and it is read anew from its disk"
         );
-        self.slot(workspace).cut_off(inner.host.uptime());
+        self.slot(workspace).cut_off(inner.clock.uptime());
         inner.databases.distrust(workspace);
         // Its alarm may be another than the one that is known.
-        inner.alarms.rang(workspace, inner.host.moment(), false);
+        inner.alarms.rang(workspace, inner.clock.moment(), false);
     }
 
     /// Lists a place anew after an event, and closes and forgets what is beyond the bounds.

@@ -80,8 +80,8 @@ impl<O: Object + 'static> Inner<O> {
     /// Tidies what is due, for ever.
     pub(super) async fn keep_tidy(self: Rc<Self>) {
         loop {
-            self.host.sleep(ROUND).await;
-            let due = self.slots.borrow().untidy.due(self.host.uptime());
+            self.clock.sleep(ROUND).await;
+            let due = self.slots.borrow().untidy.due(self.clock.uptime());
             for workspace in due {
                 while self.tidy(&workspace) == Left::More {
                     tokio::task::yield_now().await;
@@ -93,7 +93,7 @@ impl<O: Object + 'static> Inner<O> {
 
     fn tidy(&self, workspace: &Workspace) -> Left {
         let slots = &mut *self.slots.borrow_mut();
-        let now = self.host.uptime();
+        let now = self.clock.uptime();
         let tidied = slots.tidy(self, workspace, now);
         let left = tidied.unwrap_or_else(|error| {
             tracing::warn!(%workspace, %error, "the room of a database cannot be given back");
@@ -138,9 +138,9 @@ impl<O: Object> Slots<O> {
         if instance.wake()? == Waking::More {
             return Ok(Left::More);
         }
-        let host = inner.host.now();
-        if !instance.is_blank(host) {
-            let soon = instance.is_blank(HostTime(host.0.saturating_add(DAY_MS)));
+        let now = inner.clock.now();
+        if !instance.is_blank(now) {
+            let soon = instance.is_blank(HostTime(now.0.saturating_add(DAY_MS)));
             return Ok(if soon { Left::InAnHour } else { Left::Nothing });
         }
         self.slot(workspace).close();

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use mailbus_spec::limits::{BODY_DRAIN_BYTES, BODY_MAX_BYTES};
 
-use crate::native::host::Host;
+use crate::native::clock::HostClock;
 
 /// What came.
 pub(super) enum Read {
@@ -34,7 +34,7 @@ pub(super) struct Broken;
 pub(super) async fn read(
     mut body: Incoming,
     keep: usize,
-    host: &dyn Host,
+    clock: &dyn HostClock,
     pause: Duration,
 ) -> Result<Read, Broken> {
     let keep = keep.min(BODY_MAX_BYTES);
@@ -42,12 +42,12 @@ pub(super) async fn read(
         return Ok(Read::Endless);
     }
     let length = body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
-    let until = host.uptime().saturating_add(pause).saturating_add(time_of(length));
+    let until = clock.uptime().saturating_add(pause).saturating_add(time_of(length));
     let mut kept = Vec::new();
     let mut seen = 0_usize;
     loop {
-        let left = until.saturating_sub(host.uptime());
-        let Some(frame) = within(host, pause.min(left), body.frame()).await? else { break };
+        let left = until.saturating_sub(clock.uptime());
+        let Some(frame) = within(clock, pause.min(left), body.frame()).await? else { break };
         let Ok(bytes) = frame.map_err(|_| Broken)?.into_data() else { continue };
         seen = seen.saturating_add(bytes.len());
         if seen <= keep {
@@ -69,7 +69,7 @@ fn time_of(length: Option<usize>) -> Duration {
 
 /// What is there at once takes no timer.
 async fn within<T>(
-    host: &dyn Host,
+    clock: &dyn HostClock,
     pause: Duration,
     future: impl Future<Output = T> + Unpin,
 ) -> Result<T, Broken> {
@@ -79,6 +79,6 @@ async fn within<T>(
     }
     select_biased! {
         done = future => Ok(done),
-        () = host.sleep(pause).fuse() => Err(Broken),
+        () = clock.sleep(pause).fuse() => Err(Broken),
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::native::host::Host;
+use crate::native::clock::HostClock;
 
 /// Knows whether a connection waits for a request or is being served.
 ///
@@ -33,10 +33,10 @@ impl Deadline {
     }
 
     /// Ends when no request has come for at least `patience`, and at most twice that.
-    pub(super) async fn passes(&self, host: &dyn Host, patience: Duration) {
+    pub(super) async fn passes(&self, clock: &dyn HostClock, patience: Duration) {
         loop {
             let seen = self.requests.get();
-            host.sleep(patience).await;
+            clock.sleep(patience).await;
             if self.requests.get() == seen && !self.serving.get() {
                 return;
             }

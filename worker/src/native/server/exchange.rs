@@ -150,7 +150,7 @@ impl Exchanger {
         let addressed = self.address(&head);
         let keep = if addressed.is_ok() { BODY_MAX_BYTES } else { 0 };
         let pause = self.server.settings.body_pause;
-        let read = body::read(incoming, keep, &*self.server.host, pause).await?;
+        let read = body::read(incoming, keep, &*self.server.clock, pause).await?;
         let (class, workspace, action) = match addressed {
             Err(refused) => return Ok(rendered(refused, matches!(read, Read::Endless))),
             Ok(Route::Version) => return Ok(rendered(router::version(), false)),

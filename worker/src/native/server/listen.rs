@@ -69,14 +69,14 @@ impl Server {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    self.host.sleep(ACCEPT_PAUSE).await;
+                    self.clock.sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
         drop(listener);
         self.stop();
         let mut ended = pin!(places.free.acquire_many(places.most).fuse());
-        let mut late = self.host.sleep(STOP_PATIENCE).fuse();
+        let mut late = self.clock.sleep(STOP_PATIENCE).fuse();
         select_biased! { _ = ended => {}, () = late => {} }
     }
 }

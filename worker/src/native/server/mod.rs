@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 
 use crate::router::{Access, Class};
 
-use super::host::Host;
+use super::clock::HostClock;
 use super::namespace::Objects;
 
 use deadline::Deadline;
@@ -68,7 +68,7 @@ pub type Classes = BTreeMap<Class, Rc<dyn Objects>>;
 
 /// The objects of a deployment behind HTTP and WebSocket.
 pub struct Server {
-    host: Rc<dyn Host>,
+    clock: Rc<dyn HostClock>,
     access: Access,
     settings: ServerSettings,
     classes: Classes,
@@ -104,13 +104,13 @@ impl Server {
     /// A server in front of these objects.
     #[must_use]
     pub fn new(
-        host: Rc<dyn Host>,
+        clock: Rc<dyn HostClock>,
         access: Access,
         settings: ServerSettings,
         classes: Classes,
     ) -> Rc<Self> {
         let stopping = Stopping::default();
-        Rc::new(Self { host, access, settings, classes, stopping, connections: Cell::new(0) })
+        Rc::new(Self { clock, access, settings, classes, stopping, connections: Cell::new(0) })
     }
 
     /// Asks all connections to end: HTTP after the exchange that is under way, WebSockets with a close
@@ -159,7 +159,7 @@ impl Server {
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         let mut connection = pin!(connection);
-        let mut late = pin!(deadline.passes(&*self.host, self.settings.idle).fuse());
+        let mut late = pin!(deadline.passes(&*self.clock, self.settings.idle).fuse());
         let mut stopped = pin!(self.stopping.asked().fuse());
         loop {
             select_biased! {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::native::host::Host;
+use crate::native::clock::HostClock;
 use crate::native::namespace::Outbox;
 
 /// When the other end of a connection has given a sign of life last.
@@ -20,20 +20,20 @@ pub(super) struct Life(Rc<Cell<Duration>>);
 
 impl Life {
     /// It is heard of now.
-    pub(super) fn new(host: &dyn Host) -> Self {
-        Self(Rc::new(Cell::new(host.uptime())))
+    pub(super) fn new(clock: &dyn HostClock) -> Self {
+        Self(Rc::new(Cell::new(clock.uptime())))
     }
 
     /// For how long nothing has been heard of it.
-    pub(super) fn silence(&self, host: &dyn Host) -> Duration {
-        host.uptime().saturating_sub(self.0.get())
+    pub(super) fn silence(&self, clock: &dyn HostClock) -> Duration {
+        clock.uptime().saturating_sub(self.0.get())
     }
 }
 
 /// A stream that tells what moves over it.
 pub(super) struct Moving<Io> {
     io: Io,
-    host: Rc<dyn Host>,
+    clock: Rc<dyn HostClock>,
     life: Life,
     outbox: Arc<Outbox>,
     /// Whether the last write had to wait.
@@ -41,9 +41,14 @@ pub(super) struct Moving<Io> {
 }
 
 impl<Io> Moving<Io> {
-    pub(super) fn new(io: Io, host: &Rc<dyn Host>, life: &Life, outbox: &Arc<Outbox>) -> Self {
-        let (host, life, outbox) = (Rc::clone(host), life.clone(), Arc::clone(outbox));
-        Self { io, host, life, outbox, blocked: false }
+    pub(super) fn new(
+        io: Io,
+        clock: &Rc<dyn HostClock>,
+        life: &Life,
+        outbox: &Arc<Outbox>,
+    ) -> Self {
+        let (clock, life, outbox) = (Rc::clone(clock), life.clone(), Arc::clone(outbox));
+        Self { io, clock, life, outbox, blocked: false }
     }
 
     /// The system has taken so many bytes. If it had none to spare before, the other end has read some;
@@ -51,7 +56,7 @@ impl<Io> Moving<Io> {
     fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let waited = std::mem::replace(&mut self.blocked, written.is_pending());
         if let Poll::Ready(Ok(bytes @ 1..)) = written {
-            let now = self.host.uptime();
+            let now = self.clock.uptime();
             self.outbox.took(bytes, now);
             if waited {
                 self.life.0.set(now);
@@ -70,7 +75,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Moving<Io> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.life.0.set(self.host.uptime());
+            self.life.0.set(self.clock.uptime());
         }
         read
     }

@@ -61,8 +61,8 @@ pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
         let config = WebSocketConfig::default()
             .max_message_size(Some(FRAME_MAX_BYTES))
             .max_frame_size(Some(FRAME_MAX_BYTES));
-        let life = Life::new(&*server.host);
-        let io = Moving::new(TokioIo::new(upgraded), &server.host, &life, &outbox);
+        let life = Life::new(&*server.clock);
+        let io = Moving::new(TokioIo::new(upgraded), &server.clock, &life, &outbox);
         let websocket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let submit = |text: &str| objects.submit(&workspace, &Arrival::Frame { socket, text });
         let closing = Cell::new(false);
@@ -103,7 +103,7 @@ impl Conversation<'_> {
                     end = writing => {
                         if end == WriteEnd::Closed {
                             self.closing.set(true);
-                            let mut late = self.server.host.sleep(patience).fuse();
+                            let mut late = self.server.clock.sleep(patience).fuse();
                             select_biased! { _ = reading => {}, () = late => {} }
                         }
                         break false;
@@ -114,7 +114,7 @@ impl Conversation<'_> {
                             // However long the other end takes to close it too.
                             (self.over)();
                             self.say(Outgoing::Close(code, reason.to_owned()));
-                            let mut late = self.server.host.sleep(patience).fuse();
+                            let mut late = self.server.clock.sleep(patience).fuse();
                             select_biased! { _ = writing => {}, () = late => {} }
                             break true;
                         }
@@ -190,7 +190,7 @@ impl Conversation<'_> {
                 }
             };
             match written {
-                Ok(false) => self.outbox.took_all(self.server.host.uptime()),
+                Ok(false) => self.outbox.took_all(self.server.clock.uptime()),
                 Ok(true) => return WriteEnd::Closed,
                 Err(_) => return WriteEnd::GivenUp,
             }
@@ -224,13 +224,13 @@ impl Conversation<'_> {
     /// Ends when the other end has taken nothing for too long of what is being written.
     async fn stalled(&self) {
         loop {
-            let now = self.server.host.uptime();
+            let now = self.server.clock.uptime();
             let since = self.outbox.stalled_since().unwrap_or(now);
             let left = STALLED_MAX.saturating_sub(now.saturating_sub(since));
             if left.is_zero() {
                 return;
             }
-            self.server.host.sleep(left).await;
+            self.server.clock.sleep(left).await;
         }
     }
 
@@ -238,8 +238,8 @@ impl Conversation<'_> {
     async fn watch(&self) {
         let ping = self.server.settings.ping;
         loop {
-            self.server.host.sleep(ping).await;
-            let silence = self.life.silence(&*self.server.host);
+            self.server.clock.sleep(ping).await;
+            let silence = self.life.silence(&*self.server.clock);
             if silence >= ping.saturating_mul(3) {
                 return;
             }
@@ -250,13 +250,13 @@ impl Conversation<'_> {
     }
 
     fn say(&self, outgoing: Outgoing) {
-        self.outbox.push(outgoing, self.server.host.uptime());
+        self.outbox.push(outgoing, self.server.clock.uptime());
     }
 
     /// Reads and drops what the other end is still sending: closing on unread bytes would reset the
     /// connection, and it would not see why.
     async fn drain(&self, io: &mut Io) {
-        let mut late = self.server.host.sleep(self.server.settings.close).fuse();
+        let mut late = self.server.clock.sleep(self.server.settings.close).fuse();
         let mut buffer = vec![0; 16 << 10];
         let mut drained = 0_usize;
         while drained < BODY_DRAIN_BYTES {

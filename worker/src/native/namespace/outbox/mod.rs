@@ -63,7 +63,7 @@ impl Outgoing {
 }
 
 /// What is to be sent over one socket, between its object and its connection, which may be on threads
-/// of their own. Times are by the [`Host::uptime`](crate::native::Host::uptime) of the process.
+/// of their own. Times are by the [`HostClock::uptime`](crate::native::HostClock::uptime) of the process.
 pub struct Outbox {
     budget: Arc<Budget>,
     number: u64,

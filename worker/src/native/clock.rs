@@ -1,12 +1,12 @@
-//! Where a shell's time comes from.
+//! Clocks of the machine that objects run on, and sleep by them.
 
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use mailbus_spec::HostTime;
 
-/// The clocks of the machine that objects run on: the system's, or a simulated host's.
-pub trait Host {
+/// Clocks of the machine that objects run on: the system's, or those of a simulated host.
+pub trait HostClock {
     /// The wall clock. It may step either way.
     fn now(&self) -> HostTime;
 
@@ -22,7 +22,7 @@ pub trait Host {
     }
 }
 
-/// One reading of a host's two clocks.
+/// One reading of both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The wall clock.
@@ -41,11 +41,11 @@ impl Moment {
 
 /// The clocks of this machine, through the tokio runtime it is used in.
 #[derive(Clone, Copy, Debug)]
-pub struct SystemHost {
+pub struct SystemClock {
     started: std::time::Instant,
 }
 
-impl SystemHost {
+impl SystemClock {
     /// The clocks of this machine.
     #[expect(clippy::disallowed_methods, reason = "this is the shell's clock")]
     #[must_use]
@@ -54,13 +54,13 @@ impl SystemHost {
     }
 }
 
-impl Default for SystemHost {
+impl Default for SystemClock {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Host for SystemHost {
+impl HostClock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the shell's clock")]
     fn now(&self) -> HostTime {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! A host whose two clocks stand still until a test moves them.
+//! A host clock that stands still until a test moves it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use mailbus_spec::HostTime;
-use mailbus_worker::native::Host;
+use mailbus_worker::native::HostClock;
 use tokio::sync::oneshot;
 
 use super::settle;
@@ -17,14 +17,14 @@ pub const NOON: u64 = 1_800_000_000_000;
 type Sleeper = (Duration, oneshot::Sender<()>);
 
 #[derive(Clone, Default)]
-pub struct ManualHost {
+pub struct ManualClock {
     passed: Rc<Cell<Duration>>,
     /// By how much the wall clock was set, in ms.
     set_by_ms: Rc<Cell<i64>>,
     sleepers: Rc<RefCell<Vec<Sleeper>>>,
 }
 
-impl ManualHost {
+impl ManualClock {
     /// How much time has passed.
     pub fn passed(&self) -> Duration {
         self.passed.get()
@@ -50,7 +50,7 @@ impl ManualHost {
     }
 }
 
-impl Host for ManualHost {
+impl HostClock for ManualClock {
     fn now(&self) -> HostTime {
         let passed_ms = u64::try_from(self.passed.get().as_millis()).unwrap();
         HostTime((NOON + passed_ms).saturating_add_signed(self.set_by_ms.get()))
