@@ -4,7 +4,7 @@ use mailbus_spec::HostTime;
 
 use crate::storage::StorageError;
 
-use super::host::{HostStorage, reason};
+use super::js::{JsStorage, reason};
 
 /// How long an object whose alarm's event failed is left alone. The platform would try again six
 /// times by itself, and then never.
@@ -16,13 +16,13 @@ pub(super) fn now() -> HostTime {
 }
 
 /// The alarm that the platform says is set.
-pub(super) async fn pending_alarm(storage: &HostStorage) -> Result<Option<HostTime>, StorageError> {
+pub(super) async fn pending_alarm(storage: &JsStorage) -> Result<Option<HostTime>, StorageError> {
     let at = storage.get_alarm().await.map_err(|exception| StorageError(reason(&exception)))?;
     Ok(at.as_f64().map(|ms| HostTime(ms as u64)))
 }
 
 /// Sets the alarm, in place of the pending one.
-pub(super) fn set_alarm(storage: &HostStorage, at: HostTime) -> Result<(), StorageError> {
+pub(super) fn set_alarm(storage: &JsStorage, at: HostTime) -> Result<(), StorageError> {
     match storage.set_alarm(at.0 as f64) {
         // The promise is kept with the writes of the event, or the platform restarts the object.
         Ok(_promise) => Ok(()),

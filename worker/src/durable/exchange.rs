@@ -6,7 +6,7 @@ use worker::{Error, Request, Response, Result, WebSocket};
 
 use crate::{object, router};
 
-use super::host::HostBody;
+use super::js::JsBody;
 
 /// The header of the subprotocols of a WebSocket.
 const PROTOCOL: &str = "sec-websocket-protocol";
@@ -37,7 +37,7 @@ pub(super) async fn read_body(request: &mut Request) -> Result<ReadBody> {
     }
     let Some(body) = request.inner().body() else { return Ok(ReadBody::Whole(Vec::new())) };
     let reader =
-        JsValue::from(body).unchecked_into::<HostBody>().get_reader().map_err(Error::from)?;
+        JsValue::from(body).unchecked_into::<JsBody>().get_reader().map_err(Error::from)?;
     let mut whole = Vec::new();
     let mut length = 0_usize;
     while let Some(piece) = reader.read().await.map_err(Error::from)?.value() {

@@ -9,71 +9,67 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen(wasm_bindgen_futures = ::worker::wasm_bindgen_futures)]
 extern "C" {
     /// `ctx.storage`.
-    pub(super) type HostStorage;
+    pub(super) type JsStorage;
 
     #[wasm_bindgen(method, catch, js_name = transactionSync)]
     pub(super) fn transaction_sync(
-        this: &HostStorage,
+        this: &JsStorage,
         body: &mut dyn FnMut() -> Result<JsValue, JsValue>,
     ) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(method, catch, getter)]
-    pub(super) fn sql(this: &HostStorage) -> Result<HostSql, JsValue>;
+    pub(super) fn sql(this: &JsStorage) -> Result<JsSql, JsValue>;
 
     /// The pending alarm in milliseconds since the epoch, or null.
     #[wasm_bindgen(method, catch, js_name = getAlarm)]
-    pub(super) async fn get_alarm(this: &HostStorage) -> Result<JsValue, JsValue>;
+    pub(super) async fn get_alarm(this: &JsStorage) -> Result<JsValue, JsValue>;
 
     /// Sets the alarm at an absolute time. In SQLite-backed objects it joins the writes before it,
     /// so its promise needs no waiting for.
     #[wasm_bindgen(method, catch, js_name = setAlarm)]
-    pub(super) fn set_alarm(this: &HostStorage, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
+    pub(super) fn set_alarm(this: &JsStorage, at_ms: f64) -> Result<js_sys::Promise, JsValue>;
 
     /// `ctx.storage.sql`.
-    pub(super) type HostSql;
+    pub(super) type JsSql;
 
     #[wasm_bindgen(method, catch, variadic)]
-    pub(super) fn exec(
-        this: &HostSql,
-        sql: &str,
-        parameters: &Array,
-    ) -> Result<HostCursor, JsValue>;
+    pub(super) fn exec(this: &JsSql, sql: &str, parameters: &Array) -> Result<JsCursor, JsValue>;
 
     /// The answer to a statement.
-    pub(super) type HostCursor;
+    pub(super) type JsCursor;
 
     #[wasm_bindgen(method, catch)]
-    pub(super) fn raw(this: &HostCursor) -> Result<HostRows, JsValue>;
+    pub(super) fn raw(this: &JsCursor) -> Result<JsRows, JsValue>;
 
     #[wasm_bindgen(method, catch, getter, js_name = rowsWritten)]
-    pub(super) fn rows_written(this: &HostCursor) -> Result<f64, JsValue>;
+    pub(super) fn rows_written(this: &JsCursor) -> Result<f64, JsValue>;
 
     /// The rows of a cursor as arrays of columns.
-    pub(super) type HostRows;
+    pub(super) type JsRows;
 
     #[wasm_bindgen(method, catch, js_name = toArray)]
-    pub(super) fn to_array(this: &HostRows) -> Result<Array, JsValue>;
+    pub(super) fn to_array(this: &JsRows) -> Result<Array, JsValue>;
 
     /// A request's body.
-    pub(super) type HostBody;
+    pub(super) type JsBody;
 
     #[wasm_bindgen(method, catch, js_name = getReader)]
-    pub(super) fn get_reader(this: &HostBody) -> Result<HostReader, JsValue>;
+    pub(super) fn get_reader(this: &JsBody) -> Result<JsReader, JsValue>;
 
     /// What takes a body piece by piece.
-    pub(super) type HostReader;
+    pub(super) type JsReader;
 
     #[wasm_bindgen(method, catch)]
-    pub(super) async fn read(this: &HostReader) -> Result<HostPiece, JsValue>;
+    pub(super) async fn read(this: &JsReader) -> Result<JsPiece, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    pub(super) fn cancel(this: &HostReader) -> Result<js_sys::Promise, JsValue>;
+    pub(super) fn cancel(this: &JsReader) -> Result<js_sys::Promise, JsValue>;
 
     /// A piece of a body, or its end.
-    pub(super) type HostPiece;
+    pub(super) type JsPiece;
 
     #[wasm_bindgen(method, getter)]
-    pub(super) fn value(this: &HostPiece) -> Option<Uint8Array>;
+    pub(super) fn value(this: &JsPiece) -> Option<Uint8Array>;
 }
 
 /// What an exception says.

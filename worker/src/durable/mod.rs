@@ -13,7 +13,7 @@
 //! | `sockets` | WebSockets that outlive the object's memory |
 //! | `exchange` | HTTP requests and responses |
 //! | `gateway` | the Worker in front of the objects (feature `router`) |
-//! | `host` | the JavaScript that the others call |
+//! | `js` | the JavaScript that the others call |
 //!
 //! Every call into the platform catches its exceptions. One that got past Rust would leave the
 //! caller's promise unsettled, that is, a client without an answer.
@@ -22,7 +22,7 @@ mod clock;
 mod exchange;
 #[cfg(feature = "router")]
 mod gateway;
-mod host;
+mod js;
 mod shell;
 mod sockets;
 mod storage;

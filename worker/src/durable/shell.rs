@@ -9,7 +9,7 @@ use crate::object::{self, Effects, Event, Object, Woken};
 use crate::router;
 use crate::storage::StorageError;
 
-use super::host::HostStorage;
+use super::js::JsStorage;
 use super::sockets::{self, Socket, Touched};
 use super::storage::SqlStorage;
 use super::transaction::transaction;
@@ -65,26 +65,26 @@ impl<O: Object> Shell<O> {
     }
 
     /// A frame came in.
-    pub(super) async fn message(&self, host: &WebSocket, message: &WebSocketIncomingMessage) {
-        let Some(socket) = Socket::of(host) else { return };
+    pub(super) async fn message(&self, websocket: &WebSocket, message: &WebSocketIncomingMessage) {
+        let Some(socket) = Socket::of(websocket) else { return };
         match sockets::text_of(message) {
             Ok(text) => {
                 let event =
                     Event::Frame { socket: socket.id, attachment: &socket.attachment, text };
                 if self.handle(event, Some(&socket)).await.is_err() {
-                    sockets::fail(host);
+                    sockets::fail(websocket);
                 }
             }
             Err((code, reason)) => {
-                self.closed(host).await;
-                sockets::dismiss(host, code, reason);
+                self.closed(websocket).await;
+                sockets::dismiss(websocket, code, reason);
             }
         }
     }
 
     /// A socket closed or broke.
-    pub(super) async fn closed(&self, host: &WebSocket) {
-        let Some(socket) = Socket::of(host) else { return };
+    pub(super) async fn closed(&self, websocket: &WebSocket) {
+        let Some(socket) = Socket::of(websocket) else { return };
         let event = Event::Closed { socket: socket.id, attachment: &socket.attachment };
         // Nobody waits for an answer, and the object forgets what it knew.
         let _ = self.handle(event, Some(&socket)).await;
@@ -118,7 +118,7 @@ impl<O: Object> Shell<O> {
     /// Makes the object if it is not in memory.
     async fn wake(
         &self,
-        storage: &HostStorage,
+        storage: &JsStorage,
         own: Option<&Socket<'_>>,
     ) -> Result<(), StorageError> {
         if self.object.borrow().is_none() {
@@ -132,12 +132,12 @@ impl<O: Object> Shell<O> {
     }
 
     /// Lets the object handle the event inside a transaction, at the one reading of the clock.
-    fn commit(&self, storage: &HostStorage, event: Event<'_>) -> Result<Effects, StorageError> {
-        let host = clock::now();
+    fn commit(&self, storage: &JsStorage, event: Event<'_>) -> Result<Effects, StorageError> {
+        let now = clock::now();
         let mut slot = self.object.borrow_mut();
         let mut sql = SqlStorage::open(storage)?;
         let handled = match slot.as_mut() {
-            Some(object) => transaction(storage, || object.handle(&mut sql, host, event)),
+            Some(object) => transaction(storage, || object.handle(&mut sql, now, event)),
             None => Err(StorageError("the object is not in memory".into())),
         };
         if handled.is_err() {
@@ -150,7 +150,7 @@ impl<O: Object> Shell<O> {
     /// from its effect. Returns the client's end of the new socket.
     fn apply(
         &self,
-        storage: &HostStorage,
+        storage: &JsStorage,
         effects: &Effects,
         own: Option<&Socket<'_>>,
     ) -> Option<WebSocket> {
@@ -186,7 +186,7 @@ impl<O: Object> Shell<O> {
         client
     }
 
-    fn storage(&self) -> Result<HostStorage, StorageError> {
+    fn storage(&self) -> Result<JsStorage, StorageError> {
         match self.state.as_raw().storage() {
             Ok(storage) => Ok(storage.unchecked_into()),
             Err(exception) => Err(StorageError(Error::from(exception).to_string())),

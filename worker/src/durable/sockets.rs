@@ -22,7 +22,7 @@ const BROKEN: u16 = 1011;
 /// An open socket, as an event finds it.
 pub(super) struct Socket<'a> {
     /// The platform's side of it.
-    pub host: &'a WebSocket,
+    pub websocket: &'a WebSocket,
     /// Its number.
     pub id: SocketId,
     /// What it keeps for the object.
@@ -31,11 +31,11 @@ pub(super) struct Socket<'a> {
 
 impl<'a> Socket<'a> {
     /// `None` for a socket that this shell did not accept.
-    pub(super) fn of(host: &'a WebSocket) -> Option<Self> {
-        let kept = host.deserialize_attachment::<String>().ok()??;
+    pub(super) fn of(websocket: &'a WebSocket) -> Option<Self> {
+        let kept = websocket.deserialize_attachment::<String>().ok()??;
         let (number, attachment) = kept.split_once(' ')?;
         let id = SocketId(number.parse().ok()?);
-        Some(Self { host, id, attachment: attachment.to_owned() })
+        Some(Self { websocket, id, attachment: attachment.to_owned() })
     }
 }
 
@@ -52,9 +52,9 @@ pub(super) fn answer_pings(state: &State) {
 /// the platform takes a closing one for open after it woke twice.
 pub(super) fn kept(state: &State, own: Option<&Socket<'_>>) -> Vec<(SocketId, Attachment)> {
     let mut kept: Vec<_> = own.map(|own| (own.id, own.attachment.clone())).into_iter().collect();
-    for host in state.as_raw().get_websockets().unwrap_or_default() {
-        let host = WebSocket::from(host);
-        if let Some(found) = Socket::of(&host)
+    for websocket in state.as_raw().get_websockets().unwrap_or_default() {
+        let websocket = WebSocket::from(websocket);
+        if let Some(found) = Socket::of(&websocket)
             && own.is_none_or(|own| own.id != found.id)
         {
             kept.push((found.id, found.attachment));
@@ -158,7 +158,7 @@ fn keep(socket: &WebSocket, id: SocketId, attachment: &str) -> Result<()> {
 /// The sockets meant. The event's own is at hand; asking the platform for one wakes others.
 fn find(state: &State, own: Option<&Socket<'_>>, target: &Target) -> Vec<WebSocket> {
     let tag = match (target, own) {
-        (Target::Socket(id), Some(own)) if own.id == *id => return vec![own.host.clone()],
+        (Target::Socket(id), Some(own)) if own.id == *id => return vec![own.websocket.clone()],
         (Target::Socket(id), _) => tag_of(*id),
         (Target::Tag(tag) | Target::Others { tag, .. }, _) => tag.clone(),
     };

@@ -5,23 +5,23 @@ use wasm_bindgen::{JsCast as _, JsValue};
 
 use crate::storage::{Row, Storage, StorageError, Value};
 
-use super::host::{HostCursor, HostSql, HostStorage, reason};
+use super::js::{JsCursor, JsSql, JsStorage, reason};
 
 /// The largest integer that a JavaScript number carries exactly, 2^53 − 1.
 const INTEGER_MAX: i64 = (1 << 53) - 1;
 
 /// The database within one event.
 pub(super) struct SqlStorage {
-    sql: HostSql,
+    sql: JsSql,
 }
 
 impl SqlStorage {
-    pub(super) fn open(storage: &HostStorage) -> Result<Self, StorageError> {
+    pub(super) fn open(storage: &JsStorage) -> Result<Self, StorageError> {
         Ok(Self { sql: storage.sql().map_err(failed)? })
     }
 
     /// Runs a statement to its end: one that is left half read is left half done.
-    fn run(&self, sql: &str, parameters: &[Value]) -> Result<(Array, HostCursor), StorageError> {
+    fn run(&self, sql: &str, parameters: &[Value]) -> Result<(Array, JsCursor), StorageError> {
         let bound = Array::new();
         for parameter in parameters {
             bound.push(&to_host(parameter)?);

@@ -4,14 +4,14 @@ use wasm_bindgen::JsValue;
 
 use crate::storage::StorageError;
 
-use super::host::{HostStorage, reason};
+use super::js::{JsStorage, reason};
 
 /// Runs `body` inside `transactionSync`: its writes stay if it returns `Ok` *and* the platform takes
 /// them, else none does.
 ///
 /// Without it a handler that returns an error keeps what it has written so far.
 pub(super) fn transaction<T>(
-    storage: &HostStorage,
+    storage: &JsStorage,
     body: impl FnOnce() -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {
     let mut body = Some(body);
