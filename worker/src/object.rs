@@ -201,8 +201,8 @@ pub trait Object: Sized {
 
     /// Whether the object, which is [`Waking::Ready`], is at this host time as good as one that never
     /// was: nobody would miss its storage, and one that begins anew uses no ordinal twice.
-    fn is_blank(&self, host: HostTime) -> bool {
-        let _ = host;
+    fn is_blank(&self, now: HostTime) -> bool {
+        let _ = now;
         false
     }
 
@@ -216,7 +216,7 @@ pub trait Object: Sized {
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,
-        host: HostTime,
+        now: HostTime,
         event: Event<'_>,
     ) -> Result<Effects, StorageError>;
 }

@@ -71,8 +71,8 @@ pub trait Mailboxes: Sized {
 
     /// Whether it is as good as one that never was, on the terms of
     /// [`Object::is_blank`](crate::object::Object::is_blank).
-    fn is_blank(&self, host: HostTime) -> bool {
-        let _ = host;
+    fn is_blank(&self, now: HostTime) -> bool {
+        let _ = now;
         false
     }
 
@@ -85,7 +85,7 @@ pub trait Mailboxes: Sized {
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,
-        host: HostTime,
+        now: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError>;
 }

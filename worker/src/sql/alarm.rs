@@ -16,9 +16,9 @@ impl Alarm {
         Self { pending }
     }
 
-    /// The same for an object that wakes at `host`: an alarm in the past may be dead.
-    pub fn on_waking(self, host: HostTime) -> Self {
-        Self { pending: self.pending.filter(|pending| *pending > host) }
+    /// The same for an object that wakes at `now`: an alarm in the past may be dead.
+    pub fn on_waking(self, now: HostTime) -> Self {
+        Self { pending: self.pending.filter(|pending| *pending > now) }
     }
 
     /// It rang.
@@ -27,19 +27,19 @@ impl Alarm {
     }
 
     /// The alarm to set so that it rings no later than `next`, if the pending one does not.
-    pub fn rearm(&mut self, host: HostTime, next: Option<HostTime>) -> Option<HostTime> {
-        let next = next?.max(host);
+    pub fn rearm(&mut self, now: HostTime, next: Option<HostTime>) -> Option<HostTime> {
+        let next = next?.max(now);
         let stands = self
             .pending
-            .is_some_and(|pending| pending <= next && host.0 <= pending.0.saturating_add(LOST_MS));
+            .is_some_and(|pending| pending <= next && now.0 <= pending.0.saturating_add(LOST_MS));
         self.set_unless(stands, next)
     }
 
     /// The alarm to set while the host's clock cannot be believed: some time later, if there is
     /// something to wake for.
-    pub fn put_off(&mut self, host: HostTime, has_next: bool) -> Option<HostTime> {
+    pub fn put_off(&mut self, now: HostTime, has_next: bool) -> Option<HostTime> {
         let stands = self.pending.is_some() || !has_next;
-        self.set_unless(stands, HostTime(host.0.saturating_add(LOST_MS)))
+        self.set_unless(stands, HostTime(now.0.saturating_add(LOST_MS)))
     }
 
     fn set_unless(&mut self, stands: bool, at: HostTime) -> Option<HostTime> {

@@ -7,9 +7,9 @@ const PAST_MS: u64 = 86_400_000;
 
 /// Whether all of an object's numbers are a day old or older. Then one that begins anew is told later
 /// times and uses larger ordinals, also on a host whose clock is set back by less than that.
-pub(crate) fn is_past(host: HostTime, clock: &Clock, last: Ordinal, generation: u64) -> bool {
+pub(crate) fn is_past(now: HostTime, clock: &Clock, last: Ordinal, generation: u64) -> bool {
     let newest = clock.floor.ms().max(last.anchor_ms()).max(generation);
-    clock.offset == 0 && newest.saturating_add(PAST_MS) <= host.0
+    clock.offset == 0 && newest.saturating_add(PAST_MS) <= now.0
 }
 
 #[cfg(test)]

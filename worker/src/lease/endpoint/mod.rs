@@ -52,17 +52,17 @@ impl<L: Leases> Object for LeaseObject<L> {
         self.leases.footprint()
     }
 
-    fn is_blank(&self, host: HostTime) -> bool {
-        self.leases.is_blank(host)
+    fn is_blank(&self, now: HostTime) -> bool {
+        self.leases.is_blank(now)
     }
 
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,
-        host: HostTime,
+        now: HostTime,
         event: Event<'_>,
     ) -> Result<Effects, StorageError> {
-        let mut exchange = Exchange::new(&mut self.leases, storage, host);
+        let mut exchange = Exchange::new(&mut self.leases, storage, now);
         match event {
             Event::Request(request) => exchange.request(&request)?,
             Event::Frame { socket, attachment, text } => {
@@ -82,7 +82,7 @@ impl<L: Leases> Object for LeaseObject<L> {
 struct Exchange<'e, L, S> {
     leases: &'e mut L,
     storage: &'e mut S,
-    host: HostTime,
+    now: HostTime,
     effects: Effects,
     pushes: Vec<Push>,
     /// The socket whose commands these are, with what answers them.
@@ -97,9 +97,9 @@ struct Asking {
 }
 
 impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
-    fn new(leases: &'e mut L, storage: &'e mut S, host: HostTime) -> Self {
+    fn new(leases: &'e mut L, storage: &'e mut S, now: HostTime) -> Self {
         let (effects, pushes) = (Effects::default(), Vec::new());
-        Self { leases, storage, host, effects, pushes, asking: None }
+        Self { leases, storage, now, effects, pushes, asking: None }
     }
 
     fn request(&mut self, request: &Request<'_>) -> Result<(), StorageError> {
@@ -207,7 +207,7 @@ impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
         &mut self,
         event: &machine::Event<mailbus_spec::lease::Command>,
     ) -> Result<Option<LeaseReply>, StorageError> {
-        let handled = self.leases.handle(self.storage, self.host, event)?;
+        let handled = self.leases.handle(self.storage, self.now, event)?;
         self.effects.rows = self.effects.rows.saturating_add(handled.rows);
         self.effects.alarm = handled.alarm.or(self.effects.alarm);
         self.pushes.extend(handled.step.pushes);

@@ -141,14 +141,14 @@ impl Leases for SqlLeases {
         }
     }
 
-    fn is_blank(&self, host: HostTime) -> bool {
-        matches!(&self.memory, Memory::Awake(machine) if machine.is_blank(host))
+    fn is_blank(&self, now: HostTime) -> bool {
+        matches!(&self.memory, Memory::Awake(machine) if machine.is_blank(now))
     }
 
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,
-        host: HostTime,
+        now: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
         let mut machine = match self.take() {
@@ -156,21 +156,21 @@ impl Leases for SqlLeases {
             Memory::Waking(mut loader) => loader.finish(storage)?,
             Memory::Lost => return Err(lost()),
         };
-        let mut alarm = if self.has_begun { self.alarm } else { self.alarm.on_waking(host) };
+        let mut alarm = if self.has_begun { self.alarm } else { self.alarm.on_waking(now) };
         if matches!(event, Event::Alarm) {
             alarm.rang();
         }
-        let handled = match machine.ledger.clock.observe(host) {
+        let handled = match machine.ledger.clock.observe(now) {
             Ok(seen) => {
                 let floor = machine.ledger.clock.floor;
                 let (step, rows) = machine.event(Turn::new(storage, seen, floor), event)?;
                 let next = machine.next_alarm().map(|at| machine.ledger.clock.host_at(at));
-                Handled { step, rows, alarm: alarm.rearm(host, next) }
+                Handled { step, rows, alarm: alarm.rearm(now, next) }
             }
             Err(refused) => Handled {
                 step: machine.refuse(storage, refused, event)?,
                 rows: 0,
-                alarm: alarm.put_off(host, machine.next_alarm().is_some()),
+                alarm: alarm.put_off(now, machine.next_alarm().is_some()),
             },
         };
         self.memory = Memory::Awake(machine);

@@ -39,9 +39,9 @@ impl Machine {
     }
 
     /// Whether nobody would miss its rows, and nothing of them is used again.
-    pub fn is_blank(&self, host: HostTime) -> bool {
+    pub fn is_blank(&self, now: HostTime) -> bool {
         let Ledger { clock, last_token, generation, .. } = &self.ledger;
-        self.next_alarm().is_none() && is_past(host, clock, *last_token, *generation)
+        self.next_alarm().is_none() && is_past(now, clock, *last_token, *generation)
     }
 
     /// When the object wants to be woken next, in object time.

@@ -77,17 +77,17 @@ impl<M: Mailboxes> Object for MailboxObject<M> {
         self.mailboxes.footprint()
     }
 
-    fn is_blank(&self, host: HostTime) -> bool {
-        self.mailboxes.is_blank(host)
+    fn is_blank(&self, now: HostTime) -> bool {
+        self.mailboxes.is_blank(now)
     }
 
     fn handle<S: Storage>(
         &mut self,
         storage: &mut S,
-        host: HostTime,
+        now: HostTime,
         event: Event<'_>,
     ) -> Result<Effects, StorageError> {
-        let mut exchange = Exchange::new(self, storage, host);
+        let mut exchange = Exchange::new(self, storage, now);
         match event {
             Event::Request(request) => exchange.request(&request)?,
             Event::Frame { socket, attachment, text } => {
@@ -106,7 +106,7 @@ impl<M: Mailboxes> Object for MailboxObject<M> {
 struct Exchange<'e, M, S> {
     object: &'e mut MailboxObject<M>,
     storage: &'e mut S,
-    host: HostTime,
+    now: HostTime,
     effects: Effects,
     outgoing: Outgoing,
     /// The sessions that began or changed.
@@ -120,13 +120,13 @@ struct Exchange<'e, M, S> {
 }
 
 impl<'e, M: Mailboxes, S: Storage> Exchange<'e, M, S> {
-    fn new(object: &'e mut MailboxObject<M>, storage: &'e mut S, host: HostTime) -> Self {
+    fn new(object: &'e mut MailboxObject<M>, storage: &'e mut S, now: HostTime) -> Self {
         let mut effects = Effects::default();
         effects.closes.extend(std::mem::take(&mut object.foreign).into_iter().map(restart));
         Self {
             object,
             storage,
-            host,
+            now,
             effects,
             outgoing: Outgoing::default(),
             sessions: BTreeMap::new(),
@@ -161,7 +161,7 @@ impl<'e, M: Mailboxes, S: Storage> Exchange<'e, M, S> {
         };
         let (agent, protocol) = (subscribe.agent.clone(), subscribe.protocol());
         let command = machine::Event::Command(Command::alone(subscribe.into_ask()));
-        let handled = self.object.mailboxes.handle(self.storage, self.host, &command)?;
+        let handled = self.object.mailboxes.handle(self.storage, self.now, &command)?;
         let reply = handled.step.reply.clone();
         let begun = reply.as_ref().and_then(|reply| match &reply.answer {
             Ok(Outcome::Connected { epoch, .. }) => Some(Connection { agent, epoch: *epoch }),
@@ -261,7 +261,7 @@ impl<'e, M: Mailboxes, S: Storage> Exchange<'e, M, S> {
         &mut self,
         event: &machine::Event<Command>,
     ) -> Result<Option<MailboxReply>, StorageError> {
-        let mut handled = self.object.mailboxes.handle(self.storage, self.host, event)?;
+        let mut handled = self.object.mailboxes.handle(self.storage, self.now, event)?;
         let reply = handled.step.reply.take();
         self.take(handled);
         Ok(reply)

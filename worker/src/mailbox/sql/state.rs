@@ -43,10 +43,10 @@ impl Machine {
     }
 
     /// Whether nobody would miss its rows, and nothing of them is used again.
-    pub fn is_blank(&self, host: HostTime) -> bool {
+    pub fn is_blank(&self, now: HostTime) -> bool {
         let Ledger { clock, last_seq, generation, .. } = &self.ledger;
         let keeps = self.log.first().is_some() || !self.agents.is_empty();
-        !keeps && self.closings.is_empty() && is_past(host, clock, *last_seq, *generation)
+        !keeps && self.closings.is_empty() && is_past(now, clock, *last_seq, *generation)
     }
 
     /// How many agents are known by name.
