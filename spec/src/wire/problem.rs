@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::ser::SerializeMap;
+use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{Answer, Code, Undecodable, text_of};
 use crate::machine::Commit;
@@ -28,8 +28,8 @@ pub struct Problem {
     pub call: Option<u64>,
     /// The object's order of the refusal. Absent when no object was asked, or it did not get to it.
     pub commit: Option<Commit>,
-    /// What else it says, in this order.
-    pub members: Vec<(String, Value)>,
+    /// What else it says, in this order: a name and the raw JSON text of its value.
+    pub members: Vec<(String, String)>,
 }
 
 impl Problem {
@@ -155,14 +155,15 @@ struct ProblemHead<'a> {
     commit: Option<Commit>,
 }
 
-/// The members of an object but those that every problem has, in the order of the text: what
-/// `serde_json`'s map keeps depends on which features other crates switch on.
-struct Members<'a>(Cow<'a, [(String, Value)]>);
+/// The members of an object but those that every problem has, in the order and the words of the text: what
+/// `serde_json` makes of a number or an object depends on which features other crates switch on.
+struct Members<'a>(Cow<'a, [(String, String)]>);
 
 impl Serialize for Members<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in self.0.iter() {
+        for (name, text) in self.0.iter() {
+            let value: &RawValue = serde_json::from_str(text).map_err(S::Error::custom)?;
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -174,7 +175,7 @@ impl<'de> Deserialize<'de> for Members<'_> {
         struct Rest;
 
         impl<'de> Visitor<'de> for Rest {
-            type Value = Vec<(String, Value)>;
+            type Value = Vec<(String, String)>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -187,7 +188,10 @@ impl<'de> Deserialize<'de> for Members<'_> {
                         "type" | "title" | "status" | "detail" | "code" | "commit" | "call" => {
                             map.next_value::<IgnoredAny>()?;
                         }
-                        _ => members.push((name, map.next_value()?)),
+                        _ => {
+                            let value: &RawValue = map.next_value()?;
+                            members.push((name, String::from(value.get())));
+                        }
                     }
                 }
                 Ok(members)
