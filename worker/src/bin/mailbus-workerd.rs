@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use futures_util::future::{Either, select};
 use mailbus_worker::bundle;
-use mailbus_worker::native::program::{self, Arguments, SECRET, StartError};
+use mailbus_worker::native::cli::{self, Arguments, SECRET, StartError};
 use mailbus_worker::router::{ALLOW_ANONYMOUS, Access};
 use mailbus_worker::workerd::{Log, Options, Workerd};
 
@@ -21,7 +21,7 @@ struct Program {
 
 fn main() -> ExitCode {
     let program = Program::parse();
-    program::start_log();
+    cli::start_log();
     match serve(&program.arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -65,7 +65,7 @@ fn serve(arguments: &Arguments) -> Result<(), StartError> {
 /// Waits until the program is asked to stop. A runtime that ends before is a failure, so that whoever
 /// supervises this program starts it again.
 async fn until_asked_to_stop(workerd: &mut Workerd) -> Result<(), StartError> {
-    match select(pin!(program::asked_to_stop()), pin!(workerd.ended())).await {
+    match select(pin!(cli::asked_to_stop()), pin!(workerd.ended())).await {
         Either::Left(_) => Ok(()),
         Either::Right((how, _)) => Err(other(format!(
             "workerd has ended by itself ({how}). What was acknowledged is on disk: start again"

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use clap::Parser;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::mailbox::ProductionMailboxObject;
+use mailbus_worker::native::cli::{self, Arguments, StartError};
 use mailbus_worker::native::descriptors;
 use mailbus_worker::native::loops::{self, Place, Stop};
 use mailbus_worker::native::namespace::OUTBOX_BUDGET;
-use mailbus_worker::native::program::{self, Arguments, StartError};
 use mailbus_worker::native::{
     Budget, Classes, EventLoop, FileDatabases, Namespace, NamespaceSettings, Objects, OwnDatabases,
     Places, Server, ServerSettings, SystemClock,
@@ -51,7 +51,7 @@ fn cores() -> NonZeroUsize {
 
 fn main() -> ExitCode {
     let program = Program::parse();
-    program::start_log();
+    cli::start_log();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = match runtime {
         Ok(runtime) => runtime.block_on(serve(&program)),
@@ -72,7 +72,7 @@ async fn serve(program: &Program) -> Result<(), StartError> {
     let loops = program.threads;
     let classes = NonZeroUsize::new(Class::ALL.len()).unwrap_or(NonZeroUsize::MIN);
     let namespaces = loops.saturating_mul(classes);
-    let files = program::open_files();
+    let files = cli::open_files();
     let shared = descriptors::share(files, namespaces, loops, program.open_databases)?;
     tracing::info!(
         files,
@@ -103,7 +103,7 @@ async fn serve(program: &Program) -> Result<(), StartError> {
         .announce("mailbusd", address)
         .map_err(|error| StartError::Other(format!("nobody reads standard output: {error}")))?;
     let body = move |event_loop, stop| deployment.clone().run(event_loop, stop);
-    loops::run(loops, program::asked_to_stop(), body)
+    loops::run(loops, cli::asked_to_stop(), body)
         .await
         .map_err(|error| StartError::Other(error.to_string()))?;
     tracing::info!("stopped");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::LocalBoxFuture;
 
-use super::folder;
+use super::fsync;
 use super::sqlite::log_of;
 
 /// Makes the commits of one object's database durable, all of them at once.
@@ -50,7 +50,7 @@ impl Log {
         if let Some(folder) = &self.folder
             && !self.is_named.load(Ordering::Relaxed)
         {
-            folder::flush(folder)?;
+            fsync::flush(folder)?;
             self.is_named.store(true, Ordering::Relaxed);
         }
         self.file.sync_data()

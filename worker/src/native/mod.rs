@@ -32,15 +32,15 @@
 //!   [`LocalSet`](tokio::task::LocalSet) it was spawned in.
 
 pub mod arrival;
+pub mod cli;
 pub mod clock;
 pub mod databases;
 pub mod descriptors;
 pub mod flush;
-pub(crate) mod folder;
+pub(crate) mod fsync;
 pub mod instance;
 pub mod loops;
 pub mod namespace;
-pub mod program;
 pub mod server;
 pub mod sockets;
 pub mod sqlite;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::native::folder;
+use crate::native::fsync;
 
 use super::{Error, Log, Options, config, eviction};
 
@@ -92,7 +92,7 @@ fn write_files(options: &Options) -> Result<PathBuf, Error> {
     for binding in deployment.bindings() {
         // The runtime would make it too, and not flush its name.
         let class = objects.join(config::unique_key(deployment, &binding.class));
-        folder::create(&class).map_err(unwritable(&class))?;
+        fsync::create(&class).map_err(unwritable(&class))?;
     }
     let objects = fs::canonicalize(&objects).map_err(unwritable(&objects))?;
     let eviction = options.evictable.then_some((config::EVICTION_SCRIPT, eviction::SCRIPT));

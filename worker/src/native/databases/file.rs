@@ -4,7 +4,7 @@
 //!
 //! What the log of a database holds when a process opens it first may never have been flushed, or a
 //! flush may have failed: of that no trace is left. So the log is [written
-//! anew](folder::write_anew) before the database is opened, and again after each flush that failed.
+//! anew](fsync::write_anew) before the database is opened, and again after each flush that failed.
 //! A log that this process has flushed well is opened as it is.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mailbus_spec::{Workspace, limits};
 
 use crate::native::flush::{Flush, WalFlush};
-use crate::native::folder;
+use crate::native::fsync;
 use crate::native::sqlite::{Database, log_of};
 use crate::storage::StorageError;
 
@@ -64,7 +64,7 @@ impl FileDatabases {
     /// # Errors
     /// [`StorageError`] if it cannot be created or read.
     pub fn in_folder(folder: &Path) -> Result<Self, StorageError> {
-        folder::create(folder).map_err(failed(folder))?;
+        fsync::create(folder).map_err(failed(folder))?;
         let databases =
             Self { folder: folder.to_path_buf(), known: Arc::default(), most: limits::WORKSPACES };
         databases.known.count.store(databases.existing()?.len(), Ordering::Relaxed);
@@ -107,7 +107,7 @@ impl Databases for FileDatabases {
                 )));
             }
             if let Some(folder) = file.parent() {
-                folder::create(folder).map_err(failed(folder))?;
+                fsync::create(folder).map_err(failed(folder))?;
             }
             let is_new = fs::File::create_new(file).is_ok();
             let is_trusted = known.trusted(|trusted| trusted.contains(file));
@@ -155,7 +155,7 @@ impl Databases for FileDatabases {
 fn open(file: &Path, is_trusted: bool, flush: &WalFlush) -> Result<Database, StorageError> {
     if !is_trusted {
         let log = log_of(file);
-        folder::write_anew(&log).map_err(failed(&log))?;
+        fsync::write_anew(&log).map_err(failed(&log))?;
     }
     let database = Database::in_file(file)?;
     flush.attach(file).map_err(failed(file))?;

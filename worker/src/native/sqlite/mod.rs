@@ -13,10 +13,10 @@
 
 mod bookmark;
 mod faults;
+mod lazy_file;
 mod log;
 mod space;
 mod strict;
-mod unmade;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,10 +29,10 @@ use crate::storage::{Row, Storage, StorageError, Value};
 
 pub use bookmark::Bookmark;
 pub use faults::Faults;
+use lazy_file::LazyFile;
 pub(super) use log::file_of as log_of;
 pub(super) use space::Space;
 use strict::Watch;
-use unmade::Unmade;
 
 /// How many prepared statements a database keeps: more than an object has.
 const STATEMENTS: usize = 128;
@@ -46,7 +46,7 @@ const APPLICATION: i32 = 0x6d62_7573;
 pub struct Database {
     connection: Shared,
     /// Where it will be once something is written; until then it is an empty one in memory.
-    unmade: Option<Unmade>,
+    lazy_file: Option<LazyFile>,
     faults: Faults,
     rows: u64,
     costs: BTreeMap<&'static str, Cost>,
@@ -139,7 +139,7 @@ impl Database {
     pub(super) fn over(connection: Shared) -> Self {
         Self {
             connection,
-            unmade: None,
+            lazy_file: None,
             faults: Faults::default(),
             rows: 0,
             costs: BTreeMap::new(),

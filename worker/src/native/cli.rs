@@ -1,4 +1,4 @@
-//! What the programs that run a bus on one machine have in common: their arguments, their start and
+//! Command line of the programs that run a bus on one machine: their arguments, their start and
 //! their end.
 
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::router::{ALLOW_ANONYMOUS, Access};
 
 use super::descriptors::{self, TooFew};
-use super::folder;
+use super::fsync;
 
 /// The environment variable with the secret that signs tokens. It is no argument: every process of
 /// the machine can read those.
@@ -35,7 +35,7 @@ pub struct Arguments {
     pub json: bool,
 }
 
-/// Why a program did not start.
+/// Reason why a program did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Anonymous access beyond this machine.
@@ -107,9 +107,9 @@ impl Arguments {
     /// [`StartError::InUse`], [`StartError::Folder`].
     pub fn take_folder(&self) -> Result<Folder, StartError> {
         let failed = |source| StartError::Folder { folder: self.data.clone(), source };
-        folder::keep_to_owner();
-        folder::create(&self.data).map_err(failed)?;
-        if folder::is_open_to_others(&self.data).map_err(failed)? {
+        fsync::keep_to_owner();
+        fsync::create(&self.data).map_err(failed)?;
+        if fsync::is_open_to_others(&self.data).map_err(failed)? {
             let folder = self.data.display();
             tracing::warn!(
                 "others on this machine may look into {folder}: `chmod -R go= {folder}`"

@@ -10,7 +10,7 @@ use crate::storage::StorageError;
 use super::{Database, Shared};
 
 /// The file of a database that does not have one yet.
-pub(super) struct Unmade {
+pub(super) struct LazyFile {
     file: PathBuf,
     open: Box<Open>,
 }
@@ -31,13 +31,13 @@ impl Database {
             return open(&file);
         }
         let mut database = Self::in_memory()?;
-        database.unmade = Some(Unmade { file, open: Box::new(open) });
+        database.lazy_file = Some(LazyFile { file, open: Box::new(open) });
         Ok(database)
     }
 
     /// Whether it is where it will stay: its file is there, or it never gets one.
     pub(in crate::native) fn is_made(&self) -> bool {
-        self.unmade.is_none()
+        self.lazy_file.is_none()
     }
 
     /// Makes the file if there is none yet, and goes on in it: in a transaction if one is open, which
@@ -47,10 +47,10 @@ impl Database {
     /// [`StorageError`] if it cannot be made, or somebody else has made and filled it meanwhile: the
     /// event has read an empty database then, and must not write to this one.
     pub(in crate::native) fn make(&mut self) -> Result<(), StorageError> {
-        let Some(unmade) = &self.unmade else { return Ok(()) };
-        let mut made = (unmade.open)(&unmade.file)?;
+        let Some(lazy) = &self.lazy_file else { return Ok(()) };
+        let mut made = (lazy.open)(&lazy.file)?;
         if !is_empty(&mut made)? {
-            let file = unmade.file.display();
+            let file = lazy.file.display();
             return Err(StorageError(format!("{file}: it was made by somebody else meanwhile")));
         }
         if !self.connection.connection.borrow().is_autocommit() {
@@ -65,18 +65,18 @@ impl Database {
     /// # Errors
     /// [`StorageError`] if it cannot be opened.
     pub(in crate::native) fn has_appeared(&mut self) -> Result<bool, StorageError> {
-        let Some(unmade) = &self.unmade else { return Ok(false) };
-        if !exists(&unmade.file)? {
+        let Some(lazy) = &self.lazy_file else { return Ok(false) };
+        if !exists(&lazy.file)? {
             return Ok(false);
         }
-        let made = (unmade.open)(&unmade.file)?;
+        let made = (lazy.open)(&lazy.file)?;
         self.go_on_in(made.connection);
         Ok(true)
     }
 
     fn go_on_in(&mut self, connection: Shared) {
         self.connection = connection;
-        self.unmade = None;
+        self.lazy_file = None;
         self.costs.clear();
     }
 }
