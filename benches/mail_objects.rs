@@ -22,7 +22,7 @@ use mailbus_benches::native::{Mail, NEGOTIATED, post, these, up_to};
 use mailbus_spec::{Ordinal, Workspace};
 use mailbus_worker::mailbox::ProductionMailboxObject;
 use mailbus_worker::native::{
-    Arrival, Database, Databases, Exchange, FileDatabases, HostClock, MemoryDatabases, Namespace,
+    Arrival, Completion, Database, Databases, FileDatabases, HostClock, MemoryDatabases, Namespace,
     NamespaceSettings, Objects, Outbox,
 };
 use mailbus_worker::object::{Body, Request, SocketId};
@@ -162,7 +162,7 @@ impl Office {
             body: Body::Whole(b""),
         });
         match namespace.submit(&workspace, &subscribe).await {
-            Ok(Exchange::Accepted { socket, outbox }) => {
+            Ok(Completion::Accepted { socket, outbox }) => {
                 Self { namespace, workspace, clock, socket, outbox, published: 0, unsettled: 0 }
             }
             other => panic!("{other:?}"),
@@ -194,10 +194,10 @@ impl Office {
 
     async fn publish(&self, bodies: &[String]) {
         let submit = |body: &String| self.namespace.submit(&self.workspace, &post("publish", body));
-        for exchange in join_all(bodies.iter().map(submit)).await {
+        for completion in join_all(bodies.iter().map(submit)).await {
             let answered =
-                matches!(&exchange, Ok(Exchange::Answered(response)) if response.status == 200);
-            assert!(answered, "{exchange:?}");
+                matches!(&completion, Ok(Completion::Answered(response)) if response.status == 200);
+            assert!(answered, "{completion:?}");
         }
     }
 }

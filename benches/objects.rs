@@ -15,7 +15,7 @@ use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::sockets::Sockets;
 use mailbus_worker::native::sqlite::Database;
 use mailbus_worker::native::{
-    Arrival, Databases, Exchange, FileDatabases, HostClock, Instance, MemoryDatabases, Namespace,
+    Arrival, Completion, Databases, FileDatabases, HostClock, Instance, MemoryDatabases, Namespace,
     NamespaceSettings, Objects,
 };
 use mailbus_worker::object::{Body, Request};
@@ -72,9 +72,9 @@ fn groups(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     runtime.block_on(local.run_until(async {
                         let submit = |body: &String| namespace.submit(&workspace, &acquire(body));
-                        for exchange in join_all(bodies.iter().map(submit)).await {
-                            let answered = matches!(&exchange, Ok(Exchange::Answered(response)) if response.status == 200);
-                            assert!(answered, "{exchange:?}");
+                        for completion in join_all(bodies.iter().map(submit)).await {
+                            let answered = matches!(&completion, Ok(Completion::Answered(response)) if response.status == 200);
+                            assert!(answered, "{completion:?}");
                         }
                     }));
                 });

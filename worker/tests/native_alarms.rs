@@ -12,7 +12,7 @@ use mailbus_spec::{HostTime, Workspace};
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::mailbox::ProductionMailboxObject;
 use mailbus_worker::native::{
-    Arrival, Databases, Exchange, MemoryDatabases, Namespace, NamespaceSettings, Objects, Opened,
+    Arrival, Completion, Databases, MemoryDatabases, Namespace, NamespaceSettings, Objects, Opened,
     Outbox, Outgoing,
 };
 use mailbus_worker::object::{Body, Object, Request};
@@ -46,7 +46,7 @@ impl<O: Object + 'static> Running<O> {
         let request = Request { method: "POST", action, query: "", upgrade: false, body };
         let submitted = self.namespace.submit(&workspace("w"), &Arrival::Request(request));
         match submitted.now_or_never() {
-            Some(Ok(Exchange::Answered(response))) => response.body,
+            Some(Ok(Completion::Answered(response))) => response.body,
             other => panic!("{other:?}"),
         }
     }
@@ -56,7 +56,7 @@ impl<O: Object + 'static> Running<O> {
         let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
         let submitted = self.namespace.submit(&workspace("w"), &Arrival::Request(request));
         match submitted.now_or_never() {
-            Some(Ok(Exchange::Accepted { outbox, .. })) => outbox,
+            Some(Ok(Completion::Accepted { outbox, .. })) => outbox,
             other => panic!("{other:?}"),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
-    Databases, Exchange, FileDatabases, Namespace, NamespaceSettings, Objects,
+    Completion, Databases, FileDatabases, Namespace, NamespaceSettings, Objects,
 };
 use mailbus_worker::storage::Storage;
 use support::clock::ManualClock;
@@ -103,7 +103,7 @@ fn a_workspace_that_nobody_has_used_for_a_day_leaves_no_file_and_begins_anew() {
         let acquire = async |name: &str, ttl_ms: u64| {
             let body = format!(r#"{{"file":"a","agentId":"ann","ttlMs":{ttl_ms}}}"#);
             match leases.submit(&workspace(name), &request("acquire", &body)).await.unwrap() {
-                Exchange::Answered(told) => {
+                Completion::Answered(told) => {
                     let told: serde_json::Value = serde_json::from_str(&told.body).unwrap();
                     told["token"].as_u64().unwrap_or_else(|| panic!("{told}"))
                 }

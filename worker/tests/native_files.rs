@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
-    Arrival, Classes, Databases, Exchange, FileDatabases, HostClock, Namespace, NamespaceSettings,
-    Objects, Opened, Server, ServerSettings,
+    Arrival, Classes, Completion, Databases, FileDatabases, HostClock, Namespace,
+    NamespaceSettings, Objects, Opened, Server, ServerSettings,
 };
 use mailbus_worker::object::{Body, Request};
 use mailbus_worker::router::{Access, Class};
@@ -33,7 +33,7 @@ fn leases_on(clock: &ManualClock, folder: &Path) -> Namespace<ProductionLeaseObj
 /// The status and the body of an answer.
 async fn ask(leases: &Namespace<ProductionLeaseObject>, action: &str, body: &str) -> (u16, String) {
     match leases.submit(&workspace("w"), &request(action, body)).await.unwrap() {
-        Exchange::Answered(response) => (response.status, response.body),
+        Completion::Answered(response) => (response.status, response.body),
         other => panic!("{other:?}"),
     }
 }
@@ -76,7 +76,7 @@ fn a_workspace_that_nobody_wrote_to_has_no_file() {
             body: Body::Whole(b""),
         });
         let accepted = bus.submit(&workspace("w"), &subscribe).await.unwrap();
-        let Exchange::Accepted { socket, .. } = accepted else { panic!("{accepted:?}") };
+        let Completion::Accepted { socket, .. } = accepted else { panic!("{accepted:?}") };
         bus.submit(&workspace("w"), &Arrival::Frame { socket, text: "nonsense" }).await.unwrap();
         bus.submit(&workspace("w"), &Arrival::Alarm).await.unwrap();
         bus.submit(&workspace("w"), &Arrival::Closed { socket }).await.unwrap();

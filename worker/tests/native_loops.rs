@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use mailbus_spec::Workspace;
 use mailbus_worker::native::loops::{self, CROSSINGS_MAX, Stop};
 use mailbus_worker::native::{
-    Arrival, Classes, Databases, EventLoop, Exchange, MemoryDatabases, Namespace,
+    Arrival, Classes, Completion, Databases, EventLoop, MemoryDatabases, Namespace,
     NamespaceSettings, Objects, Outgoing, OwnDatabases,
 };
 use mailbus_worker::router::Class;
@@ -71,9 +71,9 @@ fn two() -> ([Side; 2], [Workspace; 2]) {
     (sides.try_into().ok().unwrap(), workspaces)
 }
 
-fn body(exchange: Exchange) -> String {
-    match exchange {
-        Exchange::Answered(response) => response.body,
+fn body(completion: Completion) -> String {
+    match completion {
+        Completion::Answered(response) => response.body,
         other => panic!("{other:?}"),
     }
 }
@@ -115,7 +115,7 @@ fn events_find_their_loop_and_their_outcomes_the_way_back() {
             r#"{"n":5}"#
         );
         // A socket's events arrive in their order, whatever becomes of their outcomes.
-        let Exchange::Accepted { socket, outbox } =
+        let Completion::Accepted { socket, outbox } =
             here.all.submit(&far, &request("subscribe", "")).await.unwrap()
         else {
             panic!("no socket")
@@ -141,7 +141,7 @@ fn what_too_much_waits_before_is_refused_but_never_a_close() {
         let waiting: Vec<_> =
             (1..CROSSINGS_MAX).map(|_| here.all.submit(&far, &request("add", "a"))).collect();
         match here.all.submit(&far, &request("add", "a")).await.unwrap() {
-            Exchange::Refused(problem) => {
+            Completion::Refused(problem) => {
                 assert_eq!(problem.code, mailbus_spec::wire::Code::Overloaded);
             }
             other => panic!("{other:?}"),
@@ -151,11 +151,11 @@ fn what_too_much_waits_before_is_refused_but_never_a_close() {
         assert!(here.all.submit(&near, &request("add", "a")).await.is_ok(), "others go on");
         settle().await;
         there.run();
-        assert!(matches!(accepted.await.unwrap(), Exchange::Accepted { .. }));
+        assert!(matches!(accepted.await.unwrap(), Completion::Accepted { .. }));
         for told in waiting {
             told.await.unwrap();
         }
-        assert!(matches!(closed.await.unwrap(), Exchange::Done));
+        assert!(matches!(closed.await.unwrap(), Completion::Done));
         assert_eq!(there.sockets(&far), 0);
         let told = body(there.toys.submit(&far, &request("count", "")).await.unwrap());
         let expected = format!(r#"{{"n":{CROSSINGS_MAX},"#);
@@ -173,7 +173,7 @@ fn a_socket_accepted_for_somebody_who_is_gone_is_closed() {
         drop(here.all.submit(&far, &request("subscribe", "")));
         let kept = here.all.submit(&far, &request("subscribe", ""));
         there.run();
-        assert!(matches!(kept.await.unwrap(), Exchange::Accepted { .. }));
+        assert!(matches!(kept.await.unwrap(), Completion::Accepted { .. }));
         settle().await;
         assert_eq!(there.sockets(&far), 1);
     }));

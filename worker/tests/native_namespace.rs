@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use mailbus_worker::lease::ProductionLeaseObject;
 use mailbus_worker::native::{
-    Arrival, Exchange, MemoryDatabases, Namespace, NamespaceSettings, Objects, Outgoing, Submitted,
+    Arrival, Completion, MemoryDatabases, Namespace, NamespaceSettings, Objects, Outgoing,
+    Submitted,
 };
 use mailbus_worker::object::Response;
 use support::clock::ManualClock;
@@ -90,7 +91,7 @@ fn a_refused_acquire_costs_neither_a_row_nor_a_flush() {
         };
         // What the answer says and costs; `None` while it is held.
         let told = |submitted: &mut Submitted| match submitted.now_or_never()? {
-            Ok(Exchange::Answered(Response { body, charged, .. })) => {
+            Ok(Completion::Answered(Response { body, charged, .. })) => {
                 Some((body.contains(r#""acquired":true"#), charged.unwrap()))
             }
             other => panic!("{other:?}"),

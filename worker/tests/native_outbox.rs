@@ -12,7 +12,7 @@ use std::time::Duration;
 use mailbus_spec::limits::FRAME_MAX_BYTES;
 use mailbus_worker::native::namespace::{BEHIND_MAX_BYTES, BEHIND_MAX_FRAMES};
 use mailbus_worker::native::{
-    Arrival, Budget, Exchange, MemoryDatabases, Namespace, NamespaceSettings, Objects, Outbox,
+    Arrival, Budget, Completion, MemoryDatabases, Namespace, NamespaceSettings, Objects, Outbox,
     Outgoing,
 };
 use mailbus_worker::object::{Body, Request, SocketId};
@@ -50,7 +50,7 @@ impl Crowd {
             body: Body::Whole(b""),
         });
         match self.toys.submit(&support::workspace(workspace), &subscribe).await.unwrap() {
-            Exchange::Accepted { socket, outbox } => Reader { socket, outbox },
+            Completion::Accepted { socket, outbox } => Reader { socket, outbox },
             other => panic!("{other:?}"),
         }
     }

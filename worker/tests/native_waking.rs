@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use mailbus_worker::native::namespace::{WAITING_MAX, WAITING_MAX_BYTES};
-use mailbus_worker::native::{Arrival, Exchange, MemoryDatabases, Namespace, Objects, Submitted};
+use mailbus_worker::native::{Arrival, Completion, MemoryDatabases, Namespace, Objects, Submitted};
 use mailbus_worker::object::{Response, SocketId};
 use support::clock::ManualClock;
 use support::objects::{
@@ -72,7 +72,7 @@ fn as_many_events_wait_as_may_and_a_close_always() {
         assert!(told.contains("overloaded") && told.contains("Nothing was changed"), "{told}");
         let closed = objects.submit(&workspace("w"), &Arrival::Closed { socket });
         for asked in waiting {
-            assert!(matches!(asked.await, Ok(Exchange::Answered(Response { status: 200, .. }))));
+            assert!(matches!(asked.await, Ok(Completion::Answered(Response { status: 200, .. }))));
         }
         assert!(closed.await.is_ok());
         settle().await;

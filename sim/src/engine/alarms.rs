@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use futures_util::future::{FutureExt, ready};
 use mailbus_spec::{HostTime, Workspace};
-use mailbus_worker::native::{Arrival, Exchange, Instance, Objects, Submitted};
+use mailbus_worker::native::{Arrival, Completion, Instance, Objects, Submitted};
 use mailbus_worker::object::Object;
 
 use crate::clock::TrueTime;
@@ -105,5 +105,5 @@ async fn ring_early<O: Object + 'static, C: 'static, S: Wrote + 'static>(
 
 /// The event does not happen.
 fn nothing() -> Submitted {
-    ready(Ok(Exchange::Done)).boxed_local()
+    ready(Ok(Completion::Done)).boxed_local()
 }

@@ -10,8 +10,8 @@ use mailbus_spec::Workspace;
 use mailbus_spec::wire::{Code, Problem, frame};
 use mailbus_worker::native::namespace::Submitted;
 use mailbus_worker::native::{
-    Arrival, Classes, Databases, Exchange, Flush, HostClock, Namespace, NamespaceSettings, Objects,
-    Opened, Server, ServerSettings, Stopped,
+    Arrival, Classes, Completion, Databases, Flush, HostClock, Namespace, NamespaceSettings,
+    Objects, Opened, Server, ServerSettings, Stopped,
 };
 use mailbus_worker::object::Object;
 use mailbus_worker::router::{self, Access, Class};
@@ -116,7 +116,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Observed<O
 fn closed(arrival: &Arrival<'_>) -> Submitted {
     let refused = Problem::new(Code::Restoring, "The workspace is being restored.");
     let answer = match arrival {
-        Arrival::Request(_) => Ok(Exchange::Answered(router::refusal(&refused))),
+        Arrival::Request(_) => Ok(Completion::Answered(router::refusal(&refused))),
         _ => {
             let _ = frame::error(&refused);
             Err(Stopped)

@@ -5,7 +5,7 @@ use worker::{Context, Env, Request, Response, Result, event};
 use crate::object;
 use crate::router::{self, ALLOW_ANONYMOUS, Access, Class, Credentials, Route};
 
-use super::exchange;
+use super::http;
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
@@ -19,11 +19,11 @@ async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
             let object = namespace.id_from_name(workspace.as_str())?.get_stub()?;
             object.fetch_with_request(request).await
         }
-        Ok(Route::Version) => exchange::respond(router::version()),
+        Ok(Route::Version) => http::respond(router::version()),
         Err(refused) => {
             // Else a client that is still sending would see a reset connection, and no reason.
-            let _ = exchange::read_body(&mut request).await?;
-            exchange::respond(refused)
+            let _ = http::read_body(&mut request).await?;
+            http::respond(refused)
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | `transaction`, `storage` | `ctx.storage`: SQLite |
 //! | `clock` | the host's clock and the object's one alarm |
 //! | `sockets` | WebSockets that outlive the object's memory |
-//! | `exchange` | HTTP requests and responses |
+//! | `http` | HTTP requests and responses |
 //! | `gateway` | the Worker in front of the objects (feature `router`) |
 //! | `js` | the JavaScript that the others call |
 //!
@@ -19,9 +19,9 @@
 //! caller's promise unsettled, that is, a client without an answer.
 
 mod clock;
-mod exchange;
 #[cfg(feature = "router")]
 mod gateway;
+mod http;
 mod js;
 mod shell;
 mod sockets;

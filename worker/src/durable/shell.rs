@@ -13,7 +13,7 @@ use super::js::JsStorage;
 use super::sockets::{self, Socket, Touched};
 use super::storage::SqlStorage;
 use super::transaction::transaction;
-use super::{clock, exchange};
+use super::{clock, http};
 
 /// An object and what the platform keeps for it.
 ///
@@ -32,7 +32,7 @@ impl<O: Object> Shell<O> {
 
     /// An HTTP exchange, or the beginning of a WebSocket.
     pub(super) async fn request(&self, mut request: Request) -> Result<Response> {
-        let body = exchange::read_body(&mut request).await?;
+        let body = http::read_body(&mut request).await?;
         let url = request.inner().url();
         let (path, query) = router::target(&url);
         let method = request.inner().method();
@@ -40,17 +40,17 @@ impl<O: Object> Shell<O> {
             method: &method,
             action: path.rsplit('/').next().unwrap_or_default(),
             query,
-            upgrade: exchange::asks_for_upgrade(&request, &method)?,
+            upgrade: http::asks_for_upgrade(&request, &method)?,
             body: body.as_body(),
         });
         match self.handle(event, None).await {
-            Ok((_, Some(client))) => exchange::switch(&request, client),
+            Ok((_, Some(client))) => http::switch(&request, client),
             Ok((effects, None)) => {
                 let charged = Some(effects.charged());
                 let response = effects.response.unwrap_or_else(object::Response::failed);
-                exchange::respond(object::Response { charged, ..response })
+                http::respond(object::Response { charged, ..response })
             }
-            Err(_) => exchange::respond(object::Response::failed()),
+            Err(_) => http::respond(object::Response::failed()),
         }
     }
 

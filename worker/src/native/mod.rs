@@ -52,7 +52,7 @@ pub use flush::{Flush, WalFlush};
 pub use instance::{Delivered, Instance};
 pub use loops::{EventLoop, OwnDatabases};
 pub use namespace::{
-    Budget, Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,
+    Budget, Completion, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Stopped, Submitted,
 };
 pub use server::{Classes, Places, Server, ServerSettings};
 pub use sqlite::{Bookmark, Database};

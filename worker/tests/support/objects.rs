@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use mailbus_worker::native::{
-    Databases, Exchange, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Submitted,
+    Completion, Databases, Namespace, NamespaceSettings, Objects, Outbox, Outgoing, Submitted,
 };
 use mailbus_worker::object::{Response, SocketId};
 
@@ -38,7 +38,7 @@ pub fn submit_to(namespace: &Namespace<Toy>, name: &str, action: &str, body: &st
 /// An answer that may leave by now; `None` if it is held.
 pub fn response(submitted: &mut Submitted) -> Option<Response> {
     match submitted.now_or_never()? {
-        Ok(Exchange::Answered(response)) => Some(response),
+        Ok(Completion::Answered(response)) => Some(response),
         other => panic!("{other:?}"),
     }
 }
@@ -60,7 +60,7 @@ pub fn n(n: u32) -> Option<String> {
 
 pub async fn subscribe(namespace: &Namespace<Toy>) -> (SocketId, Arc<Outbox>) {
     match submit(namespace, "subscribe", "").await.unwrap() {
-        Exchange::Accepted { socket, outbox } => (socket, outbox),
+        Completion::Accepted { socket, outbox } => (socket, outbox),
         other => panic!("{other:?}"),
     }
 }

@@ -62,24 +62,24 @@ impl<L: Leases> Object for LeaseObject<L> {
         now: HostTime,
         event: Event<'_>,
     ) -> Result<Effects, StorageError> {
-        let mut exchange = Exchange::new(&mut self.leases, storage, now);
+        let mut handler = Handler::new(&mut self.leases, storage, now);
         match event {
-            Event::Request(request) => exchange.request(&request)?,
+            Event::Request(request) => handler.request(&request)?,
             Event::Frame { socket, attachment, text } => {
-                exchange.frame(socket, attachment, text)?;
+                handler.frame(socket, attachment, text)?;
             }
             // A lease does not end with a socket: its holder may be back before it lapses.
             Event::Closed { .. } => {}
             Event::Alarm => {
-                exchange.machine_event(&machine::Event::Alarm)?;
+                handler.machine_event(&machine::Event::Alarm)?;
             }
         }
-        Ok(exchange.into_effects())
+        Ok(handler.into_effects())
     }
 }
 
-/// One event on the object, and what it has come to so far.
-struct Exchange<'e, L, S> {
+/// Handler of one event on the object, with the effects it has come to so far.
+struct Handler<'e, L, S> {
     leases: &'e mut L,
     storage: &'e mut S,
     now: HostTime,
@@ -96,7 +96,7 @@ struct Asking {
     replies: String,
 }
 
-impl<'e, L: Leases, S: Storage> Exchange<'e, L, S> {
+impl<'e, L: Leases, S: Storage> Handler<'e, L, S> {
     fn new(leases: &'e mut L, storage: &'e mut S, now: HostTime) -> Self {
         let (effects, pushes) = (Effects::default(), Vec::new());
         Self { leases, storage, now, effects, pushes, asking: None }

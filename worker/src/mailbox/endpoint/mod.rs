@@ -87,23 +87,23 @@ impl<M: Mailboxes> Object for MailboxObject<M> {
         now: HostTime,
         event: Event<'_>,
     ) -> Result<Effects, StorageError> {
-        let mut exchange = Exchange::new(self, storage, now);
+        let mut handler = Handler::new(self, storage, now);
         match event {
-            Event::Request(request) => exchange.request(&request)?,
+            Event::Request(request) => handler.request(&request)?,
             Event::Frame { socket, attachment, text } => {
-                exchange.frame(socket, attachment, text)?;
+                handler.frame(socket, attachment, text)?;
             }
-            Event::Closed { attachment, .. } => exchange.closed(attachment)?,
+            Event::Closed { attachment, .. } => handler.closed(attachment)?,
             Event::Alarm => {
-                exchange.machine_event(&machine::Event::Alarm)?;
+                handler.machine_event(&machine::Event::Alarm)?;
             }
         }
-        Ok(exchange.into_effects())
+        Ok(handler.into_effects())
     }
 }
 
-/// One event on the object, and what it has come to so far.
-struct Exchange<'e, M, S> {
+/// Handler of one event on the object, with the effects it has come to so far.
+struct Handler<'e, M, S> {
     object: &'e mut MailboxObject<M>,
     storage: &'e mut S,
     now: HostTime,
@@ -119,7 +119,7 @@ struct Exchange<'e, M, S> {
     gone: Option<Connection>,
 }
 
-impl<'e, M: Mailboxes, S: Storage> Exchange<'e, M, S> {
+impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
     fn new(object: &'e mut MailboxObject<M>, storage: &'e mut S, now: HostTime) -> Self {
         let mut effects = Effects::default();
         effects.closes.extend(std::mem::take(&mut object.foreign).into_iter().map(restart));

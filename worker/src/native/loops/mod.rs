@@ -39,7 +39,7 @@ use tokio::task::spawn_local;
 use crate::router::Class;
 
 use super::arrival::{Arrival, OwnedArrival};
-use super::namespace::{Exchange, Objects, Stopped, Submitted};
+use super::namespace::{Completion, Objects, Stopped, Submitted};
 use super::server::Classes;
 
 pub use databases::OwnDatabases;
@@ -68,7 +68,7 @@ struct Crossing {
     class: Class,
     workspace: Workspace,
     arrival: OwnedArrival,
-    tell: oneshot::Sender<Result<Exchange, Stopped>>,
+    tell: oneshot::Sender<Result<Completion, Stopped>>,
 }
 
 impl EventLoop {
@@ -154,7 +154,7 @@ impl Objects for Routed {
             Ok(()) => {}
             Err(TrySendError::Full(crossing)) => {
                 if !matches!(crossing.arrival, OwnedArrival::Closed { .. }) {
-                    return Box::pin(ready(Ok(Exchange::Refused(overloaded()))));
+                    return Box::pin(ready(Ok(Completion::Refused(overloaded()))));
                 }
                 // Its socket sends nothing after it, so it may arrive whenever there is room.
                 let way = way.clone();
@@ -211,12 +211,12 @@ impl Arrivals {
 
 /// Gives an outcome back. A socket that was accepted for somebody who is gone is closed.
 fn give(
-    told: Result<Exchange, Stopped>,
-    tell: oneshot::Sender<Result<Exchange, Stopped>>,
+    told: Result<Completion, Stopped>,
+    tell: oneshot::Sender<Result<Completion, Stopped>>,
     workspace: &Workspace,
     objects: &dyn Objects,
 ) {
-    if let Err(Ok(Exchange::Accepted { socket, outbox })) = tell.send(told) {
+    if let Err(Ok(Completion::Accepted { socket, outbox })) = tell.send(told) {
         outbox.abandon();
         drop(objects.submit(workspace, &Arrival::Closed { socket }));
     }

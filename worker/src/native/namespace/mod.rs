@@ -76,9 +76,9 @@ impl Default for NamespaceSettings {
     }
 }
 
-/// What came of an event, once it may be told.
+/// Completion of an event, once it may be told: an answer, a socket, or nothing more to say.
 #[derive(Debug)]
-pub enum Exchange {
+pub enum Completion {
     /// The answer to a request.
     Answered(Response),
     /// The request became a WebSocket.
@@ -103,7 +103,7 @@ pub struct Stopped;
 ///
 /// Dropping it changes nothing: the event happens all the same. So whoever asks for a WebSocket has to
 /// see it through: a socket that was accepted stays with its object until an [`Arrival::Closed`].
-pub type Submitted = LocalBoxFuture<'static, Result<Exchange, Stopped>>;
+pub type Submitted = LocalBoxFuture<'static, Result<Completion, Stopped>>;
 
 /// The objects of one class, as a server sees them.
 pub trait Objects {

@@ -12,7 +12,7 @@ use crate::object::{Object, SocketId};
 use super::outbox::Texts;
 use super::trouble::Trouble;
 use super::waiting::{Tell, Waiting};
-use super::{Budget, Exchange, Outbox, Outgoing};
+use super::{Budget, Completion, Outbox, Outgoing};
 
 /// The place of one object.
 ///
@@ -105,16 +105,16 @@ impl Held {
                 outbox.push(Outgoing::Close(code, reason), now);
             }
         }
-        let exchange = match (self.delivered.response, self.delivered.accepted, self.outbox) {
-            (_, Some(socket), Some(outbox)) => Exchange::Accepted { socket, outbox },
+        let completion = match (self.delivered.response, self.delivered.accepted, self.outbox) {
+            (_, Some(socket), Some(outbox)) => Completion::Accepted { socket, outbox },
             (Some(mut response), ..) => {
                 response.charged = Some(charged);
-                Exchange::Answered(response)
+                Completion::Answered(response)
             }
-            _ => Exchange::Done,
+            _ => Completion::Done,
         };
         // Who asked may be gone.
-        let _ = self.tell.send(exchange);
+        let _ = self.tell.send(completion);
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::native::arrival::{Arrival, OwnedArrival};
 
-use super::Exchange;
+use super::Completion;
 
 /// Most events that wait for one object.
 pub const WAITING_MAX: usize = 1_000;
@@ -14,7 +14,7 @@ pub const WAITING_MAX: usize = 1_000;
 pub const WAITING_MAX_BYTES: usize = 16 << 20;
 
 /// Who is told what came of an event.
-pub(super) type Tell = oneshot::Sender<Exchange>;
+pub(super) type Tell = oneshot::Sender<Completion>;
 
 /// The events of one object that have arrived and are not handled yet, in their order.
 ///

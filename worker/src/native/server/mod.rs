@@ -7,9 +7,9 @@
 
 mod body;
 mod deadline;
-mod exchange;
 mod framing;
 mod guarded;
+mod http;
 mod listen;
 mod moving;
 mod websocket;
@@ -32,8 +32,8 @@ use crate::router::{Access, Class};
 use super::clock::HostClock;
 use super::namespace::Objects;
 
+use self::http::Exchanger;
 use deadline::Deadline;
-use exchange::Exchanger;
 use guarded::{Guarded, Heads};
 
 pub use listen::Places;

@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 
 use crate::native::arrival::Arrival;
-use crate::native::namespace::{Exchange, Outbox, Outgoing, STALLED_MAX, Submitted, Text};
+use crate::native::namespace::{Completion, Outbox, Outgoing, STALLED_MAX, Submitted, Text};
 
 use super::Server;
-use super::exchange::Upgrade;
+use super::http::Upgrade;
 use super::moving::{Life, Moving};
 
 /// Most frames of one socket whose events wait for their flush; then no more are read.
@@ -159,9 +159,9 @@ impl Conversation<'_> {
                 let done = if full { Some(first.await) } else { first.now_or_never() };
                 match done {
                     None => break,
-                    Some(Ok(exchange)) => {
+                    Some(Ok(completion)) => {
                         underway.pop_front();
-                        if let Exchange::Refused(problem) = exchange {
+                        if let Completion::Refused(problem) = completion {
                             self.say(Outgoing::Frame(Text::from(frame::error(&problem).as_str())));
                         }
                     }

@@ -24,7 +24,7 @@ use mailbus_spec::wire::{Code, Problem};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::native::arrival::Arrival;
-use crate::native::namespace::{Exchange, Objects, Outbox, Stopped, Submitted};
+use crate::native::namespace::{Completion, Objects, Outbox, Stopped, Submitted};
 use crate::object::{Body, CHARGED_HEADER, Request, Response, SocketId};
 use crate::router::{self, Credentials, Route};
 
@@ -109,7 +109,7 @@ impl Exchanger {
     /// The connection is over: a socket that nobody took up is closed, once it may be.
     pub(super) async fn give_back(&self) {
         let Some(Waiting { objects, workspace, submitted }) = self.waiting.take() else { return };
-        if let Ok(Exchange::Accepted { socket, outbox }) = submitted.await {
+        if let Ok(Completion::Accepted { socket, outbox }) = submitted.await {
             outbox.abandon();
             drop(objects.submit(&workspace, &Arrival::Closed { socket }));
         }
@@ -121,7 +121,7 @@ impl Exchanger {
         objects: &Rc<dyn Objects>,
         workspace: &Workspace,
         arrival: &Arrival<'_>,
-    ) -> Result<Exchange, Stopped> {
+    ) -> Result<Completion, Stopped> {
         self.waiting.replace(Some(Waiting {
             objects: Rc::clone(objects),
             workspace: workspace.clone(),
@@ -179,19 +179,19 @@ impl Exchanger {
             body,
         });
         match (self.submit(&objects, &workspace, &arrival).await?, upgrade) {
-            (Exchange::Answered(response), _) => Ok(rendered(response, false)),
-            (Exchange::Accepted { socket, outbox }, Some((on, handshake))) => {
+            (Completion::Answered(response), _) => Ok(rendered(response, false)),
+            (Completion::Accepted { socket, outbox }, Some((on, handshake))) => {
                 self.upgrade.replace(Some(Upgrade { on, objects, workspace, socket, outbox }));
                 self.heads.end();
                 Ok(switching(&handshake))
             }
-            (Exchange::Accepted { socket, outbox }, None) => {
+            (Completion::Accepted { socket, outbox }, None) => {
                 outbox.abandon();
                 drop(objects.submit(&workspace, &Arrival::Closed { socket }));
                 Ok(rendered(Response::failed(), false))
             }
-            (Exchange::Refused(problem), _) => Ok(rendered(router::refusal(&problem), false)),
-            (Exchange::Done, _) => Ok(rendered(Response::failed(), false)),
+            (Completion::Refused(problem), _) => Ok(rendered(router::refusal(&problem), false)),
+            (Completion::Done, _) => Ok(rendered(Response::failed(), false)),
         }
     }
 
