@@ -7,9 +7,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `attachment` | subscriber of a socket, as the socket keeps it |
 //! | `endpoint` | [`LeaseObject`]: requests and frames in, answers and pushes out |
 //! | `sql` | [`SqlLeases`]: the machine over SQLite, few rows written an event |
 
+mod attachment;
 mod endpoint;
 pub mod sql;
 

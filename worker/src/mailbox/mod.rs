@@ -7,12 +7,12 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `session` | [`Session`]: what a socket keeps |
+//! | `attachment` | [`Session`] as its socket keeps it while the object is not in memory |
 //! | `endpoint` | [`MailboxObject`]: requests and frames in, answers and pushes out |
 //! | `sql` | [`SqlMailboxes`]: the machine over SQLite, one row a message |
 
+mod attachment;
 mod endpoint;
-mod session;
 pub mod sql;
 
 use mailbus_spec::HostTime;
@@ -22,8 +22,8 @@ use mailbus_spec::mailbox::{Command, MailboxStep};
 use crate::object::Waking;
 use crate::storage::{Storage, StorageError};
 
+pub use attachment::Session;
 pub use endpoint::MailboxObject;
-pub use session::Session;
 pub use sql::SqlMailboxes;
 
 /// The production mailbox object: the endpoint over the SQL machine.

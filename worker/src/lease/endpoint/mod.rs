@@ -1,6 +1,5 @@
 //! Requests and frames in, answers and pushes out. Nothing here decides anything about leases.
 
-mod socket;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
@@ -15,7 +14,7 @@ use mailbus_spec::wire::lease::{
 use mailbus_spec::wire::{Answer, Code, Problem, frame};
 use mailbus_spec::{Holder, HostTime, limits, machine};
 
-use crate::lease::Leases;
+use crate::lease::{Leases, attachment};
 use crate::object::{
     Body, Effects, Event, Object, Request, Response, SocketId, Target, Waking, Woken,
 };
@@ -139,7 +138,7 @@ impl<'e, L: Leases, S: Storage> Handler<'e, L, S> {
             Ok(subscribe) => {
                 // A replaced object would keep the socket from its successor.
                 self.storage.query(TOUCH, &[])?;
-                self.effects.accept = Some(socket::accept(subscribe));
+                self.effects.accept = Some(attachment::accept(subscribe));
             }
             Err(response) => self.effects.response = Some(response),
         }
@@ -152,7 +151,7 @@ impl<'e, L: Leases, S: Storage> Handler<'e, L, S> {
         attachment: &str,
         text: &str,
     ) -> Result<(), StorageError> {
-        let Some(Subscribe { holder, protocol }) = socket::subscriber(attachment) else {
+        let Some(Subscribe { holder, protocol }) = attachment::subscriber(attachment) else {
             let (code, reason) = RESTART;
             self.effects.closes.push((Target::Socket(socket), code, reason.to_owned()));
             return Ok(());
@@ -233,7 +232,7 @@ impl<'e, L: Leases, S: Storage> Handler<'e, L, S> {
         }
         for holder in order {
             let texts = texts.remove(holder).unwrap_or_default();
-            let tag = socket::tag(holder, Protocol::One);
+            let tag = attachment::tag(holder, Protocol::One);
             let whole = match &self.asking {
                 Some(asking) if asking.holder == *holder => {
                     Target::Others { tag, than: asking.socket }
@@ -242,7 +241,7 @@ impl<'e, L: Leases, S: Storage> Handler<'e, L, S> {
             };
             let shared = frames(texts.iter().collect()).map(|frame| (whole.clone(), frame));
             self.effects.frames.extend(shared);
-            let one_by_one = socket::tag(holder, Protocol::Original);
+            let one_by_one = attachment::tag(holder, Protocol::Original);
             let single =
                 texts.into_iter().map(|text| (Target::Tag(one_by_one.clone()), text.into()));
             self.effects.frames.extend(single);

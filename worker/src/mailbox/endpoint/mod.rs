@@ -1,7 +1,6 @@
 //! Requests and frames in, answers and pushes out. Nothing here decides anything about mail.
 
 mod outgoing;
-mod socket;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
@@ -18,6 +17,7 @@ use mailbus_spec::wire::mailbox::{
 use mailbus_spec::wire::{Answer, Code, Problem, frame};
 use mailbus_spec::{HostTime, machine};
 
+use crate::mailbox::attachment::{self, Kept, Speaker};
 use crate::mailbox::{Handled, Mailboxes, Session};
 use crate::object::{
     Accept, Body, Effects, Event, Object, Request, Response, SocketId, Target, Waking, Woken,
@@ -26,7 +26,6 @@ use crate::router;
 use crate::storage::{Storage, StorageError};
 
 use outgoing::Outgoing;
-use socket::{Kept, Speaker};
 
 /// The close of a socket that this version cannot serve: its client comes back on a new one.
 const RESTART: (u16, &str) = (1012, "restart");
@@ -54,8 +53,8 @@ impl<M: Mailboxes> Object for MailboxObject<M> {
     fn wake(woken: Woken) -> Self {
         let (mut speaks, mut foreign, mut sessions) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (id, attachment) in &woken.sockets {
-            match socket::kept(attachment) {
-                Kept::Session(speaker, rest) => match socket::session(rest) {
+            match attachment::kept(attachment) {
+                Kept::Session(speaker, rest) => match attachment::session(rest) {
                     Some(session) => {
                         speaks.insert(speaker.connection, speaker.protocol);
                         sessions.push(session);
@@ -176,8 +175,8 @@ impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
         self.take(handled);
         match begun.map(|connection| (self.sessions.remove(&connection), connection)) {
             Some((Some(session), connection)) => {
-                let tags = vec![socket::tag(&connection)];
-                let attachment = socket::keep(&session);
+                let tags = vec![attachment::tag(&connection)];
+                let attachment = attachment::keep(&session);
                 let window = session.window.map(|(_, bytes)| bytes);
                 self.effects.accept = Some(Accept { attachment, tags, window });
             }
@@ -192,7 +191,7 @@ impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
     }
 
     fn frame(&mut self, id: SocketId, attachment: &str, text: &str) -> Result<(), StorageError> {
-        let Speaker { connection, protocol } = match socket::kept(attachment) {
+        let Speaker { connection, protocol } = match attachment::kept(attachment) {
             Kept::Session(speaker, _) => speaker,
             Kept::Over => return Ok(()),
             Kept::Foreign => {
@@ -242,7 +241,7 @@ impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
 
     /// A socket is closed: its session ends with it, unless it was over before.
     fn closed(&mut self, attachment: &str) -> Result<(), StorageError> {
-        let Kept::Session(Speaker { connection, .. }, _) = socket::kept(attachment) else {
+        let Kept::Session(Speaker { connection, .. }, _) = attachment::kept(attachment) else {
             return Ok(());
         };
         self.object.speaks.remove(&connection);
@@ -289,11 +288,11 @@ impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
         let Self { object, mut effects, outgoing, sessions, over, asking, gone, .. } = self;
         let target = |of: &Connection| match &asking {
             Some((id, own)) if own == of => Target::Socket(*id),
-            _ => Target::Tag(socket::tag(of)),
+            _ => Target::Tag(attachment::tag(of)),
         };
         let there = |of: &Connection| gone.as_ref() != Some(of);
         for (of, session) in sessions.iter().filter(|(of, _)| there(of)) {
-            effects.attachments.push((target(of), socket::keep(session)));
+            effects.attachments.push((target(of), attachment::keep(session)));
         }
         let speaks = |of: &Connection| object.speaks.get(of).copied().unwrap_or(Protocol::Original);
         for (of, frames) in outgoing.into_frames(speaks) {
@@ -301,7 +300,7 @@ impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
         }
         for (of, reason) in over.iter().filter(|(of, _)| there(of)) {
             let (code, said) = close(*reason);
-            effects.attachments.push((target(of), socket::keep_nothing()));
+            effects.attachments.push((target(of), attachment::keep_nothing()));
             effects.closes.push((target(of), code, said.to_owned()));
         }
         effects

@@ -1,4 +1,4 @@
-//! Whose a socket is: what it keeps for the object, and under which name it is found.
+//! Attachment of a socket: the subscriber that it keeps for the object, and the tag that it is found under.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,12 @@
-//! What a socket keeps for the object, and under which name it is found.
+//! Attachment of a socket: what it keeps for the object, and the tag that it is found under.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `session` | [`Session`]: what is in flight to one session, and what it negotiated |
+//! | `encoding` | text form of the messages that were pushed again |
+
+mod encoding;
+mod session;
 
 use std::fmt::Write as _;
 
@@ -7,8 +15,9 @@ use mailbus_spec::wire::lease::Protocol;
 use mailbus_spec::{AgentId, Ordinal};
 use serde::{Deserialize, Serialize};
 
-use crate::mailbox::Session;
 use crate::object::Attachment;
+
+pub use session::Session;
 
 /// What a socket keeps whose session is over, until the other end has closed it too.
 const OVER: &str = "over";

@@ -1,4 +1,4 @@
-//! How a socket keeps the messages that were pushed again: as one text, since as numbers 1 024 of them
+//! Text form of the messages that were pushed again, as a socket keeps them: one text, since as numbers 1 024 of them
 //! would be longer than what a socket may keep.
 //!
 //! Each is the distance from the one before, doubled, and one more if its push is counted; in hexadecimal

@@ -1,10 +1,9 @@
-//! A session as its socket keeps it while the object is not in memory.
-
-mod spelled;
-
+//! Session as its socket keeps it while the object is not in memory.
 use mailbus_spec::mailbox::{Connection, Window};
 use mailbus_spec::{AgentId, Ordinal, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use super::encoding;
 
 /// What is in flight to one session, and what it negotiated.
 ///
@@ -39,7 +38,7 @@ pub struct Session {
     pub counted_through: Ordinal,
     /// Pushes of messages that were given back or redriven before, by `seq`, and whether that push is
     /// counted among the attempts on record.
-    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty", with = "spelled")]
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty", with = "encoding")]
     pub again: Vec<(Ordinal, bool)>,
     /// The delivery that its client is about to handle.
     #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
