@@ -3,8 +3,8 @@
 use mailbus_spec::lease::{Acquire, Blocker, HeldBy, LimitKind, Outcome, Rejection};
 use mailbus_spec::{Holder, RequestId, Timestamp, Wait, limits};
 
-use super::ended::Ended;
-use super::live::{Claim, Lease, LiveId, Ticket};
+use super::claims::{Claim, ClaimId, Lease, Ticket};
+use super::finished::Finished;
 use super::paths::Overlap;
 use super::rows;
 use super::state::Machine;
@@ -16,7 +16,7 @@ enum Known {
     /// Its present state is the answer.
     Answer(Outcome),
     /// It may be decided anew; the row of its last use is still there.
-    Forgotten(Ended),
+    Forgotten(Finished),
     /// Nothing.
     New,
 }
@@ -35,7 +35,7 @@ impl Machine {
             Known::Forgotten(ended) => Some(ended),
             Known::New => None,
         };
-        let overlap = self.live.index().overlap(acquire.paths().as_slice().iter());
+        let overlap = self.claims.index().overlap(acquire.paths().as_slice().iter());
         if let Some(own) = self.own_claim(acquire.holder(), &overlap)? {
             return Err(Rejection::Held(own).into());
         }
@@ -59,16 +59,16 @@ impl Machine {
         acquire: &Acquire,
         request: &RequestId,
     ) -> Result<Known, Stop> {
-        match self.live.find(acquire.holder(), request) {
-            Some(LiveId::Lease(token)) => {
-                let lease = self.live.lease(token).filter(|lease| lease.claim.agrees(acquire));
+        match self.claims.find(acquire.holder(), request) {
+            Some(ClaimId::Lease(token)) => {
+                let lease = self.claims.lease(token).filter(|lease| lease.claim.agrees(acquire));
                 let lease = lease.ok_or(Rejection::Conflict)?;
                 let (expires_at, ttl) = (lease.expires_at, lease.first_term);
                 Ok(Known::Answer(Outcome::Granted { token, expires_at, ttl }))
             }
-            Some(LiveId::Ticket(arrival)) => self.keep_place(turn, acquire, arrival),
+            Some(ClaimId::Ticket(arrival)) => self.keep_place(turn, acquire, arrival),
             None if self.has_tables => {
-                let Some(ended) = Ended::of_request(turn, acquire.holder(), request)? else {
+                let Some(ended) = Finished::of_request(turn, acquire.holder(), request)? else {
                     return Ok(Known::New);
                 };
                 if ended.memory_ends() <= turn.now() {
@@ -90,14 +90,14 @@ impl Machine {
         acquire: &Acquire,
         arrival: u64,
     ) -> Result<Known, Stop> {
-        let ticket = self.live.ticket(arrival).filter(|ticket| ticket.claim.agrees(acquire));
+        let ticket = self.claims.ticket(arrival).filter(|ticket| ticket.claim.agrees(acquire));
         let ticket = ticket.ok_or(Rejection::Conflict)?;
-        let tickets = self.live.index().overlap(ticket.claim.paths()).tickets;
+        let tickets = self.claims.index().overlap(ticket.claim.paths()).tickets;
         let position = count(tickets.partition_point(|earlier| *earlier < arrival));
         let wait_ms = ticket.claim.wait.map_or(0, Wait::ms);
         let deadline = turn.now().plus_ms(wait_ms);
         if ticket.deadline < deadline
-            && let Some(ticket) = self.live.extend_ticket(arrival, deadline)
+            && let Some(ticket) = self.claims.extend_ticket(arrival, deadline)
         {
             turn.write(rows::MOVE_END, rows::end_columns(&ticket.claim, None, deadline));
         }
@@ -106,8 +106,8 @@ impl Machine {
 
     /// The original's clients renew so, whatever waits.
     fn extend_exact_set(&mut self, turn: &mut Turn<'_>, acquire: &Acquire) -> Option<Outcome> {
-        let token = self.live.index().lease(acquire.paths().as_slice().first()?)?;
-        let lease = self.live.own_lease(acquire.holder(), token)?;
+        let token = self.claims.index().lease(acquire.paths().as_slice().first()?)?;
+        let lease = self.claims.own_lease(acquire.holder(), token)?;
         if lease.draining || !lease.claim.is_on(acquire.paths()) {
             return None;
         }
@@ -121,11 +121,11 @@ impl Machine {
         holder: &Holder,
         overlap: &Overlap,
     ) -> Result<Option<Blocker>, StorageError> {
-        if self.live.share(holder).is_none() {
+        if self.claims.share(holder).is_none() {
             return Ok(None);
         }
-        let mut leases = overlap.leases.iter().filter_map(|token| self.live.lease(*token));
-        let mut tickets = overlap.tickets.iter().filter_map(|arrival| self.live.ticket(*arrival));
+        let mut leases = overlap.leases.iter().filter_map(|token| self.claims.lease(*token));
+        let mut tickets = overlap.tickets.iter().filter_map(|arrival| self.claims.ticket(*arrival));
         let own = leases
             .find(|lease| lease.claim.holder == *holder)
             .map(|lease| (&lease.claim, lease.expires_at))
@@ -137,11 +137,11 @@ impl Machine {
     }
 
     fn first_blocker(&self, overlap: &Overlap) -> Result<Option<Blocker>, StorageError> {
-        let lease = overlap.leases.first().and_then(|token| self.live.lease(*token));
+        let lease = overlap.leases.first().and_then(|token| self.claims.lease(*token));
         if let Some(lease) = lease {
             return blocker(HeldBy::Lease, &lease.claim, lease.expires_at, overlap).map(Some);
         }
-        let ticket = overlap.tickets.first().and_then(|arrival| self.live.ticket(*arrival));
+        let ticket = overlap.tickets.first().and_then(|arrival| self.claims.ticket(*arrival));
         ticket
             .map(|ticket| blocker(HeldBy::Ticket, &ticket.claim, ticket.deadline, overlap))
             .transpose()
@@ -150,10 +150,10 @@ impl Machine {
     fn within_limits(&self, turn: &mut Turn<'_>, acquire: &Acquire) -> Result<(), Rejection> {
         let more = acquire.paths().as_slice().len();
         let (own_claims, own_paths) =
-            self.live.share(acquire.holder()).map_or((0, 0), |share| (share.claims, share.paths));
-        let limit = if self.live.claim_count() >= limits::WORKSPACE_CLAIMS {
+            self.claims.share(acquire.holder()).map_or((0, 0), |share| (share.claims, share.paths));
+        let limit = if self.claims.claim_count() >= limits::WORKSPACE_CLAIMS {
             LimitKind::WorkspaceClaims
-        } else if self.live.path_count().saturating_add(more) > limits::WORKSPACE_PATHS {
+        } else if self.claims.path_count().saturating_add(more) > limits::WORKSPACE_PATHS {
             LimitKind::WorkspacePaths
         } else if own_claims >= limits::HOLDER_CLAIMS {
             LimitKind::HolderClaims
@@ -197,12 +197,12 @@ impl Machine {
         &mut self,
         turn: &mut Turn<'_>,
         acquire: &Acquire,
-        forgotten: Option<&Ended>,
+        forgotten: Option<&Finished>,
     ) -> Answer {
-        let token = self.ledger.last_token.next(turn.seen.host);
+        let token = self.header.last_token.next(turn.seen.host);
         let token = token.ok_or(Rejection::Limit(LimitKind::Tokens))?;
         let lease = Lease {
-            claim: self.live.claim_of(acquire),
+            claim: self.claims.claim_of(acquire),
             first_term: acquire.ttl(),
             expires_at: turn.now().plus_ms(acquire.ttl().ms()),
             draining: false,
@@ -211,8 +211,8 @@ impl Machine {
             Outcome::Granted { token, expires_at: lease.expires_at, ttl: lease.first_term };
         turn.write(rows::WRITE_CLAIM, rows::lease_columns(token, &lease));
         self.replace(acquire.holder(), forgotten);
-        self.ledger.last_token = token;
-        self.live.add_lease(token, lease);
+        self.header.last_token = token;
+        self.claims.add_lease(token, lease);
         Ok(outcome)
     }
 
@@ -222,18 +222,18 @@ impl Machine {
         acquire: &Acquire,
         deadline: Timestamp,
         overlap: &Overlap,
-        forgotten: Option<&Ended>,
+        forgotten: Option<&Finished>,
     ) -> Outcome {
-        let arrival = self.ledger.sequence.saturating_add(1);
-        let ticket = Ticket { claim: self.live.claim_of(acquire), deadline };
+        let arrival = self.header.sequence.saturating_add(1);
+        let ticket = Ticket { claim: self.claims.claim_of(acquire), deadline };
         turn.write(rows::WRITE_CLAIM, rows::ticket_columns(arrival, &ticket));
         self.replace(acquire.holder(), forgotten);
-        self.live.add_ticket(arrival, ticket);
+        self.claims.add_ticket(arrival, ticket);
         Outcome::Queued { position: count(overlap.tickets.len()) }
     }
 
     /// The row of a forgotten request is written over by its next use.
-    fn replace(&mut self, holder: &Holder, forgotten: Option<&Ended>) {
+    fn replace(&mut self, holder: &Holder, forgotten: Option<&Finished>) {
         if let Some(ended) = forgotten {
             self.remembered.remove(&holder.agent, ended.end);
             self.forget_token(ended);

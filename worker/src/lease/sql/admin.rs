@@ -16,7 +16,7 @@ impl Machine {
         reason: &str,
         drain: bool,
     ) -> Answer {
-        let Some(lease) = self.live.lease(token) else {
+        let Some(lease) = self.claims.lease(token) else {
             return if self.was_forced(turn, token) {
                 Ok(Outcome::Released)
             } else {
@@ -30,7 +30,7 @@ impl Machine {
         turn.push(&lease.claim.holder, notice);
         if !drain {
             self.end_lease(turn, token, Ending::Forced);
-        } else if let Some(lease) = self.live.drain(token) {
+        } else if let Some(lease) = self.claims.drain(token) {
             turn.write(rows::SET_STATE, rows::drain_columns(token, lease));
         }
         Ok(Outcome::Released)
@@ -39,11 +39,11 @@ impl Machine {
     /// A new generation begins, with the tokens and the clock raised together; what that ends is
     /// settled at once.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
-        self.ledger.last_token = self.ledger.last_token.max(at_least);
+        self.header.last_token = self.header.last_token.max(at_least);
         if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
             turn.seen.now = turn.seen.now.max(anchor);
         }
-        self.ledger.generation = self.ledger.generation.saturating_add(1).max(turn.now().ms());
+        self.header.generation = self.header.generation.saturating_add(1).max(turn.now().ms());
         turn.writes_meta();
         self.settle(turn);
         Outcome::Recovered

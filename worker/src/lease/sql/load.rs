@@ -4,8 +4,8 @@
 
 use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp, Ttl, Wait};
 
-use super::ledger::Ledger;
-use super::live::{Claim, Lease, Live, Ticket};
+use super::claims::{Claim, Claims, Lease, Ticket};
+use super::header::Header;
 use super::rows::{self, State};
 use super::state::Machine;
 use crate::object::Waking;
@@ -94,23 +94,23 @@ impl Loader {
             return Ok(Step::Over);
         }
         self.machine.has_tables = true;
-        let ledger = &mut self.machine.ledger;
+        let header = &mut self.machine.header;
         for row in storage.query(META, &[])? {
             let mut columns = Columns::of(row);
-            read_stamp(&mut columns, ledger)?;
-            ledger.clock.offset = columns.signed()?;
-            ledger.generation = columns.integer()?;
+            read_stamp(&mut columns, header)?;
+            header.clock.offset = columns.signed()?;
+            header.generation = columns.integer()?;
         }
         Ok(Step::Newest { after: BEGIN })
     }
 
     fn newest(&mut self, storage: &mut dyn Storage, after: &Key) -> Result<Step, StorageError> {
-        let ledger = &mut self.machine.ledger;
+        let header = &mut self.machine.header;
         for row in storage.query(NEWEST, after)? {
-            let mut newest = *ledger;
+            let mut newest = *header;
             read_stamp(&mut Columns::of(row), &mut newest)?;
-            if newest.sequence > ledger.sequence {
-                *ledger = newest;
+            if newest.sequence > header.sequence {
+                *header = newest;
             }
         }
         Ok(match storage.query(PAGE_END, after)?.pop() {
@@ -120,7 +120,7 @@ impl Loader {
     }
 
     fn claims(&mut self, storage: &mut dyn Storage, after: Key) -> Result<Step, StorageError> {
-        let clock = self.machine.ledger.clock.floor;
+        let clock = self.machine.header.clock.floor;
         let [agent, session, request] = after;
         let page = storage.query(CLAIMS, &[rows::integer(clock.ms()), agent, session, request])?;
         let Some(last) = page.last() else { return Ok(Step::Over) };
@@ -139,10 +139,10 @@ fn key_of(row: &Row) -> Result<Key, StorageError> {
     }
 }
 
-fn read_stamp(columns: &mut Columns, ledger: &mut Ledger) -> Result<(), StorageError> {
-    ledger.sequence = columns.integer()?;
-    ledger.clock.floor = columns.instant()?;
-    ledger.last_token = columns.ordinal()?;
+fn read_stamp(columns: &mut Columns, header: &mut Header) -> Result<(), StorageError> {
+    header.sequence = columns.integer()?;
+    header.clock.floor = columns.instant()?;
+    header.last_token = columns.ordinal()?;
     Ok(())
 }
 
@@ -157,11 +157,11 @@ impl Machine {
         let token = columns.optional_ordinal()?;
         if until > clock {
             let found = Found { holder, name, until, state, token };
-            return load_live(&mut self.live, found, columns);
+            return load_claim(&mut self.claims, found, columns);
         }
         self.remembered.add(&holder.agent, until);
         if let Some(token) = token {
-            self.ended_tokens.add(&holder, token, state.reason(), until);
+            self.finished_tokens.add(&holder, token, state.reason(), until);
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ struct Found {
     token: Option<Ordinal>,
 }
 
-fn load_live(live: &mut Live, found: Found, mut columns: Columns) -> Result<(), StorageError> {
+fn load_claim(claims: &mut Claims, found: Found, mut columns: Columns) -> Result<(), StorageError> {
     let Found { holder, name, until, state, token } = found;
     let arrival = columns.optional_integer()?;
     let first_term = columns.optional_integer()?.and_then(Ttl::from_ms);
@@ -190,14 +190,14 @@ fn load_live(live: &mut Live, found: Found, mut columns: Columns) -> Result<(), 
         Some(_) => None,
         None => Some(checked("a request", RequestId::new(name).ok())?),
     };
-    let claim = Claim { holder, request, paths: live.share_paths(&paths), ttl, wait };
+    let claim = Claim { holder, request, paths: claims.share_paths(&paths), ttl, wait };
     match (state, token, arrival, first_term) {
         (State::Lease | State::Draining, Some(token), _, Some(first_term)) => {
             let draining = state == State::Draining;
-            live.add_lease(token, Lease { claim, first_term, expires_at: until, draining });
+            claims.add_lease(token, Lease { claim, first_term, expires_at: until, draining });
         }
         (State::Ticket, _, Some(arrival), _) => {
-            live.add_ticket(arrival, Ticket { claim, deadline: until });
+            claims.add_ticket(arrival, Ticket { claim, deadline: until });
         }
         _ => return Err(StorageError(format!("a lease row ends in the future and is {state:?}"))),
     }

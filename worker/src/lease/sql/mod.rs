@@ -34,27 +34,27 @@
 //! |---|---|
 //! | `lease.sql` | the tables |
 //! | `rows` | claims to columns and back |
-//! | `ledger`, `live`, `paths`, `remembered`, `tokens`, `state` | what is in memory |
-//! | `ended` | a request that is over, out of its row |
+//! | `header`, `claims`, `paths`, `memory_count`, `finished_tokens`, `state` | what is in memory |
+//! | `finished` | a request that is over, out of its row |
 //! | `load` | memory out of the rows, on waking |
 //! | `turn` | one event: reads, gathered writes, pushes |
 //! | `settle` | what time does |
-//! | `acquire`, `keep`, `query`, `admin`, `waits` | what commands do |
+//! | `acquire`, `renew_release`, `query`, `admin`, `waits` | what commands do |
 
 mod acquire;
 mod admin;
-mod ended;
-mod keep;
-mod ledger;
-mod live;
+mod claims;
+mod finished;
+mod finished_tokens;
+mod header;
 mod load;
+mod memory_count;
 mod paths;
 mod query;
-mod remembered;
+mod renew_release;
 mod rows;
 mod settle;
 mod state;
-mod tokens;
 mod turn;
 mod waits;
 
@@ -160,11 +160,11 @@ impl Leases for SqlLeases {
         if matches!(event, Event::Alarm) {
             alarm.rang();
         }
-        let handled = match machine.ledger.clock.observe(now) {
+        let handled = match machine.header.clock.observe(now) {
             Ok(seen) => {
-                let floor = machine.ledger.clock.floor;
+                let floor = machine.header.clock.floor;
                 let (step, rows) = machine.event(Turn::new(storage, seen, floor), event)?;
-                let next = machine.next_alarm().map(|at| machine.ledger.clock.host_at(at));
+                let next = machine.next_alarm().map(|at| machine.header.clock.host_at(at));
                 Handled { step, rows, alarm: alarm.rearm(now, next) }
             }
             Err(refused) => Handled {
@@ -198,8 +198,8 @@ impl Machine {
             }
         };
         let now = turn.now();
-        let done = turn.finish(&mut self.ledger, &mut self.has_tables)?;
-        let reply = answer.map(|answer| Reply { answer, commit: self.ledger.commit(now) });
+        let done = turn.finish(&mut self.header, &mut self.has_tables)?;
+        let reply = answer.map(|answer| Reply { answer, commit: self.header.commit(now) });
         Ok((LeaseStep { reply, pushes: done.pushes, wrote: done.wrote }, done.rows))
     }
 
@@ -227,7 +227,7 @@ impl Machine {
         event: &Event<Command>,
     ) -> Result<LeaseStep, StorageError> {
         storage.query(if self.has_tables { rows::TOUCH } else { rows::FIND_TABLES }, &[])?;
-        let commit = self.ledger.commit(self.ledger.clock.floor);
+        let commit = self.header.commit(self.header.clock.floor);
         let reply = match event {
             Event::Command(_) => Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit }),
             Event::Alarm => None,

@@ -4,14 +4,14 @@ use mailbus_spec::lease::{LeaseEntry, Outcome};
 use mailbus_spec::{LeasePath, Ordinal, limits};
 
 use super::acquire::count;
-use super::live::Lease;
+use super::claims::Lease;
 use super::state::Machine;
 use super::turn::Answer;
 use crate::storage::StorageError;
 
 impl Machine {
     pub(super) fn status(&self, path: &LeasePath) -> Answer {
-        let queue = count(self.live.index().tickets(path).len());
+        let queue = count(self.claims.index().tickets(path).len());
         let Some((token, lease)) = self.lease_on(path) else {
             return Ok(Outcome::Free { queue });
         };
@@ -20,8 +20,9 @@ impl Machine {
     }
 
     pub(super) fn list(&self, prefix: &str, after: Option<&LeasePath>, limit: usize) -> Outcome {
-        let found = self.live.index().leased(prefix, after);
-        let found = found.filter_map(|(path, token)| Some((path, token, self.live.lease(token)?)));
+        let found = self.claims.index().leased(prefix, after);
+        let found =
+            found.filter_map(|(path, token)| Some((path, token, self.claims.lease(token)?)));
         let (mut leases, mut bytes, mut more) = (Vec::new(), 0_usize, false);
         for (path, token, lease) in found {
             let next = entry(path, token, lease);
@@ -43,8 +44,8 @@ impl Machine {
     }
 
     fn lease_on(&self, path: &LeasePath) -> Option<(Ordinal, &Lease)> {
-        let token = self.live.index().lease(path)?;
-        Some((token, self.live.lease(token)?))
+        let token = self.claims.index().lease(path)?;
+        Some((token, self.claims.lease(token)?))
     }
 }
 

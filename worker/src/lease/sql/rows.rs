@@ -4,8 +4,8 @@ use mailbus_spec::lease::OverReason;
 use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::ledger::Ledger;
-use super::live::{Claim, Lease, Ticket};
+use super::claims::{Claim, Lease, Ticket};
+use super::header::Header;
 use crate::storage::{Storage, StorageError, Value};
 
 const TABLES: &str = include_str!("lease.sql");
@@ -148,19 +148,19 @@ fn instant(at: Timestamp) -> Value {
 }
 
 /// What every claim row says of the object.
-pub(super) fn stamp(ledger: &Ledger) -> Vec<Value> {
+pub(super) fn stamp(header: &Header) -> Vec<Value> {
     let mut columns = Vec::with_capacity(14);
     columns.extend([
-        integer(ledger.sequence),
-        instant(ledger.clock.floor),
-        integer(ledger.last_token.get()),
+        integer(header.sequence),
+        instant(header.clock.floor),
+        integer(header.last_token.get()),
     ]);
     columns
 }
 
-pub(super) fn meta(ledger: &Ledger) -> Vec<Value> {
-    let mut columns = stamp(ledger);
-    columns.extend([Value::Integer(ledger.clock.offset), integer(ledger.generation)]);
+pub(super) fn meta(header: &Header) -> Vec<Value> {
+    let mut columns = stamp(header);
+    columns.extend([Value::Integer(header.clock.offset), integer(header.generation)]);
     columns
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use mailbus_spec::lease::OverReason;
 use mailbus_spec::lease::answer::Notice;
 
-use super::live::{Lease, LiveId};
+use super::claims::{ClaimId, Lease};
+use super::memory_count::collectable_until_ms;
 use super::paths::SharedPath;
-use super::remembered::collectable_until_ms;
 use super::rows;
 use super::state::Machine;
 use super::turn::Turn;
@@ -17,23 +17,23 @@ impl Machine {
     /// this event, says that it is over.
     pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now();
-        if self.live.first_end().is_none_or(|end| end > now) {
+        if self.claims.first_end().is_none_or(|end| end > now) {
             return;
         }
         let mut freed = Vec::new();
-        for id in self.live.due(now) {
+        for id in self.claims.due(now) {
             let (claim, end) = match id {
-                LiveId::Lease(token) => {
-                    let Some(lease) = self.live.remove_lease(token) else { continue };
+                ClaimId::Lease(token) => {
+                    let Some(lease) = self.claims.remove_lease(token) else { continue };
                     turn.push(&lease.claim.holder, Notice::Lapsed { token });
                     if lease.draining {
                         let (holder, end) = (&lease.claim.holder, lease.expires_at);
-                        self.ended_tokens.add(holder, token, OverReason::Forced, end);
+                        self.finished_tokens.add(holder, token, OverReason::Forced, end);
                     }
                     (lease.claim, lease.expires_at)
                 }
-                LiveId::Ticket(arrival) => {
-                    let Some(ticket) = self.live.remove_ticket(arrival) else { continue };
+                ClaimId::Ticket(arrival) => {
+                    let Some(ticket) = self.claims.remove_ticket(arrival) else { continue };
                     (ticket.claim, ticket.deadline)
                 }
             };
@@ -51,7 +51,7 @@ impl Machine {
     pub(super) fn grant_freed(&mut self, turn: &mut Turn<'_>, freed: &[SharedPath]) {
         let candidates: BTreeSet<u64> = freed
             .iter()
-            .filter_map(|path| self.live.index().tickets(path.get()).first().copied())
+            .filter_map(|path| self.claims.index().tickets(path.get()).first().copied())
             .collect();
         for arrival in candidates {
             self.grant_ticket(turn, arrival);
@@ -59,13 +59,13 @@ impl Machine {
     }
 
     fn grant_ticket(&mut self, turn: &mut Turn<'_>, arrival: u64) {
-        let Some(ticket) = self.live.ticket(arrival) else { return };
-        if self.live.index().is_blocked(ticket.claim.paths(), arrival) {
+        let Some(ticket) = self.claims.ticket(arrival) else { return };
+        if self.claims.index().is_blocked(ticket.claim.paths(), arrival) {
             return;
         }
         // Without a token left it stays a ticket until its deadline.
-        let Some(token) = self.ledger.last_token.next(turn.seen.host) else { return };
-        let Some(ticket) = self.live.remove_ticket(arrival) else { return };
+        let Some(token) = self.header.last_token.next(turn.seen.host) else { return };
+        let Some(ticket) = self.claims.remove_ticket(arrival) else { return };
         let first_term = ticket.claim.ttl.queued_term();
         let expires_at = turn.now().plus_ms(first_term.ms());
         let lease = Lease { claim: ticket.claim, first_term, expires_at, draining: false };
@@ -75,8 +75,8 @@ impl Machine {
             turn.push(&lease.claim.holder, notice);
         }
         turn.write(rows::GRANT_TICKET, rows::grant_columns(token, &lease));
-        self.ledger.last_token = token;
-        self.live.add_lease(token, lease);
+        self.header.last_token = token;
+        self.claims.add_lease(token, lease);
     }
 
     /// The alarm's own work: deletes what need not be remembered any longer.
@@ -84,7 +84,7 @@ impl Machine {
         let minute = turn.now().minute_floor();
         if self.remembered.first_minute().is_some_and(|first| first <= minute) {
             self.remembered.collect(minute);
-            self.ended_tokens.collect(minute);
+            self.finished_tokens.collect(minute);
             turn.collect(collectable_until_ms(minute));
         }
     }

@@ -2,10 +2,10 @@
 
 use mailbus_spec::{HostTime, Timestamp};
 
-use super::ledger::Ledger;
-use super::live::Live;
-use super::remembered::Remembered;
-use super::tokens::EndedTokens;
+use super::claims::Claims;
+use super::finished_tokens::FinishedTokens;
+use super::header::Header;
+use super::memory_count::MemoryCount;
 use crate::sql::is_past;
 
 /// The machine's memory: all of it is in the rows too.
@@ -14,13 +14,13 @@ pub(super) struct Machine {
     /// Whether the tables are there: nothing is created for a read or a refusal.
     pub has_tables: bool,
     /// The numbers.
-    pub ledger: Ledger,
+    pub header: Header,
     /// The live claims.
-    pub live: Live,
+    pub claims: Claims,
     /// How much is remembered.
-    pub remembered: Remembered,
+    pub remembered: MemoryCount,
     /// The tokens among it.
-    pub ended_tokens: EndedTokens,
+    pub finished_tokens: FinishedTokens,
 }
 
 /// About how many bytes a live claim takes in memory, and a path of it.
@@ -33,14 +33,14 @@ impl Machine {
     /// About how many bytes of memory it holds.
     pub fn footprint(&self) -> u64 {
         let bytes = |count: usize, of_one: u64| (count as u64).saturating_mul(of_one);
-        bytes(self.live.claim_count(), CLAIM_BYTES)
-            .saturating_add(bytes(self.live.path_count(), PATH_BYTES))
+        bytes(self.claims.claim_count(), CLAIM_BYTES)
+            .saturating_add(bytes(self.claims.path_count(), PATH_BYTES))
             .saturating_add(bytes(self.remembered.total(), REMEMBERED_BYTES))
     }
 
     /// Whether nobody would miss its rows, and nothing of them is used again.
     pub fn is_blank(&self, now: HostTime) -> bool {
-        let Ledger { clock, last_token, generation, .. } = &self.ledger;
+        let Header { clock, last_token, generation, .. } = &self.header;
         self.next_alarm().is_none() && is_past(now, clock, *last_token, *generation)
     }
 
@@ -50,6 +50,6 @@ impl Machine {
             .remembered
             .first_minute()
             .and_then(|minute| Timestamp::from_ms(minute.saturating_mul(60_000)));
-        self.live.first_end().into_iter().chain(collection).min()
+        self.claims.first_end().into_iter().chain(collection).min()
     }
 }

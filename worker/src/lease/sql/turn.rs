@@ -7,7 +7,7 @@ use mailbus_spec::lease::{Outcome, Push, Rejection};
 use mailbus_spec::time::Observation;
 use mailbus_spec::{Holder, Timestamp};
 
-use super::ledger::Ledger;
+use super::header::Header;
 use super::rows;
 use crate::storage::{Row, Storage, StorageError, Value};
 
@@ -35,7 +35,7 @@ impl From<StorageError> for Stop {
     }
 }
 
-/// A claim row to be written: a statement of [`rows`] that takes the ledger's stamp and these.
+/// A claim row to be written: a statement of [`rows`] that takes the header's stamp and these.
 struct Write {
     sql: &'static str,
     parameters: Vec<Value>,
@@ -139,19 +139,19 @@ impl<'s> Turn<'s> {
     /// they are created.
     pub fn finish(
         mut self,
-        ledger: &mut Ledger,
+        header: &mut Header,
         has_tables: &mut bool,
     ) -> Result<Done, StorageError> {
         let mut rows = 0;
         if self.wrote {
             // The generation begins with the first write and stands in `meta` alone.
-            self.writes_meta |= ledger.generation == 0 || self.writes.is_empty();
-            ledger.advance(&self.seen);
+            self.writes_meta |= header.generation == 0 || self.writes.is_empty();
+            header.advance(&self.seen);
             if !*has_tables {
                 rows = rows::create_tables(self.storage)?;
                 *has_tables = true;
             }
-            rows = self.flush(ledger, rows)?;
+            rows = self.flush(header, rows)?;
         } else if !self.touched {
             // A replaced object must not answer from memory: touching the storage finds it out.
             let sql = if *has_tables { rows::TOUCH } else { rows::FIND_TABLES };
@@ -160,7 +160,7 @@ impl<'s> Turn<'s> {
         Ok(Done { pushes: self.pushes, wrote: self.wrote, rows })
     }
 
-    fn flush(&mut self, ledger: &Ledger, rows_before: u64) -> Result<u64, StorageError> {
+    fn flush(&mut self, header: &Header, rows_before: u64) -> Result<u64, StorageError> {
         let mut rows = rows_before;
         let mut execute = |sql, parameters: &[Value]| {
             let written = self.storage.execute(sql, parameters)?;
@@ -168,7 +168,7 @@ impl<'s> Turn<'s> {
             Ok::<u64, StorageError>(written)
         };
         for write in self.writes.drain(..) {
-            let mut parameters = rows::stamp(ledger);
+            let mut parameters = rows::stamp(header);
             parameters.extend(write.parameters);
             if execute(write.sql, &parameters)? == 0 {
                 return Err(StorageError("a claim in memory is not in the storage".to_owned()));
@@ -178,7 +178,7 @@ impl<'s> Turn<'s> {
             execute(rows::COLLECT, &[rows::integer(until_ms)])?;
         }
         if self.writes_meta {
-            execute(rows::WRITE_META, &rows::meta(ledger))?;
+            execute(rows::WRITE_META, &rows::meta(header))?;
         }
         Ok(rows)
     }

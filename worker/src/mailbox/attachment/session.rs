@@ -1,4 +1,5 @@
 //! Session as its socket keeps it while the object is not in memory.
+
 use mailbus_spec::mailbox::{Connection, Window};
 use mailbus_spec::{AgentId, Ordinal, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};

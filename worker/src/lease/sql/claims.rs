@@ -8,7 +8,7 @@ use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp, Tt
 
 use super::paths::{PathIndex, SharedPath};
 
-/// What a live lease and a live ticket have in common.
+/// Part that a live lease and a live ticket have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     /// Whose it is.
@@ -47,16 +47,16 @@ pub(super) struct Ticket {
     pub deadline: Timestamp,
 }
 
-/// Which live claim.
+/// Name of a live claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum LiveId {
+pub(super) enum ClaimId {
     /// The lease with this token.
     Lease(Ordinal),
     /// The ticket that arrived with this sequence.
     Ticket(u64),
 }
 
-/// What one holder has.
+/// Share of one holder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
     /// Leases and tickets.
@@ -65,17 +65,17 @@ pub(super) struct Share {
     pub paths: usize,
     /// The tickets, by arrival.
     pub tickets: BTreeSet<u64>,
-    requests: BTreeMap<RequestId, LiveId>,
+    requests: BTreeMap<RequestId, ClaimId>,
 }
 
 /// The live claims.
 ///
 /// Invariant: every index says what `leases` and `tickets` say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Live {
+pub(super) struct Claims {
     leases: BTreeMap<Ordinal, Lease>,
     tickets: BTreeMap<u64, Ticket>,
-    ends: BTreeSet<(Timestamp, LiveId)>,
+    ends: BTreeSet<(Timestamp, ClaimId)>,
     holders: BTreeMap<Holder, Share>,
     index: PathIndex,
     path_count: usize,
@@ -103,7 +103,7 @@ impl Claim {
     }
 }
 
-impl Live {
+impl Claims {
     /// The claim that `acquire` asks for, not yet live.
     pub fn claim_of(&self, acquire: &Acquire) -> Claim {
         Claim {
@@ -156,7 +156,7 @@ impl Live {
     }
 
     /// What became of a request, while it lives.
-    pub fn find(&self, holder: &Holder, request: &RequestId) -> Option<LiveId> {
+    pub fn find(&self, holder: &Holder, request: &RequestId) -> Option<ClaimId> {
         self.share(holder)?.requests.get(request).copied()
     }
 
@@ -166,8 +166,8 @@ impl Live {
     }
 
     /// What is over at `now`: leases by token, then tickets by arrival.
-    pub fn due(&self, now: Timestamp) -> Vec<LiveId> {
-        let mut due: Vec<LiveId> =
+    pub fn due(&self, now: Timestamp) -> Vec<ClaimId> {
+        let mut due: Vec<ClaimId> =
             self.ends.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| *id).collect();
         due.sort_unstable();
         due
@@ -177,7 +177,7 @@ impl Live {
         for path in &lease.claim.paths {
             self.index.add_lease(path, token);
         }
-        self.count(&lease.claim, LiveId::Lease(token), lease.expires_at);
+        self.count(&lease.claim, ClaimId::Lease(token), lease.expires_at);
         self.leases.insert(token, lease);
     }
 
@@ -185,7 +185,7 @@ impl Live {
         for path in &ticket.claim.paths {
             self.index.add_ticket(path, arrival);
         }
-        self.count(&ticket.claim, LiveId::Ticket(arrival), ticket.deadline);
+        self.count(&ticket.claim, ClaimId::Ticket(arrival), ticket.deadline);
         self.tickets.insert(arrival, ticket);
     }
 
@@ -194,7 +194,7 @@ impl Live {
         for path in &lease.claim.paths {
             self.index.remove_lease(path);
         }
-        self.discount(&lease.claim, LiveId::Lease(token), lease.expires_at);
+        self.discount(&lease.claim, ClaimId::Lease(token), lease.expires_at);
         Some(lease)
     }
 
@@ -203,15 +203,15 @@ impl Live {
         for path in &ticket.claim.paths {
             self.index.remove_ticket(path, arrival);
         }
-        self.discount(&ticket.claim, LiveId::Ticket(arrival), ticket.deadline);
+        self.discount(&ticket.claim, ClaimId::Ticket(arrival), ticket.deadline);
         Some(ticket)
     }
 
     /// Moves the end of a lease, and gives the lease as it is then.
     pub fn extend_lease(&mut self, token: Ordinal, expires_at: Timestamp) -> Option<&Lease> {
         let lease = self.leases.get_mut(&token)?;
-        self.ends.remove(&(lease.expires_at, LiveId::Lease(token)));
-        self.ends.insert((expires_at, LiveId::Lease(token)));
+        self.ends.remove(&(lease.expires_at, ClaimId::Lease(token)));
+        self.ends.insert((expires_at, ClaimId::Lease(token)));
         lease.expires_at = expires_at;
         Some(lease)
     }
@@ -219,8 +219,8 @@ impl Live {
     /// Moves the deadline of a ticket, and gives the ticket as it is then.
     pub fn extend_ticket(&mut self, arrival: u64, deadline: Timestamp) -> Option<&Ticket> {
         let ticket = self.tickets.get_mut(&arrival)?;
-        self.ends.remove(&(ticket.deadline, LiveId::Ticket(arrival)));
-        self.ends.insert((deadline, LiveId::Ticket(arrival)));
+        self.ends.remove(&(ticket.deadline, ClaimId::Ticket(arrival)));
+        self.ends.insert((deadline, ClaimId::Ticket(arrival)));
         ticket.deadline = deadline;
         Some(ticket)
     }
@@ -232,7 +232,7 @@ impl Live {
         Some(lease)
     }
 
-    fn count(&mut self, claim: &Claim, id: LiveId, end: Timestamp) {
+    fn count(&mut self, claim: &Claim, id: ClaimId, end: Timestamp) {
         self.ends.insert((end, id));
         self.path_count = self.path_count.saturating_add(claim.paths.len());
         if !self.holders.contains_key(&claim.holder) {
@@ -244,12 +244,12 @@ impl Live {
         if let Some(request) = &claim.request {
             share.requests.insert(request.clone(), id);
         }
-        if let LiveId::Ticket(arrival) = id {
+        if let ClaimId::Ticket(arrival) = id {
             share.tickets.insert(arrival);
         }
     }
 
-    fn discount(&mut self, claim: &Claim, id: LiveId, end: Timestamp) {
+    fn discount(&mut self, claim: &Claim, id: ClaimId, end: Timestamp) {
         self.ends.remove(&(end, id));
         self.path_count = self.path_count.saturating_sub(claim.paths.len());
         let Some(share) = self.holders.get_mut(&claim.holder) else { return };
@@ -258,7 +258,7 @@ impl Live {
         if let Some(request) = &claim.request {
             share.requests.remove(request);
         }
-        if let LiveId::Ticket(arrival) = id {
+        if let ClaimId::Ticket(arrival) = id {
             share.tickets.remove(&arrival);
         }
         if share.claims == 0 {

@@ -1,6 +1,6 @@
-//! How many requests are remembered, by the minute in which they may be forgotten and by agent.
+//! Counts of the requests that are remembered, by the minute in which they may be forgotten and by agent.
 //!
-//! The requests themselves are looked up in the storage by their key, and their tokens in `tokens`; only
+//! The requests themselves are looked up in the storage by their key, and their tokens in `finished_tokens`; only
 //! the bounds need counts.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use mailbus_spec::{AgentId, Timestamp, limits};
 ///
 /// Invariant: no count is zero.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Remembered {
+pub(super) struct MemoryCount {
     total: usize,
     minutes: BTreeMap<u64, Minute>,
 }
@@ -52,7 +52,7 @@ pub(super) fn collectable_until_ms(minute: u64) -> u64 {
     minute.saturating_mul(60_000).saturating_sub(limits::MEMORY_MS)
 }
 
-impl Remembered {
+impl MemoryCount {
     /// All of them, collectable ones included.
     pub fn total(&self) -> usize {
         self.total

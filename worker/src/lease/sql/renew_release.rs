@@ -1,12 +1,12 @@
-//! Keeping and ending one's own: renew, release, cancel.
+//! Renew, release and cancel: what a holder does with what is its own.
 
 use mailbus_spec::lease::{Outcome, Rejection, ReleaseTarget};
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Ttl};
 
 use super::acquire::count;
-use super::ended::Ended;
-use super::live::LiveId;
-use super::remembered::memory_ends;
+use super::claims::ClaimId;
+use super::finished::Finished;
+use super::memory_count::memory_ends;
 use super::rows::{self, Ending};
 use super::state::Machine;
 use super::turn::{Answer, Stop, Turn};
@@ -19,9 +19,9 @@ impl Machine {
         token: Ordinal,
         ttl: Ttl,
     ) -> Answer {
-        let lease = self.live.own_lease(holder, token).filter(|lease| !lease.draining);
+        let lease = self.claims.own_lease(holder, token).filter(|lease| !lease.draining);
         let lease = lease.ok_or(Rejection::Lost)?;
-        let waiting = count(self.live.index().queue(lease.claim.paths()));
+        let waiting = count(self.claims.index().queue(lease.claim.paths()));
         let asked = turn.now().plus_ms(ttl.ms());
         let expires_at = self.prolong(turn, token, asked).ok_or(Rejection::Lost)?;
         Ok(Outcome::Renewed { expires_at, waiting })
@@ -35,11 +35,11 @@ impl Machine {
         token: Ordinal,
         asked: Timestamp,
     ) -> Option<Timestamp> {
-        let expires_at = self.live.lease(token)?.expires_at;
+        let expires_at = self.claims.lease(token)?.expires_at;
         if asked <= expires_at {
             return Some(expires_at);
         }
-        let lease = self.live.extend_lease(token, asked)?;
+        let lease = self.claims.extend_lease(token, asked)?;
         turn.write(rows::MOVE_END, rows::end_columns(&lease.claim, Some(token), asked));
         Some(asked)
     }
@@ -52,10 +52,10 @@ impl Machine {
     ) -> Answer {
         let named = match target {
             ReleaseTarget::Token(token) => Some(*token),
-            ReleaseTarget::Path(path) => self.live.index().lease(path),
+            ReleaseTarget::Path(path) => self.claims.index().lease(path),
         };
         let token = named.ok_or(Rejection::Lost)?;
-        if self.live.own_lease(holder, token).is_some() {
+        if self.claims.own_lease(holder, token).is_some() {
             self.end_lease(turn, token, Ending::Released);
             return Ok(Outcome::Released);
         }
@@ -69,34 +69,34 @@ impl Machine {
 
     /// Whether the holder itself ended the lease under `token`, within the memory.
     fn was_given_back(&self, turn: &mut Turn<'_>, holder: &Holder, token: Ordinal) -> bool {
-        is_remembered(turn, self.ended_tokens.given_back(holder, token))
+        is_remembered(turn, self.finished_tokens.given_back(holder, token))
     }
 
     /// Whether a lease that an admin ended under `token` is remembered.
     pub(super) fn was_forced(&self, turn: &mut Turn<'_>, token: Ordinal) -> bool {
-        is_remembered(turn, self.ended_tokens.forced(token))
+        is_remembered(turn, self.finished_tokens.forced(token))
     }
 
     /// The row of a request that had a token is written over.
-    pub(super) fn forget_token(&mut self, ended: &Ended) {
+    pub(super) fn forget_token(&mut self, ended: &Finished) {
         if let Some(token) = ended.token {
-            self.ended_tokens.remove(token);
+            self.finished_tokens.remove(token);
         }
     }
 
     /// Ends a live lease now, and grants what that frees.
     pub(super) fn end_lease(&mut self, turn: &mut Turn<'_>, token: Ordinal, ending: Ending) {
-        let Some(lease) = self.live.remove_lease(token) else { return };
+        let Some(lease) = self.claims.remove_lease(token) else { return };
         let now = turn.now();
         let (sql, columns) = rows::ended_columns(&lease.claim, Some(token), ending, now);
         turn.write(sql, columns);
         self.remembered.add(&lease.claim.holder.agent, now);
-        self.ended_tokens.add(&lease.claim.holder, token, ending.reason(), now);
+        self.finished_tokens.add(&lease.claim.holder, token, ending.reason(), now);
         self.grant_freed(turn, &lease.claim.paths);
     }
 
     fn end_ticket(&mut self, turn: &mut Turn<'_>, arrival: u64, ending: Ending) {
-        let Some(ticket) = self.live.remove_ticket(arrival) else { return };
+        let Some(ticket) = self.claims.remove_ticket(arrival) else { return };
         let now = turn.now();
         let (sql, columns) = rows::ended_columns(&ticket.claim, None, ending, now);
         turn.write(sql, columns);
@@ -111,9 +111,9 @@ impl Machine {
         holder: &Holder,
         request: &RequestId,
     ) -> Answer {
-        match self.live.find(holder, request) {
-            Some(LiveId::Lease(token)) => self.end_lease(turn, token, Ending::Cancelled),
-            Some(LiveId::Ticket(arrival)) => self.end_ticket(turn, arrival, Ending::Cancelled),
+        match self.claims.find(holder, request) {
+            Some(ClaimId::Lease(token)) => self.end_lease(turn, token, Ending::Cancelled),
+            Some(ClaimId::Ticket(arrival)) => self.end_ticket(turn, arrival, Ending::Cancelled),
             None => self.cancel_ended(turn, holder, request)?,
         }
         Ok(Outcome::Cancelled)
@@ -126,7 +126,8 @@ impl Machine {
         request: &RequestId,
     ) -> Result<(), Stop> {
         let now = turn.now();
-        let ended = if self.has_tables { Ended::of_request(turn, holder, request)? } else { None };
+        let ended =
+            if self.has_tables { Finished::of_request(turn, holder, request)? } else { None };
         if let Some(ended) = ended.as_ref().filter(|ended| ended.memory_ends() > now) {
             if ended.end < now {
                 let mut columns = rows::named_key(holder, request);
@@ -135,7 +136,7 @@ impl Machine {
                 self.remembered.remove(&holder.agent, ended.end);
                 self.remembered.add(&holder.agent, now);
                 if let Some(token) = ended.token {
-                    self.ended_tokens.move_end(token, now);
+                    self.finished_tokens.move_end(token, now);
                 }
             }
             return Ok(());

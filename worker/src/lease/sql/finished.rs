@@ -3,7 +3,7 @@
 use mailbus_spec::lease::{Acquire, OverReason};
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Wait};
 
-use super::remembered::memory_ends;
+use super::memory_count::memory_ends;
 use super::rows::{self, State};
 use super::turn::Turn;
 use crate::sql::{Columns, checked};
@@ -16,7 +16,7 @@ const BY_REQUEST: &str = "\
 
 /// A request that is over and not yet collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct Finished {
     /// When it ended.
     pub end: Timestamp,
     /// How.
@@ -43,7 +43,7 @@ enum Paths {
     Digest(Vec<u8>),
 }
 
-impl Ended {
+impl Finished {
     /// The request of this name. It must not be live.
     pub fn of_request(
         turn: &mut Turn<'_>,

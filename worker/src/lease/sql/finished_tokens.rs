@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use mailbus_spec::lease::OverReason;
 use mailbus_spec::{Holder, Ordinal, Timestamp};
 
-use super::remembered::collectable_minute;
+use super::memory_count::collectable_minute;
 
 /// The tokens that their holders gave back and those that an admin took, until they are collected.
 /// A lease that lapsed is not among them: its token is lost, whether it is remembered or not.
@@ -19,7 +19,7 @@ use super::remembered::collectable_minute;
 /// Invariant: it has the tokens of the rows that are over with state released, cancelled, forced or
 /// draining, with the same ends.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct EndedTokens {
+pub(super) struct FinishedTokens {
     given_back: BTreeMap<Ordinal, GivenBack>,
     forced: BTreeMap<Ordinal, Timestamp>,
 }
@@ -44,7 +44,7 @@ impl HolderHash {
     }
 }
 
-impl EndedTokens {
+impl FinishedTokens {
     /// Notes how the lease of `holder` under `token` ended, and when.
     pub fn add(&mut self, holder: &Holder, token: Ordinal, reason: OverReason, end: Timestamp) {
         match reason {
