@@ -35,7 +35,7 @@ impl Machine {
             self.check_unknown_name(to)?;
         }
         let seq = self
-            .ledger
+            .header
             .last_seq
             .next(turn.seen.host)
             .ok_or(Rejection::Limit(LimitKind::Ordinals))?;
@@ -47,7 +47,7 @@ impl Machine {
             holders: 0,
             ack_required: message.ack_required,
         };
-        self.ledger.last_seq = seq;
+        self.header.last_seq = seq;
         self.log.append(entry);
         let (recipients, refused) = self.deliver(to, message, &entry);
         turn.accept(seq, to, &refused, message);

@@ -36,7 +36,7 @@ impl Reading {
     /// inbox had refused it.
     pub fn deliver(&mut self, machine: &mut Machine, told: &Told<'_>) {
         let entry = &told.entry;
-        let expired = entry.seq <= machine.ledger.expired;
+        let expired = entry.seq <= machine.header.expired;
         for name in &told.refused {
             self.refuse(machine, name, entry.seq, expired);
         }
@@ -79,7 +79,7 @@ impl Reading {
         if expired || seq <= agent.forgotten {
             return;
         }
-        let change = agent.letters.add(seq, DeadReason::Refused);
+        let change = agent.dead_letters.add(seq, DeadReason::Refused);
         if change.held {
             machine.log.hold(seq);
         }

@@ -20,11 +20,11 @@ impl Machine {
         seqs: &[Ordinal],
     ) -> Answer {
         let distinct: BTreeSet<Ordinal> = seqs.iter().copied().collect();
-        let oldest = self.agents.get(name).and_then(|agent| agent.letters.first());
+        let oldest = self.agents.get(name).and_then(|agent| agent.dead_letters.first());
         let (mut redriven, mut unknown, mut refused) = (0_u64, 0_u64, 0_u64);
         for seq in distinct {
             let agent = self.agents.get(name).filter(|agent| !agent.is_nobody());
-            let Some(reason) = agent.and_then(|agent| agent.letters.get(seq)) else {
+            let Some(reason) = agent.and_then(|agent| agent.dead_letters.get(seq)) else {
                 unknown = unknown.saturating_add(1);
                 continue;
             };
@@ -72,7 +72,7 @@ impl Machine {
         };
         let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
         if let Some(agent) = self.agents.get_mut(name) {
-            agent.letters.remove(seq);
+            agent.dead_letters.remove(seq);
             // What held it as a letter holds it as pending.
             agent.inbox.revive(seq, bytes, attempts, turn.now());
             agent.stir();
@@ -88,16 +88,16 @@ impl Machine {
         oldest: Ordinal,
     ) -> Result<(), StorageError> {
         let Some(agent) = self.agents.get_mut(name) else { return Ok(()) };
-        let Some(look) = agent.letters.wants_older() else { return Ok(()) };
+        let Some(look) = agent.dead_letters.wants_older() else { return Ok(()) };
         let mut refused = Vec::new();
         if look {
-            let from = agent.forgotten.max(self.ledger.expired);
+            let from = agent.forgotten.max(self.header.expired);
             let bounds = [rows::ordinal(from), rows::ordinal(oldest), rows::refused_pattern(name)];
             for row in turn.query(rows::OLDER_REFUSED, &bounds)? {
                 refused.push(Columns::of(row).ordinal()?);
             }
         }
-        for seq in agent.letters.add_older(&refused) {
+        for seq in agent.dead_letters.add_older(&refused) {
             self.log.hold(seq);
         }
         Ok(())
@@ -122,18 +122,18 @@ impl Machine {
         let old = std::mem::take(agent);
         // No session is given an epoch again that one of a forgotten agent had.
         let epoch = old.registration.as_ref().map_or(Ordinal::ZERO, |known| known.epoch);
-        if epoch > self.ledger.last_seq {
-            self.ledger.last_seq = epoch;
+        if epoch > self.header.last_seq {
+            self.header.last_seq = epoch;
             turn.writes_meta();
         }
-        let last_seq = self.ledger.last_seq;
+        let last_seq = self.header.last_seq;
         for (seq, _) in old.inbox.from(Ordinal::ZERO) {
             self.log.release(seq);
         }
-        for (seq, _) in old.letters.from(Ordinal::ZERO) {
+        for (seq, _) in old.dead_letters.from(Ordinal::ZERO) {
             self.log.release(seq);
         }
-        if old.letters.has_failed() {
+        if old.dead_letters.has_failed() {
             let parameters = vec![rows::name(name), rows::ordinal(Ordinal::MAX)];
             turn.write(rows::DELETE_DEAD_THROUGH, parameters);
         }
@@ -145,11 +145,11 @@ impl Machine {
 
     /// A new generation begins, with the numbers and the clock raised together.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
-        self.ledger.last_seq = self.ledger.last_seq.max(at_least);
+        self.header.last_seq = self.header.last_seq.max(at_least);
         if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
             turn.seen.now = turn.seen.now.max(anchor);
         }
-        self.ledger.generation = self.ledger.generation.saturating_add(1).max(turn.now().ms());
+        self.header.generation = self.header.generation.saturating_add(1).max(turn.now().ms());
         turn.writes_meta();
         Outcome::Recovered
     }

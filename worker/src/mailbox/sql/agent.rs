@@ -3,10 +3,10 @@
 use mailbus_spec::mailbox::Gap;
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
+use super::dead_letters::DeadLetters;
 use super::inbox::{Inbox, Open};
-use super::letters::Letters;
-use super::live::{Flight, Live, Tally};
 use super::log::{Entry, Log};
+use super::session::{Flight, LiveSession, Tally};
 use super::subscriptions::Subscriptions;
 use crate::mailbox::Session;
 
@@ -22,9 +22,9 @@ pub(super) struct Agent {
     /// What is pending.
     pub inbox: Inbox,
     /// What was given up.
-    pub letters: Letters,
+    pub dead_letters: DeadLetters,
     /// The session that is pushed to.
-    pub live: Option<Live>,
+    pub live: Option<LiveSession>,
     /// The epochs of its mute sessions, the oldest first.
     pub mute: Vec<Ordinal>,
     /// What [`Agent::next_push`] found, until something changes.
@@ -37,7 +37,7 @@ impl PartialEq for Agent {
         self.registration == other.registration
             && (self.has_row, self.forgotten) == (other.has_row, other.forgotten)
             && self.inbox == other.inbox
-            && self.letters == other.letters
+            && self.dead_letters == other.dead_letters
             && self.live == other.live
             && self.mute == other.mute
     }
@@ -287,7 +287,8 @@ impl Agent {
 
     /// Takes up a session again from what its socket keeps.
     pub fn resume(&mut self, log: &Log, kept: &Session, last_seq: Ordinal) {
-        let mut live = Live::new(kept.session.clone(), kept.epoch, kept.window(), kept.since);
+        let mut live =
+            LiveSession::new(kept.session.clone(), kept.epoch, kept.window(), kept.since);
         live.sent_through = kept.sent_through.min(last_seq);
         live.counted_through = kept.counted_through.min(last_seq);
         for (seq, counted) in &kept.again {
@@ -310,7 +311,7 @@ impl Agent {
     }
 
     /// The session is over.
-    pub fn end_session(&mut self) -> Option<Live> {
+    pub fn end_session(&mut self) -> Option<LiveSession> {
         self.inbox.land_all();
         self.stir();
         self.live.take()

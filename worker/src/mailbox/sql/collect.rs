@@ -55,7 +55,7 @@ impl Machine {
 
     /// One round of collection, if the last was long enough ago.
     pub(super) fn collect(&mut self, turn: &mut Turn<'_>) {
-        if turn.now() < self.ledger.round_at.plus_ms(limits::COLLECTION_MS) {
+        if turn.now() < self.header.round_at.plus_ms(limits::COLLECTION_MS) {
             return;
         }
         let wrote_before = turn.take_wrote();
@@ -69,7 +69,7 @@ impl Machine {
         self.forget_the_silent(turn);
         if turn.has_written() {
             if deleted < limits::COLLECTION_ROWS {
-                self.ledger.round_at = turn.now();
+                self.header.round_at = turn.now();
             }
             self.drop_tombstones(turn);
             turn.writes_meta();
@@ -92,10 +92,10 @@ impl Machine {
         let now = turn.now();
         let old = self.log.from(Ordinal::ZERO).take_while(|entry| is_past_retention(entry.at, now));
         let Some(last) = old.last().map(|entry| entry.seq) else { return };
-        self.ledger.expired = self.ledger.expired.max(last);
+        self.header.expired = self.header.expired.max(last);
         let Self { agents, log, .. } = self;
         for (name, agent) in agents {
-            let (dropped, has_row) = agent.letters.drop_through(last);
+            let (dropped, has_row) = agent.dead_letters.drop_through(last);
             for seq in dropped {
                 log.release(seq);
             }
@@ -143,10 +143,10 @@ impl Machine {
     fn forget_older_failed(&mut self, turn: &mut Turn<'_>) {
         let Self { agents, log, .. } = self;
         for (name, agent) in agents {
-            let older = agent.letters.older_failed();
+            let older = agent.dead_letters.older_failed();
             let gone: Vec<Ordinal> = older.filter(|seq| log.get(*seq).is_none()).collect();
             for seq in gone {
-                agent.letters.forget_failed(seq);
+                agent.dead_letters.forget_failed(seq);
                 turn.write(rows::DELETE_DEAD, vec![rows::name(name), rows::ordinal(seq)]);
             }
         }
@@ -159,7 +159,7 @@ impl Machine {
             self.forget_row(turn, &name);
         }
         // A name that never connected is nobody once its mail is gone, and keeps no dead letters.
-        let keeps_letters = |agent: &Agent| agent.is_nobody() && !agent.letters.is_empty();
+        let keeps_letters = |agent: &Agent| agent.is_nobody() && !agent.dead_letters.is_empty();
         for name in self.names(keeps_letters) {
             self.forget_row(turn, &name);
         }

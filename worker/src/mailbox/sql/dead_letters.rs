@@ -13,7 +13,7 @@ use mailbus_spec::{Ordinal, limits};
 ///
 /// Invariant: all in `older_failed` is below all in `kept`.
 #[derive(Debug, Default)]
-pub(super) struct Letters {
+pub(super) struct DeadLetters {
     kept: BTreeMap<Ordinal, DeadReason>,
     older_failed: BTreeSet<Ordinal>,
     refused: u64,
@@ -22,7 +22,7 @@ pub(super) struct Letters {
 }
 
 /// That the log may have more is a guess.
-impl PartialEq for Letters {
+impl PartialEq for DeadLetters {
     fn eq(&self, other: &Self) -> bool {
         (&self.kept, &self.older_failed, self.refused)
             == (&other.kept, &other.older_failed, other.refused)
@@ -38,7 +38,7 @@ pub(super) struct Change {
     pub released: Option<Ordinal>,
 }
 
-impl Letters {
+impl DeadLetters {
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }

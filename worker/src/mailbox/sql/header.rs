@@ -1,4 +1,4 @@
-//! What the object knows besides its mail, and how it survives in the rows that are written anyway.
+//! Numbers of the object besides its mail, and how they survive in the rows that are written anyway.
 
 use mailbus_spec::time::Observation;
 use mailbus_spec::{Clock, Commit, Ordinal, Timestamp};
@@ -9,7 +9,7 @@ use mailbus_spec::{Clock, Commit, Ordinal, Timestamp};
 /// `last_seq` is the largest `seq` of the log, unless `meta` has larger ones; the others stand in
 /// `meta` alone, which is written whenever they move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ledger {
+pub(super) struct Header {
     /// How many commands and alarms have written.
     pub sequence: u64,
     /// The object's clock.
@@ -24,7 +24,7 @@ pub(super) struct Ledger {
     pub expired: Ordinal,
 }
 
-impl Ledger {
+impl Header {
     /// The commit of a reply given at `now`.
     pub fn commit(&self, now: Timestamp) -> Commit {
         Commit { sequence: self.sequence, now, generation: self.generation }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mailbus_spec::{Ordinal, Timestamp};
 
-use super::varint::{Reader, put};
+use super::encoding::{Reader, put};
 
 /// One pending message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use mailbus_spec::mailbox::{CloseReason, Connection, DeadReason, Notice, Push};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::addressed::Reading;
-use super::ledger::Ledger;
+use super::header::Header;
 use super::log::Log;
 use super::rows;
 use super::runs::Run;
@@ -118,7 +118,7 @@ impl Loader {
         }
         self.machine.has_tables = true;
         self.machine.has_runs = !storage.query(rows::FIND_RUNS, &[])?.is_empty();
-        self.machine.ledger = load_ledger(storage)?;
+        self.machine.header = load_header(storage)?;
         Ok(Step::Agents { after: Value::Text(String::new()) })
     }
 
@@ -129,7 +129,7 @@ impl Loader {
         };
         for row in page {
             let (name, agent, sequence, at) = rows::read_agent(row)?;
-            self.machine.ledger.meet(sequence, at);
+            self.machine.header.meet(sequence, at);
             self.reading.add(name, agent);
         }
         Ok(Step::Agents { after: last })
@@ -141,7 +141,7 @@ impl Loader {
             for row in storage.query(rows::RUNS, &[rows::ordinal(after)])? {
                 let mut columns = Columns::of(row);
                 let (first, last) = (columns.ordinal()?, columns.ordinal()?);
-                self.machine.ledger.meet(columns.integer()?, columns.instant()?);
+                self.machine.header.meet(columns.integer()?, columns.instant()?);
                 self.fetched.push_back(Fetched { first, last, messages: columns.optional_blob()? });
             }
         }
@@ -167,7 +167,7 @@ impl Loader {
 
     fn cover(&mut self, first: Ordinal, last: Ordinal, tells: bool) {
         self.machine.log.cover(first, last, tells);
-        self.machine.ledger.last_seq = self.machine.ledger.last_seq.max(last);
+        self.machine.header.last_seq = self.machine.header.last_seq.max(last);
     }
 
     fn log(
@@ -184,9 +184,9 @@ impl Loader {
             let logged = rows::read_logged(row)?;
             let entry = logged.entry;
             read_last = entry.seq;
-            let ledger = &mut self.machine.ledger;
-            ledger.meet(logged.sequence, entry.at);
-            ledger.last_seq = ledger.last_seq.max(entry.seq);
+            let header = &mut self.machine.header;
+            header.meet(logged.sequence, entry.at);
+            header.last_seq = header.last_seq.max(entry.seq);
             match run {
                 Some((first, _)) => self.machine.log.add(first, entry),
                 None => self.machine.log.append(entry),
@@ -268,7 +268,7 @@ impl Machine {
         let epoch = agent.registration.as_ref().map(|registration| registration.epoch);
         match epoch {
             Some(epoch) if session.epoch == epoch => {
-                agent.resume(&self.log, session, self.ledger.last_seq);
+                agent.resume(&self.log, session, self.header.last_seq);
             }
             Some(epoch) if session.epoch < epoch && session.window.is_none() => {
                 agent.mute.push(session.epoch);
@@ -299,17 +299,17 @@ impl Machine {
     }
 }
 
-fn load_ledger(storage: &mut dyn Storage) -> Result<Ledger, StorageError> {
-    let mut ledger = Ledger::default();
+fn load_header(storage: &mut dyn Storage) -> Result<Header, StorageError> {
+    let mut header = Header::default();
     for row in storage.query(META, &[])? {
         let mut columns = Columns::of(row);
-        ledger.sequence = columns.integer()?;
-        ledger.clock.floor = columns.instant()?;
-        ledger.clock.offset = columns.signed()?;
-        ledger.generation = columns.integer()?;
-        ledger.last_seq = columns.ordinal()?;
-        ledger.round_at = columns.instant()?;
-        ledger.expired = columns.ordinal()?;
+        header.sequence = columns.integer()?;
+        header.clock.floor = columns.instant()?;
+        header.clock.offset = columns.signed()?;
+        header.generation = columns.integer()?;
+        header.last_seq = columns.ordinal()?;
+        header.round_at = columns.instant()?;
+        header.expired = columns.ordinal()?;
     }
-    Ok(ledger)
+    Ok(header)
 }

@@ -53,9 +53,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | `mailbox.sql`, `run.sql` | the tables |
-//! | `rows`, `varint` | what is known to columns and back |
-//! | `ledger`, `log`, `state` | the object's numbers, its messages, all of it |
-//! | `agent`, `inbox`, `letters`, `live`, `subscriptions` | one agent |
+//! | `rows`, `encoding` | what is known to columns and back |
+//! | `header`, `log`, `state` | the object's numbers, its messages, all of it |
+//! | `agent`, `inbox`, `dead_letters`, `session`, `subscriptions` | one agent |
 //! | `load`, `addressed` | memory out of the rows and the sockets, on waking |
 //! | `runs` | what waking reads instead of messages |
 //! | `turn` | one event: reads, gathered writes, pushes |
@@ -68,22 +68,22 @@ mod addressed;
 mod admin;
 mod agent;
 mod collect;
+mod dead_letters;
+mod encoding;
+mod header;
 mod inbox;
-mod ledger;
-mod letters;
-mod live;
 mod load;
 mod log;
 mod push;
 mod query;
 mod rows;
 mod runs;
+mod session;
 mod sessions;
 mod settle;
 mod state;
 mod subscriptions;
 mod turn;
-mod varint;
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
@@ -190,10 +190,10 @@ impl Mailboxes for SqlMailboxes {
         if matches!(event, Event::Alarm) {
             alarm.rang();
         }
-        let handled = match machine.ledger.clock.observe(now) {
+        let handled = match machine.header.clock.observe(now) {
             Ok(seen) => {
                 let mut handled = machine.event(Turn::new(storage, seen), event)?;
-                let next = machine.next_alarm().map(|at| machine.ledger.clock.host_at(at));
+                let next = machine.next_alarm().map(|at| machine.header.clock.host_at(at));
                 handled.alarm = alarm.rearm(now, next);
                 handled
             }
@@ -235,7 +235,7 @@ impl Machine {
         self.push_due(&mut turn)?;
         let now = turn.now();
         let done = turn.finish(self)?;
-        let reply = answer.map(|answer| Reply { answer, commit: self.ledger.commit(now) });
+        let reply = answer.map(|answer| Reply { answer, commit: self.header.commit(now) });
         let sessions = done.sessions.iter();
         let sessions = sessions.filter_map(|name| self.agents.get(name)?.session(name)).collect();
         let step = MailboxStep { reply, pushes: done.pushes, wrote: done.wrote };
@@ -285,7 +285,7 @@ impl Machine {
         event: &Event<Command>,
     ) -> Result<MailboxStep, StorageError> {
         storage.query(if self.has_tables { rows::TOUCH } else { rows::FIND_TABLES }, &[])?;
-        let commit = self.ledger.commit(self.ledger.clock.floor);
+        let commit = self.header.commit(self.header.clock.floor);
         let reply = match event {
             Event::Command(_) => Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit }),
             Event::Alarm => None,

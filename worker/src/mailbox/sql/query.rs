@@ -41,7 +41,7 @@ impl Machine {
         after: Ordinal,
         limit: usize,
     ) -> Answer {
-        let last_seq = self.ledger.last_seq;
+        let last_seq = self.header.last_seq;
         if after > last_seq {
             return Err(Rejection::Ahead { last: last_seq }.into());
         }
@@ -77,7 +77,7 @@ impl Machine {
         for (seq, redriven) in listed {
             messages.push(Pending { seq, redriven, message: turn.message(seq)? });
         }
-        let (gap, refused) = (agent.gap(), agent.letters.refused());
+        let (gap, refused) = (agent.gap(), agent.dead_letters.refused());
         Ok(Outcome::Inbox { messages, complete_through, gap, refused })
     }
 
@@ -110,7 +110,7 @@ impl Machine {
         limit: usize,
     ) -> Answer {
         let (mut room, mut more, mut letters) = (Room::of(limit), false, Vec::new());
-        let kept = self.agents.get(name).map(|agent| agent.letters.from(after));
+        let kept = self.agents.get(name).map(|agent| agent.dead_letters.from(after));
         for (seq, reason) in kept.into_iter().flatten().filter(|(seq, _)| *seq > after) {
             let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
             if !room.take(bytes) {

@@ -5,8 +5,8 @@ use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use super::agent::{Agent, Losses, Registration};
+use super::header::Header;
 use super::inbox::Inbox;
-use super::ledger::Ledger;
 use super::log::{Entry, key};
 use super::runs::Told;
 use super::subscriptions::Subscriptions;
@@ -115,20 +115,20 @@ pub(super) fn name(agent: &AgentId) -> Value {
 }
 
 /// What message and agent rows say of the object.
-pub(super) fn stamp(ledger: &Ledger) -> Vec<Value> {
+pub(super) fn stamp(header: &Header) -> Vec<Value> {
     let mut columns = Vec::with_capacity(13);
-    columns.extend([integer(ledger.sequence), instant(ledger.clock.floor)]);
+    columns.extend([integer(header.sequence), instant(header.clock.floor)]);
     columns
 }
 
-pub(super) fn meta(ledger: &Ledger) -> Vec<Value> {
-    let mut columns = stamp(ledger);
+pub(super) fn meta(header: &Header) -> Vec<Value> {
+    let mut columns = stamp(header);
     columns.extend([
-        Value::Integer(ledger.clock.offset),
-        integer(ledger.generation),
-        ordinal(ledger.last_seq),
-        instant(ledger.round_at),
-        ordinal(ledger.expired),
+        Value::Integer(header.clock.offset),
+        integer(header.generation),
+        ordinal(header.last_seq),
+        instant(header.round_at),
+        ordinal(header.expired),
     ]);
     columns
 }

@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use mailbus_spec::mailbox::MessageType;
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
+use super::encoding::{Reader, put};
 use super::log::Entry;
 use super::rows;
 use super::state::Machine;
-use super::varint::{Reader, put};
 use crate::sql::checked;
 use crate::storage::{Storage, StorageError, Value};
 
@@ -80,7 +80,7 @@ impl Machine {
             let is_new = first > self.log.covered();
             let most = if is_new { RUN_BYTES } else { usize::MAX };
             let last = run.read(storage, (first, last), most)?;
-            let mut columns = rows::stamp(&self.ledger);
+            let mut columns = rows::stamp(&self.header);
             columns.extend([rows::ordinal(first), rows::ordinal(last)]);
             columns.push(Value::Blob(run.into_bytes()));
             execute(storage, rows::WRITE_RUN, &columns)?;

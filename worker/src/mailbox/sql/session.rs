@@ -1,20 +1,20 @@
-//! A live session in memory: what its socket keeps, and sums over what it has in flight.
+//! Live session in memory: what its socket keeps, and sums over what it has in flight.
 
 use mailbus_spec::mailbox::Window;
 use mailbus_spec::{Ordinal, SessionId, Timestamp, limits};
 
 use super::log::Entry;
 
-/// How many messages, and how many bytes they have.
+/// Number of messages, and of their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub messages: u64,
     pub bytes: u64,
 }
 
-/// A live session: what its socket keeps, and sums over it.
+/// Live session: what its socket keeps, and sums over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Live {
+pub(super) struct LiveSession {
     pub session: SessionId,
     pub epoch: Ordinal,
     /// `None` for a session that negotiated nothing.
@@ -52,7 +52,7 @@ impl Tally {
     }
 }
 
-impl Live {
+impl LiveSession {
     /// A session that begins.
     pub fn new(
         session: SessionId,

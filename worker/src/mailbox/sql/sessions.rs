@@ -5,7 +5,7 @@ use mailbus_spec::mailbox::{
 };
 use mailbus_spec::{AgentId, Ordinal, SessionId, limits};
 
-use super::live::Live;
+use super::session::LiveSession;
 use super::state::Machine;
 use super::turn::{Answer, Turn};
 
@@ -25,7 +25,7 @@ impl Machine {
         name: &AgentId,
         asked: &Asked<'_>,
     ) -> Answer {
-        let last_seq = self.ledger.last_seq;
+        let last_seq = self.header.last_seq;
         if asked.last_seen.is_some_and(|seen| seen > last_seq) {
             return Err(Rejection::Ahead { last: last_seq }.into());
         }
@@ -47,10 +47,10 @@ impl Machine {
                 None => {}
             }
         }
-        agent.live = Some(Live::new(asked.session.clone(), epoch, asked.window, turn.now()));
+        agent.live = Some(LiveSession::new(asked.session.clone(), epoch, asked.window, turn.now()));
         agent.stir();
         turn.changes_session(name);
-        let (gap, refused) = (agent.gap(), agent.letters.refused());
+        let (gap, refused) = (agent.gap(), agent.dead_letters.refused());
         Ok(Outcome::Connected { epoch, resumed, gap, refused })
     }
 
@@ -139,7 +139,7 @@ impl Machine {
     }
 
     fn choose(&mut self, name: &AgentId, types: &Patterns) {
-        let last_seq = self.ledger.last_seq;
+        let last_seq = self.header.last_seq;
         let registration = self.agents.get_mut(name).and_then(|agent| agent.registration.as_mut());
         if let Some(registration) = registration {
             registration.subscriptions.choose(types, last_seq);

@@ -6,10 +6,10 @@ use mailbus_spec::mailbox::{Connection, DeadReason, LimitKind, Push, Rejection};
 use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp, limits};
 
 use super::agent::{Agent, Registration};
-use super::ledger::Ledger;
-use super::live::Live;
+use super::header::Header;
 use super::log::Log;
 use super::rows;
+use super::session::LiveSession;
 use super::subscriptions::MOST_SPANS;
 use super::turn::Turn;
 use crate::sql::is_past;
@@ -23,7 +23,7 @@ pub(super) struct Machine {
     /// Whether the table of runs is there.
     pub has_runs: bool,
     /// The numbers.
-    pub ledger: Ledger,
+    pub header: Header,
     /// The messages, without what was said.
     pub log: Log,
     /// Who is known by name, was once, or has mail kept for him.
@@ -44,7 +44,7 @@ impl Machine {
 
     /// Whether nobody would miss its rows, and nothing of them is used again.
     pub fn is_blank(&self, now: HostTime) -> bool {
-        let Ledger { clock, last_seq, generation, .. } = &self.ledger;
+        let Header { clock, last_seq, generation, .. } = &self.header;
         let keeps = self.log.first().is_some() || !self.agents.is_empty();
         !keeps && self.closings.is_empty() && is_past(now, clock, *last_seq, *generation)
     }
@@ -55,7 +55,7 @@ impl Machine {
     }
 
     /// The live session of this name.
-    pub fn live(&self, connection: &Connection) -> Option<&Live> {
+    pub fn live(&self, connection: &Connection) -> Option<&LiveSession> {
         let live = self.agents.get(&connection.agent)?.live.as_ref()?;
         (live.epoch == connection.epoch).then_some(live)
     }
@@ -84,7 +84,7 @@ impl Machine {
     /// One more dead letter of an agent.
     pub fn add_letter(&mut self, name: &AgentId, seq: Ordinal, reason: DeadReason) {
         let Some(agent) = self.agents.get_mut(name) else { return };
-        let change = agent.letters.add(seq, reason);
+        let change = agent.dead_letters.add(seq, reason);
         if change.held {
             self.log.hold(seq);
         }
@@ -97,7 +97,7 @@ impl Machine {
     pub fn drop_nobodies(&mut self) {
         let Self { agents, log, .. } = self;
         for agent in agents.values_mut().filter(|agent| agent.is_nobody()) {
-            for (seq, _) in std::mem::take(&mut agent.letters).from(Ordinal::ZERO) {
+            for (seq, _) in std::mem::take(&mut agent.dead_letters).from(Ordinal::ZERO) {
                 log.release(seq);
             }
         }
@@ -106,7 +106,7 @@ impl Machine {
 
     /// The agent's row as it is to be written; `None` if it is to be deleted.
     pub fn agent_columns(&mut self, name: &AgentId) -> Option<Vec<Value>> {
-        let last_seq = self.ledger.last_seq;
+        let last_seq = self.header.last_seq;
         let first = self.log.first();
         let agent = self.agents.get_mut(name)?;
         if let Some(registration) = &mut agent.registration {
@@ -137,8 +137,8 @@ impl Machine {
 
     /// When somebody can be pushed something although nothing else happens.
     pub fn next_push(&mut self) -> Option<Timestamp> {
-        let Self { agents, log, ledger, .. } = self;
-        let floor = ledger.clock.floor;
+        let Self { agents, log, header, .. } = self;
+        let floor = header.clock.floor;
         agents.values_mut().filter_map(|agent| agent.next_push(log, floor)).min()
     }
 
@@ -149,7 +149,7 @@ impl Machine {
         let presumed = self.agents.values().filter_map(|agent| self.presumes_at(agent));
         let silent = self.agents.values().filter_map(Agent::forgotten_at);
         let next = free.into_iter().chain(held).chain(presumed).chain(silent).min()?;
-        Some(next.max(self.ledger.round_at.plus_ms(limits::COLLECTION_MS)))
+        Some(next.max(self.header.round_at.plus_ms(limits::COLLECTION_MS)))
     }
 
     /// When the first delivery to the agent's session is presumed settled.
@@ -165,7 +165,7 @@ impl Agent {
     pub fn forgotten_at(&self) -> Option<Timestamp> {
         let registration = self.registration.as_ref()?;
         let keeps = self.live.is_some() || !self.mute.is_empty() || !self.inbox.is_empty();
-        if keeps || !self.letters.is_empty() {
+        if keeps || !self.dead_letters.is_empty() {
             return None;
         }
         Some(registration.written_at.plus_ms(limits::RETENTION_MS))

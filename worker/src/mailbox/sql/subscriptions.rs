@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{MessageType, Pattern, Patterns};
 
-use super::varint::{Reader, put};
+use super::encoding::{Reader, put};
 
 /// More ranges than this are not kept: what they address is listed one by one instead.
 pub(super) const MOST_SPANS: usize = 256;

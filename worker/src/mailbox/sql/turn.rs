@@ -235,8 +235,8 @@ impl<'s> Turn<'s> {
 
     fn flush(&mut self, machine: &mut Machine) -> Result<u64, StorageError> {
         // The generation begins with the first write and stands in `meta` alone.
-        self.writes_meta |= machine.ledger.generation == 0;
-        machine.ledger.advance(&self.seen);
+        self.writes_meta |= machine.header.generation == 0;
+        machine.header.advance(&self.seen);
         let mut rows = 0;
         if !machine.has_tables {
             rows = rows::create_tables(self.storage)?;
@@ -247,7 +247,7 @@ impl<'s> Turn<'s> {
             rows = rows.saturating_add(written);
             Ok::<(), StorageError>(())
         };
-        let stamp = rows::stamp(&machine.ledger);
+        let stamp = rows::stamp(&machine.header);
         let mut is_stamped = false;
         if let Some(columns) = self.accepted_columns.take() {
             execute(rows::INSERT_MESSAGE, &[stamp.clone(), columns].concat())?;
@@ -266,7 +266,7 @@ impl<'s> Turn<'s> {
             }
         }
         if self.writes_meta || !is_stamped {
-            execute(rows::WRITE_META, &rows::meta(&machine.ledger))?;
+            execute(rows::WRITE_META, &rows::meta(&machine.header))?;
         }
         let runs = machine.write_runs(self.storage, self.runs)?;
         Ok(rows.saturating_add(runs))

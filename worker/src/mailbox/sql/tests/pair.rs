@@ -213,7 +213,7 @@ impl Pair {
         by_rows.has_runs = loaded.has_runs;
         assert!(by_rows == loaded, "{by_rows:#?} is not {loaded:#?} after event {}", self.events);
         let Memory::Awake(machine) = &self.mailboxes.memory else { return };
-        assert_eq!(machine.ledger, loaded.ledger, "after event {}", self.events);
+        assert_eq!(machine.header, loaded.header, "after event {}", self.events);
         for (name, agent) in &machine.agents {
             assert_eq!(Some(agent), loaded.agents.get(name), "{name} after event {}", self.events);
         }
