@@ -44,7 +44,7 @@ impl LeaseMachine {
     ///
     /// The clock rises with the tokens, or tokens from a host that was once ahead would outrun the
     /// object's time ([refuted](crate::rules::refuted#a-recovery-that-raises-tokens-alone)); what that
-    /// ends is settled here.
+    /// ends is ended here.
     pub(super) fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
         self.last_token = self.last_token.max(at_least);
         if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
@@ -52,7 +52,7 @@ impl LeaseMachine {
         }
         // By the raised time: a second recovery from one snapshot, under a slower clock, must differ.
         self.generation = self.generation.saturating_add(1).max(turn.now().ms());
-        self.settle(turn);
+        self.advance(turn);
         turn.wrote = true;
         Outcome::Recovered
     }

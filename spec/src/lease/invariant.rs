@@ -251,7 +251,7 @@ fn drain_ends(transition: &Transition<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A refused or merely repeated command leaves what settling alone would leave.
+/// A refused or merely repeated command leaves what time alone would leave.
 fn no_stale_effect(transition: &Transition<'_>) -> Result<(), String> {
     let Some(reply) = &transition.step.reply else { return Ok(()) };
     let changes_nothing = match &reply.answer {
@@ -273,15 +273,15 @@ fn no_stale_effect(transition: &Transition<'_>) -> Result<(), String> {
     if !changes_nothing {
         return Ok(());
     }
-    let mut settled = transition.before.clone();
-    // A question about a path that cannot exist settles and does nothing else.
+    let mut advanced = transition.before.clone();
+    // A question about a path that cannot exist lets time pass and does nothing else.
     let nobody =
         Event::Command(Command::List { prefix: String::from("\u{0}"), after: None, limit: 1 });
-    crate::machine::StateMachine::handle(&mut settled, transition.host, &nobody);
-    let same = settled.leases == transition.after.leases
-        && settled.queue == transition.after.queue
-        && settled.remembered == transition.after.remembered
-        && settled.last_token == transition.after.last_token;
+    crate::machine::StateMachine::handle(&mut advanced, transition.host, &nobody);
+    let same = advanced.leases == transition.after.leases
+        && advanced.queue == transition.after.queue
+        && advanced.remembered == transition.after.remembered
+        && advanced.last_token == transition.after.last_token;
     ensure(same, || format!("{:?} changed the state", reply.answer))
 }
 

@@ -1,4 +1,4 @@
-//! One event on the lease machine: observe the clock, settle, do the command, commit.
+//! One event on the lease machine: observe the clock, advance, do the command, commit.
 
 use alloc::vec::Vec;
 
@@ -94,7 +94,7 @@ impl StateMachine for LeaseMachine {
         };
         let mut turn =
             Turn { seen, floor: self.clock.floor, pushes: Vec::new(), wrote: seen.reanchored };
-        self.settle(&mut turn);
+        self.advance(&mut turn);
         let answer = match event {
             Event::Command(command) => Some(self.command(&mut turn, command)),
             Event::Alarm => {

@@ -1,7 +1,7 @@
 //! The lease machine: exclusive claims on sets of paths that end by themselves and are fenced by a
 //! token.
 //!
-//! Every event is *settle, then the command*. Settling ends what time has ended and hands what is
+//! Every event is *advance, then the command*. Advancing ends what time has ended and hands what is
 //! free to those who wait; only then is the command looked at. Nothing depends on the alarm: it
 //! only makes happen sooner what the next event would do anyway. What each rule is for is said in
 //! [`rules::leases`](crate::rules::leases).
@@ -11,22 +11,22 @@
 //! | [`command`] | what may be asked |
 //! | [`answer`] | what comes back: outcomes, rejections, pushes |
 //! | [`state`] | what the object knows: claims, tickets, remembered requests |
-//! | `settle` | what time does |
-//! | `acquire`, `keep`, `query`, `admin` | what commands do |
-//! | `waits` | who waits for whom, and which waits would never end |
+//! | `expire` | what time ends, and who is next |
+//! | `acquire`, `renew_release`, `query`, `admin` | what commands do |
+//! | `deadlock` | who waits for whom, and which waits would never end |
 //! | [`invariant`] | what is true of every reachable state |
 
 mod acquire;
 mod admin;
 pub mod answer;
 pub mod command;
+mod deadlock;
+mod expire;
 pub mod invariant;
-mod keep;
 mod machine;
 mod query;
-mod settle;
+mod renew_release;
 pub mod state;
-mod waits;
 
 pub use answer::{Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Push, Rejection};
 pub use command::{Acquire, Command, MalformedAcquire, ReleaseTarget};

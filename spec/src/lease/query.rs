@@ -1,4 +1,4 @@
-//! Questions. They change nothing but what settling changed.
+//! Questions. They change nothing but what time changed.
 
 use alloc::vec::Vec;
 

@@ -37,7 +37,7 @@ impl Machine {
     }
 
     /// A new generation begins, with the tokens and the clock raised together; what that ends is
-    /// settled at once.
+    /// ended at once.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
         self.header.last_token = self.header.last_token.max(at_least);
         if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
@@ -45,7 +45,7 @@ impl Machine {
         }
         self.header.generation = self.header.generation.saturating_add(1).max(turn.now().ms());
         turn.writes_meta();
-        self.settle(turn);
+        self.advance(turn);
         Outcome::Recovered
     }
 }

@@ -38,12 +38,14 @@
 //! | `finished` | a request that is over, out of its row |
 //! | `load` | memory out of the rows, on waking |
 //! | `turn` | one event: reads, gathered writes, pushes |
-//! | `settle` | what time does |
-//! | `acquire`, `renew_release`, `query`, `admin`, `waits` | what commands do |
+//! | `expire` | what time ends, and who is next |
+//! | `acquire`, `renew_release`, `query`, `admin`, `deadlock` | what commands do |
 
 mod acquire;
 mod admin;
 mod claims;
+mod deadlock;
+mod expire;
 mod finished;
 mod finished_tokens;
 mod header;
@@ -53,10 +55,8 @@ mod paths;
 mod query;
 mod renew_release;
 mod rows;
-mod settle;
 mod state;
 mod turn;
-mod waits;
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
@@ -185,7 +185,7 @@ impl Machine {
         mut turn: Turn<'_>,
         event: &Event<Command>,
     ) -> Result<(LeaseStep, u64), StorageError> {
-        self.settle(&mut turn);
+        self.advance(&mut turn);
         let answer = match event {
             Event::Command(command) => match self.command(&mut turn, command) {
                 Ok(outcome) => Some(Ok(outcome)),

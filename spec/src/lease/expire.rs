@@ -1,5 +1,4 @@
-//! What time does: it ends leases and tickets, lets those go on who waited, and makes memories
-//! collectable.
+//! Expiry: time ends leases and tickets, lets those go on who waited, and makes memories collectable.
 
 use alloc::vec::Vec;
 
@@ -14,7 +13,7 @@ impl LeaseMachine {
     ///
     /// Both kinds end before any grant, so a ticket whose deadline is the instant of an expiry is
     /// not granted ([refuted](crate::rules::refuted#a-deadline-at-the-instant-of-an-expiry)).
-    pub(super) fn settle(&mut self, turn: &mut Turn) {
+    pub(super) fn advance(&mut self, turn: &mut Turn) {
         self.end_leases(turn);
         self.end_tickets(turn);
         self.grant_queue(turn);

@@ -1,4 +1,4 @@
-//! Who waits for whom, and the waits that would never end.
+//! Deadlock: who waits for whom, and the waits that would never end.
 //!
 //! Nodes are holders. A ticket gives an edge from its holder to the holder of each live lease it
 //! overlaps and of each earlier live ticket it overlaps. Only adding a ticket adds edges — a grant

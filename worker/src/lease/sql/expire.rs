@@ -1,4 +1,4 @@
-//! What time does to the live claims, and what becomes free by it.
+//! Expiry: what time ends among the live claims, and what becomes free by it.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::turn::Turn;
 impl Machine {
     /// The first half of every event. What has lapsed keeps its row as it is: the clock, written with
     /// this event, says that it is over.
-    pub(super) fn settle(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn advance(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now();
         if self.claims.first_end().is_none_or(|end| end > now) {
             return;

@@ -1,4 +1,4 @@
-//! Keeping and ending one's own: renew, release, cancel.
+//! Renew, release and cancel: what a holder does with what is its own.
 
 use crate::id::{Holder, RequestId};
 use crate::lease::answer::{Outcome, OverReason, Rejection};
