@@ -83,7 +83,7 @@ pub const FRAME_REPLY_BYTES: usize = 2 << 20;
 /// Bytes of pushes, to all sockets together, after which the further commands of a frame are not
 /// executed any more: 16 MiB. To one socket that is [`FRAME_REPLY_BYTES`], replies included.
 ///
-/// Invariant: with one more bite it is far below what an object's memory holds.
+/// Invariant: with one more push budget it is far below what an object's memory holds.
 pub const FRAME_PUSH_BYTES: usize = 16 << 20;
 
 /// Longest type of a message and longest pattern, in bytes.
@@ -106,9 +106,9 @@ pub const WINDOW_BYTES: u64 = 4 << 20;
 /// Most bytes in flight that a session may ask for: 16 MiB.
 pub const WINDOW_MAX_BYTES: u64 = 16 << 20;
 /// Most messages that one event pushes, over all sessions.
-pub const BITE_MESSAGES: u64 = 256;
+pub const PUSH_BUDGET_MESSAGES: u64 = 256;
 /// Most bytes of messages that one event pushes, over all sessions: 4 MiB.
-pub const BITE_BYTES: u64 = 4 << 20;
+pub const PUSH_BUDGET_BYTES: u64 = 4 << 20;
 /// Most redeliveries in flight to a session without a window.
 pub const MUTE_REDELIVERIES: u64 = 1_024;
 /// Longest delay of a nack: 24 h.

@@ -114,12 +114,12 @@ impl MailboxMachine {
         }
     }
 
-    /// Sends a message to those who are there, as far as the event's bite goes.
+    /// Sends a message to those who are there, as far as the event's budget goes.
     fn send_ephemeral(&self, turn: &mut Turn, to: Option<&AgentId>, message: &Message) {
         for name in self.addressed(to, message) {
             let live = self.agents.get(&name).and_then(|agent| agent.live.as_ref());
             let Some(epoch) = live.map(|live| live.epoch) else { continue };
-            if turn.bite.take(message.bytes()) {
+            if turn.budget.take(message.bytes()) {
                 turn.push(&name, epoch, Notice::Ephemeral { message: message.clone() });
             }
         }

@@ -22,19 +22,19 @@ pub(super) struct Turn {
     pub pushes: Vec<Push>,
     /// Whether something has to become durable.
     pub wrote: bool,
-    /// How much the event may still push.
-    pub bite: Bite,
+    /// Push budget that is left.
+    pub budget: PushBudget,
     /// Who lost something in this event.
     pub lost: BTreeSet<AgentId>,
 }
 
-/// How much one event may push: what is due beyond is left to the next.
-pub(super) struct Bite {
+/// Push budget of one event: what is due beyond it is left to the next.
+pub(super) struct PushBudget {
     messages: u64,
     bytes: u64,
 }
 
-impl Bite {
+impl PushBudget {
     /// Whether a message of this size still fits; if so it is taken.
     pub fn take(&mut self, bytes: u64) -> bool {
         match (self.messages.checked_sub(1), self.bytes.checked_sub(bytes)) {
@@ -53,7 +53,10 @@ impl Turn {
             seen,
             pushes: Vec::new(),
             wrote: seen.reanchored,
-            bite: Bite { messages: limits::BITE_MESSAGES, bytes: limits::BITE_BYTES },
+            budget: PushBudget {
+                messages: limits::PUSH_BUDGET_MESSAGES,
+                bytes: limits::PUSH_BUDGET_BYTES,
+            },
             lost: BTreeSet::new(),
         }
     }

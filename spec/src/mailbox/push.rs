@@ -73,7 +73,7 @@ impl Agent {
 }
 
 impl MailboxMachine {
-    /// Pushes what may be pushed, the lowest (`seq`, agent) first, as far as the event's bite goes.
+    /// Pushes what may be pushed, the lowest (`seq`, agent) first, as far as the event's budget goes.
     pub(super) fn push_due(&mut self, turn: &mut Turn) {
         let now = turn.now();
         let next = |(name, agent): (&AgentId, &Agent)| {
@@ -87,7 +87,7 @@ impl MailboxMachine {
             .map(|(seq, name, open)| ((seq, name), open))
             .collect();
         while let Some(((seq, name), open)) = waiting.pop_first() {
-            if !turn.bite.take(open.bytes) {
+            if !turn.budget.take(open.bytes) {
                 return;
             }
             self.push_one(turn, &name, seq, open);

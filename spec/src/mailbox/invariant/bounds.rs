@@ -37,7 +37,7 @@ pub(super) fn retention(transition: &Transition<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What a round of collection has to let go of, as far as its bite goes.
+/// What a round of collection has to let go of, as far as its budget goes.
 fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(), String> {
     let (before, after) = (transition.before, transition.after);
     let deleted = before.log.entries.len().saturating_sub(after.log.entries.len());
@@ -195,7 +195,7 @@ fn bites_are_bounded(transition: &Transition<'_>) -> Result<(), String> {
             bytes = bytes.saturating_add(message.bytes());
         }
     }
-    ensure(messages <= limits::BITE_MESSAGES && bytes <= limits::BITE_BYTES, || {
+    ensure(messages <= limits::PUSH_BUDGET_MESSAGES && bytes <= limits::PUSH_BUDGET_BYTES, || {
         format!("one event pushed {messages} messages of {bytes} bytes")
     })
 }

@@ -72,10 +72,10 @@ pub(super) fn mail_liveness(transition: &Transition<'_>) -> Result<(), String> {
         if let Some((seq, open)) = lowest_due(agent, live, now)
             && fits(agent, live, &open)
         {
-            let bite_is_over = messages >= limits::BITE_MESSAGES
-                || bytes.saturating_add(open.bytes) > limits::BITE_BYTES
+            let budget_is_spent = messages >= limits::PUSH_BUDGET_MESSAGES
+                || bytes.saturating_add(open.bytes) > limits::PUSH_BUDGET_BYTES
                 || another_was_too_large(transition, seq, bytes, now);
-            ensure(bite_is_over, || format!("{seq} may be pushed to {name} and was not"))?;
+            ensure(budget_is_spent, || format!("{seq} may be pushed to {name} and was not"))?;
             ensure(alarm <= Some(after.clock.floor.max(now)) && alarm.is_some(), || {
                 format!("{seq} is left to the alarm, which is set to {alarm:?}")
             })?;
@@ -97,7 +97,7 @@ pub(super) fn mail_liveness(transition: &Transition<'_>) -> Result<(), String> {
     })
 }
 
-/// Whether the bite ended at somebody's message that comes before `seq` and was too large for it.
+/// Whether the budget ended at somebody's message that comes before `seq` and was too large for it.
 fn another_was_too_large(
     transition: &Transition<'_>,
     seq: Ordinal,
@@ -106,7 +106,9 @@ fn another_was_too_large(
 ) -> bool {
     transition.after.agents.values().any(|agent| {
         agent.live.as_ref().and_then(|live| lowest_due(agent, live, now)).is_some_and(
-            |(lowest, open)| lowest <= seq && bytes.saturating_add(open.bytes) > limits::BITE_BYTES,
+            |(lowest, open)| {
+                lowest <= seq && bytes.saturating_add(open.bytes) > limits::PUSH_BUDGET_BYTES
+            },
         )
     })
 }

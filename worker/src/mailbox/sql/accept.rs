@@ -152,7 +152,7 @@ impl Machine {
     fn send_ephemeral(&self, turn: &mut Turn<'_>, to: Option<&AgentId>, message: &Message) {
         let mut give = |name: &AgentId, agent: &Agent| {
             let Some(live) = &agent.live else { return };
-            if turn.bite(message.bytes()) {
+            if turn.take_budget(message.bytes()) {
                 turn.push(name, live.epoch, Notice::Ephemeral { message: message.clone() });
             }
         };

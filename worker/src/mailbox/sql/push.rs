@@ -22,7 +22,7 @@ impl Machine {
             self.agents.iter().filter_map(next).collect();
         while let Some((seq, name)) = waiting.pop_first() {
             let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
-            if !turn.bite(bytes) {
+            if !turn.take_budget(bytes) {
                 return Ok(());
             }
             self.push_one(turn, &name, seq)?;

@@ -41,8 +41,8 @@ impl From<StorageError> for Stop {
 /// Most runs that a round of collection writes.
 const ROUND_RUNS: usize = 8;
 
-/// How much one event may still push.
-struct Bite {
+/// Push budget of one event: what it may still push.
+struct PushBudget {
     messages: u64,
     bytes: u64,
 }
@@ -53,7 +53,7 @@ pub(super) struct Turn<'s> {
     /// The clock as read for this event.
     pub seen: Observation,
     pushes: Vec<Push>,
-    bite: Bite,
+    budget: PushBudget,
     wrote: bool,
     touched: bool,
     writes_meta: bool,
@@ -85,7 +85,10 @@ impl<'s> Turn<'s> {
             storage,
             seen,
             pushes: Vec::new(),
-            bite: Bite { messages: limits::BITE_MESSAGES, bytes: limits::BITE_BYTES },
+            budget: PushBudget {
+                messages: limits::PUSH_BUDGET_MESSAGES,
+                bytes: limits::PUSH_BUDGET_BYTES,
+            },
             wrote: seen.reanchored,
             touched: false,
             writes_meta: seen.reanchored,
@@ -174,11 +177,11 @@ impl<'s> Turn<'s> {
     }
 
     /// Whether a message of this size still fits into what the event may push; if so it is taken.
-    pub fn bite(&mut self, bytes: u64) -> bool {
-        let Bite { messages, bytes: left } = self.bite;
+    pub fn take_budget(&mut self, bytes: u64) -> bool {
+        let PushBudget { messages, bytes: left } = self.budget;
         match (messages.checked_sub(1), left.checked_sub(bytes)) {
             (Some(messages), Some(bytes)) => {
-                self.bite = Bite { messages, bytes };
+                self.budget = PushBudget { messages, bytes };
                 true
             }
             _ => false,

@@ -22,8 +22,8 @@ use super::{Inner, Namespace, Objects};
 /// event loop busy.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How much may wait for an object's readers when its alarm rings, which as a rule sends a bite more.
-const BITE: usize = mailbus_spec::limits::BITE_BYTES as usize;
+/// Bytes that may wait for the readers of an object when its alarm rings, which as a rule sends as many more.
+const PUSH_BUDGET: usize = mailbus_spec::limits::PUSH_BUDGET_BYTES as usize;
 
 /// How long an alarm is put off for readers that have more to read: one that has stalled shall not hold
 /// up what others wait for.
@@ -147,7 +147,7 @@ async fn ring_due<O: Object>(inner: &Inner<O>, objects: &dyn Objects) {
             put_off.entry(workspace).or_insert(now.uptime.saturating_add(PUT_OFF_MAX));
         }
         let rings = put_off.extract_if(.., |workspace, until| {
-            *until <= now.uptime || inner.backlog(workspace) <= BITE
+            *until <= now.uptime || inner.backlog(workspace) <= PUSH_BUDGET
         });
         let due: Vec<Workspace> = rings.map(|(workspace, _)| workspace).collect();
         if due.is_empty() {

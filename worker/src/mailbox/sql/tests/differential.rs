@@ -209,7 +209,7 @@ fn labels(event: &Event<Command>, step: &MailboxStep) -> Vec<String> {
         Notice::Gap(_) => "push: gap".to_owned(),
         Notice::Closed(reason) => format!("push: {reason:?}"),
     }));
-    if step.pushes.len() as u64 >= limits::BITE_MESSAGES {
+    if step.pushes.len() as u64 >= limits::PUSH_BUDGET_MESSAGES {
         labels.push("push: as many as an event may".to_owned());
     }
     labels

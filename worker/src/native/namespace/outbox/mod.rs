@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mailbus_spec::limits::{
-    BITE_BYTES, BITE_MESSAGES, FRAME_MAX_BYTES, INBOX_BYTES, INBOX_MESSAGES, MUTE_REDELIVERIES,
-    WINDOW_MAX_BYTES,
+    FRAME_MAX_BYTES, INBOX_BYTES, INBOX_MESSAGES, MUTE_REDELIVERIES, PUSH_BUDGET_BYTES,
+    PUSH_BUDGET_MESSAGES, WINDOW_MAX_BYTES,
 };
 use tokio::sync::Notify;
 
@@ -26,19 +26,20 @@ pub(super) use text::Texts;
 
 /// How long a reader may take nothing of what waits for it: 30 s.
 pub const STALLED_MAX: Duration = Duration::from_secs(30);
-/// How many bytes may wait for one reader: all that an inbox holds, a bite and a frame.
-pub const BEHIND_MAX_BYTES: usize = INBOX_BYTES as usize + BITE_BYTES as usize + FRAME_MAX_BYTES;
+/// How many bytes may wait for one reader: all that an inbox holds, a push budget and a frame.
+pub const BEHIND_MAX_BYTES: usize =
+    INBOX_BYTES as usize + PUSH_BUDGET_BYTES as usize + FRAME_MAX_BYTES;
 /// How many frames may wait for one reader: many short ones take memory too.
 pub const BEHIND_MAX_FRAMES: usize = 1 << 16;
 /// With how little waiting nobody is given up for others: 64 KiB.
 const SPARED_BYTES: usize = 64 << 10;
 
 const _: () = assert!(
-    BEHIND_MAX_BYTES as u64 >= WINDOW_MAX_BYTES + BITE_BYTES + FRAME_MAX_BYTES as u64,
+    BEHIND_MAX_BYTES as u64 >= WINDOW_MAX_BYTES + PUSH_BUDGET_BYTES + FRAME_MAX_BYTES as u64,
     "what a session may ask for can be under way to it"
 );
 const _: () = assert!(
-    BEHIND_MAX_FRAMES as u64 >= INBOX_MESSAGES + MUTE_REDELIVERIES + BITE_MESSAGES,
+    BEHIND_MAX_FRAMES as u64 >= INBOX_MESSAGES + MUTE_REDELIVERIES + PUSH_BUDGET_MESSAGES,
     "so can each message of an inbox, in a frame of its own"
 );
 
