@@ -27,7 +27,7 @@
     )
 )]
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "deployment", not(target_arch = "wasm32")))]
 pub mod bundle;
 #[cfg(target_arch = "wasm32")]
 pub mod durable;
@@ -39,5 +39,5 @@ pub mod object;
 pub mod router;
 mod sql;
 pub mod storage;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "deployment", not(target_arch = "wasm32")))]
 pub mod workerd;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::fs::{File, TryLockError};
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
@@ -107,9 +107,9 @@ impl Arguments {
     /// [`StartError::InUse`], [`StartError::Folder`].
     pub fn take_folder(&self) -> Result<Folder, StartError> {
         let failed = |source| StartError::Folder { folder: self.data.clone(), source };
-        fsync::keep_to_owner();
+        keep_to_owner();
         fsync::create(&self.data).map_err(failed)?;
-        if fsync::is_open_to_others(&self.data).map_err(failed)? {
+        if is_open_to_others(&self.data).map_err(failed)? {
             let folder = self.data.display();
             tracing::warn!(
                 "others on this machine may look into {folder}: `chmod -R go= {folder}`"
@@ -180,5 +180,31 @@ pub fn open_files() -> u64 {
     #[cfg(not(unix))]
     {
         512
+    }
+}
+
+/// From now on what this process makes is for its owner alone, and what it starts inherits that.
+fn keep_to_owner() {
+    #[cfg(unix)]
+    {
+        use rustix::fs::Mode;
+        let _ = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    }
+}
+
+/// Whether others than its owner may do anything with a folder, which was there before.
+///
+/// # Errors
+/// What the system said.
+fn is_open_to_others(folder: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Ok(std::fs::metadata(folder)?.permissions().mode() & 0o077 != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        Ok(false)
     }
 }

@@ -13,32 +13,6 @@ pub(crate) fn create(folder: &Path) -> io::Result<()> {
     create_with(folder, &mut flush)
 }
 
-/// From now on what this process makes is for its owner alone, and what it starts inherits that.
-pub(super) fn keep_to_owner() {
-    #[cfg(unix)]
-    {
-        use rustix::fs::Mode;
-        let _ = rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    }
-}
-
-/// Whether others than its owner may do anything with a folder, which was there before.
-///
-/// # Errors
-/// What the system said.
-pub(super) fn is_open_to_others(folder: &Path) -> io::Result<bool> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        Ok(fs::metadata(folder)?.permissions().mode() & 0o077 != 0)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        Ok(false)
-    }
-}
-
 /// Writes a file anew, byte for byte, and makes it durable: for a file whose flush may have failed.
 ///
 /// Flushing it again proves nothing. After a failure the system takes what it could not write for

@@ -32,6 +32,7 @@
 //!   [`LocalSet`](tokio::task::LocalSet) it was spawned in.
 
 pub mod arrival;
+#[cfg(feature = "programs")]
 pub mod cli;
 pub mod clock;
 pub mod databases;

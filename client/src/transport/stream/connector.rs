@@ -6,12 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::CertificateDer;
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::{ClientConfig, pki_types::CertificateDer};
 
 use super::dial;
 use super::endpoint::{Authority, Scheme};
 use super::proxy::Proxies;
+#[cfg(feature = "tls")]
 use super::tls::Tls;
 
 /// Makes byte streams to a service.
@@ -31,7 +32,7 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// tokio's TCP, and TLS by rustls where the address asks for it.
+/// tokio's TCP, and TLS by rustls where the address asks for it (the feature `tls`, which is a default).
 ///
 /// The addresses of a name are tried side by side, as RFC 8305 has it. TLS trusts whom the system
 /// trusts; on Linux that is what the files say that OpenSSL reads, or those that `SSL_CERT_FILE` and
@@ -39,6 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 #[derive(Clone)]
 pub struct TokioConnector {
     proxies: Proxies,
+    #[cfg(feature = "tls")]
     tls: Tls,
     addresses: BTreeMap<String, Vec<SocketAddr>>,
 }
@@ -47,7 +49,12 @@ impl TokioConnector {
     /// A connector that goes through no proxy.
     #[must_use]
     pub fn new() -> Self {
-        Self { proxies: Proxies::none(), tls: Tls::default(), addresses: BTreeMap::new() }
+        Self {
+            proxies: Proxies::none(),
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
+            addresses: BTreeMap::new(),
+        }
     }
 
     /// A connector that goes through the proxies that the process's environment names: in
@@ -66,12 +73,14 @@ impl TokioConnector {
     }
 
     /// The same, trusting certificates of these issuers, too.
+    #[cfg(feature = "tls")]
     #[must_use]
     pub fn trusting(self, issuers: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
         Self { tls: self.tls.trusting(issuers), ..self }
     }
 
     /// The same with a TLS configuration of one's own, which says whom to trust.
+    #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls(self, config: ClientConfig) -> Self {
         Self { tls: Tls::configured(config), ..self }
@@ -103,7 +112,13 @@ impl TokioConnector {
     ) -> io::Result<Box<dyn ByteStream>> {
         match scheme {
             Scheme::Plain => Ok(stream),
+            #[cfg(feature = "tls")]
             Scheme::Tls => Ok(Box::new(self.tls.over(stream, host).await?)),
+            #[cfg(not(feature = "tls"))]
+            Scheme::Tls => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("no TLS with `{host}`: this program was built without the feature `tls`"),
+            )),
         }
     }
 }

@@ -6,6 +6,7 @@ mod endpoint;
 mod http;
 mod proxy;
 mod system;
+#[cfg(feature = "tls")]
 mod tls;
 mod upgrade;
 mod websocket;
