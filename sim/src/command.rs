@@ -8,11 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::bugs::{self, Bug};
 use crate::explore::{Exploration, explore, verdict_or_panic};
+use crate::mutants::{self, Mutant};
 use crate::plan::{Plan, Profile};
 use crate::report;
-use crate::subject::Subject;
+use crate::sut::Sut;
 
 /// Simulates clients and objects on a bad network with bad clocks, and checks every invariant.
 #[derive(Debug, Parser)]
@@ -92,10 +92,10 @@ enum Target {
 }
 
 impl Target {
-    fn subject(self) -> Subject {
+    fn sut(self) -> Sut {
         match self {
-            Self::Native => Subject::NATIVE,
-            Self::Spec => Subject::SPEC,
+            Self::Native => Sut::NATIVE,
+            Self::Spec => Sut::SPEC,
         }
     }
 }
@@ -155,9 +155,9 @@ fn explore_seeds(exploring: &Exploring) -> Result<bool, String> {
     let began = Instant::now();
     let seeds: Vec<u64> = exploring.seeds.0.clone().collect();
     let bar = progress(seeds.len(), "plans")?;
-    let subject = exploring.target.subject();
+    let sut = exploring.target.sut();
     let broken = std::sync::atomic::AtomicU64::new(0);
-    let mut exploration = explore(&seeds, exploring.profile, subject, |_, violation| {
+    let mut exploration = explore(&seeds, exploring.profile, sut, |_, violation| {
         if violation.is_some() {
             let count = broken.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             bar.set_message(format!("{count} broken"));
@@ -176,27 +176,27 @@ fn explore_seeds(exploring: &Exploring) -> Result<bool, String> {
         write_json(file, &exploration)?;
     }
     println!("{}", report::table::exploration(&exploration));
-    tell_violations(&exploration, exploring, subject);
+    tell_violations(&exploration, exploring, sut);
     println!("{}", exploration.verdict);
     Ok(exploration.passed)
 }
 
-fn tell_violations(exploration: &Exploration, exploring: &Exploring, subject: Subject) {
+fn tell_violations(exploration: &Exploration, exploring: &Exploring, sut: Sut) {
     for failure in &exploration.violations {
         println!("seed {}: {}", failure.seed, failure.violation.invariant);
     }
     if let Some(failure) = exploration.violations.first() {
         let plan = Plan::from_seed(failure.seed, exploring.profile);
-        println!("{}", report::failure::shrunk(&plan, &failure.violation, subject));
+        println!("{}", report::failure::shrunk(&plan, &failure.violation, sut));
     }
 }
 
 fn hunt(hunting: &Hunting) -> Result<bool, String> {
-    let named = hunting.names.iter().map(|name| bug_named(name));
-    let named: Vec<Bug> = named.collect::<Result<_, _>>()?;
-    let hunted = if named.is_empty() { &*bugs::GALLERY } else { &named };
+    let named = hunting.names.iter().map(|name| mutant_named(name));
+    let named: Vec<Mutant> = named.collect::<Result<_, _>>()?;
+    let hunted = if named.is_empty() { &*mutants::GALLERY } else { &named };
     let bar = progress(hunted.len(), "bugs")?;
-    let caught = bugs::hunt(hunted, |catch| {
+    let caught = mutants::hunt(hunted, |catch| {
         bar.suspend(|| eprintln!("{}", report::gallery::line(catch)));
         bar.inc(1);
     });
@@ -206,11 +206,11 @@ fn hunt(hunting: &Hunting) -> Result<bool, String> {
     }
     println!("{}", report::gallery::gallery(&caught));
     println!("{}", report::verdict::gallery(&caught));
-    Ok(caught.iter().all(bugs::Catch::is_good))
+    Ok(caught.iter().all(mutants::Catch::is_good))
 }
 
-fn bug_named(name: &str) -> Result<Bug, String> {
-    bugs::named(name).ok_or_else(|| format!("no planted bug is `{name}`"))
+fn mutant_named(name: &str) -> Result<Mutant, String> {
+    mutants::named(name).ok_or_else(|| format!("no planted bug is `{name}`"))
 }
 
 fn progress(length: usize, of: &str) -> Result<ProgressBar, String> {
@@ -233,11 +233,11 @@ fn replay(replaying: &Replaying) -> Result<bool, String> {
         }
         (None, seed) => Plan::from_seed(seed.unwrap_or(0), replaying.profile),
     };
-    let subject = match &replaying.bug {
-        None => replaying.target.subject(),
-        Some(name) => bug_named(name)?.subject,
+    let sut = match &replaying.bug {
+        None => replaying.target.sut(),
+        Some(name) => mutant_named(name)?.sut,
     };
-    let verdict = verdict_or_panic(&plan, subject);
+    let verdict = verdict_or_panic(&plan, sut);
     for (at, line) in verdict.history.lines() {
         println!("{at} {line}");
     }

@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::engine;
 use crate::history::History;
 use crate::invariants::{self, Judgement, Violation, judge};
-use crate::marks::{self, Marks, passive};
+use crate::marks::{self, Marks, from_history};
 use crate::plan::{ClockClass, FaultKind, Plan, Profile};
-use crate::subject::Subject;
+use crate::sut::Sut;
 
 /// What one simulation came to.
 #[derive(Clone, Debug)]
@@ -25,12 +25,12 @@ pub struct Verdict {
 
 /// Runs a plan and judges it.
 #[must_use]
-pub fn verdict(plan: &Plan, subject: Subject) -> Verdict {
-    judged(plan, engine::run(plan, subject))
+pub fn verdict(plan: &Plan, sut: Sut) -> Verdict {
+    judged(plan, engine::run(plan, sut))
 }
 
 fn judged(plan: &Plan, mut history: History) -> Verdict {
-    passive::reach(plan, &mut history);
+    from_history::reach(plan, &mut history);
     marks::mail::reach(&mut history);
     let judgement = judge(&history, plan.clock_class());
     Verdict { history, judgement }
@@ -124,7 +124,7 @@ impl Exploration {
 pub fn explore(
     seeds: &[u64],
     profile: Option<Profile>,
-    subject: Subject,
+    sut: Sut,
     done: impl Fn(u64, Option<&Violation>) + Sync,
 ) -> Exploration {
     let threads =
@@ -136,7 +136,7 @@ pub fn explore(
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let plan = Plan::from_seed(*seed, profile);
-                    let verdict = verdict_or_panic(&plan, subject);
+                    let verdict = verdict_or_panic(&plan, sut);
                     done(*seed, verdict.judgement.violations.first());
                     exploration.lock().unwrap_or_else(|e| e.into_inner()).add(&plan, &verdict);
                 }
@@ -150,14 +150,14 @@ pub fn explore(
 
 /// A simulation that panics has broken something too.
 #[must_use]
-pub fn verdict_or_panic(plan: &Plan, subject: Subject) -> Verdict {
-    or_panic(|| verdict(plan, subject))
+pub fn verdict_or_panic(plan: &Plan, sut: Sut) -> Verdict {
+    or_panic(|| verdict(plan, sut))
 }
 
 /// The same without the end, in which everything has to be forgotten: `bounded_leases` does not look.
 #[must_use]
-pub fn verdict_until_healed(plan: &Plan, subject: Subject) -> Verdict {
-    or_panic(|| judged(plan, engine::run_until_healed(plan, subject)))
+pub fn verdict_until_healed(plan: &Plan, sut: Sut) -> Verdict {
+    or_panic(|| judged(plan, engine::run_until_healed(plan, sut)))
 }
 
 fn or_panic(simulate: impl FnOnce() -> Verdict) -> Verdict {

@@ -7,12 +7,12 @@
 //! |---|---|
 //! | [`command`] | what the program does: explore seeds, replay a plan, catch planted bugs |
 //! | [`explore`] | many seeds on all cores, and the verdict on each |
-//! | [`bugs`] | planted bugs, and the hunt for them |
+//! | [`mutants`] | planted bugs, and the hunt for them |
 //! | [`plan`] | one simulation as data: drawn from a seed, replayed, shrunk |
 //! | [`engine`] | the plan made to happen: the network, hosts and their clocks, alarms, the operator |
 //! | `faults` | what goes wrong, when it begins and ends |
 //! | `workload` | what agents do |
-//! | [`subject`] | what is tested: production, the model, or either with a mistake |
+//! | [`sut`] | what is tested: production, the model, or either with a mistake |
 //! | [`clock`] | clocks as functions of true time |
 //! | [`history`] | what was seen from outside: the judge's only evidence |
 //! | [`ledger`], [`mail_ledger`] | what follows from it about leases and about mail, by the object's own words |
@@ -20,7 +20,6 @@
 //! | [`marks`] | situations that a run has to have met |
 //! | [`report`] | tables, lines and failures for people |
 
-pub mod bugs;
 pub mod clock;
 pub mod command;
 pub mod engine;
@@ -31,7 +30,8 @@ pub mod invariants;
 pub mod ledger;
 pub mod mail_ledger;
 pub mod marks;
+pub mod mutants;
 pub mod plan;
 pub mod report;
-pub mod subject;
+pub mod sut;
 mod workload;

@@ -6,14 +6,14 @@
 use std::fs;
 use std::path::Path;
 
-use mailbus_sim::bugs;
 use mailbus_sim::explore::verdict_or_panic;
+use mailbus_sim::mutants;
 use mailbus_sim::plan::{Plan, Profile};
-use mailbus_sim::subject::Subject;
+use mailbus_sim::sut::Sut;
 
 fn nothing_is_broken_by(plan: &Plan, what: &str) {
-    for (target, subject) in [("native", Subject::NATIVE), ("spec", Subject::SPEC)] {
-        let verdict = verdict_or_panic(plan, subject);
+    for (target, sut) in [("native", Sut::NATIVE), ("spec", Sut::SPEC)] {
+        let verdict = verdict_or_panic(plan, sut);
         let broken = verdict.judgement.violations;
         assert!(
             broken.is_empty(),
@@ -51,7 +51,7 @@ fn the_exemplary_bugs_are_caught_and_their_plans_are_small() {
     for name in
         ["expiry_only_by_alarm", "belief_from_the_retrys_sending", "window_counts_messages_alone"]
     {
-        let catch = bugs::catch(&bugs::named(name).expect("a bug of the gallery"));
+        let catch = mutants::catch(&mutants::named(name).expect("a mutant of the gallery"));
         assert!(catch.caught, "{name} was not caught in {} seeds", catch.seeds_tried);
         assert!(catch.parts <= 10, "{name}: {:#?}", catch.plan);
     }

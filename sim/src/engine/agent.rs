@@ -75,7 +75,7 @@ async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
     };
     let seed = stage.plan.seed.wrapping_mul(1_000_003) ^ (u64::from(agent) << 32) ^ u64::from(run);
     let session =
-        LeaseSession::with_rules(holder.clone(), config(seed), seed, (stage.subject.client)());
+        LeaseSession::with_rules(holder.clone(), config(seed), seed, (stage.sut.client)());
     let endpoint = Endpoint::new(&format!("http://{NAME}:{PORT}"), object::workspace())
         .expect("a plain address");
     let own = Rc::new(AgentClocks { stage: Rc::clone(&stage), clocks: Rc::clone(&clocks) });

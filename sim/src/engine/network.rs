@@ -19,7 +19,7 @@ use crate::faults::{Act, Timeline, apply};
 use crate::history::{History, Residue, Wrote};
 use crate::marks::Mark;
 use crate::plan::Plan;
-use crate::subject::{MailVariant, ObjectVariant, Subject};
+use crate::sut::{MailVariant, ObjectVariant, Sut};
 
 /// How far the network is stepped at a time.
 pub const TICK_MS: u64 = 10;
@@ -38,19 +38,19 @@ const ALARM_LATE_MS: u64 = 65_000;
 
 /// Runs a plan and tells what was seen.
 #[must_use]
-pub fn run(plan: &Plan, subject: Subject) -> History {
-    run_then(plan, subject, Engine::forgetting)
+pub fn run(plan: &Plan, sut: Sut) -> History {
+    run_then(plan, sut, Engine::forgetting)
 }
 
 /// The same without its end, in which everything has to be forgotten: most of the time of a small
 /// plan.
 #[must_use]
-pub fn run_until_healed(plan: &Plan, subject: Subject) -> History {
-    run_then(plan, subject, |_| {})
+pub fn run_until_healed(plan: &Plan, sut: Sut) -> History {
+    run_then(plan, sut, |_| {})
 }
 
-fn run_then(plan: &Plan, subject: Subject, end: fn(&mut Engine)) -> History {
-    let stage = Stage::put_up(plan, subject);
+fn run_then(plan: &Plan, sut: Sut, end: fn(&mut Engine)) -> History {
+    let stage = Stage::put_up(plan, sut);
     let mut engine = Engine::new(Rc::clone(&stage));
     engine.safety();
     engine.healing();
@@ -206,7 +206,7 @@ impl Engine {
     /// How many rows the lease object keeps.
     fn rows(&self) -> u64 {
         let stage = &self.stage;
-        match stage.subject.object {
+        match stage.sut.object {
             ObjectVariant::Native => {
                 count(&stage.leases, "SELECT count(*) FROM claim")
                     + count(&stage.leases, "SELECT count(*) FROM meta")
@@ -223,7 +223,7 @@ impl Engine {
     /// How many messages the mailbox object keeps.
     fn logged(&self) -> u64 {
         let stage = &self.stage;
-        match stage.subject.mail {
+        match stage.sut.mail {
             MailVariant::Native => count(&stage.mail, "SELECT count(*) FROM log"),
             MailVariant::Model(_) => {
                 let version = count(&stage.mail, "SELECT version FROM model");

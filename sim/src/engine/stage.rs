@@ -16,12 +16,12 @@ use crate::engine::hosted::Hosted;
 use crate::history::{Claim, History, Write};
 use crate::marks::Mark;
 use crate::plan::{Action, FaultKind, Plan};
-use crate::subject::{Subject, SubjectLeases, SubjectMailboxes, Versions};
+use crate::sut::{Sut, SutLeases, SutMailboxes, Versions};
 
 /// The lease object under test with its endpoint, and its history.
-pub(crate) type HostedLeases = Hosted<LeaseObject<SubjectLeases>, lease::Command, LeaseStep>;
+pub(crate) type HostedLeases = Hosted<LeaseObject<SutLeases>, lease::Command, LeaseStep>;
 /// The mailbox object under test with its endpoint, and its history.
-pub(crate) type HostedMail = Hosted<MailboxObject<SubjectMailboxes>, mailbox::Command, MailboxStep>;
+pub(crate) type HostedMail = Hosted<MailboxObject<SutMailboxes>, mailbox::Command, MailboxStep>;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Stage>>> = const { RefCell::new(None) };
@@ -32,7 +32,7 @@ pub struct Stage {
     /// What happens.
     pub plan: Plan,
     /// Who is tested.
-    pub subject: Subject,
+    pub sut: Sut,
     /// What was seen.
     pub history: RefCell<History>,
     /// The wall clock of the object's host.
@@ -88,7 +88,7 @@ pub(crate) struct AlarmTrouble {
 
 impl Stage {
     /// Puts a stage up for this thread.
-    pub(crate) fn put_up(plan: &Plan, subject: Subject) -> Rc<Self> {
+    pub(crate) fn put_up(plan: &Plan, sut: Sut) -> Rc<Self> {
         let object_clock = plan.object_clock();
         let loses_power =
             plan.faults.iter().any(|fault| matches!(fault.kind, FaultKind::PowerLoss { .. }));
@@ -100,7 +100,7 @@ impl Stage {
         };
         let stage = Rc::new(Self {
             plan: plan.clone(),
-            subject,
+            sut,
             history: RefCell::new(history),
             object_clock,
             object_monotonic,

@@ -15,7 +15,7 @@ use turmoil::net::TcpStream;
 
 use crate::clock::{MachineClocks, TrueTime};
 use crate::engine::Stage;
-use crate::subject::HostClocks;
+use crate::sut::HostClocks;
 
 /// The object's host, by name and port.
 pub(crate) const OBJECT: &str = "object";
@@ -73,7 +73,7 @@ impl HostClock for ObjectHost {
     }
 
     fn uptime(&self) -> Duration {
-        match self.stage.subject.host_clocks {
+        match self.stage.sut.host_clocks {
             HostClocks::Two => {
                 let shown_us = self.stage.object_monotonic.shows(self.stage.now());
                 Duration::from_micros(u64::try_from(shown_us).unwrap_or(0))

@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::MailboxMachine;
 
 use crate::history::{History, MailEntry, restore_points};
 use crate::invariants::Tally;
-use crate::subject::mail_model::break_all_but;
+use crate::sut::mail_model::break_all_but;
 
 /// The name of the invariant.
 pub const NAME: &str = "mail_conforms";

@@ -16,14 +16,14 @@ use crate::marks::{Mark, Marks};
 
 /// Reaches the marks that the history shows.
 pub fn reach(history: &mut History) {
-    let mut reader = Passive::default();
+    let mut reader = MailWitness::default();
     walk_mail(history, &mut [&mut reader]);
     let marks = reader.marks;
     history.marks.add(&marks);
 }
 
 #[derive(Default)]
-struct Passive {
+struct MailWitness {
     marks: Marks,
     /// What was in flight when sessions broke without a word.
     broken: BTreeSet<(AgentId, Ordinal)>,
@@ -31,7 +31,7 @@ struct Passive {
     before: Option<Mailbox>,
 }
 
-impl MailReader for Passive {
+impl MailReader for MailWitness {
     fn before(&mut self, event: &MailEvent, ledger: &MailLedger) {
         let asks = match &event.event {
             Event::Command(command) => command.ask.agent(),
@@ -88,7 +88,7 @@ fn tells_by_change(event: &MailEvent) -> bool {
     ))
 }
 
-impl Passive {
+impl MailWitness {
     fn read_command(&mut self, moment: &MailMoment<'_>) {
         let MailEvent { event: Event::Command(command), step, .. } = moment.event else { return };
         let Some(reply) = &step.reply else { return };

@@ -6,7 +6,7 @@ use crate::explore::verdict_or_panic;
 use crate::invariants::Violation;
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
-use crate::subject::Subject;
+use crate::sut::Sut;
 
 /// Most simulations that shrinking may take.
 const TRIES: u32 = 600;
@@ -15,13 +15,13 @@ const LINES: usize = 60;
 
 /// The plan shrunk, what it broke, and what led there.
 #[must_use]
-pub fn shrunk(plan: &Plan, violation: &Violation, subject: Subject) -> String {
+pub fn shrunk(plan: &Plan, violation: &Violation, sut: Sut) -> String {
     let breaks = |plan: &Plan| {
-        let verdict = verdict_or_panic(plan, subject);
+        let verdict = verdict_or_panic(plan, sut);
         verdict.judgement.violations.iter().any(|found| found.invariant == violation.invariant)
     };
     let shrunk = shrink(plan, TRIES, &mut |plan| breaks(plan));
-    let verdict = verdict_or_panic(&shrunk.plan, subject);
+    let verdict = verdict_or_panic(&shrunk.plan, sut);
     let found = verdict
         .judgement
         .violations

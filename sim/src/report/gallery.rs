@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::bugs::Catch;
 use crate::invariants;
+use crate::mutants::Catch;
 use crate::report::table::{grouped, table};
 
 /// One line on how a planted bug was caught.
@@ -19,10 +19,10 @@ pub fn line(catch: &Catch) -> String {
 /// Which planted bugs were caught, and which invariants found them.
 #[must_use]
 pub fn gallery(caught: &[Catch]) -> String {
-    let mut bugs =
+    let mut mutants =
         table(&["planted bug", "source", "caught by", "seeds tried", "parts of its plan"]);
     for catch in caught {
-        bugs.add_row([
+        mutants.add_row([
             catch.name.to_owned(),
             catch.source.to_owned(),
             if catch.caught { catch.invariant.to_owned() } else { "nobody".to_owned() },
@@ -31,7 +31,7 @@ pub fn gallery(caught: &[Catch]) -> String {
         ]);
     }
     format!(
-        "{bugs}\n\nIn how many of the first plans each invariant was broken:\n{}",
+        "{mutants}\n\nIn how many of the first plans each invariant was broken:\n{}",
         matrix(caught)
     )
 }

@@ -1,7 +1,7 @@
 //! The last line of a run: its verdict.
 
-use crate::bugs::Catch;
 use crate::explore::Exploration;
+use crate::mutants::Catch;
 use crate::report::table::grouped;
 
 /// Whether everything held and everything was met, in one line.
@@ -34,11 +34,14 @@ pub fn exploration(exploration: &Exploration, gaps: Option<&[String]>, again: &s
 pub fn gallery(caught: &[Catch]) -> String {
     let missed: Vec<&str> =
         caught.iter().filter(|catch| !catch.is_good()).map(|catch| catch.name).collect();
-    let bugs = caught.len();
+    let mutants = caught.len();
     if missed.is_empty() {
-        format!("PASSED: all of {bugs} planted bugs were caught.")
+        format!("PASSED: all of {mutants} planted mutants were caught.")
     } else {
-        format!("FAILED: of {bugs} planted bugs these were not caught: {}.", missed.join(", "))
+        format!(
+            "FAILED: of {mutants} planted mutants these were not caught: {}.",
+            missed.join(", ")
+        )
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn handle(
         seq: mail.seq(),
         payload: mail.raw_payload().unwrap_or_default().to_owned(),
     };
-    if mailing.stage.subject.mail_client.acks_before_handling {
+    if mailing.stage.sut.mail_client.acks_before_handling {
         delivery.done();
         let _ = treat(mailing, &given, run.clone()).await;
         given.note(mailing, run, Treated::Done);

@@ -18,7 +18,7 @@ use crate::engine::office::post;
 use crate::engine::streams::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
 use crate::engine::{Stage, object};
 use crate::plan::{MailMeans, MailPlan};
-use crate::subject::carrier::Carried;
+use crate::sut::carrier::Carried;
 
 /// The mail client of a simulated agent.
 pub(crate) type Mail = MailClient<Rc<AgentClocks>>;
@@ -107,7 +107,7 @@ impl Mailing {
         let endpoint = Endpoint::new(&format!("http://{NAME}:{PORT}"), object::workspace())
             .expect("a plain address");
         let streams = Streams::new(endpoint, SimulatedNetwork, 8);
-        Carried::new(streams, self.stage.subject.mail_client)
+        Carried::new(streams, self.stage.sut.mail_client)
     }
 
     /// The bus; nothing where mail comes by other means, or while it is not there.

@@ -1,0 +1,107 @@
+//! Marks that show in a history afterwards.
+
+use std::collections::BTreeMap;
+
+use mailbus_spec::Timestamp;
+use mailbus_spec::lease::{Command, HeldBy, Outcome, Rejection};
+use mailbus_spec::machine::Event;
+
+use crate::history::{History, ObjectEvent};
+use crate::ledger::{Change, EndOfLease, Ledger, Moment, Reader, walk};
+use crate::marks::{Mark, Marks};
+use crate::plan::Plan;
+
+/// Reaches the marks that the history shows.
+pub fn reach(plan: &Plan, history: &mut History) {
+    let mut reader =
+        Witness { plan, history, marks: Marks::default(), from_queue: BTreeMap::new(), offset: 0 };
+    walk(history, &mut [&mut reader]);
+    let marks = reader.marks;
+    history.marks.add(&marks);
+}
+
+struct Witness<'a> {
+    plan: &'a Plan,
+    history: &'a History,
+    marks: Marks,
+    /// Tokens granted, and whether out of the queue.
+    from_queue: BTreeMap<mailbus_spec::Ordinal, bool>,
+    offset: i64,
+}
+
+impl Reader for Witness<'_> {
+    fn before(&mut self, event: &ObjectEvent, _now: Timestamp, ledger: &Ledger) {
+        let (Event::Command(command), Some(reply)) = (&event.event, &event.step.reply) else {
+            return;
+        };
+        match (command, &reply.answer) {
+            (Command::Acquire(_), Ok(Outcome::Over { .. })) => {
+                self.marks.reach(Mark::LateCopyRefused);
+            }
+            (Command::Acquire(acquire), Ok(Outcome::Granted { token, .. })) => {
+                let live = ledger.leases.contains_key(token);
+                if live && acquire.request().is_some() {
+                    self.marks.reach(Mark::RetryAnswered);
+                    if self.from_queue.get(token) == Some(&true) {
+                        self.marks.reach(Mark::GrantPolled);
+                    }
+                }
+            }
+            (Command::Acquire(acquire), Err(Rejection::Held(blocker)))
+                if blocker.by == HeldBy::Lease =>
+            {
+                let holder = acquire.holder();
+                if blocker.holder.agent == holder.agent && blocker.holder != *holder {
+                    self.marks.reach(Mark::MetOldSelf);
+                }
+            }
+            (Command::Acquire(_), Err(Rejection::Deadlock { .. })) => {
+                self.marks.reach(Mark::DeadlockRefused);
+            }
+            (Command::Renew { token, .. }, Err(Rejection::Lost)) => {
+                let draining = ledger.leases.get(token).is_some_and(|lease| lease.draining);
+                let mark = if draining { Mark::DrainRefusedRenewal } else { Mark::StaleRefused };
+                self.marks.reach(mark);
+            }
+            (Command::Release { .. }, Err(Rejection::Lost)) => self.marks.reach(Mark::StaleRefused),
+            _ => {}
+        }
+    }
+
+    fn after(&mut self, moment: &Moment<'_>) {
+        let at = moment.event.at;
+        if moment.ledger.clock.offset != self.offset {
+            self.offset = moment.ledger.clock.offset;
+            self.marks.reach(Mark::Reanchored);
+        }
+        for change in moment.changes {
+            match change {
+                Change::Granted { lease, from_queue } => {
+                    self.from_queue.insert(lease.token, *from_queue);
+                    let mark =
+                        if *from_queue { Mark::GrantedFromQueue } else { Mark::GrantedAtOnce };
+                    self.marks.reach(mark);
+                }
+                Change::Ended { lease, how: EndOfLease::Lapsed } => {
+                    let agents = self.plan.agents.iter();
+                    let whose = agents
+                        .filter(|agent| lease.holder.agent.as_str() == format!("a{}", agent.agent));
+                    let stopped = whose.flat_map(|agent| self.plan.stopped(agent.agent));
+                    if stopped.into_iter().any(|(from, to)| from <= at && at <= to) {
+                        self.marks.reach(Mark::LapsedWhileStopped);
+                    }
+                }
+                Change::Ended { lease, how: EndOfLease::Forced } => {
+                    let believed = self.history.beliefs.iter().any(|span| {
+                        span.token == lease.token && span.from <= at && at < span.until
+                    });
+                    if believed {
+                        self.marks.reach(Mark::ForcedWhileBelieved);
+                    }
+                }
+                Change::Tombstone { .. } => self.marks.reach(Mark::CancelTombstone),
+                _ => {}
+            }
+        }
+    }
+}

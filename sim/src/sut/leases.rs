@@ -1,0 +1,151 @@
+//! The machine under test, seen from outside: every event it handles is noted, and an instance that
+//! was replaced may be asked once more.
+
+use mailbus_spec::HostTime;
+use mailbus_spec::lease::Command;
+use mailbus_spec::machine::Event;
+use mailbus_worker::lease::{Handled, Leases, SqlLeases};
+use mailbus_worker::object::Waking;
+use mailbus_worker::storage::{Row, Storage, StorageError, Value};
+
+use crate::engine::Stage;
+use crate::history::{Entry, ObjectEvent};
+use crate::marks::Mark;
+use crate::sut::{ModelRow, ObjectVariant};
+
+/// The machine that the system under test of this thread's simulation names.
+pub struct SutLeases {
+    awake: Instance,
+    /// An instance that was replaced and does not know it.
+    zombie: Option<Instance>,
+    /// How many commands came while there was one.
+    turn: u32,
+    pending: Option<HostTime>,
+}
+
+enum Instance {
+    Native(Box<SqlLeases>),
+    Model(ModelRow),
+}
+
+impl Instance {
+    fn wake(stage: &Stage, pending: Option<HostTime>) -> Self {
+        match stage.sut.object {
+            ObjectVariant::Native => Self::Native(Box::new(SqlLeases::wake(pending))),
+            ObjectVariant::Model(model) => Self::Model(ModelRow::wake(model(), pending)),
+        }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        stage: &Stage,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        match self {
+            Self::Native(leases) => leases.handle(storage, host, event),
+            Self::Model(row) => row.handle(stage, storage, host, event),
+        }
+    }
+}
+
+/// The storage of an object that was replaced: any access ends it.
+struct Replaced;
+
+impl Storage for Replaced {
+    fn query(&mut self, _sql: &'static str, _: &[Value]) -> Result<Vec<Row>, StorageError> {
+        Err(StorageError("this object has been replaced".to_owned()))
+    }
+
+    fn execute(&mut self, _sql: &'static str, _: &[Value]) -> Result<u64, StorageError> {
+        Err(StorageError("this object has been replaced".to_owned()))
+    }
+}
+
+fn is_question(event: &Event<Command>) -> bool {
+    matches!(
+        event,
+        Event::Command(Command::Status { .. } | Command::List { .. } | Command::Verify { .. })
+    )
+}
+
+impl SutLeases {
+    /// Lets the replaced instance have questions and some commands; it may answer only without its storage.
+    fn ask_zombie(
+        &mut self,
+        stage: &Stage,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Option<Handled> {
+        if !stage.zombie_goes_on() {
+            self.zombie = None;
+            return None;
+        }
+        if self.zombie.is_none() {
+            let new = Instance::wake(stage, self.pending);
+            self.zombie = Some(std::mem::replace(&mut self.awake, new));
+            return None;
+        }
+        // Some requests reach it, others its successor.
+        self.turn = self.turn.wrapping_add(1);
+        if !is_question(event) && !self.turn.is_multiple_of(8) {
+            return None;
+        }
+        let answered = self.zombie.as_mut()?.handle(stage, &mut Replaced, host, event);
+        if answered.is_err() {
+            stage.reach(Mark::ZombieSilent);
+            self.zombie = None;
+            stage.end_zombie();
+        }
+        answered.ok().map(|handled| Handled { rows: 0, alarm: None, ..handled })
+    }
+}
+
+impl Leases for SutLeases {
+    fn wake(pending_alarm: Option<HostTime>) -> Self {
+        let stage = Stage::current();
+        Self {
+            awake: Instance::wake(&stage, pending_alarm),
+            zombie: None,
+            turn: 0,
+            pending: pending_alarm,
+        }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        match &mut self.awake {
+            Instance::Native(leases) => leases.prepare(storage),
+            Instance::Model(_) => Ok(Waking::Ready),
+        }
+    }
+
+    fn footprint(&self) -> u64 {
+        match &self.awake {
+            Instance::Native(leases) => leases.footprint(),
+            Instance::Model(_) => 0,
+        }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        let stage = Stage::current();
+        let stale = self.ask_zombie(&stage, host, event);
+        let handled = match stale {
+            Some(handled) => handled,
+            None => self.awake.handle(&stage, storage, host, event)?,
+        };
+        if matches!(event, Event::Alarm) {
+            self.pending = None;
+        }
+        self.pending = handled.alarm.or(self.pending);
+        let happened =
+            ObjectEvent { at: stage.now(), host, event: event.clone(), step: handled.step.clone() };
+        stage.leases.note_handled(Entry::Event(happened), handled.alarm.is_some());
+        Ok(handled)
+    }
+}

@@ -1,0 +1,153 @@
+//! A model as a mailbox machine of production's endpoint: its state lives in the object's transaction,
+//! the sessions too.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{
+    CloseReason, Command, Connection, MailboxMachine, MailboxStep, Notice, Push,
+};
+use mailbus_spec::{HostTime, Timestamp};
+use mailbus_worker::mailbox::{Handled, Session};
+use mailbus_worker::storage::{Storage, StorageError};
+
+use crate::engine::Stage;
+use crate::sut::stored::Stored;
+
+/// A mailbox model that answers in the place of the production machine.
+///
+/// What it keeps in itself is an object's memory: an eviction takes it. What must survive is the
+/// state, which is stored in the object's transaction.
+pub trait MailModel {
+    /// Handles one event on the stored state, which afterwards is stored.
+    fn handle(
+        &mut self,
+        state: &mut MailboxMachine,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> MailboxStep;
+
+    /// It has woken, and this is what its storage and the open sockets keep.
+    fn woken(&mut self, _state: &mut MailboxMachine) {}
+
+    /// Its storage has failed, and the event that led to this state is undone.
+    fn undone(&mut self, _state: &MailboxMachine) {}
+
+    /// The alarm to set after an event, in object time.
+    fn next_alarm(&self, state: &MailboxMachine) -> Option<Timestamp> {
+        mailbus_spec::StateMachine::next_alarm(state)
+    }
+}
+
+/// The reference model itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReferenceMail;
+
+impl MailModel for ReferenceMail {
+    fn handle(
+        &mut self,
+        state: &mut MailboxMachine,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> MailboxStep {
+        mailbus_spec::StateMachine::handle(state, host, event)
+    }
+}
+
+/// A mailbox model whose state is one row.
+pub struct MailModelRow {
+    model: Box<dyn MailModel>,
+    pending: Option<HostTime>,
+    stored: Stored,
+    /// The sessions that have a socket, until the first event.
+    woken: Option<BTreeSet<Connection>>,
+}
+
+impl MailModelRow {
+    /// A model that has just woken.
+    #[must_use]
+    pub fn wake(
+        model: Box<dyn MailModel>,
+        pending: Option<HostTime>,
+        sessions: Vec<Session>,
+    ) -> Self {
+        let woken = Some(sessions.iter().map(Session::connection).collect());
+        Self { model, pending, stored: Stored::default(), woken }
+    }
+
+    /// As [`Mailboxes::handle`](mailbus_worker::mailbox::Mailboxes::handle).
+    ///
+    /// # Errors
+    /// [`StorageError`] if the storage failed.
+    pub fn handle<S: Storage>(
+        &mut self,
+        stage: &Stage,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        let state = self.stored.load(&stage.mail_models, storage)?;
+        let mut next = (*state).clone();
+        let mut closings = Vec::new();
+        if let Some(open) = self.woken.take() {
+            closings = break_all_but(&mut next, &open);
+            self.model.woken(&mut next);
+        }
+        let mut step = self.model.handle(&mut next, host, event);
+        step.pushes.splice(0..0, closings);
+        if matches!(event, Event::Alarm) {
+            self.pending = None;
+        }
+        let changed = next != *state;
+        let sessions = sessions_of(&next);
+        let due = self.model.next_alarm(&next).map(|at| next.clock.host_at(at));
+        let next = Rc::new(next);
+        let rows = if changed {
+            let stored = self.stored.store(&stage.mail_models, storage, Rc::clone(&next));
+            stored.inspect_err(|_| self.model.undone(&next))?
+        } else {
+            0
+        };
+        let alarm = due.filter(|due| self.pending.is_none_or(|set| *due < set || set < host));
+        self.pending = alarm.or(self.pending);
+        Ok(Handled { step, rows, alarm, sessions })
+    }
+}
+
+/// Sessions whose socket is gone are over: nothing of them is recorded. Mute ones whose live session is
+/// gone are told to come back; that is to be said in the next event, before anything else.
+pub(crate) fn break_all_but(state: &mut MailboxMachine, open: &BTreeSet<Connection>) -> Vec<Push> {
+    let mut closings = Vec::new();
+    for (name, agent) in &mut state.agents {
+        let is_open = |epoch| open.contains(&Connection { agent: name.clone(), epoch });
+        if agent.live.as_ref().is_some_and(|live| !is_open(live.epoch)) {
+            agent.live = None;
+        }
+        agent.mute.retain(|epoch| is_open(*epoch));
+        if agent.live.is_none() {
+            closings.extend(agent.mute.drain(..).map(|epoch| Push {
+                to: Connection { agent: name.clone(), epoch },
+                notice: Notice::Closed(CloseReason::Reopen),
+            }));
+        }
+    }
+    closings
+}
+
+/// What sockets have to keep so that a model knows them again: whose they are.
+fn sessions_of(state: &MailboxMachine) -> Vec<Session> {
+    let live = state.agents.iter().filter_map(|(name, agent)| Some((name, agent.live.as_ref()?)));
+    let sessions = live.map(|(name, live)| Session {
+        agent: name.clone(),
+        session: live.session.clone(),
+        epoch: live.epoch,
+        window: live.window.map(|window| (window.messages(), window.bytes())),
+        since: live.since,
+        sent_through: mailbus_spec::Ordinal::ZERO,
+        counted_through: mailbus_spec::Ordinal::ZERO,
+        again: Vec::new(),
+        working: live.working,
+    });
+    sessions.collect()
+}

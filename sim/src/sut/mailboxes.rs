@@ -1,0 +1,76 @@
+//! The mailbox machine under test, seen from outside: every event it handles is noted, and with which
+//! sessions it woke.
+
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{Command, Connection};
+use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
+use mailbus_worker::object::Waking;
+use mailbus_worker::storage::{Storage, StorageError};
+
+use crate::engine::Stage;
+use crate::history::{Entry, MailEvent};
+use crate::sut::{MailModelRow, MailVariant};
+
+/// The mailbox machine that the system under test of this thread's simulation names.
+pub struct SutMailboxes {
+    awake: Instance,
+    /// What sockets kept when it woke; nothing once that is noted.
+    woken: Option<Vec<Connection>>,
+}
+
+enum Instance {
+    Native(Box<SqlMailboxes>),
+    Model(MailModelRow),
+}
+
+impl Mailboxes for SutMailboxes {
+    fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self {
+        let stage = Stage::current();
+        let woken = sessions.iter().map(Session::connection).collect();
+        let awake = match stage.sut.mail {
+            MailVariant::Native => {
+                Instance::Native(Box::new(SqlMailboxes::wake(pending_alarm, sessions)))
+            }
+            MailVariant::Model(model) => {
+                Instance::Model(MailModelRow::wake(model(), pending_alarm, sessions))
+            }
+        };
+        Self { awake, woken: Some(woken) }
+    }
+
+    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
+        match &mut self.awake {
+            Instance::Native(mailboxes) => mailboxes.prepare(storage),
+            Instance::Model(_) => Ok(Waking::Ready),
+        }
+    }
+
+    fn footprint(&self) -> u64 {
+        match &self.awake {
+            Instance::Native(mailboxes) => mailboxes.footprint(),
+            Instance::Model(_) => 0,
+        }
+    }
+
+    fn handle<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        host: HostTime,
+        event: &Event<Command>,
+    ) -> Result<Handled, StorageError> {
+        let stage = Stage::current();
+        let at = stage.now();
+        if let Some(sessions) = self.woken.take() {
+            stage.mail.note_handled(Entry::Woken { at, sessions }, false);
+        }
+        let handled = match &mut self.awake {
+            Instance::Native(mailboxes) => mailboxes.handle(storage, host, event)?,
+            Instance::Model(row) => row.handle(&stage, storage, host, event)?,
+        };
+        let (event, step) = (event.clone(), handled.step.clone());
+        let happened = MailEvent { at, host, event, step };
+        stage.mail.note_handled(Entry::Event(happened), handled.alarm.is_some());
+        Ok(handled)
+    }
+}
