@@ -15,7 +15,7 @@
 //! | [`sut`] | what is tested: production, the model, or either with a mistake |
 //! | [`clock`] | clocks as functions of true time |
 //! | [`history`] | what was seen from outside: the judge's only evidence |
-//! | [`ledger`], [`mail_ledger`] | what follows from it about leases and about mail, by the object's own words |
+//! | [`observer`] | what follows from it about leases and about mail, by the object's own words |
 //! | [`invariants`] | one property a file, with an example that breaks it |
 //! | [`marks`] | situations that a run has to have met |
 //! | [`report`] | tables, lines and failures for people |
@@ -27,10 +27,9 @@ pub mod explore;
 mod faults;
 pub mod history;
 pub mod invariants;
-pub mod ledger;
-pub mod mail_ledger;
 pub mod marks;
 pub mod mutants;
+pub mod observer;
 pub mod plan;
 pub mod report;
 pub mod sut;

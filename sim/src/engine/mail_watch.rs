@@ -8,7 +8,7 @@ use crate::clock::TrueTime;
 use crate::engine::Stage;
 use crate::history::restore_points;
 use crate::invariants::mail_liveness::open_mail;
-use crate::mail_ledger::Walker;
+use crate::observer::mailbox::Walker;
 use crate::plan::MailMeans;
 use crate::workload::mail::name_of;
 
@@ -56,8 +56,8 @@ impl MailWatch {
             for entry in history.mail.iter().skip(self.walker.length()) {
                 self.walker.read(entry, &mut []);
             }
-            let ledger = &self.walker.ledger;
-            self.open = self.listening.iter().any(|agent| open_mail(ledger, agent).is_some());
+            let observer = &self.walker.observer;
+            self.open = self.listening.iter().any(|agent| open_mail(observer, agent).is_some());
         }
         self.open
     }

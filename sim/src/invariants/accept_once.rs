@@ -1,7 +1,7 @@
 //! One `seq` per `(from, id)` within the window, under any number of retries; and no `seq` twice.
 
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "accept_once";
@@ -12,8 +12,8 @@ pub struct AcceptOnce {
     pub(super) tally: Tally,
 }
 
-impl MailReader for AcceptOnce {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for AcceptOnce {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         let at = moment.event.at;
         for fact in moment.facts {
             match fact {

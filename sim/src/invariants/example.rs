@@ -13,7 +13,7 @@ use mailbus_spec::{
 
 use crate::clock::{SkewedClock, TrueTime};
 use crate::history::{BeliefSpan, Claim, History, ObjectEntry, ObjectEvent, Write};
-use crate::ledger::{Reader, walk};
+use crate::observer::lease::{Reader, walk};
 
 const START_MS: u64 = 1_767_225_600_000;
 

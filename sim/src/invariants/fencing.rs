@@ -11,7 +11,7 @@ use mailbus_spec::{LeasePath, Ordinal};
 use crate::clock::TrueTime;
 use crate::history::History;
 use crate::invariants::Tally;
-use crate::ledger::{Change, Ledger, Moment, Reader};
+use crate::observer::lease::{Change, LeaseObserver, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "fencing";
@@ -48,7 +48,7 @@ impl Reader for Fencing {
         }
     }
 
-    fn restored(&mut self, _at: TrueTime, _ledger: &Ledger) {
+    fn restored(&mut self, _at: TrueTime, _observer: &LeaseObserver) {
         self.first_after_restore = true;
     }
 }

@@ -3,7 +3,7 @@
 //! And nobody barges in: what is granted at once overlaps no live ticket.
 
 use crate::invariants::Tally;
-use crate::ledger::{Change, EndOfTicket, Moment, Reader, Ticket};
+use crate::observer::lease::{Change, EndOfTicket, Moment, Reader, Ticket};
 
 /// The name of the invariant.
 pub const NAME: &str = "fifo";
@@ -28,7 +28,7 @@ impl Reader for Fifo {
                 _ => None,
             });
             let arrival = if *from_queue { own.unwrap_or(u64::MAX) } else { u64::MAX };
-            let waiting = moment.ledger.tickets_on(&lease.paths);
+            let waiting = moment.observer.tickets_on(&lease.paths);
             // The same event may have ended this lease and granted another.
             let granted_later = moment.changes.iter().skip(place).filter_map(granted_ticket);
             let overtaken = waiting

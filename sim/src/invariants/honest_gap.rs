@@ -2,7 +2,7 @@
 //! until acknowledged.
 
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "honest_gap";
@@ -13,8 +13,8 @@ pub struct HonestGap {
     pub(super) tally: Tally,
 }
 
-impl MailReader for HonestGap {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for HonestGap {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         let at = moment.event.at;
         for fact in moment.facts {
             match fact {

@@ -8,7 +8,7 @@ use mailbus_spec::{Holder, RequestId, Timestamp};
 use crate::clock::TrueTime;
 use crate::history::ObjectEvent;
 use crate::invariants::Tally;
-use crate::ledger::{Change, Ledger, Moment, Reader};
+use crate::observer::lease::{Change, LeaseObserver, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "idempotent";
@@ -22,14 +22,14 @@ pub struct Idempotent {
 }
 
 impl Reader for Idempotent {
-    fn before(&mut self, _event: &ObjectEvent, _now: Timestamp, ledger: &Ledger) {
-        for lease in ledger.leases.values() {
+    fn before(&mut self, _event: &ObjectEvent, _now: Timestamp, observer: &LeaseObserver) {
+        for lease in observer.leases.values() {
             if let Some(request) = &lease.request {
                 let until = lease.expires_at.plus_ms(MEMORY_MS);
                 self.known_until.insert((lease.holder.clone(), request.clone()), until);
             }
         }
-        for (key, ended) in &ledger.ended {
+        for (key, ended) in &observer.ended {
             self.known_until.insert(key.clone(), ended.at.plus_ms(MEMORY_MS));
         }
     }
@@ -52,7 +52,7 @@ impl Reader for Idempotent {
         }
     }
 
-    fn restored(&mut self, _at: TrueTime, _ledger: &Ledger) {
+    fn restored(&mut self, _at: TrueTime, _observer: &LeaseObserver) {
         self.known_until.clear();
     }
 }

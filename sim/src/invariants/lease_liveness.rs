@@ -15,7 +15,7 @@ use mailbus_spec::{Holder, PathSet, Timestamp};
 use crate::clock::TrueTime;
 use crate::history::{Claim, History, ObjectEvent};
 use crate::invariants::{Tally, waits};
-use crate::ledger::{Change, Ledger, Moment, Reader};
+use crate::observer::lease::{Change, LeaseObserver, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "lease_liveness";
@@ -60,10 +60,10 @@ impl LeaseLiveness {
 }
 
 /// How many live claims stand before a claim on `paths`, those before them included.
-fn claims_ahead(ledger: &Ledger, paths: &PathSet) -> usize {
-    let leases = ledger.leases.values().map(|lease| &lease.paths);
+fn claims_ahead(observer: &LeaseObserver, paths: &PathSet) -> usize {
+    let leases = observer.leases.values().map(|lease| &lease.paths);
     let mut others: Vec<&PathSet> =
-        leases.chain(ledger.tickets.values().map(|ticket| &ticket.paths)).collect();
+        leases.chain(observer.tickets.values().map(|ticket| &ticket.paths)).collect();
     let mut reached = vec![paths];
     let mut next = 0;
     while let Some(from) = reached.get(next).copied() {
@@ -78,12 +78,12 @@ fn claims_ahead(ledger: &Ledger, paths: &PathSet) -> usize {
 
 /// Whether a holder stands before itself: it waits for somebody's lease or earlier ticket, who waits,
 /// at last, for one of its own.
-fn waits_for_itself(ledger: &Ledger, holder: &Holder) -> bool {
+fn waits_for_itself(observer: &LeaseObserver, holder: &Holder) -> bool {
     let before = |waiting: &Holder| -> Vec<Holder> {
-        let own = ledger.tickets.iter().filter(|(_, ticket)| ticket.holder == *waiting);
+        let own = observer.tickets.iter().filter(|(_, ticket)| ticket.holder == *waiting);
         let before = own.flat_map(|(arrival, ticket)| {
-            let leases = ledger.leases_on(&ticket.paths).map(|lease| lease.holder.clone());
-            let tickets = ledger.tickets_on(&ticket.paths).filter(|(other, _)| *other < *arrival);
+            let leases = observer.leases_on(&ticket.paths).map(|lease| lease.holder.clone());
+            let tickets = observer.tickets_on(&ticket.paths).filter(|(other, _)| *other < *arrival);
             leases.chain(tickets.map(|(_, ticket)| ticket.holder.clone()))
         });
         before.collect()
@@ -102,10 +102,10 @@ fn waits_for_itself(ledger: &Ledger, holder: &Holder) -> bool {
 }
 
 impl Reader for LeaseLiveness {
-    fn before(&mut self, event: &ObjectEvent, _now: Timestamp, ledger: &Ledger) {
+    fn before(&mut self, event: &ObjectEvent, _now: Timestamp, observer: &LeaseObserver) {
         for (claim, ahead) in &mut self.ahead {
             if event.at >= claim.asked && ahead.is_none() {
-                *ahead = Some(claims_ahead(ledger, &claim.paths));
+                *ahead = Some(claims_ahead(observer, &claim.paths));
             }
         }
     }
@@ -116,23 +116,23 @@ impl Reader for LeaseLiveness {
         else {
             return;
         };
-        let leases = moment.ledger.leases_on(acquire.paths());
+        let leases = moment.observer.leases_on(acquire.paths());
         let others = leases.filter(|lease| lease.holder != *acquire.holder()).count();
-        let queue = moment.ledger.tickets_on(acquire.paths()).count();
+        let queue = moment.observer.tickets_on(acquire.paths()).count();
         let refused = matches!(reply.answer, Err(Rejection::Held(_) | Rejection::Deadlock { .. }));
-        let own = moment.ledger.leases_on(acquire.paths()).count() > others;
+        let own = moment.observer.leases_on(acquire.paths()).count() > others;
         self.tally.expect(!refused || own || others + queue > 0, moment.event.at, || {
             format!("{:?} although nothing is in the way of {acquire:?}", reply.answer)
         });
         if moment.changes.iter().any(|change| matches!(change, Change::Queued { .. })) {
-            let endless = waits_for_itself(moment.ledger, acquire.holder());
+            let endless = waits_for_itself(moment.observer, acquire.holder());
             self.tally.expect(!endless, moment.event.at, || {
                 format!("{acquire:?} was let wait for its own holder")
             });
         }
     }
 
-    fn restored(&mut self, _at: TrueTime, _ledger: &Ledger) {}
+    fn restored(&mut self, _at: TrueTime, _observer: &LeaseObserver) {}
 }
 
 #[cfg(test)]

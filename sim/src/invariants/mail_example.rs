@@ -9,7 +9,7 @@ use mailbus_spec::{AgentId, Commit, HostTime, Ordinal, Reply, SessionId, Timesta
 
 use crate::clock::TrueTime;
 use crate::history::{Handling, History, MailEntry, MailEvent, Sending, SendingEnd, Treated};
-use crate::mail_ledger::{MailLedger, MailReader, walk_mail};
+use crate::observer::mailbox::{MailboxObserver, MailboxReader, walk_mailbox};
 
 const START_MS: u64 = 1_767_225_600_000;
 
@@ -59,8 +59,8 @@ impl MailExample {
         &self.history
     }
 
-    pub fn read(&self, reader: &mut dyn MailReader) -> MailLedger {
-        walk_mail(&self.history, &mut [reader])
+    pub fn read(&self, reader: &mut dyn MailboxReader) -> MailboxObserver {
+        walk_mailbox(&self.history, &mut [reader])
     }
 
     pub fn event(at_ms: u64, command: Command) -> (HostTime, Event<Command>) {

@@ -8,21 +8,21 @@ use mailbus_spec::AgentId;
 
 use crate::history::History;
 use crate::invariants::{Tally, waits};
-use crate::mail_ledger::{MailLedger, Mailbox};
+use crate::observer::mailbox::{Mailbox, MailboxObserver};
 
 /// The name of the invariant.
 pub const NAME: &str = "mail_liveness";
 
-/// Its check, on what the ledger has when the healing is over.
+/// Its check, on what the observer has when the healing is over.
 #[must_use]
-pub fn check(history: &History, ledger: &MailLedger) -> Tally {
+pub fn check(history: &History, observer: &MailboxObserver) -> Tally {
     let mut tally = Tally::default();
     waits::check(history, &history.mail_waits, &mut tally);
     if !history.alarms_ring {
         return tally;
     }
     for agent in &history.listening {
-        let open = open_mail(ledger, agent);
+        let open = open_mail(observer, agent);
         tally.expect(open.is_none(), history.healing_ended, || {
             format!("{agent} is not done when the healing is over: {}", open.unwrap_or_default())
         });
@@ -32,14 +32,15 @@ pub fn check(history: &History, ledger: &MailLedger) -> Tally {
 
 /// What an agent that wants its mail still waits for.
 #[must_use]
-pub fn open_mail(ledger: &MailLedger, agent: &AgentId) -> Option<String> {
-    let Some(live) = ledger.agents.get(agent).and_then(|mailbox| mailbox.live.as_ref()) else {
+pub fn open_mail(observer: &MailboxObserver, agent: &AgentId) -> Option<String> {
+    let Some(live) = observer.agents.get(agent).and_then(|mailbox| mailbox.live.as_ref()) else {
         return Some("it has no session".to_owned());
     };
     let delivered_is_done = live.window.is_none();
-    let now = ledger.clock.floor;
-    let mut owed = ledger.certainly_owed(agent, now);
-    let open = owed.find(|seq| !delivered_is_done || !is_delivered(ledger.agents.get(agent), *seq));
+    let now = observer.clock.floor;
+    let mut owed = observer.certainly_owed(agent, now);
+    let open =
+        owed.find(|seq| !delivered_is_done || !is_delivered(observer.agents.get(agent), *seq));
     open.map(|seq| format!("{seq} is pending"))
 }
 
@@ -54,10 +55,10 @@ mod tests {
     use crate::invariants::order::Order;
 
     fn check_healed(example: MailExample) -> Tally {
-        let ledger = example.read(&mut Order::default());
+        let observer = example.read(&mut Order::default());
         let listening = [AgentId::new("b").unwrap()].into();
         let history = History { listening, alarms_ring: true, ..History::default() };
-        check(&history, &ledger)
+        check(&history, &observer)
     }
 
     #[test]

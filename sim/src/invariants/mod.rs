@@ -1,7 +1,7 @@
 //! The invariants, one file each, named as on the pages of [rules](mailbus_spec::rules).
 //!
-//! Each reads the observed history along with the [`ledger`](crate::ledger) of leases or the
-//! [`mail_ledger`](crate::mail_ledger), and says how often it looked and what it found first. None asks
+//! Each reads the history along with the observer of [leases](crate::observer::lease) or of
+//! [mailboxes](crate::observer::mailbox), and says how often it looked and what it found first. None asks
 //! a reference model, but for [`conforms`] and [`mail_conforms`], which do nothing else.
 
 pub mod accept_once;
@@ -42,8 +42,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::TrueTime;
 use crate::history::{History, restore_points};
-use crate::ledger::{Reader, walk};
-use crate::mail_ledger::{MailReader, Walker};
+use crate::observer::lease::{Reader, walk};
+use crate::observer::mailbox::{MailboxReader, Walker};
 use crate::plan::ClockClass;
 
 /// What an invariant found broken.
@@ -186,7 +186,7 @@ impl Judgement {
         let mut honest_gap = honest_gap::HonestGap::default();
         let mut no_innocent_dead = no_innocent_dead::NoInnocentDead::default();
         let mut retention = retention::Retention::default();
-        let readers: &mut [&mut dyn MailReader] = &mut [
+        let readers: &mut [&mut dyn MailboxReader] = &mut [
             &mut no_loss,
             &mut no_phantom,
             &mut after_settle,
@@ -202,17 +202,17 @@ impl Judgement {
         let mut healed = None;
         for entry in &history.mail {
             if history.healing_ended <= entry.at() && healed.is_none() {
-                healed = Some(walker.ledger.clone());
+                healed = Some(walker.observer.clone());
             }
             walker.read(entry, readers);
         }
-        let healed = healed.unwrap_or_else(|| walker.ledger.clone());
+        let healed = healed.unwrap_or_else(|| walker.observer.clone());
         no_loss.check_sendings(history);
         no_loss.check_handlings(history);
         no_phantom.check_handlings(history);
         no_phantom.check_sendings(history);
         after_settle.check_handlings(history);
-        retention.check_residue(history, &walker.ledger);
+        retention.check_residue(history, &walker.observer);
         self.add(no_loss::NAME, no_loss.tally);
         self.add(no_phantom::NAME, no_phantom.tally);
         self.add(no_delivery_after_settle::NAME, after_settle.tally);

@@ -10,7 +10,7 @@ use mailbus_spec::mailbox::{Ask, Command};
 
 use crate::history::{History, MailEntry, Treated};
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader, Owing};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader, Owing};
 
 /// The name of the invariant.
 pub const NAME: &str = "no_delivery_after_settle";
@@ -21,8 +21,8 @@ pub struct NoDeliveryAfterSettle {
     pub(super) tally: Tally,
 }
 
-impl MailReader for NoDeliveryAfterSettle {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for NoDeliveryAfterSettle {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         for fact in moment.facts {
             let Fact::Pushed(pushed) = fact else { continue };
             let over = matches!(

@@ -4,7 +4,7 @@ use mailbus_spec::limits::MAX_DELIVERIES;
 use mailbus_spec::mailbox::DeadReason;
 
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader, Owing};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader, Owing};
 
 /// The name of the invariant.
 pub const NAME: &str = "no_innocent_dead";
@@ -15,8 +15,8 @@ pub struct NoInnocentDead {
     pub(super) tally: Tally,
 }
 
-impl MailReader for NoInnocentDead {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for NoInnocentDead {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         let at = moment.event.at;
         for fact in moment.facts {
             match fact {

@@ -13,7 +13,7 @@ use mailbus_spec::{AgentId, Ordinal};
 use crate::clock::TrueTime;
 use crate::history::{History, SendingEnd, Treated};
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "no_loss";
@@ -27,8 +27,8 @@ pub struct NoLoss {
     settled: BTreeMap<(AgentId, Ordinal), TrueTime>,
 }
 
-impl MailReader for NoLoss {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for NoLoss {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         let at = moment.event.at;
         for fact in moment.facts {
             match fact {
@@ -37,7 +37,7 @@ impl MailReader for NoLoss {
                     self.tally.expect((few..=*most).contains(told), at, || {
                         format!("{seq} was given to {told} agents, and {least:?} want it")
                     });
-                    let accepted = moment.ledger.messages.get(seq);
+                    let accepted = moment.observer.messages.get(seq);
                     self.accepted.extend(accepted.and_then(|accepted| {
                         let id = accepted.message.id.as_ref()?;
                         Some((accepted.message.from.clone(), id.as_str().to_owned()))

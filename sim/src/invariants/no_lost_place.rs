@@ -6,7 +6,7 @@ use mailbus_spec::Timestamp;
 
 use crate::history::ObjectEvent;
 use crate::invariants::Tally;
-use crate::ledger::{Change, EndOfTicket, Ledger, Moment, Reader};
+use crate::observer::lease::{Change, EndOfTicket, LeaseObserver, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "no_lost_place";
@@ -20,8 +20,8 @@ pub struct NoLostPlace {
 }
 
 impl Reader for NoLostPlace {
-    fn before(&mut self, event: &ObjectEvent, now: Timestamp, ledger: &Ledger) {
-        self.began = ledger.clock.observe(event.host).map_or(now, |seen| seen.now.min(now));
+    fn before(&mut self, event: &ObjectEvent, now: Timestamp, observer: &LeaseObserver) {
+        self.began = observer.clock.observe(event.host).map_or(now, |seen| seen.now.min(now));
     }
 
     fn after(&mut self, moment: &Moment<'_>) {

@@ -8,7 +8,7 @@ use mailbus_spec::AgentId;
 use crate::clock::TrueTime;
 use crate::history::{Handling, History, Sending, SendingEnd};
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "no_phantom";
@@ -22,8 +22,8 @@ pub struct NoPhantom {
     accepted: BTreeMap<(AgentId, String, String), TrueTime>,
 }
 
-impl MailReader for NoPhantom {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for NoPhantom {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         let at = moment.event.at;
         for fact in moment.facts {
             match fact {
@@ -39,7 +39,7 @@ impl MailReader for NoPhantom {
                     });
                 }
                 Fact::Accepted { seq, .. } => {
-                    let accepted = moment.ledger.messages.get(seq);
+                    let accepted = moment.observer.messages.get(seq);
                     let message = accepted.map(|accepted| &accepted.message);
                     if let Some((message, id)) = message.and_then(|m| Some((m, m.id.as_ref()?))) {
                         let payload = message.payload.clone().unwrap_or_default();

@@ -9,7 +9,7 @@ use mailbus_spec::{Holder, Ordinal, Timestamp};
 
 use crate::history::ObjectEvent;
 use crate::invariants::Tally;
-use crate::ledger::{Change, EndOfLease, Ledger, Moment, Reader};
+use crate::observer::lease::{Change, EndOfLease, LeaseObserver, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "no_stale_effect";
@@ -21,26 +21,27 @@ pub struct NoStaleEffect {
 }
 
 impl Reader for NoStaleEffect {
-    fn before(&mut self, event: &ObjectEvent, now: Timestamp, ledger: &Ledger) {
+    fn before(&mut self, event: &ObjectEvent, now: Timestamp, observer: &LeaseObserver) {
         let (Event::Command(command), Some(reply)) = (&event.event, &event.step.reply) else {
             return;
         };
         let Ok(outcome) = &reply.answer else { return };
         let live = |holder: &Holder, token: &Ordinal| {
-            ledger.leases.get(token).is_some_and(|lease| lease.holder == *holder)
+            observer.leases.get(token).is_some_and(|lease| lease.holder == *holder)
         };
         let holds = match (command, outcome) {
             (Command::Renew { holder, token, .. }, Outcome::Renewed { .. }) => {
-                live(holder, token) && ledger.leases.get(token).is_some_and(|lease| !lease.draining)
+                live(holder, token)
+                    && observer.leases.get(token).is_some_and(|lease| !lease.draining)
             }
             (Command::Release { holder, target: ReleaseTarget::Token(token) }, _) => {
-                live(holder, token) || given_back(ledger, now, holder, *token)
+                live(holder, token) || given_back(observer, now, holder, *token)
             }
             (Command::ForceRelease { token, .. }, _) => {
-                ledger.leases.contains_key(token) || forced(ledger, now, *token)
+                observer.leases.contains_key(token) || forced(observer, now, *token)
             }
             (Command::Acquire(acquire), Outcome::Granted { token, expires_at, .. }) => {
-                let own = acquire.request().and_then(|r| ledger.lease_of(acquire.holder(), r));
+                let own = acquire.request().and_then(|r| observer.lease_of(acquire.holder(), r));
                 own.is_none_or(|own| own.token == *token && own.expires_at == *expires_at)
             }
             _ => return,
@@ -53,7 +54,7 @@ impl Reader for NoStaleEffect {
     fn after(&mut self, moment: &Moment<'_>) {
         for change in moment.changes {
             let Change::Extended { token, .. } = change else { continue };
-            let lease = moment.ledger.leases.get(token);
+            let lease = moment.observer.leases.get(token);
             self.tally.expect(lease.is_none_or(|lease| !lease.draining), moment.event.at, || {
                 format!("drained {lease:?} was extended")
             });
@@ -78,10 +79,10 @@ impl Reader for NoStaleEffect {
     }
 }
 
-fn given_back(ledger: &Ledger, now: Timestamp, holder: &Holder, token: Ordinal) -> bool {
-    ledger.past.get(&token).is_some_and(|(whose, ended)| {
+fn given_back(observer: &LeaseObserver, now: Timestamp, holder: &Holder, token: Ordinal) -> bool {
+    observer.past.get(&token).is_some_and(|(whose, ended)| {
         let request =
-            ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
+            observer.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
         let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
         whose == holder
             && matches!(ended.lease, Some(EndOfLease::Released | EndOfLease::Cancelled))
@@ -90,10 +91,10 @@ fn given_back(ledger: &Ledger, now: Timestamp, holder: &Holder, token: Ordinal) 
 }
 
 /// A drained lease that lapsed was forced, too.
-fn forced(ledger: &Ledger, now: Timestamp, token: Ordinal) -> bool {
-    ledger.past.get(&token).is_some_and(|(whose, ended)| {
+fn forced(observer: &LeaseObserver, now: Timestamp, token: Ordinal) -> bool {
+    observer.past.get(&token).is_some_and(|(whose, ended)| {
         let request =
-            ledger.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
+            observer.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
         let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
         matches!(ended.lease, Some(EndOfLease::Forced | EndOfLease::Drained))
             && now < at.plus_ms(MEMORY_MS)

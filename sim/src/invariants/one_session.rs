@@ -1,7 +1,7 @@
 //! Frames of an older epoch have no effect; at most one session per agent is pushed to.
 
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "one_session";
@@ -12,8 +12,8 @@ pub struct OneSession {
     pub(super) tally: Tally,
 }
 
-impl MailReader for OneSession {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for OneSession {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         let at = moment.event.at;
         for fact in moment.facts {
             match fact {

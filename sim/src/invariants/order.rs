@@ -5,7 +5,7 @@
 //! And what was nacked does not come before its time.
 
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "order";
@@ -16,8 +16,8 @@ pub struct Order {
     pub(super) tally: Tally,
 }
 
-impl MailReader for Order {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for Order {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         let at = moment.event.at;
         for fact in moment.facts {
             let Fact::Pushed(pushed) = fact else { continue };

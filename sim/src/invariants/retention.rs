@@ -3,7 +3,7 @@
 
 use crate::history::History;
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailLedger, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxObserver, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "retention";
@@ -14,8 +14,8 @@ pub struct Retention {
     pub(super) tally: Tally,
 }
 
-impl MailReader for Retention {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for Retention {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         for fact in moment.facts {
             let Fact::Pushed(pushed) = fact else { continue };
             self.tally.expect(!pushed.is_expired, moment.event.at, || {
@@ -27,9 +27,9 @@ impl MailReader for Retention {
 
 impl Retention {
     /// At the very end nothing is kept but what somebody is still owed.
-    pub(super) fn check_residue(&mut self, history: &History, ledger: &MailLedger) {
+    pub(super) fn check_residue(&mut self, history: &History, observer: &MailboxObserver) {
         let Some(residue) = history.residue.filter(|residue| residue.alarms_rang) else { return };
-        let justified = u64::try_from(ledger.justified().len()).unwrap_or(u64::MAX);
+        let justified = u64::try_from(observer.justified().len()).unwrap_or(u64::MAX);
         self.tally.expect(residue.logged <= justified, history.ended, || {
             format!("{} messages are kept at the end, {justified} of use", residue.logged)
         });
@@ -60,10 +60,10 @@ mod tests {
             [(example.clone(), false), (example.acked(20, "b", &[11], 1), true)]
         {
             let mut checked = Retention::default();
-            let ledger = example.read(&mut checked);
+            let observer = example.read(&mut checked);
             let residue = Some(Residue { rows: 0, logged: 1, alarms_rang: true });
             let history = History { residue, ..History::default() };
-            checked.check_residue(&history, &ledger);
+            checked.check_residue(&history, &observer);
             assert_eq!(checked.tally.broken.is_some(), broken);
         }
     }

@@ -1,7 +1,7 @@
 //! At every commit, no two live leases overlap.
 
 use crate::invariants::Tally;
-use crate::ledger::{Change, Moment, Reader};
+use crate::observer::lease::{Change, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "server_exclusion";
@@ -16,11 +16,11 @@ impl Reader for ServerExclusion {
     fn after(&mut self, moment: &Moment<'_>) {
         for change in moment.changes {
             let Change::Granted { lease, .. } = change else { continue };
-            if !moment.ledger.leases.contains_key(&lease.token) {
+            if !moment.observer.leases.contains_key(&lease.token) {
                 continue;
             }
             let other =
-                moment.ledger.leases_on(&lease.paths).find(|live| live.token != lease.token);
+                moment.observer.leases_on(&lease.paths).find(|live| live.token != lease.token);
             self.tally.expect(other.is_none(), moment.event.at, || {
                 format!("{lease:?} was granted beside {other:?}")
             });

@@ -8,7 +8,7 @@ use mailbus_spec::{Holder, HostTime, Ordinal, Timestamp};
 
 use crate::clock::{SkewedClock, TrueTime, host_time};
 use crate::history::{BeliefSpan, History, ObjectEvent};
-use crate::ledger::{Change, EndOfLease, Ledger, Moment, Reader};
+use crate::observer::lease::{Change, EndOfLease, LeaseObserver, Moment, Reader};
 
 /// What is known of a lease from an event on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,11 +115,11 @@ impl Timeline {
 }
 
 impl Reader for Timeline {
-    fn before(&mut self, _event: &ObjectEvent, _now: Timestamp, _ledger: &Ledger) {}
+    fn before(&mut self, _event: &ObjectEvent, _now: Timestamp, _observer: &LeaseObserver) {}
 
     fn after(&mut self, moment: &Moment<'_>) {
         let at = moment.event.at;
-        self.clocks.push((at, moment.ledger.clock, moment.event.host));
+        self.clocks.push((at, moment.observer.clock, moment.event.host));
         for change in moment.changes {
             match change {
                 Change::Granted { lease, .. } => {
@@ -139,8 +139,8 @@ impl Reader for Timeline {
         }
     }
 
-    fn restored(&mut self, at: TrueTime, ledger: &Ledger) {
-        self.clocks.push((at, ledger.clock, host_time(&self.wall, at)));
+    fn restored(&mut self, at: TrueTime, observer: &LeaseObserver) {
+        self.clocks.push((at, observer.clock, host_time(&self.wall, at)));
         self.restores.push(at);
     }
 }

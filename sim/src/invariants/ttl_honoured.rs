@@ -4,7 +4,7 @@
 //! That includes what the object only says: that a lease which still has time is no more.
 
 use crate::invariants::Tally;
-use crate::ledger::{Change, EndOfLease, Moment, Reader};
+use crate::observer::lease::{Change, EndOfLease, Moment, Reader};
 
 /// The name of the invariant.
 pub const NAME: &str = "ttl_honoured";
@@ -30,10 +30,10 @@ impl Reader for TtlHonoured {
                     });
                 }
                 Change::Granted { lease, .. }
-                    if moment.ledger.leases.contains_key(&lease.token) =>
+                    if moment.observer.leases.contains_key(&lease.token) =>
                 {
                     let taken = moment
-                        .ledger
+                        .observer
                         .leases_on(&lease.paths)
                         .find(|live| live.holder != lease.holder && live.expires_at > moment.now);
                     self.tally.expect(taken.is_none(), moment.event.at, || {

@@ -1,7 +1,7 @@
 //! Unsettled deliveries to a session never exceed its window, a single message excepted.
 
 use crate::invariants::Tally;
-use crate::mail_ledger::{Fact, MailMoment, MailReader};
+use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
 /// The name of the invariant.
 pub const NAME: &str = "window";
@@ -12,8 +12,8 @@ pub struct WindowKept {
     pub(super) tally: Tally,
 }
 
-impl MailReader for WindowKept {
-    fn after(&mut self, moment: &MailMoment<'_>) {
+impl MailboxReader for WindowKept {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         for fact in moment.facts {
             let Fact::Pushed(pushed) = fact else { continue };
             let flying = pushed.flying;

@@ -7,8 +7,8 @@ use mailbus_spec::lease::{Command, HeldBy, Outcome, Rejection};
 use mailbus_spec::machine::Event;
 
 use crate::history::{History, ObjectEvent};
-use crate::ledger::{Change, EndOfLease, Ledger, Moment, Reader, walk};
 use crate::marks::{Mark, Marks};
+use crate::observer::lease::{Change, EndOfLease, LeaseObserver, Moment, Reader, walk};
 use crate::plan::Plan;
 
 /// Reaches the marks that the history shows.
@@ -30,7 +30,7 @@ struct Witness<'a> {
 }
 
 impl Reader for Witness<'_> {
-    fn before(&mut self, event: &ObjectEvent, _now: Timestamp, ledger: &Ledger) {
+    fn before(&mut self, event: &ObjectEvent, _now: Timestamp, observer: &LeaseObserver) {
         let (Event::Command(command), Some(reply)) = (&event.event, &event.step.reply) else {
             return;
         };
@@ -39,7 +39,7 @@ impl Reader for Witness<'_> {
                 self.marks.reach(Mark::LateCopyRefused);
             }
             (Command::Acquire(acquire), Ok(Outcome::Granted { token, .. })) => {
-                let live = ledger.leases.contains_key(token);
+                let live = observer.leases.contains_key(token);
                 if live && acquire.request().is_some() {
                     self.marks.reach(Mark::RetryAnswered);
                     if self.from_queue.get(token) == Some(&true) {
@@ -59,7 +59,7 @@ impl Reader for Witness<'_> {
                 self.marks.reach(Mark::DeadlockRefused);
             }
             (Command::Renew { token, .. }, Err(Rejection::Lost)) => {
-                let draining = ledger.leases.get(token).is_some_and(|lease| lease.draining);
+                let draining = observer.leases.get(token).is_some_and(|lease| lease.draining);
                 let mark = if draining { Mark::DrainRefusedRenewal } else { Mark::StaleRefused };
                 self.marks.reach(mark);
             }
@@ -70,8 +70,8 @@ impl Reader for Witness<'_> {
 
     fn after(&mut self, moment: &Moment<'_>) {
         let at = moment.event.at;
-        if moment.ledger.clock.offset != self.offset {
-            self.offset = moment.ledger.clock.offset;
+        if moment.observer.clock.offset != self.offset {
+            self.offset = moment.observer.clock.offset;
             self.marks.reach(Mark::Reanchored);
         }
         for change in moment.changes {

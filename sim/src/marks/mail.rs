@@ -9,15 +9,15 @@ use mailbus_spec::{AgentId, Ordinal};
 
 use crate::clock::TrueTime;
 use crate::history::{History, MailEvent};
-use crate::mail_ledger::{
-    Fact, MailLedger, MailMoment, MailReader, Mailbox, Owing, Pushed, walk_mail,
-};
 use crate::marks::{Mark, Marks};
+use crate::observer::mailbox::{
+    Fact, Mailbox, MailboxMoment, MailboxObserver, MailboxReader, Owing, Pushed, walk_mailbox,
+};
 
 /// Reaches the marks that the history shows.
 pub fn reach(history: &mut History) {
     let mut reader = MailWitness::default();
-    walk_mail(history, &mut [&mut reader]);
+    walk_mailbox(history, &mut [&mut reader]);
     let marks = reader.marks;
     history.marks.add(&marks);
 }
@@ -31,17 +31,17 @@ struct MailWitness {
     before: Option<Mailbox>,
 }
 
-impl MailReader for MailWitness {
-    fn before(&mut self, event: &MailEvent, ledger: &MailLedger) {
+impl MailboxReader for MailWitness {
+    fn before(&mut self, event: &MailEvent, observer: &MailboxObserver) {
         let asks = match &event.event {
             Event::Command(command) => command.ask.agent(),
             Event::Alarm => None,
         };
         let named = asks.filter(|_| tells_by_change(event));
-        self.before = named.and_then(|agent| ledger.agents.get(agent)).cloned();
+        self.before = named.and_then(|agent| observer.agents.get(agent)).cloned();
     }
 
-    fn after(&mut self, moment: &MailMoment<'_>) {
+    fn after(&mut self, moment: &MailboxMoment<'_>) {
         self.read_command(moment);
         for push in &moment.event.step.pushes {
             match &push.notice {
@@ -57,7 +57,7 @@ impl MailReader for MailWitness {
                 Fact::Refused { .. } => self.marks.reach(Mark::ReplacedRefused),
                 Fact::Gap { told: Some(_), .. } => self.marks.reach(Mark::GapTold),
                 Fact::Connected { connection, resumed: true, .. } => {
-                    let mailbox = moment.ledger.agents.get(&connection.agent);
+                    let mailbox = moment.observer.agents.get(&connection.agent);
                     let mut owed = mailbox.into_iter().flat_map(|mailbox| mailbox.owed.values());
                     if owed.any(|owed| owed.owing == Owing::Pending) {
                         self.marks.reach(Mark::Resumed);
@@ -68,7 +68,7 @@ impl MailReader for MailWitness {
         }
     }
 
-    fn broken(&mut self, _at: TrueTime, before: &MailLedger, after: &MailLedger) {
+    fn broken(&mut self, _at: TrueTime, before: &MailboxObserver, after: &MailboxObserver) {
         for (name, mailbox) in &before.agents {
             let still = after.agents.get(name).is_some_and(|mailbox| mailbox.live.is_some());
             if let Some(live) = mailbox.live.as_ref().filter(|_| !still) {
@@ -89,7 +89,7 @@ fn tells_by_change(event: &MailEvent) -> bool {
 }
 
 impl MailWitness {
-    fn read_command(&mut self, moment: &MailMoment<'_>) {
+    fn read_command(&mut self, moment: &MailboxMoment<'_>) {
         let MailEvent { event: Event::Command(command), step, .. } = moment.event else { return };
         let Some(reply) = &step.reply else { return };
         match (&command.ask, &reply.answer) {
@@ -97,7 +97,7 @@ impl MailWitness {
             (_, Err(Rejection::Conflict)) => self.marks.reach(Mark::ContradictionRefused),
             (_, Err(Rejection::Ahead { .. })) => self.marks.reach(Mark::Ahead),
             (Ask::Send { to, .. }, Ok(Outcome::Accepted { .. })) => {
-                let known = moment.ledger.agents.get(to).is_some_and(|mailbox| mailbox.known);
+                let known = moment.observer.agents.get(to).is_some_and(|mailbox| mailbox.known);
                 if !known {
                     self.marks.reach(Mark::KeptForNobody);
                 }
@@ -111,7 +111,7 @@ impl MailWitness {
             (Ask::Connect { agent, .. }, Ok(_)) => {
                 let mute =
                     |mailbox: Option<&Mailbox>| mailbox.map_or(0, |mailbox| mailbox.mute.len());
-                if mute(moment.ledger.agents.get(agent)) > mute(self.before.as_ref()) {
+                if mute(moment.observer.agents.get(agent)) > mute(self.before.as_ref()) {
                     self.marks.reach(Mark::SessionMute);
                 }
             }
@@ -120,7 +120,7 @@ impl MailWitness {
                     let owed = mailbox.into_iter().flat_map(|mailbox| mailbox.owed.values());
                     owed.map(|owed| owed.failures).sum()
                 };
-                let after = moment.ledger.agents.get(&connection.agent);
+                let after = moment.observer.agents.get(&connection.agent);
                 if failures(after) > failures(self.before.as_ref()) {
                     self.marks.reach(Mark::FailedByEnd);
                 }
@@ -133,23 +133,23 @@ impl MailWitness {
     }
 
     /// What an inbox no longer lists, time has ended.
-    fn read_gone(&mut self, moment: &MailMoment<'_>, agent: &AgentId) {
-        let Some(mailbox) = moment.ledger.agents.get(agent) else { return };
+    fn read_gone(&mut self, moment: &MailboxMoment<'_>, agent: &AgentId) {
+        let Some(mailbox) = moment.observer.agents.get(agent) else { return };
         let before = self.before.as_ref();
         for (seq, owed) in &mailbox.owed {
             let was = before.and_then(|mailbox| mailbox.owed.get(seq)).map(|owed| owed.owing);
             if owed.owing != Owing::Gone || was == Some(Owing::Gone) {
                 continue;
             }
-            let accepted = moment.ledger.messages.get(seq);
+            let accepted = moment.observer.messages.get(seq);
             let expired =
                 accepted.is_some_and(|accepted| accepted.at.plus_ms(RETENTION_MS) <= moment.now);
             self.marks.reach(if expired { Mark::Expired } else { Mark::Presumed });
         }
     }
 
-    fn read_push(&mut self, moment: &MailMoment<'_>, pushed: &Pushed) {
-        let owed = moment.ledger.agents.get(&pushed.to.agent);
+    fn read_push(&mut self, moment: &MailboxMoment<'_>, pushed: &Pushed) {
+        let owed = moment.observer.agents.get(&pushed.to.agent);
         let owed = owed.and_then(|mailbox| mailbox.owed.get(&pushed.seq));
         if owed.is_some_and(|owed| owed.due.is_some()) {
             self.marks.reach(Mark::PushedAgain);

@@ -1,16 +1,16 @@
-//! The mail ledger: what somebody who only hears the mailbox object would know of messages, agents and
-//! deliveries.
+//! The observer of the mailbox object: messages, agents and deliveries as somebody knows them who only
+//! hears the object.
 //!
 //! It is made from commands, replies and pushes alone, each taken at its word, by the rules that every
 //! client may rely on; it does not decide what the object should have done. What time may have ended
 //! without a word (a retention, a presumption, an agent that is forgotten) it knows only as possible.
 //! Each event gives [`Fact`]s: what was said, beside what was to be expected. The invariants judge them.
 
-mod asks;
 pub mod fact;
-mod pages;
+mod listings;
 mod pushes;
 mod read;
+mod replies;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -21,11 +21,11 @@ use mailbus_spec::mailbox::{Message, MessageId, Patterns, Window};
 use mailbus_spec::{AgentId, Clock, Ordinal, SessionId, Timestamp};
 
 pub use fact::{Fact, Flying, Pushed};
-pub use walk::{MailMoment, MailReader, Walker, walk_mail};
+pub use walk::{MailboxMoment, MailboxReader, Walker, walk_mailbox};
 
 /// What the object has told of its mail.
 #[derive(Clone, Debug, Default)]
-pub struct MailLedger {
+pub struct MailboxObserver {
     /// The object's clock.
     pub clock: Clock,
     /// The messages that were accepted, by `seq`.
@@ -214,7 +214,7 @@ impl Mailbox {
     }
 }
 
-impl MailLedger {
+impl MailboxObserver {
     /// Whether an agent is certainly still owed a message.
     #[must_use]
     pub fn is_certainly_owed(&self, agent: &AgentId, seq: Ordinal, now: Timestamp) -> bool {

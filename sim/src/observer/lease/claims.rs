@@ -1,13 +1,15 @@
-//! How leases and tickets begin, go on and end in the ledger.
+//! How leases and tickets begin, go on and end for the observer.
 
 use mailbus_spec::lease::Acquire;
 use mailbus_spec::limits::MEMORY_MS;
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp};
 
 use crate::history::ObjectEvent;
-use crate::ledger::{Change, EndOfLease, EndOfTicket, Ended, Lease, Ledger, Ticket};
+use crate::observer::lease::{
+    Change, EndOfLease, EndOfTicket, Ended, Lease, LeaseObserver, Ticket,
+};
 
-impl Ledger {
+impl LeaseObserver {
     pub(super) fn grant_ticket(
         &mut self,
         now: Timestamp,

@@ -1,4 +1,4 @@
-//! The ledger: which leases and tickets there are, by the object's own words.
+//! The observer of the lease object: which leases and tickets there are, by the object's own words.
 //!
 //! It is kept from the observed replies and pushes alone, not by the reference model, so that the
 //! invariants stand on what clients were told. It knows no rule but arithmetic: a lease ends at the
@@ -6,7 +6,7 @@
 
 mod change;
 mod claims;
-mod told;
+mod replies;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ pub struct Ended {
 
 /// Everything that is live, by the object's own words.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
+pub struct LeaseObserver {
     /// The object's clock, as its answers move it.
     pub clock: Clock,
     /// Live leases by token.
@@ -84,7 +84,7 @@ pub struct Ledger {
     arrivals: u64,
 }
 
-impl Ledger {
+impl LeaseObserver {
     /// The live lease of an attempt.
     #[must_use]
     pub fn lease_of(&self, holder: &Holder, request: &RequestId) -> Option<&Lease> {

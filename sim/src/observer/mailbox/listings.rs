@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use mailbus_spec::mailbox::{DeadLetter, DeadReason, Gap, Pending};
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
-use crate::mail_ledger::{Fact, MailLedger, Owed, Owing};
+use crate::observer::mailbox::{Fact, MailboxObserver, Owed, Owing};
 
-impl MailLedger {
+impl MailboxObserver {
     pub(super) fn read_inbox(
         &mut self,
         now: Timestamp,

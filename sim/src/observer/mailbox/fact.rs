@@ -3,7 +3,7 @@
 use mailbus_spec::mailbox::{Connection, DeadReason, Gap, Window};
 use mailbus_spec::{AgentId, Ordinal};
 
-use crate::mail_ledger::Owing;
+use crate::observer::mailbox::Owing;
 
 /// One thing that the object said or did.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub enum Fact {
         seq: Ordinal,
         /// Why, by the object's word.
         reason: DeadReason,
-        /// What the ledger has of it.
+        /// What the observer has of it.
         owing: Option<Owing>,
         /// How many of its deliveries have failed.
         failures: u64,

@@ -9,9 +9,9 @@ use mailbus_spec::mailbox::{
 };
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
-use crate::mail_ledger::{Accepted, Fact, Live, MailLedger, Owed, Owing};
+use crate::observer::mailbox::{Accepted, Fact, Live, MailboxObserver, Owed, Owing};
 
-impl MailLedger {
+impl MailboxObserver {
     pub(super) fn read_outcome(
         &mut self,
         now: Timestamp,

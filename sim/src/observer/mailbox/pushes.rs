@@ -4,9 +4,9 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::Timestamp;
 use mailbus_spec::mailbox::{Connection, Message, Notice, Push};
 
-use crate::mail_ledger::{Fact, Flight, Flying, MailLedger, Owing, Pushed};
+use crate::observer::mailbox::{Fact, Flight, Flying, MailboxObserver, Owing, Pushed};
 
-impl MailLedger {
+impl MailboxObserver {
     pub(super) fn read_push(&mut self, now: Timestamp, push: &Push, facts: &mut Vec<Fact>) {
         match &push.notice {
             Notice::Message { seq, message, .. } => {

@@ -8,7 +8,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp};
 
 use crate::history::ObjectEvent;
-use crate::ledger::{Change, EndOfLease, EndOfTicket, Lease, Ledger};
+use crate::observer::lease::{Change, EndOfLease, EndOfTicket, Lease, LeaseObserver};
 
 /// Whether a command can end a claim, so that others may be granted after it.
 fn ends_claims(command: &Command) -> bool {
@@ -18,7 +18,7 @@ fn ends_claims(command: &Command) -> bool {
     )
 }
 
-impl Ledger {
+impl LeaseObserver {
     /// Object time of an event: what its reply says, else what the clock makes of the host's.
     pub(super) fn object_time(&self, event: &ObjectEvent) -> Timestamp {
         let told = event.step.reply.as_ref().map(|reply| reply.commit.now);

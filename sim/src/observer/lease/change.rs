@@ -2,7 +2,7 @@
 
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp};
 
-use crate::ledger::{Lease, Ticket};
+use crate::observer::lease::{Lease, Ticket};
 
 /// How a lease ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, Connection, Outcome, Rejection};
 
 use crate::history::MailEvent;
-use crate::mail_ledger::{Fact, MailLedger, Mailbox};
+use crate::observer::mailbox::{Fact, Mailbox, MailboxObserver};
 
-impl MailLedger {
+impl MailboxObserver {
     /// Object time of an event: what its reply says, else what the clock makes of the host's.
     #[must_use]
     pub fn object_time(&self, event: &MailEvent) -> Timestamp {
