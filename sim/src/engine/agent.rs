@@ -18,7 +18,7 @@ use crate::engine::streams::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_un
 use crate::engine::{Stage, object};
 use crate::plan::{FaultKind, MachinePlan};
 use crate::workload;
-use crate::workload::mail::{Mailing, name_of};
+use crate::workload::mailbox::{Process, name_of};
 
 /// After how long a process that a handler killed is started again.
 const KILLED_MS: u64 = 1_000;
@@ -80,12 +80,12 @@ async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
         .expect("a plain address");
     let own = Rc::new(AgentClocks { stage: Rc::clone(&stage), clocks: Rc::clone(&clocks) });
     let plan = stage.plan.agents.iter().find(|plan| plan.agent == agent);
-    let mailing = plan
+    let mailbox = plan
         .and_then(|plan| plan.mail.clone())
-        .map(|plan| Mailing::new(Rc::clone(&own), agent, run, plan, seed));
+        .map(|plan| Process::new(Rc::clone(&own), agent, run, plan, seed));
     let (client, driver) = connect(session, endpoint, SimulatedNetwork, own, Options::default());
     let watch = BeliefWatch::new(Rc::clone(&stage), client.clone(), clocks, holder.clone());
-    let work = workload::work(Rc::clone(&stage), client, holder, mailing, (agent, seed));
+    let work = workload::work(Rc::clone(&stage), client, holder, mailbox, (agent, seed));
     let process = join(driver.run(), work).map(|_| ());
     gated(Rc::clone(&stage), stage.plan.stopped(agent), watch, process).await;
 }

@@ -10,7 +10,7 @@ use crate::history::restore_points;
 use crate::invariants::mail_liveness::open_mail;
 use crate::observer::mailbox::Walker;
 use crate::plan::MailMeans;
-use crate::workload::mail::name_of;
+use crate::workload::mailbox::name_of;
 
 /// How long after the healing mail may take at most: a message that fails as often as it may, each time
 /// after a handler that took too long, and a clock that stands still before it is re-anchored.

@@ -1,11 +1,7 @@
 //! What agents do: the plan's operations, each a story of its own on the agent's one client.
 
-mod ask;
-mod careless;
-mod hold;
-pub(crate) mod mail;
-mod original;
-mod probe;
+mod lease;
+pub(crate) mod mailbox;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,7 +18,7 @@ use crate::engine::Stage;
 use crate::engine::agent::Client;
 use crate::engine::streams::sleep_until;
 use crate::plan::{Action, Operation};
-use crate::workload::mail::Mailing;
+use crate::workload::mailbox::Process;
 
 /// One agent at work.
 #[derive(Clone)]
@@ -31,7 +27,7 @@ pub(crate) struct Agent {
     pub client: Client,
     pub holder: Holder,
     /// Its mail, if it gets any.
-    pub mailing: Option<Mailing>,
+    pub mailbox: Option<Process>,
     random: Rc<RefCell<ChaCha8Rng>>,
 }
 
@@ -51,11 +47,11 @@ pub(crate) async fn work(
     stage: Rc<Stage>,
     client: Client,
     holder: Holder,
-    mailing: Option<Mailing>,
+    mailbox: Option<Process>,
     (number, seed): (u8, u64),
 ) {
     let random = Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)));
-    let agent = Agent { stage: Rc::clone(&stage), client, holder, mailing, random };
+    let agent = Agent { stage: Rc::clone(&stage), client, holder, mailbox, random };
     let began = stage.now();
     let own = stage.plan.operations.iter().enumerate().filter(|(_, operation)| {
         operation.agent == number && began <= TrueTime::from_ms(operation.at_ms)
@@ -63,10 +59,10 @@ pub(crate) async fn work(
     let mut stories: FuturesUnordered<_> = own
         .map(|(index, operation)| perform(agent.clone(), index, operation.clone()).boxed_local())
         .collect();
-    stories.push(probe::probe(agent.clone(), number).boxed_local());
-    if let Some(mailing) = agent.mailing.clone() {
-        stories.push(mail::probe(mailing.clone()).boxed_local());
-        stories.push(mail::receive(mailing).boxed_local());
+    stories.push(lease::probe(agent.clone(), number).boxed_local());
+    if let Some(process) = agent.mailbox.clone() {
+        stories.push(mailbox::probe(process.clone()).boxed_local());
+        stories.push(mailbox::receive(process).boxed_local());
     }
     while stories.next().await.is_some() {}
 }
@@ -79,18 +75,20 @@ async fn perform(agent: Agent, index: usize, operation: Operation) {
     }
     agent.stage.history.borrow_mut().operations += 1;
     match operation.action {
-        Action::Hold { renew: true, .. } => hold::hold(&agent, &operation.action).await,
+        Action::Hold { renew: true, .. } => lease::hold::hold(&agent, &operation.action).await,
         Action::Hold { renew: false, .. } => {
-            careless::hold(&agent, index, &operation.action).await;
+            lease::manual::hold(&agent, index, &operation.action).await;
         }
-        Action::Status { path: number } => ask::status(&agent, &path(number)).await,
-        Action::Verify { path: number } => ask::verify(&agent, &path(number)).await,
-        Action::List => ask::list(&agent).await,
-        Action::Force { path: number, drain } => ask::force(&agent, &path(number), drain).await,
+        Action::Status { path: number } => lease::query::status(&agent, &path(number)).await,
+        Action::Verify { path: number } => lease::query::verify(&agent, &path(number)).await,
+        Action::List => lease::query::list(&agent).await,
+        Action::Force { path: number, drain } => {
+            lease::query::force(&agent, &path(number), drain).await;
+        }
         Action::Original { path: number, ttl_ms, hold_ms } => {
-            original::hold(&agent, &path(number), ttl_ms, hold_ms).await;
+            lease::original::hold(&agent, &path(number), ttl_ms, hold_ms).await;
         }
-        Action::Mail(action) => mail::perform(&agent, index, &action).await,
+        Action::Mail(action) => mailbox::perform(&agent, index, &action).await,
     }
 }
 

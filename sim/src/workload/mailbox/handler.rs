@@ -11,7 +11,7 @@ use crate::clock::TrueTime;
 use crate::engine::streams::{AgentClocks, sleep_until};
 use crate::history::{Handling, Treated};
 use crate::plan::Treatment;
-use crate::workload::mail::mailing::Mailing;
+use crate::workload::mailbox::process::Process;
 
 /// The payload of the simulation's messages.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,35 +39,35 @@ impl Given {
     }
 
     /// Notes what came of it.
-    pub fn note(self, mailing: &Mailing, run: String, treated: Treated) {
+    pub fn note(self, process: &Process, run: String, treated: Treated) {
         let Self { began, from, id, seq, payload } = self;
-        let (at, agent) = (mailing.stage.now(), mailing.agent.clone());
+        let (at, agent) = (process.stage.now(), process.agent.clone());
         let handling = Handling { began, at, agent, run, from, id, seq, payload, treated };
-        mailing.stage.history.borrow_mut().handlings.push(handling);
+        process.stage.history.borrow_mut().handlings.push(handling);
     }
 }
 
 pub(super) async fn handle(
-    mailing: &Mailing,
+    process: &Process,
     mut delivery: Delivery<Rc<AgentClocks>>,
     run: String,
 ) {
     let mail = delivery.mail();
     let given = Given {
-        began: mailing.stage.now(),
+        began: process.stage.now(),
         from: mail.from().clone(),
         id: mail.id().unwrap_or_default().to_owned(),
         seq: mail.seq(),
         payload: mail.raw_payload().unwrap_or_default().to_owned(),
     };
-    if mailing.stage.sut.mail_client.acks_before_handling {
+    if process.stage.sut.mail_client.acks_before_handling {
         delivery.done();
-        let _ = treat(mailing, &given, run.clone()).await;
-        given.note(mailing, run, Treated::Done);
+        let _ = treat(process, &given, run.clone()).await;
+        given.note(process, run, Treated::Done);
         return;
     }
     let treated = {
-        let treating = treat(mailing, &given, run.clone());
+        let treating = treat(process, &given, run.clone());
         let abandoned = delivery.abandoned();
         let (treating, abandoned) = (std::pin::pin!(treating), std::pin::pin!(abandoned));
         match futures_util::future::select(treating, abandoned).await {
@@ -76,19 +76,19 @@ pub(super) async fn handle(
             futures_util::future::Either::Right(((), treating)) => treating.await,
         }
     };
-    given.note(mailing, run, treated);
+    given.note(process, run, treated);
     if treated == Treated::Done { delivery.done() } else { delivery.failed() }
 }
 
-async fn treat(mailing: &Mailing, given: &Given, run: String) -> Treated {
-    sleep_until(&mailing.stage, mailing.moment()).await;
-    let times_before = || mailing.stage.count_trouble(mailing.number, &given.id);
+async fn treat(process: &Process, given: &Given, run: String) -> Treated {
+    sleep_until(&process.stage, process.moment()).await;
+    let times_before = || process.stage.count_trouble(process.number, &given.id);
     match given.treatment() {
-        Treatment::Slow { for_ms } => mailing.pause(for_ms).await,
+        Treatment::Slow { for_ms } => process.pause(for_ms).await,
         Treatment::Fail { times } if times_before() < times => return Treated::Failed,
         Treatment::Crash { times } if times_before() < times => {
-            given.clone().note(mailing, run, Treated::Died);
-            mailing.stage.crash_process(mailing.number);
+            given.clone().note(process, run, Treated::Died);
+            process.stage.crash_process(process.number);
             std::future::pending::<()>().await;
         }
         Treatment::Done | Treatment::Fail { .. } | Treatment::Crash { .. } => {}

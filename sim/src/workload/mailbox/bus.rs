@@ -11,51 +11,51 @@ use mailbus_client::transport::drive_mail;
 use mailbus_spec::mailbox::Pattern;
 
 use crate::marks::Mark;
-use crate::workload::mail::mailing::{Mail, Mailing};
-use crate::workload::mail::{handler, patterns};
+use crate::workload::mailbox::process::{Mail, Process};
+use crate::workload::mailbox::{handler, patterns};
 
 /// After how long an agent whose session was replaced or refused begins another.
 const AGAIN_MS: u64 = 3_000;
 
 /// Session after session, for as long as the process runs.
-pub(super) async fn receive(mailing: &Mailing) {
+pub(super) async fn receive(process: &Process) {
     loop {
-        let ended = run(mailing, None, true).await;
-        mailing.set_client(None);
+        let ended = run(process, None, true).await;
+        process.set_client(None);
         if ended == Some(Ended::ShutDown) {
             return;
         }
         if ended == Some(Ended::Replaced) {
-            mailing.stage.reach(Mark::SessionReplaced);
+            process.stage.reach(Mark::SessionReplaced);
         }
-        mailing.pause(AGAIN_MS).await;
+        process.pause(AGAIN_MS).await;
     }
 }
 
 /// A second process of the same name, for a while. Replaced itself, it does not come back.
-pub(super) async fn twin(mailing: &Mailing, index: usize, for_ms: u64) {
-    mailing.stage.note(format!("agent       {} has a twin of operation {index}", mailing.agent));
-    run(mailing, Some(for_ms), false).await;
+pub(super) async fn twin(process: &Process, index: usize, for_ms: u64) {
+    process.stage.note(format!("agent       {} has a twin of operation {index}", process.agent));
+    run(process, Some(for_ms), false).await;
 }
 
 /// One session, until it is over or its time is. `own` is the one that the agent sends with.
-async fn run(mailing: &Mailing, for_ms: Option<u64>, own: bool) -> Option<Ended> {
-    let id = mailing.next_session();
-    let session = mailing.session(id.clone());
+async fn run(process: &Process, for_ms: Option<u64>, own: bool) -> Option<Ended> {
+    let id = process.next_session();
+    let session = process.session(id.clone());
     let (client, driver) =
-        drive_mail(session, mailing.carrier(), std::rc::Rc::clone(&mailing.clocks));
+        drive_mail(session, process.carrier(), std::rc::Rc::clone(&process.clocks));
     // Whoever sends before there is a handler finds the session all the same.
     if own {
-        mailing.set_client(Some(client.clone()));
+        process.set_client(Some(client.clone()));
     }
     client.serve(Pattern::everything());
-    client.start(mailing.plan.patterns.as_deref().map(patterns));
+    client.start(process.plan.patterns.as_deref().map(patterns));
     let status = client.status();
-    let handling = handle(mailing, client.clone(), id.as_str().to_owned());
+    let handling = handle(process, client.clone(), id.as_str().to_owned());
     let ending = async {
         match for_ms {
             Some(for_ms) => {
-                mailing.pause_until_heal(for_ms).await;
+                process.pause_until_heal(for_ms).await;
                 client.shut_down().await;
             }
             None => std::future::pending().await,
@@ -74,7 +74,7 @@ async fn run(mailing: &Mailing, for_ms: Option<u64>, own: bool) -> Option<Ended>
 }
 
 /// Takes what comes, several at a time if the session gives several.
-async fn handle(mailing: &Mailing, client: Mail, run: String) {
+async fn handle(process: &Process, client: Mail, run: String) {
     let mut handlers = FuturesUnordered::new();
     loop {
         let mut next = pin!(client.next().fuse());
@@ -89,15 +89,15 @@ async fn handle(mailing: &Mailing, client: Mail, run: String) {
         };
         match incoming {
             Some(Incoming::Delivery(delivery)) => {
-                handlers.push(handler::handle(mailing, delivery, run.clone()));
+                handlers.push(handler::handle(process, delivery, run.clone()));
             }
             Some(Incoming::Gap(gap)) => {
-                mailing.stage.reach(Mark::GapTold);
+                process.stage.reach(Mark::GapTold);
                 drop(gap);
             }
-            Some(Incoming::Restored { .. }) => mailing.stage.reach(Mark::RestoreNoticed),
+            Some(Incoming::Restored { .. }) => process.stage.reach(Mark::RestoreNoticed),
             Some(Incoming::Unhandled(_)) => {}
-            Some(Incoming::Ephemeral(_)) => mailing.stage.reach(Mark::EphemeralHeard),
+            Some(Incoming::Ephemeral(_)) => process.stage.reach(Mark::EphemeralHeard),
             None => break,
         }
     }

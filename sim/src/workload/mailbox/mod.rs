@@ -1,12 +1,12 @@
 //! What agents do with mail, by whichever means they get it.
 
-mod asking;
 mod bus;
 mod handler;
-pub(crate) mod mailing;
 mod original;
+mod poll;
 mod probe;
-mod reading;
+pub(crate) mod process;
+mod query;
 mod sending;
 
 use mailbus_spec::mailbox::{Pattern, Patterns};
@@ -15,7 +15,7 @@ use crate::plan::MailMeans;
 use crate::plan::mail::{EVERYTHING, KINDS, MailAction, NOBODY, PREFIXED};
 use crate::workload::Agent;
 
-pub(crate) use mailing::Mailing;
+pub(crate) use process::Process;
 
 /// The type with this number.
 pub(crate) fn kind(number: u8) -> String {
@@ -43,35 +43,35 @@ pub(crate) fn name_of(number: u8) -> mailbus_spec::AgentId {
 }
 
 /// Gets an agent's mail for as long as its process runs.
-pub(crate) async fn receive(mailing: Mailing) {
-    match mailing.plan.by {
-        MailMeans::Bus { .. } => bus::receive(&mailing).await,
-        MailMeans::Original => original::receive(&mailing, None).await,
-        MailMeans::Poll => reading::begin(&mailing).await,
+pub(crate) async fn receive(process: Process) {
+    match process.plan.by {
+        MailMeans::Bus { .. } => bus::receive(&process).await,
+        MailMeans::Original => original::receive(&process, None).await,
+        MailMeans::Poll => poll::begin(&process).await,
     }
 }
 
 /// Does one operation.
 pub(super) async fn perform(agent: &Agent, index: usize, action: &MailAction) {
-    let Some(mailing) = &agent.mailing else { return };
+    let Some(process) = &agent.mailbox else { return };
     match action {
-        MailAction::Send { .. } => sending::send(mailing, index, action).await,
+        MailAction::Send { .. } => sending::send(process, index, action).await,
         MailAction::Contradict { pause_ms } => {
-            sending::contradict(mailing, index, *pause_ms).await;
+            sending::contradict(process, index, *pause_ms).await;
         }
         MailAction::Subscribe { pattern: number } => {
-            asking::subscribe(mailing, &pattern(*number)).await;
+            query::subscribe(process, &pattern(*number)).await;
         }
         MailAction::Unsubscribe { pattern: number } => {
-            asking::unsubscribe(mailing, &pattern(*number)).await;
+            query::unsubscribe(process, &pattern(*number)).await;
         }
-        MailAction::Poll { ack } => reading::poll(mailing, *ack).await,
-        MailAction::Redrive => asking::redrive(mailing).await,
-        MailAction::AcknowledgeGap => asking::acknowledge_gap(mailing).await,
-        MailAction::Forget { agent } => asking::forget(mailing, *agent).await,
-        MailAction::Twin { for_ms } => match mailing.plan.by {
-            MailMeans::Bus { .. } => bus::twin(mailing, index, *for_ms).await,
-            MailMeans::Original => original::twin(mailing, *for_ms).await,
+        MailAction::Poll { ack } => poll::poll(process, *ack).await,
+        MailAction::Redrive => query::redrive(process).await,
+        MailAction::AcknowledgeGap => query::acknowledge_gap(process).await,
+        MailAction::Forget { agent } => query::forget(process, *agent).await,
+        MailAction::Twin { for_ms } => match process.plan.by {
+            MailMeans::Bus { .. } => bus::twin(process, index, *for_ms).await,
+            MailMeans::Original => original::twin(process, *for_ms).await,
             MailMeans::Poll => {}
         },
     }

@@ -13,9 +13,9 @@ use crate::engine::office::post;
 use crate::history::{Sending, SendingEnd};
 use crate::marks::Mark;
 use crate::plan::{MailAction, Treatment};
-use crate::workload::mail::handler::Payload;
-use crate::workload::mail::mailing::Mailing;
-use crate::workload::mail::{kind, name_of};
+use crate::workload::mailbox::handler::Payload;
+use crate::workload::mailbox::process::Process;
+use crate::workload::mailbox::{kind, name_of};
 
 /// One message to be sent.
 pub(super) struct Letter {
@@ -33,14 +33,14 @@ pub(super) fn payload(treatment: Treatment, bytes: u16) -> String {
     serde_json::to_string(&payload).unwrap_or_default()
 }
 
-pub(super) async fn send(mailing: &Mailing, index: usize, action: &MailAction) {
+pub(super) async fn send(process: &Process, index: usize, action: &MailAction) {
     let MailAction::Send { to, kind: number, copies, bytes, ack_required, ephemeral, treatment } =
         action
     else {
         return;
     };
     let letters = (0..*copies).map(|copy| Letter {
-        id: format!("{}-{index}-{copy}", mailing.agent),
+        id: format!("{}-{index}-{copy}", process.agent),
         to: to.map(name_of),
         kind: kind(*number),
         payload: payload(*treatment, *bytes),
@@ -48,31 +48,31 @@ pub(super) async fn send(mailing: &Mailing, index: usize, action: &MailAction) {
         ephemeral: *ephemeral,
     });
     let mut under_way: FuturesUnordered<_> =
-        letters.map(|letter| send_one(mailing, letter)).collect();
+        letters.map(|letter| send_one(process, letter)).collect();
     while under_way.next().await.is_some() {}
 }
 
 /// Two messages under one id: the second is refused.
-pub(super) async fn contradict(mailing: &Mailing, index: usize, pause_ms: u64) {
+pub(super) async fn contradict(process: &Process, index: usize, pause_ms: u64) {
     for copy in 0..2 {
         let letter = Letter {
-            id: format!("{}-{index}-twice", mailing.agent),
+            id: format!("{}-{index}-twice", process.agent),
             to: None,
             kind: kind(0),
             payload: payload(Treatment::Done, copy),
             ack_required: false,
             ephemeral: false,
         };
-        send_one(mailing, letter).await;
-        mailing.pause_until_heal(pause_ms).await;
+        send_one(process, letter).await;
+        process.pause_until_heal(pause_ms).await;
     }
 }
 
 /// Sends a message and notes what became of it for its sender.
-pub(super) async fn send_one(mailing: &Mailing, letter: Letter) {
-    let began = mailing.stage.now();
+pub(super) async fn send_one(process: &Process, letter: Letter) {
+    let began = process.stage.now();
     let (id, payload, ephemeral) = (letter.id.clone(), letter.payload.clone(), letter.ephemeral);
-    let end = match mailing.client() {
+    let end = match process.client() {
         Some(client) => {
             let Some(draft) = draft(&letter) else { return };
             let sent = match letter.to {
@@ -81,20 +81,20 @@ pub(super) async fn send_one(mailing: &Mailing, letter: Letter) {
             };
             end_of(sent)
         }
-        None => by_hand(mailing, &letter).await,
+        None => by_hand(process, &letter).await,
     };
     if end == SendingEnd::Unknown {
-        mailing.stage.reach(Mark::SendingUnknown);
+        process.stage.reach(Mark::SendingUnknown);
     }
     if !ephemeral {
-        note(mailing, began, id, payload, end);
+        note(process, began, id, payload, end);
     }
 }
 
-fn note(mailing: &Mailing, began: TrueTime, id: String, payload: String, end: SendingEnd) {
-    let (ended, agent) = (mailing.stage.now(), mailing.agent.clone());
+fn note(process: &Process, began: TrueTime, id: String, payload: String, end: SendingEnd) {
+    let (ended, agent) = (process.stage.now(), process.agent.clone());
     let sending = Sending { began, ended, agent, id, payload, end };
-    mailing.stage.history.borrow_mut().sendings.push(sending);
+    process.stage.history.borrow_mut().sendings.push(sending);
 }
 
 fn draft(letter: &Letter) -> Option<Draft> {
@@ -115,17 +115,17 @@ fn end_of(sent: Result<Receipt, MailError>) -> SendingEnd {
 }
 
 /// One attempt, as the original's client makes it.
-async fn by_hand(mailing: &Mailing, letter: &Letter) -> SendingEnd {
+async fn by_hand(process: &Process, letter: &Letter) -> SendingEnd {
     let Letter { id, to, kind, payload, ack_required, ephemeral } = letter;
     let message = format!(
         r#"{{"id":"{id}","type":"{kind}","from":"{}","payload":{payload},"timestamp":"today","ackRequired":{ack_required},"ephemeral":{ephemeral}}}"#,
-        mailing.agent
+        process.agent
     );
     let (action, body) = match to {
         Some(to) => ("send", format!(r#"{{"targetAgent":"{to}","message":{message}}}"#)),
         None => ("publish", message),
     };
-    let Ok((status, body)) = post(&mailing.stage, Object::Mailbox, action, body).await else {
+    let Ok((status, body)) = post(&process.stage, Object::Mailbox, action, body).await else {
         return SendingEnd::Unknown;
     };
     let reply = decode_reply(status, &body).ok().and_then(|received| received.result.ok());

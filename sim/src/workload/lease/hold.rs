@@ -19,7 +19,7 @@ const PATIENCE_MS: u64 = 600_000;
 /// How long an agent works between two writes.
 const WORK: Duration = Duration::from_millis(700);
 
-pub(super) async fn hold(agent: &Agent, action: &Action) {
+pub(in crate::workload) async fn hold(agent: &Agent, action: &Action) {
     let Action::Hold { paths, ttl_ms, wait_ms, patience_ms, hold_ms, ending, .. } = action else {
         return;
     };
@@ -40,7 +40,7 @@ pub(super) async fn hold(agent: &Agent, action: &Action) {
 }
 
 /// Acquires; a claim that still waits when the world heals has to be let through.
-pub(super) async fn acquire(agent: &Agent, wanted: Acquisition) -> Option<Guard> {
+pub(in crate::workload) async fn acquire(agent: &Agent, wanted: Acquisition) -> Option<Guard> {
     let paths = wanted.paths.clone();
     let mut acquiring = pin!(agent.client.acquire(wanted).fuse());
     let mut healing = pin!(sleep_until(&agent.stage, agent.stage.heals_at()).fuse());

@@ -15,7 +15,7 @@ const AFTER_MS: u64 = 1_000;
 /// Longer than any bound of liveness.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
-pub(super) async fn probe(agent: Agent, number: u8) {
+pub(in crate::workload) async fn probe(agent: Agent, number: u8) {
     sleep_until(&agent.stage, agent.stage.heals_at().plus_ms(AFTER_MS)).await;
     // The first asks for everything at once: large claims are not starved.
     let numbers: Vec<u8> = if number == 0 { (0..PATHS).collect() } else { vec![number % PATHS] };

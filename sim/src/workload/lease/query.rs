@@ -14,22 +14,22 @@ fn note_unknown<T>(agent: &Agent, answer: Result<T, CallError>) -> Option<T> {
     answer.ok()
 }
 
-pub(super) async fn status(agent: &Agent, path: &LeasePath) {
+pub(in crate::workload) async fn status(agent: &Agent, path: &LeasePath) {
     note_unknown(agent, agent.client.status(path.clone()).await);
 }
 
-pub(super) async fn verify(agent: &Agent, path: &LeasePath) {
+pub(in crate::workload) async fn verify(agent: &Agent, path: &LeasePath) {
     if let Some(token) = agent.stage.largest_token_at(path) {
         note_unknown(agent, agent.client.verify(path.clone(), token).await);
     }
 }
 
-pub(super) async fn list(agent: &Agent) {
+pub(in crate::workload) async fn list(agent: &Agent) {
     note_unknown(agent, agent.client.list("src/", None, 10).await);
 }
 
 /// Ends whatever lease covers the path when the question is answered.
-pub(super) async fn force(agent: &Agent, path: &LeasePath, drain: bool) {
+pub(in crate::workload) async fn force(agent: &Agent, path: &LeasePath, drain: bool) {
     let status = note_unknown(agent, agent.client.status(path.clone()).await);
     if let Some(PathStatus::Held { lease, .. }) = status {
         note_unknown(agent, agent.client.force_release(lease.token, "planned", drain).await);

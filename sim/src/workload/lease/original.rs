@@ -9,7 +9,7 @@ use crate::engine::office::post;
 use crate::marks::Mark;
 use crate::workload::Agent;
 
-pub(super) async fn hold(agent: &Agent, path: &LeasePath, ttl_ms: u64, hold_ms: u64) {
+pub(in crate::workload) async fn hold(agent: &Agent, path: &LeasePath, ttl_ms: u64, hold_ms: u64) {
     let name = format!("original-{}", agent.holder.agent);
     // It renews by acquiring again, the second time for less: what it has is not shortened by that.
     for ttl_ms in [ttl_ms, ttl_ms.div_ceil(2), ttl_ms] {

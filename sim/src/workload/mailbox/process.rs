@@ -25,7 +25,7 @@ pub(crate) type Mail = MailClient<Rc<AgentClocks>>;
 
 /// One process's mail.
 #[derive(Clone)]
-pub(crate) struct Mailing {
+pub(crate) struct Process {
     pub stage: Rc<Stage>,
     /// The agent by number.
     pub number: u8,
@@ -43,7 +43,7 @@ pub(crate) struct Mailing {
     pub read_through: Rc<Cell<Ordinal>>,
 }
 
-impl Mailing {
+impl Process {
     pub fn new(clocks: Rc<AgentClocks>, number: u8, run: u32, plan: MailPlan, seed: u64) -> Self {
         let seed = seed.wrapping_mul(31).wrapping_add(7);
         Self {

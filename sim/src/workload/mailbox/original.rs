@@ -12,9 +12,9 @@ use crate::engine::office::post;
 use crate::engine::streams::sleep_until;
 use crate::history::Treated;
 use crate::marks::Mark;
-use crate::workload::mail::handler::Given;
-use crate::workload::mail::mailing::Mailing;
-use crate::workload::mail::pattern;
+use crate::workload::mailbox::handler::Given;
+use crate::workload::mailbox::pattern;
+use crate::workload::mailbox::process::Process;
 
 /// When it comes back after a close.
 const RECONNECT_MS: u64 = 5_000;
@@ -24,17 +24,17 @@ const SILENCE_MS: u64 = 80_000;
 const OPEN_MS: u64 = 10_000;
 
 /// Socket after socket, until its time is over.
-pub(super) async fn receive(mailing: &Mailing, for_ms: Option<u64>) {
+pub(super) async fn receive(process: &Process, for_ms: Option<u64>) {
     let listening = async {
         loop {
-            listen(mailing).await;
-            mailing.pause(RECONNECT_MS).await;
+            listen(process).await;
+            process.pause(RECONNECT_MS).await;
         }
     };
     let mut listening = pin!(listening.fuse());
     let over = async {
         match for_ms {
-            Some(for_ms) => mailing.pause_until_heal(for_ms).await,
+            Some(for_ms) => process.pause_until_heal(for_ms).await,
             None => std::future::pending().await,
         }
     };
@@ -43,20 +43,20 @@ pub(super) async fn receive(mailing: &Mailing, for_ms: Option<u64>) {
 }
 
 /// A second process of the same name, for a while: one of the two is mute meanwhile.
-pub(super) async fn twin(mailing: &Mailing, for_ms: u64) {
-    receive(mailing, Some(for_ms)).await;
+pub(super) async fn twin(process: &Process, for_ms: u64) {
+    receive(process, Some(for_ms)).await;
 }
 
 /// One socket.
-async fn listen(mailing: &Mailing) {
-    let run = format!("original-{}", mailing.next_session());
-    let carrier = mailing.carrier();
-    let query = format!("agentId={}", mailing.agent);
-    let mut late = pin!(sleep_until(&mailing.stage, mailing.stage.now().plus_ms(OPEN_MS)).fuse());
+async fn listen(process: &Process) {
+    let run = format!("original-{}", process.next_session());
+    let carrier = process.carrier();
+    let query = format!("agentId={}", process.agent);
+    let mut late = pin!(sleep_until(&process.stage, process.stage.now().plus_ms(OPEN_MS)).fuse());
     let mut opening = pin!(carrier.open(Object::Mailbox, &query).fuse());
     let opened = select_biased! { opened = opening => opened.ok(), () = late => None };
     let Some(mut socket) = opened else { return };
-    for number in mailing.plan.patterns.iter().flatten() {
+    for number in process.plan.patterns.iter().flatten() {
         let wanted =
             serde_json::json!({ "action": "subscribe", "type": pattern(*number).as_str() });
         if socket.send(wanted.to_string()).await.is_err() {
@@ -64,15 +64,15 @@ async fn listen(mailing: &Mailing) {
         }
     }
     loop {
-        let until = mailing.stage.now().plus_ms(SILENCE_MS);
-        let mut silent = pin!(sleep_until(&mailing.stage, until).fuse());
+        let until = process.stage.now().plus_ms(SILENCE_MS);
+        let mut silent = pin!(sleep_until(&process.stage, until).fuse());
         let mut next = pin!(socket.next().fuse());
         let incoming = select_biased! { incoming = next => incoming, () = silent => return };
         match incoming {
             Incoming::Text(text) => {
                 for frame in decode_server_frame(&text) {
                     if let ServerFrame::Notice(Notice::Message { seq, message, .. }) = frame {
-                        handle(mailing, &run, seq, &message).await;
+                        handle(process, &run, seq, &message).await;
                     }
                 }
             }
@@ -82,20 +82,20 @@ async fn listen(mailing: &Mailing) {
     }
 }
 
-async fn handle(mailing: &Mailing, run: &str, seq: mailbus_spec::Ordinal, message: &Message) {
+async fn handle(process: &Process, run: &str, seq: mailbus_spec::Ordinal, message: &Message) {
     let payload = message.payload.as_deref().or_else(|| payload_of(&message.body));
     let id = message.id.as_ref().map_or("", |id| id.as_str());
     let given = Given {
-        began: mailing.stage.now(),
+        began: process.stage.now(),
         from: message.from.clone(),
         id: id.to_owned(),
         seq: Some(seq),
         payload: payload.unwrap_or_default().to_owned(),
     };
-    given.note(mailing, run.to_owned(), Treated::Done);
-    mailing.stage.reach(Mark::OriginalHeard);
+    given.note(process, run.to_owned(), Treated::Done);
+    process.stage.reach(Mark::OriginalHeard);
     if message.ack_required {
-        let ack = serde_json::json!({ "messageId": id, "agentId": mailing.agent.as_str() });
-        let _ = post(&mailing.stage, Object::Mailbox, "acknowledge", ack.to_string()).await;
+        let ack = serde_json::json!({ "messageId": id, "agentId": process.agent.as_str() });
+        let _ = post(&process.stage, Object::Mailbox, "acknowledge", ack.to_string()).await;
     }
 }

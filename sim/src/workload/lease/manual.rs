@@ -13,7 +13,7 @@ use crate::marks::Mark;
 use crate::plan::{Action, Ending};
 use crate::workload::{Agent, path_set};
 
-pub(super) async fn hold(agent: &Agent, index: usize, action: &Action) {
+pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Action) {
     let Action::Hold { paths, ttl_ms, wait_ms, patience_ms, hold_ms, ending, .. } = action else {
         return;
     };

@@ -1,0 +1,31 @@
+//! After the healing every agent sends something: it has to come through.
+
+use crate::engine::streams::sleep_until;
+use crate::plan::{MailMeans, Treatment};
+use crate::workload::mailbox::process::Process;
+use crate::workload::mailbox::sending::{Letter, payload, send_one};
+use crate::workload::mailbox::{kind, name_of};
+
+/// How long after the healing agents send: by then each has a session again, or soon.
+const AFTER_MS: u64 = 1_500;
+
+pub(in crate::workload) async fn probe(process: Process) {
+    sleep_until(&process.stage, process.stage.heals_at().plus_ms(AFTER_MS)).await;
+    if process.plan.by == MailMeans::Poll {
+        return;
+    }
+    let agents = &process.stage.plan.agents;
+    let next = agents.iter().find(|other| other.agent > process.number).or(agents.first());
+    let Some(next) = next.map(|other| other.agent) else { return };
+    for (to, number) in [(Some(name_of(next)), 0), (None, process.number)] {
+        let letter = Letter {
+            id: format!("{}-probe-{}-{}", process.agent, process.run, u8::from(to.is_some())),
+            to,
+            kind: kind(number),
+            payload: payload(Treatment::Done, 0),
+            ack_required: true,
+            ephemeral: false,
+        };
+        send_one(&process, letter).await;
+    }
+}
