@@ -15,7 +15,7 @@ pub use entry::{
     Entry, Happened, MailEntry, MailEvent, ObjectEntry, ObjectEvent, Wrote, events, lose_after,
     restore_points,
 };
-pub use mail::{Handling, Sending, SendingEnd, Treated};
+pub use mail::{HandlerOutcome, Handling, Sending, SendingEnd};
 pub use wait::Wait;
 
 /// A stretch of true time in which a client would have said that it holds a lease.

@@ -9,7 +9,7 @@ use crate::engine::Stage;
 use crate::history::restore_points;
 use crate::invariants::mail_liveness::open_mail;
 use crate::observer::mailbox::Walker;
-use crate::plan::MailMeans;
+use crate::plan::Transport;
 use crate::workload::mailbox::name_of;
 
 /// How long after the healing mail may take at most: a message that fails as often as it may, each time
@@ -32,7 +32,7 @@ pub(super) struct MailWatch {
 impl MailWatch {
     pub fn new(stage: &Stage) -> Self {
         let agents = stage.plan.agents.iter().filter(|agent| {
-            agent.mail.as_ref().is_some_and(|mail| mail.by != MailMeans::Poll)
+            agent.mail.as_ref().is_some_and(|mail| mail.by != Transport::Poll)
                 && stage.plan.machine_of(agent.agent).is_some()
         });
         Self {

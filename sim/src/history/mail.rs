@@ -4,9 +4,9 @@ use mailbus_spec::{AgentId, Ordinal};
 
 use crate::clock::TrueTime;
 
-/// What a handler made of a delivery.
+/// Outcome of one run of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Treated {
+pub enum HandlerOutcome {
     /// It succeeded.
     Done,
     /// It failed.
@@ -35,7 +35,7 @@ pub struct Handling {
     /// The JSON text of its payload.
     pub payload: String,
     /// What came of it.
-    pub treated: Treated,
+    pub outcome: HandlerOutcome,
 }
 
 /// How a sending ended for its client.
@@ -70,9 +70,9 @@ impl Handling {
     /// Its line in the order of true time.
     #[must_use]
     pub fn line(&self) -> String {
-        let Self { agent, run, from, id, seq, treated, .. } = self;
+        let Self { agent, run, from, id, seq, outcome, .. } = self;
         let seq = seq.map_or_else(String::new, |seq| format!(" {seq}"));
-        format!("handler     {agent}/{run}: {id} of {from}{seq} {treated:?}")
+        format!("handler     {agent}/{run}: {id} of {from}{seq} {outcome:?}")
     }
 }
 

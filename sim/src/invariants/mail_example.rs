@@ -8,7 +8,9 @@ use mailbus_spec::mailbox::{
 use mailbus_spec::{AgentId, Commit, HostTime, Ordinal, Reply, SessionId, Timestamp};
 
 use crate::clock::TrueTime;
-use crate::history::{Handling, History, MailEntry, MailEvent, Sending, SendingEnd, Treated};
+use crate::history::{
+    HandlerOutcome, Handling, History, MailEntry, MailEvent, Sending, SendingEnd,
+};
 use crate::observer::mailbox::{MailboxObserver, MailboxReader, walk_mailbox};
 
 const START_MS: u64 = 1_767_225_600_000;
@@ -277,7 +279,7 @@ impl MailExample {
             id: accepted,
             seq: Some(ordinal(seq)),
             payload: format!("\"{id}\""),
-            treated: Treated::Done,
+            outcome: HandlerOutcome::Done,
         });
         self
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command};
 
-use crate::history::{History, MailEntry, Treated};
+use crate::history::{HandlerOutcome, History, MailEntry};
 use crate::invariants::Tally;
 use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader, Owing};
 
@@ -54,7 +54,7 @@ impl NoDeliveryAfterSettle {
             self.tally.expect(!again, handling.at, || {
                 format!("{handling:?} began after its session had done it")
             });
-            if handling.treated == Treated::Done {
+            if handling.outcome == HandlerOutcome::Done {
                 done.entry(key).or_insert(handling.at);
             }
         }

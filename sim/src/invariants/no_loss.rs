@@ -11,7 +11,7 @@ use mailbus_spec::mailbox::{Ask, Command, Settled};
 use mailbus_spec::{AgentId, Ordinal};
 
 use crate::clock::TrueTime;
-use crate::history::{History, SendingEnd, Treated};
+use crate::history::{HandlerOutcome, History, SendingEnd};
 use crate::invariants::Tally;
 use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 
@@ -86,7 +86,7 @@ impl NoLoss {
     pub(super) fn check_handlings(&mut self, history: &History) {
         let mut done: BTreeMap<(AgentId, Ordinal), TrueTime> = BTreeMap::new();
         for handling in &history.handlings {
-            if let (Some(seq), Treated::Done) = (handling.seq, handling.treated) {
+            if let (Some(seq), HandlerOutcome::Done) = (handling.seq, handling.outcome) {
                 let first = done.entry((handling.agent.clone(), seq)).or_insert(handling.at);
                 *first = handling.at.min(*first);
             }

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::plan::mail::{
-    EVERYTHING, KINDS, MailAction, MailMeans, MailPlan, NOBODY, PREFIXED, Treatment,
+    EVERYTHING, HandlerScript, KINDS, MailAction, MailPlan, NOBODY, PREFIXED, Transport,
 };
 use crate::plan::{Action, Fault, FaultKind, Operation, Plan, Profile};
 
@@ -71,7 +71,7 @@ impl Plan {
             76..83 => MailAction::Poll { ack: random.random_bool(0.6) },
             83..88 => MailAction::Redrive,
             88..91 => MailAction::AcknowledgeGap,
-            91..96 => MailAction::Twin { for_ms: random.random_range(500..=20_000) },
+            91..96 => MailAction::DuplicateProcess { for_ms: random.random_range(500..=20_000) },
             96..98 => MailAction::Contradict { pause_ms: random.random_range(0..=3_000) },
             _ => MailAction::Forget { agent: self.some_agent(random) },
         }
@@ -98,13 +98,13 @@ impl Plan {
         };
         // Many messages that each take long would outlast any bound of liveness.
         let longest_ms = if copies == 1 { 15_000 } else { 1_000 };
-        let treatment = match random.random_range(0..20) {
-            _ if copies > 8 => Treatment::Done,
-            0..12 => Treatment::Done,
-            12..15 => Treatment::Slow { for_ms: random.random_range(50..=longest_ms) },
-            15..18 => Treatment::Fail { times: random.random_range(1..=7) },
-            _ if copies > 1 => Treatment::Done,
-            _ => Treatment::Crash { times: random.random_range(1..=2) },
+        let script = match random.random_range(0..20) {
+            _ if copies > 8 => HandlerScript::Done,
+            0..12 => HandlerScript::Done,
+            12..15 => HandlerScript::Slow { for_ms: random.random_range(50..=longest_ms) },
+            15..18 => HandlerScript::Fail { times: random.random_range(1..=7) },
+            _ if copies > 1 => HandlerScript::Done,
+            _ => HandlerScript::Crash { times: random.random_range(1..=2) },
         };
         MailAction::Send {
             to,
@@ -113,7 +113,7 @@ impl Plan {
             bytes,
             ack_required: random.random_bool(0.2),
             ephemeral: random.random_bool(0.05),
-            treatment,
+            script,
         }
     }
 }
@@ -121,9 +121,9 @@ impl Plan {
 fn mail_plan(random: &mut ChaCha8Rng) -> MailPlan {
     let by = match random.random_range(0..10) {
         0..6 => bus(random),
-        6..8 => MailMeans::Original,
-        8 => MailMeans::Poll,
-        _ => MailMeans::Bus { messages: 256, bytes: 4 << 20, handlers: 4 },
+        6..8 => Transport::Original,
+        8 => Transport::Poll,
+        _ => Transport::Bus { messages: 256, bytes: 4 << 20, handlers: 4 },
     };
     let patterns = random.random_bool(0.6).then(|| {
         let one = random.random_range(0..KINDS);
@@ -139,8 +139,8 @@ fn mail_plan(random: &mut ChaCha8Rng) -> MailPlan {
 }
 
 /// Windows are mostly narrow, so that they count.
-fn bus(random: &mut ChaCha8Rng) -> MailMeans {
-    MailMeans::Bus {
+fn bus(random: &mut ChaCha8Rng) -> Transport {
+    Transport::Bus {
         messages: random.random_range(1..=12),
         bytes: random.random_range(1..=6_000),
         handlers: [1, 1, 1, 3][random.random_range(0..4_usize)],

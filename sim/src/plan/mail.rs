@@ -20,17 +20,17 @@ pub const NOBODY: u8 = 100;
 /// How an agent gets its mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailPlan {
-    /// By what means.
-    pub by: MailMeans,
+    /// The means.
+    pub by: Transport,
     /// What it subscribes to; nothing leaves that to the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patterns: Option<Vec<PatternNumber>>,
 }
 
-/// By what means an agent gets its mail.
+/// Means by which an agent gets its mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MailMeans {
+pub enum Transport {
     /// The production client, with a window.
     Bus {
         /// Messages.
@@ -46,10 +46,10 @@ pub enum MailMeans {
     Poll,
 }
 
-/// What handlers make of a message.
+/// Script of a message for its handlers: what becomes of it with each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Treatment {
+pub enum HandlerScript {
     /// They do it at once.
     #[default]
     Done,
@@ -91,8 +91,9 @@ pub enum MailAction {
         /// Whether nobody keeps them.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         ephemeral: bool,
-        /// What handlers make of them.
-        treatment: Treatment,
+        /// Their script for handlers.
+        #[serde(rename = "treatment")]
+        script: HandlerScript,
     },
     /// Wants more.
     Subscribe {
@@ -119,7 +120,8 @@ pub enum MailAction {
         agent: u8,
     },
     /// A second process of the same name gets mail for a while.
-    Twin {
+    #[serde(rename = "twin")]
+    DuplicateProcess {
         /// For how long, in ms.
         for_ms: u64,
     },
@@ -142,7 +144,7 @@ impl MailAction {
             Self::Redrive => "redrive",
             Self::AcknowledgeGap => "acknowledge gap",
             Self::Forget { .. } => "forget",
-            Self::Twin { .. } => "twin",
+            Self::DuplicateProcess { .. } => "twin",
             Self::Contradict { .. } => "contradict",
         }
     }

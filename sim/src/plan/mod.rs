@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bound::ClockClass;
 pub use fault::{Fault, FaultKind};
-pub use mail::{MailAction, MailMeans, MailPlan, Treatment};
+pub use mail::{HandlerScript, MailAction, MailPlan, Transport};
 pub use operation::{Action, Ending, Operation};
 
 /// How many paths the workload knows: few, so that claims meet.

@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::{Command, MailboxMachine, MailboxStep};
 use crate::invariants::window;
 use crate::mutants::Mutant;
 use crate::mutants::mail::{handle, planted_mail};
-use crate::plan::mail::{MailAction, MailMeans, Treatment};
+use crate::plan::mail::{HandlerScript, MailAction, Transport};
 use crate::plan::{Action, Fault, FaultKind, Plan};
 use crate::sut::MailModel;
 
@@ -44,13 +44,13 @@ impl MailModel for Forgetful {
 fn evictions(seed: u64) -> Plan {
     let mut plan = super::calm_mail(seed);
     for operation in plan.operations.iter_mut().step_by(2) {
-        if let Action::Mail(MailAction::Send { treatment, copies, .. }) = &mut operation.action {
-            *treatment = Treatment::Fail { times: 2 };
+        if let Action::Mail(MailAction::Send { script, copies, .. }) = &mut operation.action {
+            *script = HandlerScript::Fail { times: 2 };
             *copies = 3;
         }
     }
     for mail in plan.agents.iter_mut().filter_map(|agent| agent.mail.as_mut()) {
-        mail.by = MailMeans::Bus { messages: 1, bytes: 10_000, handlers: 1 };
+        mail.by = Transport::Bus { messages: 1, bytes: 10_000, handlers: 1 };
     }
     let evicted = (5_000..plan.heal_at_ms).step_by(700);
     plan.faults.extend(evicted.map(|at_ms| Fault { at_ms, kind: FaultKind::Evict {} }));

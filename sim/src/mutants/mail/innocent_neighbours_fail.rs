@@ -7,7 +7,7 @@ use mailbus_spec::{HostTime, limits};
 use crate::invariants::no_innocent_dead;
 use crate::mutants::Mutant;
 use crate::mutants::mail::{PlantedMail, ask_of, flights, handle, planted_mail};
-use crate::plan::mail::{MailAction, MailMeans, Treatment};
+use crate::plan::mail::{HandlerScript, MailAction, Transport};
 use crate::plan::{Action, Plan};
 
 pub(super) const MUTANT: Mutant = Mutant {
@@ -47,16 +47,16 @@ fn many_ends(seed: u64) -> Plan {
     let mut plan = super::calm_mail(seed);
     let sendings = plan.operations.iter_mut().zip([0, 1, 2].into_iter().cycle());
     for (operation, which) in sendings {
-        if let Action::Mail(MailAction::Send { treatment, copies, .. }) = &mut operation.action {
-            *treatment = match which {
-                0 => Treatment::Crash { times: 2 },
-                _ => Treatment::Fail { times: 2 },
+        if let Action::Mail(MailAction::Send { script, copies, .. }) = &mut operation.action {
+            *script = match which {
+                0 => HandlerScript::Crash { times: 2 },
+                _ => HandlerScript::Fail { times: 2 },
             };
             *copies = (*copies).min(2);
         }
     }
     for mail in plan.agents.iter_mut().filter_map(|agent| agent.mail.as_mut()) {
-        mail.by = MailMeans::Bus { messages: 200, bytes: 1 << 20, handlers: 1 };
+        mail.by = Transport::Bus { messages: 200, bytes: 1 << 20, handlers: 1 };
     }
     plan
 }

@@ -7,7 +7,7 @@ use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, MailboxSte
 use crate::invariants::one_session;
 use crate::mutants::Mutant;
 use crate::mutants::mail::{PlantedMail, ask_of, asking, calm_mail, handle, planted_mail};
-use crate::plan::{Action, Fault, FaultKind, MailAction, MailMeans, Plan};
+use crate::plan::{Action, Fault, FaultKind, MailAction, Plan, Transport};
 
 pub(super) const MUTANT: Mutant = Mutant {
     name: "late_close_ends_the_new_session",
@@ -35,10 +35,10 @@ fn end_whatever_lives(
 fn originals(seed: u64) -> Plan {
     let mut plan = calm_mail(seed);
     for mail in plan.agents.iter_mut().filter_map(|agent| agent.mail.as_mut()) {
-        mail.by = MailMeans::Original;
+        mail.by = Transport::Original;
     }
     for operation in plan.operations.iter_mut().step_by(5) {
-        operation.action = Action::Mail(MailAction::Twin { for_ms: 8_000 });
+        operation.action = Action::Mail(MailAction::DuplicateProcess { for_ms: 8_000 });
     }
     for (number, at_ms) in (4_000..plan.heal_at_ms - 1_000).step_by(4_000).enumerate() {
         let agent = plan.agents[number % plan.agents.len()].agent;

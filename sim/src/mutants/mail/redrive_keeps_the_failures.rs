@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, MailboxStep};
 use crate::invariants::no_innocent_dead;
 use crate::mutants::Mutant;
 use crate::mutants::mail::{PlantedMail, ask_of, calm_mail, handle, planted_mail};
-use crate::plan::mail::{MailAction, Treatment};
+use crate::plan::mail::{HandlerScript, MailAction};
 use crate::plan::{Action, Plan};
 
 pub(super) const MUTANT: Mutant = Mutant {
@@ -43,8 +43,8 @@ fn redrives(seed: u64) -> Plan {
     let mut plan = calm_mail(seed);
     for (number, operation) in plan.operations.iter_mut().enumerate() {
         match &mut operation.action {
-            Action::Mail(MailAction::Send { treatment, copies, .. }) => {
-                *treatment = Treatment::Fail { times: 7 };
+            Action::Mail(MailAction::Send { script, copies, .. }) => {
+                *script = HandlerScript::Fail { times: 7 };
                 *copies = 1;
             }
             action if number % 2 == 0 => *action = Action::Mail(MailAction::Redrive),

@@ -33,7 +33,7 @@ pub(super) async fn receive(process: &Process) {
 }
 
 /// A second process of the same name, for a while. Replaced itself, it does not come back.
-pub(super) async fn twin(process: &Process, index: usize, for_ms: u64) {
+pub(super) async fn duplicate(process: &Process, index: usize, for_ms: u64) {
     process.stage.note(format!("agent       {} has a twin of operation {index}", process.agent));
     run(process, Some(for_ms), false).await;
 }

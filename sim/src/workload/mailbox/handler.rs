@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::TrueTime;
 use crate::engine::streams::{AgentClocks, sleep_until};
-use crate::history::{Handling, Treated};
-use crate::plan::Treatment;
+use crate::history::{HandlerOutcome, Handling};
+use crate::plan::HandlerScript;
 use crate::workload::mailbox::process::Process;
 
 /// The payload of the simulation's messages.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Payload {
-    pub treatment: Treatment,
+    #[serde(rename = "treatment")]
+    pub script: HandlerScript,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub filling: String,
 }
@@ -32,17 +33,17 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// What is to be made of it.
-    pub fn treatment(&self) -> Treatment {
+    /// Its script, out of its payload.
+    pub fn script(&self) -> HandlerScript {
         let payload: Result<Payload, _> = serde_json::from_str(&self.payload);
-        payload.map(|payload| payload.treatment).unwrap_or_default()
+        payload.map(|payload| payload.script).unwrap_or_default()
     }
 
     /// Notes what came of it.
-    pub fn note(self, process: &Process, run: String, treated: Treated) {
+    pub fn note(self, process: &Process, run: String, outcome: HandlerOutcome) {
         let Self { began, from, id, seq, payload } = self;
         let (at, agent) = (process.stage.now(), process.agent.clone());
-        let handling = Handling { began, at, agent, run, from, id, seq, payload, treated };
+        let handling = Handling { began, at, agent, run, from, id, seq, payload, outcome };
         process.stage.history.borrow_mut().handlings.push(handling);
     }
 }
@@ -62,36 +63,36 @@ pub(super) async fn handle(
     };
     if process.stage.sut.mail_client.acks_before_handling {
         delivery.done();
-        let _ = treat(process, &given, run.clone()).await;
-        given.note(process, run, Treated::Done);
+        let _ = follow(process, &given, run.clone()).await;
+        given.note(process, run, HandlerOutcome::Done);
         return;
     }
-    let treated = {
-        let treating = treat(process, &given, run.clone());
+    let outcome = {
+        let running = follow(process, &given, run.clone());
         let abandoned = delivery.abandoned();
-        let (treating, abandoned) = (std::pin::pin!(treating), std::pin::pin!(abandoned));
-        match futures_util::future::select(treating, abandoned).await {
-            futures_util::future::Either::Left((treated, _)) => treated,
+        let (running, abandoned) = (std::pin::pin!(running), std::pin::pin!(abandoned));
+        match futures_util::future::select(running, abandoned).await {
+            futures_util::future::Either::Left((outcome, _)) => outcome,
             // It goes on all the same, and may still succeed.
-            futures_util::future::Either::Right(((), treating)) => treating.await,
+            futures_util::future::Either::Right(((), running)) => running.await,
         }
     };
-    given.note(process, run, treated);
-    if treated == Treated::Done { delivery.done() } else { delivery.failed() }
+    given.note(process, run, outcome);
+    if outcome == HandlerOutcome::Done { delivery.done() } else { delivery.failed() }
 }
 
-async fn treat(process: &Process, given: &Given, run: String) -> Treated {
+async fn follow(process: &Process, given: &Given, run: String) -> HandlerOutcome {
     sleep_until(&process.stage, process.moment()).await;
     let times_before = || process.stage.count_trouble(process.number, &given.id);
-    match given.treatment() {
-        Treatment::Slow { for_ms } => process.pause(for_ms).await,
-        Treatment::Fail { times } if times_before() < times => return Treated::Failed,
-        Treatment::Crash { times } if times_before() < times => {
-            given.clone().note(process, run, Treated::Died);
+    match given.script() {
+        HandlerScript::Slow { for_ms } => process.pause(for_ms).await,
+        HandlerScript::Fail { times } if times_before() < times => return HandlerOutcome::Failed,
+        HandlerScript::Crash { times } if times_before() < times => {
+            given.clone().note(process, run, HandlerOutcome::Died);
             process.stage.crash_process(process.number);
             std::future::pending::<()>().await;
         }
-        Treatment::Done | Treatment::Fail { .. } | Treatment::Crash { .. } => {}
+        HandlerScript::Done | HandlerScript::Fail { .. } | HandlerScript::Crash { .. } => {}
     }
-    Treated::Done
+    HandlerOutcome::Done
 }

@@ -11,7 +11,7 @@ mod sending;
 
 use mailbus_spec::mailbox::{Pattern, Patterns};
 
-use crate::plan::MailMeans;
+use crate::plan::Transport;
 use crate::plan::mail::{EVERYTHING, KINDS, MailAction, NOBODY, PREFIXED};
 use crate::workload::Agent;
 
@@ -45,9 +45,9 @@ pub(crate) fn name_of(number: u8) -> mailbus_spec::AgentId {
 /// Gets an agent's mail for as long as its process runs.
 pub(crate) async fn receive(process: Process) {
     match process.plan.by {
-        MailMeans::Bus { .. } => bus::receive(&process).await,
-        MailMeans::Original => original::receive(&process, None).await,
-        MailMeans::Poll => poll::begin(&process).await,
+        Transport::Bus { .. } => bus::receive(&process).await,
+        Transport::Original => original::receive(&process, None).await,
+        Transport::Poll => poll::begin(&process).await,
     }
 }
 
@@ -69,10 +69,10 @@ pub(super) async fn perform(agent: &Agent, index: usize, action: &MailAction) {
         MailAction::Redrive => query::redrive(process).await,
         MailAction::AcknowledgeGap => query::acknowledge_gap(process).await,
         MailAction::Forget { agent } => query::forget(process, *agent).await,
-        MailAction::Twin { for_ms } => match process.plan.by {
-            MailMeans::Bus { .. } => bus::twin(process, index, *for_ms).await,
-            MailMeans::Original => original::twin(process, *for_ms).await,
-            MailMeans::Poll => {}
+        MailAction::DuplicateProcess { for_ms } => match process.plan.by {
+            Transport::Bus { .. } => bus::duplicate(process, index, *for_ms).await,
+            Transport::Original => original::duplicate(process, *for_ms).await,
+            Transport::Poll => {}
         },
     }
 }

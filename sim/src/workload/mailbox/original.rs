@@ -10,7 +10,7 @@ use mailbus_spec::wire::mailbox::{ServerFrame, decode_server_frame, payload_of};
 
 use crate::engine::office::post;
 use crate::engine::streams::sleep_until;
-use crate::history::Treated;
+use crate::history::HandlerOutcome;
 use crate::marks::Mark;
 use crate::workload::mailbox::handler::Given;
 use crate::workload::mailbox::pattern;
@@ -43,7 +43,7 @@ pub(super) async fn receive(process: &Process, for_ms: Option<u64>) {
 }
 
 /// A second process of the same name, for a while: one of the two is mute meanwhile.
-pub(super) async fn twin(process: &Process, for_ms: u64) {
+pub(super) async fn duplicate(process: &Process, for_ms: u64) {
     receive(process, Some(for_ms)).await;
 }
 
@@ -92,7 +92,7 @@ async fn handle(process: &Process, run: &str, seq: mailbus_spec::Ordinal, messag
         seq: Some(seq),
         payload: payload.unwrap_or_default().to_owned(),
     };
-    given.note(process, run.to_owned(), Treated::Done);
+    given.note(process, run.to_owned(), HandlerOutcome::Done);
     process.stage.reach(Mark::OriginalHeard);
     if message.ack_required {
         let ack = serde_json::json!({ "messageId": id, "agentId": process.agent.as_str() });

@@ -4,7 +4,7 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{Ask, Outcome, Pending, Rejection, Settled};
 use mailbus_spec::wire::mailbox::derived_id;
 
-use crate::history::Treated;
+use crate::history::HandlerOutcome;
 use crate::marks::Mark;
 use crate::workload::mailbox::handler::Given;
 use crate::workload::mailbox::patterns;
@@ -59,7 +59,7 @@ async fn settle(process: &Process, messages: &[Pending]) {
             payload: message.payload.clone().unwrap_or_default(),
         };
         // Reading the same page again is no second handling.
-        given.note(process, format!("read-{}", process.next_session()), Treated::Done);
+        given.note(process, format!("read-{}", process.next_session()), HandlerOutcome::Done);
     }
     let seqs = messages.iter().map(|pending| pending.seq).collect();
     let ask = Ask::Ack { agent: process.agent.clone(), what: Settled::Seqs(seqs) };

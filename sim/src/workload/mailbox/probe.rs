@@ -1,7 +1,7 @@
 //! After the healing every agent sends something: it has to come through.
 
 use crate::engine::streams::sleep_until;
-use crate::plan::{MailMeans, Treatment};
+use crate::plan::{HandlerScript, Transport};
 use crate::workload::mailbox::process::Process;
 use crate::workload::mailbox::sending::{Letter, payload, send_one};
 use crate::workload::mailbox::{kind, name_of};
@@ -11,7 +11,7 @@ const AFTER_MS: u64 = 1_500;
 
 pub(in crate::workload) async fn probe(process: Process) {
     sleep_until(&process.stage, process.stage.heals_at().plus_ms(AFTER_MS)).await;
-    if process.plan.by == MailMeans::Poll {
+    if process.plan.by == Transport::Poll {
         return;
     }
     let agents = &process.stage.plan.agents;
@@ -22,7 +22,7 @@ pub(in crate::workload) async fn probe(process: Process) {
             id: format!("{}-probe-{}-{}", process.agent, process.run, u8::from(to.is_some())),
             to,
             kind: kind(number),
-            payload: payload(Treatment::Done, 0),
+            payload: payload(HandlerScript::Done, 0),
             ack_required: true,
             ephemeral: false,
         };

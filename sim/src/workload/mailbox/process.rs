@@ -17,7 +17,7 @@ use crate::clock::TrueTime;
 use crate::engine::office::post;
 use crate::engine::streams::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
 use crate::engine::{Stage, object};
-use crate::plan::{MailMeans, MailPlan};
+use crate::plan::{MailPlan, Transport};
 use crate::sut::carrier::Carried;
 
 /// The mail client of a simulated agent.
@@ -78,7 +78,7 @@ impl Process {
     fn config(&self) -> Config {
         let usual = Config::default();
         let (messages, bytes, concurrency) = match self.plan.by {
-            MailMeans::Bus { messages, bytes, handlers } => {
+            Transport::Bus { messages, bytes, handlers } => {
                 (messages, bytes, usize::from(handlers))
             }
             _ => (16, 65_536, 1),

@@ -12,7 +12,7 @@ use crate::clock::TrueTime;
 use crate::engine::office::post;
 use crate::history::{Sending, SendingEnd};
 use crate::marks::Mark;
-use crate::plan::{MailAction, Treatment};
+use crate::plan::{HandlerScript, MailAction};
 use crate::workload::mailbox::handler::Payload;
 use crate::workload::mailbox::process::Process;
 use crate::workload::mailbox::{kind, name_of};
@@ -28,13 +28,13 @@ pub(super) struct Letter {
 }
 
 /// The JSON text of a payload.
-pub(super) fn payload(treatment: Treatment, bytes: u16) -> String {
-    let payload = Payload { treatment, filling: "x".repeat(usize::from(bytes)) };
+pub(super) fn payload(script: HandlerScript, bytes: u16) -> String {
+    let payload = Payload { script, filling: "x".repeat(usize::from(bytes)) };
     serde_json::to_string(&payload).unwrap_or_default()
 }
 
 pub(super) async fn send(process: &Process, index: usize, action: &MailAction) {
-    let MailAction::Send { to, kind: number, copies, bytes, ack_required, ephemeral, treatment } =
+    let MailAction::Send { to, kind: number, copies, bytes, ack_required, ephemeral, script } =
         action
     else {
         return;
@@ -43,7 +43,7 @@ pub(super) async fn send(process: &Process, index: usize, action: &MailAction) {
         id: format!("{}-{index}-{copy}", process.agent),
         to: to.map(name_of),
         kind: kind(*number),
-        payload: payload(*treatment, *bytes),
+        payload: payload(*script, *bytes),
         ack_required: *ack_required,
         ephemeral: *ephemeral,
     });
@@ -59,7 +59,7 @@ pub(super) async fn contradict(process: &Process, index: usize, pause_ms: u64) {
             id: format!("{}-{index}-twice", process.agent),
             to: None,
             kind: kind(0),
-            payload: payload(Treatment::Done, copy),
+            payload: payload(HandlerScript::Done, copy),
             ack_required: false,
             ephemeral: false,
         };
