@@ -238,7 +238,7 @@ fn replay(replaying: &Replaying) -> Result<bool, String> {
         Some(name) => mutant_named(name)?.sut,
     };
     let verdict = verdict_or_panic(&plan, sut);
-    for (at, line) in verdict.history.lines() {
+    for (at, line) in report::log::lines(&verdict.history) {
         println!("{at} {line}");
     }
     if replaying.log {

@@ -166,31 +166,4 @@ impl History {
     pub fn note(&mut self, at: TrueTime, line: String) {
         self.notes.push((at, line));
     }
-
-    /// One line per transition, in the order of true time.
-    #[must_use]
-    pub fn lines(&self) -> Vec<(TrueTime, String)> {
-        let mut lines: Vec<(TrueTime, String)> = Vec::new();
-        for entry in &self.object {
-            lines.push(entry.line("storage", crate::report::line::event));
-        }
-        for entry in &self.mail {
-            lines.push(entry.line("mail store", crate::report::mail_line::event));
-        }
-        lines.extend(self.handlings.iter().map(|handling| (handling.at, handling.line())));
-        lines.extend(self.sendings.iter().map(|sending| (sending.ended, sending.line())));
-        for span in &self.beliefs {
-            let who = format!("{} {}", span.holder, span.token);
-            lines.push((span.from, format!("belief      {who} begins on {:?}", span.paths)));
-            lines.push((span.until, format!("belief      {who} ends")));
-        }
-        for write in &self.writes {
-            let taken = if write.accepted { "taken" } else { "refused" };
-            let Write { holder, path, token, .. } = write;
-            lines.push((write.at, format!("resource    {path}: {holder} {token} {taken}")));
-        }
-        lines.extend(self.notes.iter().cloned());
-        lines.sort_by_key(|(at, _)| *at);
-        lines
-    }
 }

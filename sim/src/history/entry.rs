@@ -85,24 +85,6 @@ impl<C, S> Entry<C, S> {
             Self::Woken { at, .. } | Self::Restored { at, .. } => *at,
         }
     }
-
-    /// Its line in the order of true time.
-    pub(super) fn line(
-        &self,
-        store: &str,
-        event: fn(&Happened<C, S>) -> String,
-    ) -> (TrueTime, String) {
-        match self {
-            Self::Event(happened) => (happened.at, event(happened)),
-            Self::Woken { at, sessions } => {
-                let sessions: Vec<String> = sessions.iter().map(Connection::to_string).collect();
-                (*at, format!("{store:<11} wakes with [{}]", sessions.join(" ")))
-            }
-            Self::Restored { at, back_to } => {
-                (*at, format!("{store:<11} restored to what it was after {back_to} entries"))
-            }
-        }
-    }
 }
 
 /// The events among entries.

@@ -65,22 +65,3 @@ pub struct Sending {
     /// How it ended.
     pub end: SendingEnd,
 }
-
-impl Handling {
-    /// Its line in the order of true time.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let Self { agent, run, from, id, seq, outcome, .. } = self;
-        let seq = seq.map_or_else(String::new, |seq| format!(" {seq}"));
-        format!("handler     {agent}/{run}: {id} of {from}{seq} {outcome:?}")
-    }
-}
-
-impl Sending {
-    /// Its line in the order of true time.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let Self { agent, id, end, began, .. } = self;
-        format!("sender      {agent}: {id} since {began} {end:?}")
-    }
-}

@@ -6,6 +6,7 @@ use crate::explore::verdict_or_panic;
 use crate::invariants::Violation;
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
+use crate::report::log::lines;
 use crate::sut::Sut;
 
 /// Most simulations that shrinking may take.
@@ -36,7 +37,7 @@ pub fn shrunk(plan: &Plan, violation: &Violation, sut: Sut) -> String {
         shrunk.plan.to_json(),
     );
     let lines: Vec<_> =
-        verdict.history.lines().into_iter().take_while(|(at, _)| at.0 <= found.at_us).collect();
+        lines(&verdict.history).into_iter().take_while(|(at, _)| at.0 <= found.at_us).collect();
     for (at, line) in lines.iter().skip(lines.len().saturating_sub(LINES)) {
         let _ = writeln!(text, "{at} {line}");
     }
