@@ -9,7 +9,8 @@
 //! | [`explore`] | many seeds on all cores, and the verdict on each |
 //! | [`mutants`] | planted bugs, and the hunt for them |
 //! | [`plan`] | one simulation as data: drawn from a seed, replayed, shrunk |
-//! | [`engine`] | the plan made to happen: the network, hosts and their clocks, alarms, the operator |
+//! | [`engine`] | the plan made to happen: the network, processes of agents, the objects' host, alarms |
+//! | [`world`] | what engine, faults and workload share: clocks, hosts, objects, the operator |
 //! | `faults` | what goes wrong, when it begins and ends |
 //! | `workload` | what agents do |
 //! | [`sut`] | what is tested: production, the model, or either with a mistake |
@@ -34,3 +35,4 @@ pub mod plan;
 pub mod report;
 pub mod sut;
 mod workload;
+pub mod world;

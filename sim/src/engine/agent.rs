@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, select_biased};
-use mailbus_client::lease::{Lease, LeaseClient};
 use mailbus_client::machine::{Config, LeaseSession};
 use mailbus_client::transport::{Endpoint, Options, connect};
 use mailbus_spec::{AgentId, Holder, SessionId};
@@ -14,35 +13,31 @@ use mailbus_spec::{AgentId, Holder, SessionId};
 use crate::clock::{MachineClocks, TrueTime};
 use crate::engine::beliefs::BeliefWatch;
 use crate::engine::gate::gated;
-use crate::engine::streams::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
-use crate::engine::{Stage, object};
 use crate::plan::{FaultKind, MachinePlan};
 use crate::workload;
 use crate::workload::mailbox::{Process, name_of};
+use crate::world::Context;
+use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until, workspace};
 
 /// After how long a process that a handler killed is started again.
 const KILLED_MS: u64 = 1_000;
 
-/// The client of a simulated agent.
-pub(crate) type Client = LeaseClient<Rc<AgentClocks>>;
-/// What it holds.
-pub(crate) type Guard = Lease<Rc<AgentClocks>>;
-
 /// What runs on a machine: its agents, each a process of its own.
-pub(crate) async fn run_machine(stage: Rc<Stage>, machine: MachinePlan) -> turmoil::Result {
-    let clocks = Rc::new(stage.plan.machine_clocks(&machine));
-    let agents = stage.plan.agents.iter().filter(|agent| agent.machine == machine.machine);
-    let runs: FuturesUnordered<_> =
-        agents.map(|agent| run_agent(Rc::clone(&stage), agent.agent, Rc::clone(&clocks))).collect();
+pub(crate) async fn run_machine(context: Rc<Context>, machine: MachinePlan) -> turmoil::Result {
+    let clocks = Rc::new(context.plan.machine_clocks(&machine));
+    let agents = context.plan.agents.iter().filter(|agent| agent.machine == machine.machine);
+    let runs: FuturesUnordered<_> = agents
+        .map(|agent| run_agent(Rc::clone(&context), agent.agent, Rc::clone(&clocks)))
+        .collect();
     runs.collect::<Vec<()>>().await;
     std::future::pending().await
 }
 
 /// One agent: run after run under the same name.
-async fn run_agent(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
+async fn run_agent(context: Rc<Context>, agent: u8, clocks: Rc<MachineClocks>) {
     loop {
-        let began = stage.now();
-        let crash = stage.plan.faults.iter().find_map(|fault| match fault.kind {
+        let began = context.now();
+        let crash = context.plan.faults.iter().find_map(|fault| match fault.kind {
             FaultKind::Crash { agent: whose, down_ms } if whose == agent => {
                 let at = TrueTime::from_ms(fault.at_ms);
                 (began <= at).then(|| (at, at.plus_ms(down_ms)))
@@ -50,44 +45,45 @@ async fn run_agent(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
             _ => None,
         });
         let mut process =
-            Box::pin(run_process(Rc::clone(&stage), agent, Rc::clone(&clocks)).fuse());
+            Box::pin(run_process(Rc::clone(&context), agent, Rc::clone(&clocks)).fuse());
         let (dies, reborn) = crash.unwrap_or((TrueTime(u64::MAX / 2), TrueTime(0)));
-        let mut death = Box::pin(sleep_until(&stage, dies).fuse());
-        let mut killed = Box::pin(stage.process_crashes(agent).fuse());
+        let mut death = Box::pin(sleep_until(&context, dies).fuse());
+        let mut killed = Box::pin(context.process_crashes(agent).fuse());
         let reborn = select_biased! {
             // Also past the instant of its death, or it would die of the same fault again.
             () = death => reborn.max(TrueTime(dies.0 + 1_000)),
-            () = killed => stage.now().plus_ms(KILLED_MS),
+            () = killed => context.now().plus_ms(KILLED_MS),
             () = process => return,
         };
-        stage.note(format!("agent       {agent} crashes"));
+        context.note(format!("agent       {agent} crashes"));
         drop(process);
-        stage.give_up_claims(&name_of(agent));
-        sleep_until(&stage, reborn).await;
+        context.give_up_claims(&name_of(agent));
+        sleep_until(&context, reborn).await;
     }
 }
 
-async fn run_process(stage: Rc<Stage>, agent: u8, clocks: Rc<MachineClocks>) {
-    let run = stage.next_run(agent);
+async fn run_process(context: Rc<Context>, agent: u8, clocks: Rc<MachineClocks>) {
+    let run = context.next_run(agent);
     let holder = Holder {
         agent: AgentId::new(format!("a{agent}")).expect("a plain name"),
         session: SessionId::new(run.to_string()).expect("a plain name"),
     };
-    let seed = stage.plan.seed.wrapping_mul(1_000_003) ^ (u64::from(agent) << 32) ^ u64::from(run);
+    let seed =
+        context.plan.seed.wrapping_mul(1_000_003) ^ (u64::from(agent) << 32) ^ u64::from(run);
     let session =
-        LeaseSession::with_rules(holder.clone(), config(seed), seed, (stage.sut.client)());
-    let endpoint = Endpoint::new(&format!("http://{NAME}:{PORT}"), object::workspace())
-        .expect("a plain address");
-    let own = Rc::new(AgentClocks { stage: Rc::clone(&stage), clocks: Rc::clone(&clocks) });
-    let plan = stage.plan.agents.iter().find(|plan| plan.agent == agent);
+        LeaseSession::with_rules(holder.clone(), config(seed), seed, (context.sut.client)());
+    let endpoint =
+        Endpoint::new(&format!("http://{NAME}:{PORT}"), workspace()).expect("a plain address");
+    let own = Rc::new(AgentClocks { context: Rc::clone(&context), clocks: Rc::clone(&clocks) });
+    let plan = context.plan.agents.iter().find(|plan| plan.agent == agent);
     let mailbox = plan
         .and_then(|plan| plan.mail.clone())
         .map(|plan| Process::new(Rc::clone(&own), agent, run, plan, seed));
     let (client, driver) = connect(session, endpoint, SimulatedNetwork, own, Options::default());
-    let watch = BeliefWatch::new(Rc::clone(&stage), client.clone(), clocks, holder.clone());
-    let work = workload::work(Rc::clone(&stage), client, holder, mailbox, (agent, seed));
+    let watch = BeliefWatch::new(Rc::clone(&context), client.clone(), clocks, holder.clone());
+    let work = workload::work(Rc::clone(&context), client, holder, mailbox, (agent, seed));
     let process = join(driver.run(), work).map(|_| ());
-    gated(Rc::clone(&stage), stage.plan.stopped(agent), watch, process).await;
+    gated(Rc::clone(&context), context.plan.stopped(agent), watch, process).await;
 }
 
 /// What the session of a process is set up with: some are so impatient that several attempts at one

@@ -9,11 +9,11 @@ use mailbus_worker::native::{Arrival, Completion, Instance, Objects, Submitted};
 use mailbus_worker::object::Object;
 
 use crate::clock::TrueTime;
-use crate::engine::hosted::Hosted;
 use crate::engine::object::Observed;
-use crate::engine::streams::sleep_until;
 use crate::history::Wrote;
 use crate::marks::Mark;
+use crate::world::hosted::Hosted;
+use crate::world::hosts::sleep_until;
 
 /// A wall clock that is so far behind an alarm that rings has been set back: no drift does that, in ms.
 const SET_BACK_MS: u64 = 60_000;
@@ -50,15 +50,15 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
 
 impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Troubled<O, C, S> {
     fn submit(&self, _: &Workspace, _: &Arrival<'_>) -> Submitted {
-        let stage = &self.objects.stage;
-        let (now, due) = (stage.now(), self.due());
+        let context = &self.objects.context;
+        let (now, due) = (context.now(), self.due());
         let is_kept = |by: &Cell<Option<HostTime>>| due.is_some() && by.get() == due;
         if is_kept(&self.hosted().stuck_at) || is_kept(&self.late) {
             return nothing();
         }
-        let late_until = stage.alarms.late_until.get();
-        let late = late_until.min(now.plus_ms(stage.alarms.late_by_ms.get()));
-        let held = late.max(stage.closed_until.get());
+        let late_until = context.alarms.late_until.get();
+        let late = late_until.min(now.plus_ms(context.alarms.late_by_ms.get()));
+        let held = late.max(context.closed_until.get());
         if held <= now {
             return self.lose_or_ring();
         }
@@ -70,22 +70,22 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Troubled<O
 
 impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
     fn lose_or_ring(&self) -> Submitted {
-        let stage = &self.objects.stage;
-        if stage.now() < stage.alarms.lost_until.get() {
+        let context = &self.objects.context;
+        if context.now() < context.alarms.lost_until.get() {
             self.hosted().with(Instance::lose_alarm);
-            stage.reach(Mark::AlarmLost);
+            context.reach(Mark::AlarmLost);
             return nothing();
         }
-        let wall = stage.host_now().0.saturating_add(SET_BACK_MS);
+        let wall = context.host_now().0.saturating_add(SET_BACK_MS);
         if self.due().is_some_and(|due| wall < due.0) {
-            stage.reach(Mark::AlarmByUptime);
+            context.reach(Mark::AlarmByUptime);
         }
         self.objects.deliver(&Arrival::Alarm)
     }
 
     /// Rings an alarm late, unless it has been set to another time.
     async fn ring_late(self, due: Option<HostTime>, at: TrueTime) {
-        sleep_until(&self.objects.stage, at).await;
+        sleep_until(&self.objects.context, at).await;
         self.late.set(None);
         if self.due() == due {
             drop(self.lose_or_ring());
@@ -99,7 +99,7 @@ async fn ring_early<O: Object + 'static, C: 'static, S: Wrote + 'static>(
     loop {
         objects.hosted().early_ring.notified().await;
         drop(objects.deliver(&Arrival::Alarm));
-        objects.stage.reach(Mark::AlarmEarly);
+        objects.context.reach(Mark::AlarmEarly);
     }
 }
 

@@ -7,10 +7,10 @@ use mailbus_client::lease::LeaseClient;
 use mailbus_spec::{Holder, Ordinal, PathSet};
 
 use crate::clock::{MachineClocks, TrueTime};
-use crate::engine::Stage;
-use crate::engine::streams::AgentClocks;
 use crate::history::BeliefSpan;
 use crate::marks::Mark;
+use crate::world::Context;
+use crate::world::hosts::AgentClocks;
 
 /// Watches the beliefs of one run of a client.
 ///
@@ -18,7 +18,7 @@ use crate::marks::Mark;
 /// its clocks alone, which are functions of true time. So the ends of beliefs are found exactly,
 /// also those of a process that is stopped.
 pub(crate) struct BeliefWatch {
-    stage: Rc<Stage>,
+    context: Rc<Context>,
     client: LeaseClient<Rc<AgentClocks>>,
     clocks: Rc<MachineClocks>,
     holder: Holder,
@@ -28,13 +28,13 @@ pub(crate) struct BeliefWatch {
 
 impl BeliefWatch {
     pub fn new(
-        stage: Rc<Stage>,
+        context: Rc<Context>,
         client: LeaseClient<Rc<AgentClocks>>,
         clocks: Rc<MachineClocks>,
         holder: Holder,
     ) -> Self {
-        let looked = stage.now();
-        Self { stage, client, clocks, holder, believed: BTreeMap::new(), looked }
+        let looked = context.now();
+        Self { context, client, clocks, holder, believed: BTreeMap::new(), looked }
     }
 
     fn beliefs_at(&self, at: TrueTime) -> BTreeMap<Ordinal, PathSet> {
@@ -77,7 +77,7 @@ impl BeliefWatch {
                 }
             }
             self.end(token, high);
-            self.stage.reach(Mark::BeliefEndedByClock);
+            self.context.reach(Mark::BeliefEndedByClock);
         }
         self.looked = edge;
     }
@@ -101,7 +101,7 @@ impl BeliefWatch {
         if from < until {
             let holder = self.holder.clone();
             let span = BeliefSpan { holder, token, paths, from, until };
-            self.stage.history.borrow_mut().beliefs.push(span);
+            self.context.history.borrow_mut().beliefs.push(span);
         }
     }
 }
@@ -109,7 +109,7 @@ impl BeliefWatch {
 impl Drop for BeliefWatch {
     /// The process is gone, and its beliefs with it.
     fn drop(&mut self) {
-        let now = self.stage.now();
+        let now = self.context.now();
         self.before_poll(now);
         let left: Vec<Ordinal> = self.believed.keys().copied().collect();
         for token in left {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use mailbus_spec::AgentId;
 
 use crate::clock::TrueTime;
-use crate::engine::Stage;
 use crate::history::restore_points;
 use crate::invariants::mail_liveness::open_mail;
 use crate::observer::mailbox::Walker;
 use crate::plan::Transport;
 use crate::workload::mailbox::name_of;
+use crate::world::Context;
 
 /// How long after the healing mail may take at most: a message that fails as often as it may, each time
 /// after a handler that took too long, and a clock that stands still before it is re-anchored.
@@ -30,29 +30,29 @@ pub(super) struct MailWatch {
 }
 
 impl MailWatch {
-    pub fn new(stage: &Stage) -> Self {
-        let agents = stage.plan.agents.iter().filter(|agent| {
+    pub fn new(context: &Context) -> Self {
+        let agents = context.plan.agents.iter().filter(|agent| {
             agent.mail.as_ref().is_some_and(|mail| mail.by != Transport::Poll)
-                && stage.plan.machine_of(agent.agent).is_some()
+                && context.plan.machine_of(agent.agent).is_some()
         });
         Self {
             listening: agents.map(|agent| name_of(agent.agent)).collect(),
-            alarms_ring: stage.alarms.lost_until.get() <= stage.now(),
-            walker: Walker::new(restore_points(&stage.history.borrow().mail)),
+            alarms_ring: context.alarms.lost_until.get() <= context.now(),
+            walker: Walker::new(restore_points(&context.history.borrow().mail)),
             looked: TrueTime(0),
             open: true,
         }
     }
 
     /// Whether somebody still waits for something, and may wait longer.
-    pub fn is_open(&mut self, stage: &Stage, now: TrueTime) -> bool {
-        let latest = stage.heals_at().plus_ms(MAIL_HEALING_MS);
+    pub fn is_open(&mut self, context: &Context, now: TrueTime) -> bool {
+        let latest = context.heals_at().plus_ms(MAIL_HEALING_MS);
         if self.listening.is_empty() || !self.alarms_ring || latest <= now {
             return false;
         }
         if self.open && self.looked.plus_ms(LOOK_MS) <= now {
             self.looked = now;
-            let history = stage.history.borrow();
+            let history = context.history.borrow();
             for entry in history.mail.iter().skip(self.walker.length()) {
                 self.walker.read(entry, &mut []);
             }

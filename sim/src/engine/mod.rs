@@ -7,13 +7,8 @@ pub(crate) mod agent;
 mod alarms;
 mod beliefs;
 mod gate;
-pub(crate) mod hosted;
 mod mail_watch;
 pub mod network;
 pub(crate) mod object;
-pub(crate) mod office;
-pub(crate) mod stage;
-pub(crate) mod streams;
 
 pub use network::{run, run_until_healed};
-pub use stage::Stage;

@@ -4,25 +4,22 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use mailbus_spec::Ordinal;
 use mailbus_worker::object::Object;
 use mailbus_worker::storage::{Storage, Value};
 use turmoil::{Builder, Sim};
 
 use crate::clock::TrueTime;
-use crate::engine::hosted::Hosted;
 use crate::engine::mail_watch::MailWatch;
-use crate::engine::stage::Errand;
-use crate::engine::streams::OBJECT;
-use crate::engine::{Stage, agent, object, office};
+use crate::engine::{agent, object};
 use crate::faults::{Act, Timeline, apply};
 use crate::history::{History, Residue, Wrote};
-use crate::marks::Mark;
 use crate::plan::Plan;
 use crate::sut::{MailVariant, ObjectVariant, Sut};
+use crate::world::context::OperatorTask;
+use crate::world::hosted::Hosted;
+use crate::world::hosts::{OBJECT, TICK_MS, host_of};
+use crate::world::{Context, operator};
 
-/// How far the network is stepped at a time.
-pub const TICK_MS: u64 = 10;
 /// How long after the healing claims may take at most, so that a simulation ends.
 const HEALING_MS: u64 = 1_800_000;
 /// How long after the last lease may have lapsed everything must be forgotten: the memory, its
@@ -50,60 +47,55 @@ pub fn run_until_healed(plan: &Plan, sut: Sut) -> History {
 }
 
 fn run_then(plan: &Plan, sut: Sut, end: fn(&mut Engine)) -> History {
-    let stage = Stage::put_up(plan, sut);
-    let mut engine = Engine::new(Rc::clone(&stage));
+    let context = Context::begin(plan, sut);
+    let mut engine = Engine::new(Rc::clone(&context));
     engine.safety();
     engine.healing();
     end(&mut engine);
     let ended = engine.now();
     drop(engine);
-    stage.leases.namespace.take();
-    stage.mail.namespace.take();
-    Stage::take_down();
-    let mut history = std::mem::take(&mut *stage.history.borrow_mut());
-    history.lease_waits = stage.leases.waits.take();
-    history.mail_waits = stage.mail.waits.take();
+    context.leases.namespace.take();
+    context.mail.namespace.take();
+    Context::end();
+    let mut history = std::mem::take(&mut *context.history.borrow_mut());
+    history.lease_waits = context.leases.waits.take();
+    history.mail_waits = context.mail.waits.take();
     history.alarm_troubles = plan.alarm_troubles();
     history.decide_writes();
-    history.healed = stage.heals_at();
+    history.healed = context.heals_at();
     history.ended = ended;
     history
 }
 
-/// The name of a machine's host.
-pub(crate) fn host_of(machine: u8) -> String {
-    format!("machine-{machine}")
-}
-
 struct Engine {
-    stage: Rc<Stage>,
+    context: Rc<Context>,
     sim: Sim<'static>,
     timeline: Timeline,
 }
 
 impl Engine {
-    fn new(stage: Rc<Stage>) -> Self {
-        let (least, most) = stage.plan.latency_ms;
+    fn new(context: Rc<Context>) -> Self {
+        let (least, most) = context.plan.latency_ms;
         let mut sim = Builder::new()
-            .rng_seed(stage.plan.seed)
+            .rng_seed(context.plan.seed)
             .tick_duration(Duration::from_millis(TICK_MS))
             .simulation_duration(Duration::from_secs(1_000_000))
             .min_message_latency(Duration::from_millis(least.max(1)))
             .max_message_latency(Duration::from_millis(most.max(least.max(1))))
             .tcp_capacity(4_096)
             .build();
-        let on_stage = Rc::clone(&stage);
-        sim.host(OBJECT, move || object::run(Rc::clone(&on_stage)));
-        let on_stage = Rc::clone(&stage);
-        sim.host("office", move || office::run(Rc::clone(&on_stage)));
-        for machine in &stage.plan.machines {
-            let (on_stage, machine) = (Rc::clone(&stage), machine.clone());
+        let shared = Rc::clone(&context);
+        sim.host(OBJECT, move || object::run(Rc::clone(&shared)));
+        let shared = Rc::clone(&context);
+        sim.host("operator", move || operator::run(Rc::clone(&shared)));
+        for machine in &context.plan.machines {
+            let (shared, machine) = (Rc::clone(&context), machine.clone());
             sim.host(host_of(machine.machine), move || {
-                agent::run_machine(Rc::clone(&on_stage), machine.clone())
+                agent::run_machine(Rc::clone(&shared), machine.clone())
             });
         }
-        let timeline = Timeline::of(&stage.plan);
-        Self { stage, sim, timeline }
+        let timeline = Timeline::of(&context.plan);
+        Self { context, sim, timeline }
     }
 
     fn now(&self) -> TrueTime {
@@ -111,21 +103,21 @@ impl Engine {
     }
 
     fn step(&mut self) {
-        self.stage.between.set(None);
+        self.context.between.set(None);
         let stepped = self.sim.step();
-        self.stage.between.set(Some(self.now()));
+        self.context.between.set(Some(self.now()));
         if let Err(error) = stepped {
-            panic!("seed {}: a simulated host failed: {error}", self.stage.plan.seed);
+            panic!("seed {}: a simulated host failed: {error}", self.context.plan.seed);
         }
     }
 
     fn act(&mut self, act: &Act) {
-        apply(&self.stage, &mut self.sim, &mut self.timeline.links, act);
+        apply(&self.context, &mut self.sim, &mut self.timeline.links, act);
     }
 
     /// Faults and work.
     fn safety(&mut self) {
-        while self.now() < self.stage.heals_at() {
+        while self.now() < self.context.heals_at() {
             while let Some(act) = self.timeline.next_until(self.now()) {
                 self.act(&act);
             }
@@ -138,16 +130,16 @@ impl Engine {
         for act in self.timeline.rest() {
             self.act(&act);
         }
-        self.stage.note("world       heals".into());
-        let least = self.stage.heals_at().plus_ms(2_000);
-        let most = self.stage.heals_at().plus_ms(HEALING_MS);
+        self.context.note("world       heals".into());
+        let least = self.context.heals_at().plus_ms(2_000);
+        let most = self.context.heals_at().plus_ms(HEALING_MS);
         // An object takes an alarm for lost that is a minute late, in whatever event comes then: without
         // any it would sleep for ever.
-        let mut wake = self.stage.plan.may_lose_alarms().then(|| least.plus_ms(ALARM_LATE_MS));
-        let mut mail = MailWatch::new(&self.stage);
+        let mut wake = self.context.plan.may_lose_alarms().then(|| least.plus_ms(ALARM_LATE_MS));
+        let mut mail = MailWatch::new(&self.context);
         while self.now() < least
             || (self.now() < most && self.claims_are_open())
-            || mail.is_open(&self.stage, self.now())
+            || mail.is_open(&self.context, self.now())
         {
             if wake.is_some_and(|wake| wake <= self.now()) {
                 self.wake_objects();
@@ -155,37 +147,37 @@ impl Engine {
             }
             self.step();
         }
-        let mut history = self.stage.history.borrow_mut();
+        let mut history = self.context.history.borrow_mut();
         history.healing_ended = self.now();
         history.listening = mail.listening;
         history.alarms_ring = mail.alarms_ring;
     }
 
     fn wake_objects(&self) {
-        self.stage.errands.borrow_mut().push_back(Errand::Wake);
-        self.stage.errand_bell.notify_one();
+        self.context.operator_tasks.borrow_mut().push_back(OperatorTask::Wake);
+        self.context.operator_bell.notify_one();
     }
 
     fn claims_are_open(&self) -> bool {
-        let history = self.stage.history.borrow();
+        let history = self.context.history.borrow();
         history.claims.iter().any(|claim| claim.learned.is_none() && claim.gave_up.is_none())
     }
 
     /// Nobody asks any more: in the end nothing is left.
     fn forgetting(&mut self) {
-        for machine in self.stage.plan.machines.clone() {
+        for machine in self.context.plan.machines.clone() {
             self.sim.crash(host_of(machine.machine));
         }
         // An alarm may be a minute late. One that was lost, or left behind, is set again by whoever wakes
         // the object when it is that late.
-        let may_lose = self.stage.plan.may_lose_alarms();
+        let may_lose = self.context.plan.may_lose_alarms();
         let mut wake = self.now().plus_ms(ALARM_LATE_MS);
         while self.now() < wake {
             self.step();
         }
-        let latest = self.now().plus_ms(self.stage.largest_ttl_ms() + FORGETTING_MS);
+        let latest = self.now().plus_ms(self.context.largest_ttl_ms() + FORGETTING_MS);
         let lost_ms = if may_lose { MAIL_FORGETTING_MS } else { 0 };
-        let mail_ms = if self.stage.plan.has_mail() { MAIL_FORGETTING_MS + lost_ms } else { 0 };
+        let mail_ms = if self.context.plan.has_mail() { MAIL_FORGETTING_MS + lost_ms } else { 0 };
         let mail_latest = self.now().plus_ms(mail_ms);
         let mut rows = self.rows();
         while (rows > 1 && self.now() < latest) || (self.logged() > 0 && self.now() < mail_latest) {
@@ -198,22 +190,22 @@ impl Engine {
             }
             rows = self.rows();
         }
-        let alarms_rang = self.stage.alarms.lost_until.get() <= self.now();
+        let alarms_rang = self.context.alarms.lost_until.get() <= self.now();
         let logged = self.logged();
-        self.stage.history.borrow_mut().residue = Some(Residue { rows, logged, alarms_rang });
+        self.context.history.borrow_mut().residue = Some(Residue { rows, logged, alarms_rang });
     }
 
     /// How many rows the lease object keeps.
     fn rows(&self) -> u64 {
-        let stage = &self.stage;
-        match stage.sut.object {
+        let context = &self.context;
+        match context.sut.object {
             ObjectVariant::Native => {
-                count(&stage.leases, "SELECT count(*) FROM claim")
-                    + count(&stage.leases, "SELECT count(*) FROM meta")
+                count(&context.leases, "SELECT count(*) FROM claim")
+                    + count(&context.leases, "SELECT count(*) FROM meta")
             }
             ObjectVariant::Model(_) => {
-                let version = count(&stage.leases, "SELECT version FROM model");
-                let model = stage.lease_models.get(i64::try_from(version).unwrap_or(0));
+                let version = count(&context.leases, "SELECT version FROM model");
+                let model = context.lease_models.get(i64::try_from(version).unwrap_or(0));
                 let rows = model.leases.len() + model.queue.len() + model.remembered.len();
                 u64::try_from(rows).unwrap_or(0) + 1
             }
@@ -222,12 +214,12 @@ impl Engine {
 
     /// How many messages the mailbox object keeps.
     fn logged(&self) -> u64 {
-        let stage = &self.stage;
-        match stage.sut.mail {
-            MailVariant::Native => count(&stage.mail, "SELECT count(*) FROM log"),
+        let context = &self.context;
+        match context.sut.mail {
+            MailVariant::Native => count(&context.mail, "SELECT count(*) FROM log"),
             MailVariant::Model(_) => {
-                let version = count(&stage.mail, "SELECT version FROM model");
-                let model = stage.mail_models.get(i64::try_from(version).unwrap_or(0));
+                let version = count(&context.mail, "SELECT version FROM model");
+                let model = context.mail_models.get(i64::try_from(version).unwrap_or(0));
                 u64::try_from(model.log.entries.len()).unwrap_or(0)
             }
         }
@@ -243,40 +235,5 @@ fn count<O: Object + 'static, C, S: Wrote>(hosted: &Hosted<O, C, S>, sql: &'stat
     match rows {
         Some(Ok(Some(Value::Integer(rows)))) => u64::try_from(rows).unwrap_or(0),
         _ => 0,
-    }
-}
-
-/// The operator's word after a restore: no smaller token may be issued again.
-pub(crate) fn largest_known_token(stage: &Stage) -> Ordinal {
-    let history = stage.history.borrow();
-    let tokens = history.events().filter_map(|event| match event.step.reply.as_ref()?.answer {
-        Ok(mailbus_spec::lease::Outcome::Granted { token, .. }) => Some(token),
-        _ => None,
-    });
-    tokens.max().unwrap_or(Ordinal::ZERO)
-}
-
-/// The same for mail: no smaller `seq` or epoch may be issued again.
-pub(crate) fn largest_known_seq(stage: &Stage) -> Ordinal {
-    let history = stage.history.borrow();
-    let ordinals = history.mail_events().filter_map(|event| {
-        match event.step.reply.as_ref()?.answer.as_ref().ok()? {
-            mailbus_spec::mailbox::Outcome::Accepted { seq, .. } => Some(*seq),
-            mailbus_spec::mailbox::Outcome::Connected { epoch, .. } => Some(*epoch),
-            _ => None,
-        }
-    });
-    ordinals.max().unwrap_or(Ordinal::ZERO)
-}
-
-/// Looks at the objects between two events.
-pub(crate) fn note_eviction(stage: &Stage) {
-    let waits = stage.history.borrow().events().last().is_some_and(|event| {
-        event.step.reply.as_ref().is_some_and(|reply| {
-            matches!(reply.answer, Ok(mailbus_spec::lease::Outcome::Queued { .. }))
-        })
-    });
-    if waits {
-        stage.reach(Mark::EvictedWithTickets);
     }
 }

@@ -18,27 +18,28 @@ use mailbus_worker::router::{self, Access, Class};
 use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
-use crate::engine::Stage;
 use crate::engine::alarms::Troubled;
-use crate::engine::hosted::Hosted;
-use crate::engine::streams::{ObjectHost, PORT};
 use crate::history::Wrote;
 use crate::marks::Mark;
+use crate::world::Context;
+use crate::world::hosted::Hosted;
+use crate::world::hosts::{ObjectHost, PORT, workspace};
 
 /// How long the objects' host takes to flush a log.
 const FLUSH: Duration = Duration::from_millis(40);
 
-/// The one workspace of a simulation.
-pub(crate) fn workspace() -> Workspace {
-    Workspace::new("sim").expect("a plain name")
-}
-
 /// What runs on the objects' host.
-pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
-    let host: Rc<dyn HostClock> = Rc::new(ObjectHost { stage: Rc::clone(&stage) });
+pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
+    let host: Rc<dyn HostClock> = Rc::new(ObjectHost { context: Rc::clone(&context) });
     let classes = Classes::from([
-        (Class::Lease, Observed::host(&stage, &host, |stage| &stage.leases, Stage::settle_leases)),
-        (Class::Mailbox, Observed::host(&stage, &host, |stage| &stage.mail, Stage::settle_mail)),
+        (
+            Class::Lease,
+            Observed::host(&context, &host, |context| &context.leases, Context::settle_leases),
+        ),
+        (
+            Class::Mailbox,
+            Observed::host(&context, &host, |context| &context.mail, Context::settle_mail),
+        ),
     ]);
     let server = Server::new(host, Access::Anonymous, ServerSettings::default(), classes);
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
@@ -48,35 +49,27 @@ pub(crate) async fn run(stage: Rc<Stage>) -> turmoil::Result {
     }
 }
 
-/// A deploy: every socket ends, and memory is lost.
-///
-/// Not by [`Server::stop`], which wakes connections in an order that tokio draws at random.
-pub(crate) fn deploy(stage: &Stage) {
-    stage.leases.crash();
-    stage.mail.crash();
-}
-
 /// The objects of one class, seen from outside: after each event it is known whether it was committed.
 pub(crate) struct Observed<O, C, S> {
-    pub stage: Rc<Stage>,
+    pub context: Rc<Context>,
     pub namespace: Namespace<O>,
-    /// Where the stage keeps what belongs to them.
-    hosted: fn(&Stage) -> &Hosted<O, C, S>,
-    settle: fn(&Stage, bool),
+    /// Where the context keeps what belongs to them.
+    hosted: fn(&Context) -> &Hosted<O, C, S>,
+    settle: fn(&Context, bool),
 }
 
 impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
     /// Runs the objects of a class, with their alarms.
     fn host(
-        stage: &Rc<Stage>,
+        context: &Rc<Context>,
         host: &Rc<dyn HostClock>,
-        hosted: fn(&Stage) -> &Hosted<O, C, S>,
-        settle: fn(&Stage, bool),
+        hosted: fn(&Context) -> &Hosted<O, C, S>,
+        settle: fn(&Context, bool),
     ) -> Rc<dyn Objects> {
-        let databases = Rc::new(SimulatedDatabases { stage: Rc::clone(stage), hosted });
+        let databases = Rc::new(SimulatedDatabases { context: Rc::clone(context), hosted });
         let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
-        hosted(stage).namespace.replace(Some(namespace.clone()));
-        let objects = Rc::new(Self { stage: Rc::clone(stage), namespace, hosted, settle });
+        hosted(context).namespace.replace(Some(namespace.clone()));
+        let objects = Rc::new(Self { context: Rc::clone(context), namespace, hosted, settle });
         Troubled::ring(&objects);
         objects
     }
@@ -88,7 +81,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
 
     /// What belongs to them.
     pub fn hosted(&self) -> &Hosted<O, C, S> {
-        (self.hosted)(&self.stage)
+        (self.hosted)(&self.context)
     }
 
     /// Whether the object came through its last event: a failed one costs it its memory.
@@ -99,15 +92,15 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
 
 impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Observed<O, C, S> {
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted {
-        if self.stage.now() < self.stage.closed_until.get() {
+        if self.context.now() < self.context.closed_until.get() {
             return closed(arrival);
         }
         let submitted = self.namespace.submit(workspace, arrival);
         let committed = self.came_through();
         if !committed && !matches!(arrival, Arrival::Closed { .. }) {
-            self.stage.reach(Mark::StorageFailed);
+            self.context.reach(Mark::StorageFailed);
         }
-        (self.settle)(&self.stage, committed);
+        (self.settle)(&self.context, committed);
         submitted
     }
 }
@@ -127,47 +120,47 @@ fn closed(arrival: &Arrival<'_>) -> Submitted {
 
 /// The databases of the objects' host, whose flushes take time.
 struct SimulatedDatabases<O, C, S> {
-    stage: Rc<Stage>,
-    hosted: fn(&Stage) -> &Hosted<O, C, S>,
+    context: Rc<Context>,
+    hosted: fn(&Context) -> &Hosted<O, C, S>,
 }
 
 impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Databases
     for SimulatedDatabases<O, C, S>
 {
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
-        let opened = (self.hosted)(&self.stage).databases.open(workspace)?;
+        let opened = (self.hosted)(&self.context).databases.open(workspace)?;
         let flush = opened.flush.map(|inner| {
-            let (stage, hosted) = (Rc::clone(&self.stage), self.hosted);
-            Rc::new(SlowFlush { stage, hosted, inner }) as Rc<dyn Flush>
+            let (context, hosted) = (Rc::clone(&self.context), self.hosted);
+            Rc::new(SlowFlush { context, hosted, inner }) as Rc<dyn Flush>
         });
         Ok(Opened { flush, ..opened })
     }
 
     fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
-        (self.hosted)(&self.stage).databases.delete(workspace)
+        (self.hosted)(&self.context).databases.delete(workspace)
     }
 
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
-        (self.hosted)(&self.stage).databases.existing()
+        (self.hosted)(&self.context).databases.existing()
     }
 }
 
 struct SlowFlush<O, C, S> {
-    stage: Rc<Stage>,
-    hosted: fn(&Stage) -> &Hosted<O, C, S>,
+    context: Rc<Context>,
+    hosted: fn(&Context) -> &Hosted<O, C, S>,
     inner: Rc<dyn Flush>,
 }
 
 impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Flush for SlowFlush<O, C, S> {
     #[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
     fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
-        let (stage, hosted) = (Rc::clone(&self.stage), self.hosted);
-        let committed = hosted(&stage).committed();
+        let (context, hosted) = (Rc::clone(&self.context), self.hosted);
+        let committed = hosted(&context).committed();
         let flushed = self.inner.flush();
         Box::pin(async move {
             tokio::time::sleep(FLUSH).await;
             flushed.await?;
-            hosted(&stage).durable.set(committed);
+            hosted(&context).durable.set(committed);
             Ok(())
         })
     }

@@ -10,15 +10,15 @@ use mailbus_worker::native::Instance;
 use turmoil::Sim;
 
 use crate::clock::TrueTime;
-use crate::engine::network::{host_of, largest_known_seq, largest_known_token, note_eviction};
-use crate::engine::stage::Errand;
-use crate::engine::streams::OBJECT;
-use crate::engine::{Stage, object};
 use crate::faults::links::Trouble;
 use crate::faults::{Act, Links};
 use crate::history::Entry;
 use crate::marks::Mark;
 use crate::plan::{FOR_EVER_MS, Fault, FaultKind, Plan};
+use crate::world::Context;
+use crate::world::context::OperatorTask;
+use crate::world::hosts::{OBJECT, host_of};
+use crate::world::operator::{largest_known_seq, largest_known_token};
 
 /// The oldest command that may still be copied: a copy travels less than a minute.
 const OLDEST_COPY_MS: u64 = 57_000;
@@ -26,15 +26,15 @@ const OLDEST_COPY_MS: u64 = 57_000;
 const COPIES: usize = 40;
 
 /// Makes a fault begin or end, between two steps of the network.
-pub fn apply(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, act: &Act) {
+pub fn apply(context: &Rc<Context>, sim: &mut Sim<'_>, links: &mut Links, act: &Act) {
     match act {
-        Act::Bookmark(index) => bookmark(stage, *index),
+        Act::Bookmark(index) => bookmark(context, *index),
         Act::Begin(index, kind) => {
-            *stage.history.borrow_mut().faults.entry(kind.name()).or_default() += 1;
-            stage.note(format!("fault       {kind:?}"));
-            begin(stage, sim, links, *index, kind);
+            *context.history.borrow_mut().faults.entry(kind.name()).or_default() += 1;
+            context.note(format!("fault       {kind:?}"));
+            begin(context, sim, links, *index, kind);
         }
-        Act::End(_, kind) => end(stage, sim, links, kind),
+        Act::End(_, kind) => end(context, sim, links, kind),
     }
 }
 
@@ -67,9 +67,15 @@ fn machine_of(plan: &Plan, kind: &FaultKind) -> Option<u8> {
     plan.machines.iter().any(|known| known.machine == machine).then_some(machine)
 }
 
-fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, kind: &FaultKind) {
-    let now = stage.now();
-    if let Some(machine) = machine_of(&stage.plan, kind) {
+fn begin(
+    context: &Rc<Context>,
+    sim: &mut Sim<'_>,
+    links: &mut Links,
+    index: usize,
+    kind: &FaultKind,
+) {
+    let now = context.now();
+    if let Some(machine) = machine_of(&context.plan, kind) {
         for trouble in troubles(kind) {
             links.add(sim, machine, *trouble);
         }
@@ -86,64 +92,64 @@ fn begin(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, index: usize, 
         return;
     }
     match kind {
-        FaultKind::Copy { age_ms } => copy(stage, *age_ms),
+        FaultKind::Copy { age_ms } => copy(context, *age_ms),
         FaultKind::Evict {} => {
-            note_eviction(stage);
-            stage.leases.with(Instance::evict);
-            stage.mail.with(Instance::evict);
+            note_eviction(context);
+            context.leases.with(Instance::evict);
+            context.mail.with(Instance::evict);
         }
         FaultKind::HostMove { .. } => {
             // Elsewhere nobody knows when an alarm was set: the object meets the clock as it is.
-            stage.leases.with(Instance::forget_when_alarm_was_set);
-            stage.mail.with(Instance::forget_when_alarm_was_set);
-            crash_object(stage, sim);
+            context.leases.with(Instance::forget_when_alarm_was_set);
+            context.mail.with(Instance::forget_when_alarm_was_set);
+            crash_object(context, sim);
             sim.bounce(OBJECT);
         }
-        FaultKind::ObjectCrash { .. } => crash_object(stage, sim),
+        FaultKind::ObjectCrash { .. } => crash_object(context, sim),
         FaultKind::PowerLoss { .. } => {
-            let machines: Vec<u8> = stage.plan.machines.iter().map(|m| m.machine).collect();
+            let machines: Vec<u8> = context.plan.machines.iter().map(|m| m.machine).collect();
             for machine in &machines {
                 sim.partition(host_of(*machine), OBJECT);
             }
-            crash_object(stage, sim);
+            crash_object(context, sim);
             for machine in machines {
                 links.settle_again(sim, machine);
             }
-            stage.leases.databases.lose_power().expect("databases in memory");
-            stage.mail.databases.lose_power().expect("databases in memory");
-            stage.lose_unflushed();
+            context.leases.databases.lose_power().expect("databases in memory");
+            context.mail.databases.lose_power().expect("databases in memory");
+            context.lose_unflushed();
         }
-        FaultKind::Deploy {} => object::deploy(stage),
-        FaultKind::Zombie { for_ms } => stage.begin_zombie(now.plus_ms(*for_ms)),
+        FaultKind::Deploy {} => context.deploy(),
+        FaultKind::Zombie { for_ms } => context.begin_zombie(now.plus_ms(*for_ms)),
         FaultKind::AlarmLate { by_ms, for_ms } => {
-            stage.alarms.late_by_ms.set(*by_ms);
-            stage.alarms.late_until.set(now.plus_ms(*for_ms));
+            context.alarms.late_by_ms.set(*by_ms);
+            context.alarms.late_until.set(now.plus_ms(*for_ms));
         }
         FaultKind::AlarmEarly {} => {
-            stage.leases.early_ring.notify_one();
-            stage.mail.early_ring.notify_one();
+            context.leases.early_ring.notify_one();
+            context.mail.early_ring.notify_one();
         }
-        FaultKind::AlarmLost { for_ms } => stage.alarms.lost_until.set(now.plus_ms(*for_ms)),
+        FaultKind::AlarmLost { for_ms } => context.alarms.lost_until.set(now.plus_ms(*for_ms)),
         FaultKind::AlarmStuck {} => {
-            let due = stage.leases.with(|instance| instance.due_alarm()).flatten();
-            stage.leases.stuck_at.set(due);
-            let due = stage.mail.with(|instance| instance.due_alarm()).flatten();
-            stage.mail.stuck_at.set(due);
+            let due = context.leases.with(|instance| instance.due_alarm()).flatten();
+            context.leases.stuck_at.set(due);
+            let due = context.mail.with(|instance| instance.due_alarm()).flatten();
+            context.mail.stuck_at.set(due);
         }
         FaultKind::StorageError { statement } => {
             let fail_at = Some(u64::from(*statement));
-            stage.leases.with(|instance| instance.database().faults().fail_at = fail_at);
-            stage.mail.with(|instance| instance.database().faults().fail_at = fail_at);
+            context.leases.with(|instance| instance.database().faults().fail_at = fail_at);
+            context.mail.with(|instance| instance.database().faults().fail_at = fail_at);
         }
-        FaultKind::StorageFull { .. } => set_full(stage, true),
-        FaultKind::Restore { closed_ms, .. } => restore(stage, index, now.plus_ms(*closed_ms)),
+        FaultKind::StorageFull { .. } => set_full(context, true),
+        FaultKind::Restore { closed_ms, .. } => restore(context, index, now.plus_ms(*closed_ms)),
         _ => {}
     }
-    stage.errand_bell.notify_one();
+    context.operator_bell.notify_one();
 }
 
-fn end(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, kind: &FaultKind) {
-    if let Some(machine) = machine_of(&stage.plan, kind) {
+fn end(context: &Rc<Context>, sim: &mut Sim<'_>, links: &mut Links, kind: &FaultKind) {
+    if let Some(machine) = machine_of(&context.plan, kind) {
         for trouble in troubles(kind) {
             links.remove(sim, machine, *trouble);
         }
@@ -160,24 +166,27 @@ fn end(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, kind: &FaultKind
         {
             sim.bounce(OBJECT);
         }
-        FaultKind::StorageFull { .. } => set_full(stage, false),
+        FaultKind::StorageFull { .. } => set_full(context, false),
         FaultKind::AlarmLost { for_ms } if *for_ms < FOR_EVER_MS => {
-            stage.alarms.lost_until.set(TrueTime(0));
+            context.alarms.lost_until.set(TrueTime(0));
         }
-        FaultKind::AlarmLate { .. } => stage.alarms.late_until.set(TrueTime(0)),
+        FaultKind::AlarmLate { .. } => context.alarms.late_until.set(TrueTime(0)),
         FaultKind::Restore { recover, .. } => {
-            stage.closed_until.set(TrueTime(0));
+            context.closed_until.set(TrueTime(0));
             if !recover {
                 return;
             }
-            let errands = [
-                (largest_known_token(stage), Errand::Recover as fn(Ordinal) -> Errand),
-                (largest_known_seq(stage), Errand::RecoverMail),
+            let operator_tasks = [
+                (
+                    largest_known_token(context),
+                    OperatorTask::Recover as fn(Ordinal) -> OperatorTask,
+                ),
+                (largest_known_seq(context), OperatorTask::RecoverMail),
             ];
-            for (at_least, errand) in errands {
+            for (at_least, task) in operator_tasks {
                 if at_least.anchor_ms() >= mailbus_spec::time::HOST_FIRST_MS {
-                    stage.errands.borrow_mut().push_back(errand(at_least));
-                    stage.errand_bell.notify_one();
+                    context.operator_tasks.borrow_mut().push_back(task(at_least));
+                    context.operator_bell.notify_one();
                 }
             }
         }
@@ -185,39 +194,39 @@ fn end(stage: &Rc<Stage>, sim: &mut Sim<'_>, links: &mut Links, kind: &FaultKind
     }
 }
 
-fn set_full(stage: &Stage, full: bool) {
-    stage.leases.with(|instance| instance.database().faults().full = full);
-    stage.mail.with(|instance| instance.database().faults().full = full);
+fn set_full(context: &Context, full: bool) {
+    context.leases.with(|instance| instance.database().faults().full = full);
+    context.mail.with(|instance| instance.database().faults().full = full);
 }
 
-fn crash_object(stage: &Rc<Stage>, sim: &mut Sim<'_>) {
+fn crash_object(context: &Rc<Context>, sim: &mut Sim<'_>) {
     if sim.is_host_running(OBJECT) {
         sim.crash(OBJECT);
     }
-    stage.leases.namespace.take();
-    stage.mail.namespace.take();
+    context.leases.namespace.take();
+    context.mail.namespace.take();
 }
 
-fn bookmark(stage: &Stage, index: usize) {
-    let history = stage.history.borrow();
+fn bookmark(context: &Context, index: usize) {
+    let history = context.history.borrow();
     let (leases, mail) = (history.object.len(), history.mail.len());
     drop(history);
-    stage.leases.remember(index, leases);
-    stage.lease_models.pin();
-    stage.mail.remember(index, mail);
-    stage.mail_models.pin();
+    context.leases.remember(index, leases);
+    context.lease_models.pin();
+    context.mail.remember(index, mail);
+    context.mail_models.pin();
 }
 
 /// Both objects go back; the operator closes the workspace meanwhile.
-fn restore(stage: &Rc<Stage>, index: usize, closed_until: TrueTime) {
+fn restore(context: &Rc<Context>, index: usize, closed_until: TrueTime) {
     // What a restored database has flushed is not known to the simulation: no power is lost then.
     let loses_power = |fault: &Fault| matches!(fault.kind, FaultKind::PowerLoss { .. });
-    if stage.plan.faults.iter().any(loses_power) {
+    if context.plan.faults.iter().any(loses_power) {
         return;
     }
-    let at = stage.now();
-    let (leases, mail) = (stage.leases.restore(index), stage.mail.restore(index));
-    let mut history = stage.history.borrow_mut();
+    let at = context.now();
+    let (leases, mail) = (context.leases.restore(index), context.mail.restore(index));
+    let mut history = context.history.borrow_mut();
     if let Some(back_to) = leases {
         history.object.push(Entry::Restored { at, back_to });
     }
@@ -226,14 +235,14 @@ fn restore(stage: &Rc<Stage>, index: usize, closed_until: TrueTime) {
     }
     if leases.is_some() || mail.is_some() {
         history.reach(Mark::Restored);
-        stage.closed_until.set(closed_until);
+        context.closed_until.set(closed_until);
     }
 }
 
 /// The latest commands of their age are delivered once more, in their order.
-fn copy(stage: &Stage, age_ms: u64) {
-    let now_ms = stage.now().ms();
-    let history = stage.history.borrow();
+fn copy(context: &Context, age_ms: u64) {
+    let now_ms = context.now().ms();
+    let history = context.history.borrow();
     let old = history.events().filter(|event| {
         let age = now_ms.saturating_sub(event.at.ms());
         age_ms <= age && age < OLDEST_COPY_MS
@@ -249,8 +258,8 @@ fn copy(stage: &Stage, age_ms: u64) {
     });
     let commands: Vec<Command> = commands.collect();
     let copied = commands.iter().rev().take(COPIES).rev();
-    let mut errands = stage.errands.borrow_mut();
-    errands.extend(copied.cloned().map(Errand::Copy));
+    let mut operator_tasks = context.operator_tasks.borrow_mut();
+    operator_tasks.extend(copied.cloned().map(OperatorTask::Copy));
     let old = history.mail_events().filter(|event| {
         let age = now_ms.saturating_sub(event.at.ms());
         age_ms <= age && age < OLDEST_COPY_MS
@@ -260,7 +269,8 @@ fn copy(stage: &Stage, age_ms: u64) {
         _ => None,
     });
     let asks: Vec<Ask> = asks.collect();
-    errands.extend(asks.iter().rev().take(COPIES).rev().cloned().map(Errand::MailCopy));
+    operator_tasks
+        .extend(asks.iter().rev().take(COPIES).rev().cloned().map(OperatorTask::MailCopy));
 }
 
 /// What a client may have sent by HTTP, and changes nothing the second time: a nack would be another
@@ -270,5 +280,17 @@ fn may_be_copied(ask: &Ask) -> bool {
         Ask::Publish { message } | Ask::Send { message, .. } => message.id.is_some(),
         Ask::Ack { what, .. } => !matches!(what, Settled::UpTo(_)),
         _ => false,
+    }
+}
+
+/// Looks at the objects between two events.
+fn note_eviction(context: &Context) {
+    let waits = context.history.borrow().events().last().is_some_and(|event| {
+        event.step.reply.as_ref().is_some_and(|reply| {
+            matches!(reply.answer, Ok(mailbus_spec::lease::Outcome::Queued { .. }))
+        })
+    });
+    if waits {
+        context.reach(Mark::EvictedWithTickets);
     }
 }

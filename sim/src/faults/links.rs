@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use turmoil::Sim;
 
-use crate::engine::network::host_of;
-use crate::engine::streams::OBJECT;
 use crate::plan::Plan;
+use crate::world::hosts::OBJECT;
+use crate::world::hosts::host_of;
 
 /// What may be wrong with a link; several at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

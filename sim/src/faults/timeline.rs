@@ -1,9 +1,9 @@
 //! When faults begin and end.
 
 use crate::clock::TrueTime;
-use crate::engine::network::TICK_MS;
 use crate::faults::Links;
 use crate::plan::{FaultKind, Plan};
+use crate::world::hosts::TICK_MS;
 
 /// A fault begins or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

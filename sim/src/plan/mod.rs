@@ -24,6 +24,7 @@ pub use bound::ClockClass;
 pub use fault::{Fault, FaultKind};
 pub use mail::{HandlerScript, MailAction, MailPlan, Transport};
 pub use operation::{Action, Ending, Operation};
+pub(crate) use operation::{path, path_set};
 
 /// How many paths the workload knows: few, so that claims meet.
 pub const PATHS: u8 = 7;

@@ -1,5 +1,6 @@
 //! What agents and admins do.
 
+use mailbus_spec::{LeasePath, PathSet};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::mail::MailAction;
@@ -92,4 +93,14 @@ impl Action {
             Self::Mail(action) => action.name(),
         }
     }
+}
+
+/// The path with this number.
+pub(crate) fn path(number: u8) -> LeasePath {
+    LeasePath::new(&format!("src/{number}.rs")).expect("a plain path")
+}
+
+/// The set of the paths with these numbers.
+pub(crate) fn path_set(numbers: &[u8]) -> Option<PathSet> {
+    PathSet::new(numbers.iter().copied().map(path).collect()).ok()
 }

@@ -8,10 +8,10 @@ use mailbus_worker::lease::{Handled, Leases, SqlLeases};
 use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Row, Storage, StorageError, Value};
 
-use crate::engine::Stage;
 use crate::history::{Entry, ObjectEvent};
 use crate::marks::Mark;
 use crate::sut::{ModelRow, ObjectVariant};
+use crate::world::Context;
 
 /// The machine that the system under test of this thread's simulation names.
 pub struct SutLeases {
@@ -29,8 +29,8 @@ enum Instance {
 }
 
 impl Instance {
-    fn wake(stage: &Stage, pending: Option<HostTime>) -> Self {
-        match stage.sut.object {
+    fn wake(context: &Context, pending: Option<HostTime>) -> Self {
+        match context.sut.object {
             ObjectVariant::Native => Self::Native(Box::new(SqlLeases::wake(pending))),
             ObjectVariant::Model(model) => Self::Model(ModelRow::wake(model(), pending)),
         }
@@ -38,14 +38,14 @@ impl Instance {
 
     fn handle<S: Storage>(
         &mut self,
-        stage: &Stage,
+        context: &Context,
         storage: &mut S,
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
         match self {
             Self::Native(leases) => leases.handle(storage, host, event),
-            Self::Model(row) => row.handle(stage, storage, host, event),
+            Self::Model(row) => row.handle(context, storage, host, event),
         }
     }
 }
@@ -74,16 +74,16 @@ impl SutLeases {
     /// Lets the replaced instance have questions and some commands; it may answer only without its storage.
     fn ask_zombie(
         &mut self,
-        stage: &Stage,
+        context: &Context,
         host: HostTime,
         event: &Event<Command>,
     ) -> Option<Handled> {
-        if !stage.zombie_goes_on() {
+        if !context.zombie_goes_on() {
             self.zombie = None;
             return None;
         }
         if self.zombie.is_none() {
-            let new = Instance::wake(stage, self.pending);
+            let new = Instance::wake(context, self.pending);
             self.zombie = Some(std::mem::replace(&mut self.awake, new));
             return None;
         }
@@ -92,11 +92,11 @@ impl SutLeases {
         if !is_question(event) && !self.turn.is_multiple_of(8) {
             return None;
         }
-        let answered = self.zombie.as_mut()?.handle(stage, &mut Replaced, host, event);
+        let answered = self.zombie.as_mut()?.handle(context, &mut Replaced, host, event);
         if answered.is_err() {
-            stage.reach(Mark::ZombieSilent);
+            context.reach(Mark::ZombieSilent);
             self.zombie = None;
-            stage.end_zombie();
+            context.end_zombie();
         }
         answered.ok().map(|handled| Handled { rows: 0, alarm: None, ..handled })
     }
@@ -104,9 +104,9 @@ impl SutLeases {
 
 impl Leases for SutLeases {
     fn wake(pending_alarm: Option<HostTime>) -> Self {
-        let stage = Stage::current();
+        let context = Context::current();
         Self {
-            awake: Instance::wake(&stage, pending_alarm),
+            awake: Instance::wake(&context, pending_alarm),
             zombie: None,
             turn: 0,
             pending: pending_alarm,
@@ -133,19 +133,23 @@ impl Leases for SutLeases {
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
-        let stage = Stage::current();
-        let stale = self.ask_zombie(&stage, host, event);
+        let context = Context::current();
+        let stale = self.ask_zombie(&context, host, event);
         let handled = match stale {
             Some(handled) => handled,
-            None => self.awake.handle(&stage, storage, host, event)?,
+            None => self.awake.handle(&context, storage, host, event)?,
         };
         if matches!(event, Event::Alarm) {
             self.pending = None;
         }
         self.pending = handled.alarm.or(self.pending);
-        let happened =
-            ObjectEvent { at: stage.now(), host, event: event.clone(), step: handled.step.clone() };
-        stage.leases.note_handled(Entry::Event(happened), handled.alarm.is_some());
+        let happened = ObjectEvent {
+            at: context.now(),
+            host,
+            event: event.clone(),
+            step: handled.step.clone(),
+        };
+        context.leases.note_handled(Entry::Event(happened), handled.alarm.is_some());
         Ok(handled)
     }
 }

@@ -12,8 +12,8 @@ use mailbus_spec::{HostTime, Timestamp};
 use mailbus_worker::mailbox::{Handled, Session};
 use mailbus_worker::storage::{Storage, StorageError};
 
-use crate::engine::Stage;
 use crate::sut::stored::Stored;
+use crate::world::Context;
 
 /// A mailbox model that answers in the place of the production machine.
 ///
@@ -82,12 +82,12 @@ impl MailModelRow {
     /// [`StorageError`] if the storage failed.
     pub fn handle<S: Storage>(
         &mut self,
-        stage: &Stage,
+        context: &Context,
         storage: &mut S,
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
-        let state = self.stored.load(&stage.mail_models, storage)?;
+        let state = self.stored.load(&context.mail_models, storage)?;
         let mut next = (*state).clone();
         let mut closings = Vec::new();
         if let Some(open) = self.woken.take() {
@@ -104,7 +104,7 @@ impl MailModelRow {
         let due = self.model.next_alarm(&next).map(|at| next.clock.host_at(at));
         let next = Rc::new(next);
         let rows = if changed {
-            let stored = self.stored.store(&stage.mail_models, storage, Rc::clone(&next));
+            let stored = self.stored.store(&context.mail_models, storage, Rc::clone(&next));
             stored.inspect_err(|_| self.model.undone(&next))?
         } else {
             0

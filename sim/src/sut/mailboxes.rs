@@ -8,9 +8,9 @@ use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
 use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Storage, StorageError};
 
-use crate::engine::Stage;
 use crate::history::{Entry, MailEvent};
 use crate::sut::{MailModelRow, MailVariant};
+use crate::world::Context;
 
 /// The mailbox machine that the system under test of this thread's simulation names.
 pub struct SutMailboxes {
@@ -26,9 +26,9 @@ enum Instance {
 
 impl Mailboxes for SutMailboxes {
     fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self {
-        let stage = Stage::current();
+        let context = Context::current();
         let woken = sessions.iter().map(Session::connection).collect();
-        let awake = match stage.sut.mail {
+        let awake = match context.sut.mail {
             MailVariant::Native => {
                 Instance::Native(Box::new(SqlMailboxes::wake(pending_alarm, sessions)))
             }
@@ -59,18 +59,18 @@ impl Mailboxes for SutMailboxes {
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
-        let stage = Stage::current();
-        let at = stage.now();
+        let context = Context::current();
+        let at = context.now();
         if let Some(sessions) = self.woken.take() {
-            stage.mail.note_handled(Entry::Woken { at, sessions }, false);
+            context.mail.note_handled(Entry::Woken { at, sessions }, false);
         }
         let handled = match &mut self.awake {
             Instance::Native(mailboxes) => mailboxes.handle(storage, host, event)?,
-            Instance::Model(row) => row.handle(&stage, storage, host, event)?,
+            Instance::Model(row) => row.handle(&context, storage, host, event)?,
         };
         let (event, step) = (event.clone(), handled.step.clone());
         let happened = MailEvent { at, host, event, step };
-        stage.mail.note_handled(Entry::Event(happened), handled.alarm.is_some());
+        context.mail.note_handled(Entry::Event(happened), handled.alarm.is_some());
         Ok(handled)
     }
 }

@@ -8,9 +8,9 @@ use mailbus_spec::machine::Event;
 use mailbus_worker::lease::Handled;
 use mailbus_worker::storage::{Storage, StorageError};
 
-use crate::engine::Stage;
 use crate::sut::Model;
 use crate::sut::stored::Stored;
+use crate::world::Context;
 
 /// A lease model whose state is one row.
 pub struct ModelRow {
@@ -34,7 +34,7 @@ impl ModelRow {
     /// [`StorageError`] if the storage failed.
     pub fn handle<S: Storage>(
         &mut self,
-        stage: &Stage,
+        context: &Context,
         storage: &mut S,
         host: HostTime,
         event: &Event<Command>,
@@ -42,7 +42,7 @@ impl ModelRow {
         let remembered = self.remembered.clone().filter(|_| !self.model.touches_storage());
         let state = match remembered {
             Some(state) => state,
-            None => self.stored.load(&stage.lease_models, storage)?,
+            None => self.stored.load(&context.lease_models, storage)?,
         };
         let mut next = (*state).clone();
         let step = self.model.handle(&mut next, host, event);
@@ -52,7 +52,7 @@ impl ModelRow {
         let changed = next != *state;
         let next = Rc::new(next);
         let rows = if changed {
-            self.stored.store(&stage.lease_models, storage, Rc::clone(&next))?
+            self.stored.store(&context.lease_models, storage, Rc::clone(&next))?
         } else {
             0
         };

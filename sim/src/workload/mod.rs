@@ -9,21 +9,26 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mailbus_spec::{Holder, LeasePath, PathSet};
+use mailbus_client::lease::{Lease, LeaseClient};
+use mailbus_spec::Holder;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::clock::TrueTime;
-use crate::engine::Stage;
-use crate::engine::agent::Client;
-use crate::engine::streams::sleep_until;
-use crate::plan::{Action, Operation};
+use crate::plan::{Action, Operation, path};
 use crate::workload::mailbox::Process;
+use crate::world::Context;
+use crate::world::hosts::{AgentClocks, sleep_until};
+
+/// The client of a simulated agent.
+pub(crate) type Client = LeaseClient<Rc<AgentClocks>>;
+/// What it holds.
+pub(crate) type Guard = Lease<Rc<AgentClocks>>;
 
 /// One agent at work.
 #[derive(Clone)]
 pub(crate) struct Agent {
-    pub stage: Rc<Stage>,
+    pub context: Rc<Context>,
     pub client: Client,
     pub holder: Holder,
     /// Its mail, if it gets any.
@@ -31,29 +36,19 @@ pub(crate) struct Agent {
     random: Rc<RefCell<ChaCha8Rng>>,
 }
 
-/// The path with this number.
-pub(crate) fn path(number: u8) -> LeasePath {
-    LeasePath::new(&format!("src/{number}.rs")).expect("a plain path")
-}
-
-/// The set of the paths with these numbers.
-pub(crate) fn path_set(numbers: &[u8]) -> Option<PathSet> {
-    PathSet::new(numbers.iter().copied().map(path).collect()).ok()
-}
-
 /// Everything that one run of an agent does. What was planned for before its beginning does not
 /// happen.
 pub(crate) async fn work(
-    stage: Rc<Stage>,
+    context: Rc<Context>,
     client: Client,
     holder: Holder,
     mailbox: Option<Process>,
     (number, seed): (u8, u64),
 ) {
     let random = Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)));
-    let agent = Agent { stage: Rc::clone(&stage), client, holder, mailbox, random };
-    let began = stage.now();
-    let own = stage.plan.operations.iter().enumerate().filter(|(_, operation)| {
+    let agent = Agent { context: Rc::clone(&context), client, holder, mailbox, random };
+    let began = context.now();
+    let own = context.plan.operations.iter().enumerate().filter(|(_, operation)| {
         operation.agent == number && began <= TrueTime::from_ms(operation.at_ms)
     });
     let mut stories: FuturesUnordered<_> = own
@@ -69,11 +64,11 @@ pub(crate) async fn work(
 
 async fn perform(agent: Agent, index: usize, operation: Operation) {
     let at = TrueTime::from_ms(operation.at_ms);
-    sleep_until(&agent.stage, at).await;
-    if agent.stage.heals_at() <= agent.stage.now() {
+    sleep_until(&agent.context, at).await;
+    if agent.context.heals_at() <= agent.context.now() {
         return;
     }
-    agent.stage.history.borrow_mut().operations += 1;
+    agent.context.history.borrow_mut().operations += 1;
     match operation.action {
         Action::Hold { renew: true, .. } => lease::hold::hold(&agent, &operation.action).await,
         Action::Hold { renew: false, .. } => {
@@ -95,10 +90,10 @@ async fn perform(agent: Agent, index: usize, operation: Operation) {
 impl Agent {
     /// Lets a span of true time pass, or less if the world heals.
     async fn pause_until_heal(&self, span: Duration) {
-        let now = self.stage.now();
+        let now = self.context.now();
         let span_us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-        let until = TrueTime(now.0.saturating_add(span_us)).min(self.stage.heals_at().max(now));
-        sleep_until(&self.stage, until).await;
+        let until = TrueTime(now.0.saturating_add(span_us)).min(self.context.heals_at().max(now));
+        sleep_until(&self.context, until).await;
     }
 
     /// How long a write is on its way to its resource.
@@ -107,6 +102,6 @@ impl Agent {
     }
 
     fn heals(&self) -> bool {
-        self.stage.heals_at() <= self.stage.now()
+        self.context.heals_at() <= self.context.now()
     }
 }

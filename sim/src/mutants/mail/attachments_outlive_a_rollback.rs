@@ -5,12 +5,12 @@ use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Command, MailboxMachine, MailboxStep};
 
-use crate::engine::Stage;
 use crate::invariants::mail_liveness;
 use crate::mutants::Mutant;
 use crate::mutants::mail::{handle, planted_mail};
 use crate::plan::{Fault, FaultKind, Plan};
 use crate::sut::MailModel;
+use crate::world::Context;
 
 pub(super) const MUTANT: Mutant = Mutant {
     name: "attachments_outlive_a_rollback",
@@ -33,11 +33,11 @@ impl MailModel for Hasty {
     }
 
     fn undone(&mut self, state: &MailboxMachine) {
-        Stage::current().leaked_mail.replace(Some(state.clone()));
+        Context::current().leaked_mail.replace(Some(state.clone()));
     }
 
     fn woken(&mut self, state: &mut MailboxMachine) {
-        let Some(leaked) = Stage::current().leaked_mail.take() else { return };
+        let Some(leaked) = Context::current().leaked_mail.take() else { return };
         for (name, agent) in &mut state.agents {
             let live = leaked.agents.get(name).and_then(|agent| agent.live.as_ref());
             if let (Some(kept), Some(live)) = (&mut agent.live, live)

@@ -8,11 +8,11 @@ use mailbus_client::error::AcquireError;
 use mailbus_client::machine::{Acquisition, LossCause};
 use mailbus_spec::{Ttl, Wait};
 
-use crate::engine::agent::Guard;
-use crate::engine::streams::sleep_until;
 use crate::marks::Mark;
-use crate::plan::{Action, Ending};
-use crate::workload::{Agent, path_set};
+use crate::plan::{Action, Ending, path_set};
+use crate::workload::Agent;
+use crate::workload::Guard;
+use crate::world::hosts::sleep_until;
 
 /// How patient an agent is that was given no patience of its own.
 const PATIENCE_MS: u64 = 600_000;
@@ -43,28 +43,28 @@ pub(in crate::workload) async fn hold(agent: &Agent, action: &Action) {
 pub(in crate::workload) async fn acquire(agent: &Agent, wanted: Acquisition) -> Option<Guard> {
     let paths = wanted.paths.clone();
     let mut acquiring = pin!(agent.client.acquire(wanted).fuse());
-    let mut healing = pin!(sleep_until(&agent.stage, agent.stage.heals_at()).fuse());
+    let mut healing = pin!(sleep_until(&agent.context, agent.context.heals_at()).fuse());
     let mut claim = None;
     let acquired = loop {
         select_biased! {
             acquired = acquiring => break acquired,
             () = healing => {
-                let asked = agent.stage.now();
-                claim = Some(agent.stage.begin_claim(&agent.holder, &paths, asked));
+                let asked = agent.context.now();
+                claim = Some(agent.context.begin_claim(&agent.holder, &paths, asked));
             }
         }
     };
     if let Some(number) = claim {
-        agent.stage.end_claim(number, acquired.is_ok());
+        agent.context.end_claim(number, acquired.is_ok());
     }
     match acquired {
         Ok(lease) => Some(lease),
         Err(error) => {
             if error == AcquireError::Unanswered {
-                agent.stage.reach(Mark::UnknownOutcome);
+                agent.context.reach(Mark::UnknownOutcome);
             }
             agent
-                .stage
+                .context
                 .note(format!("client      {} does not hold {paths:?}: {error}", agent.holder));
             None
         }
@@ -73,21 +73,21 @@ pub(in crate::workload) async fn acquire(agent: &Agent, wanted: Acquisition) -> 
 
 /// Writes for as long as the lease is valid, each write some time after it was found to be.
 async fn work(agent: &Agent, lease: &Guard, span: Duration) {
-    let began = agent.stage.now();
+    let began = agent.context.now();
     let span_us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-    while !agent.heals() && agent.stage.now().0 < began.0.saturating_add(span_us) {
+    while !agent.heals() && agent.context.now().0 < began.0.saturating_add(span_us) {
         if !lease.is_valid() {
             if let Some(LossCause::Clock(_)) = lease.lost().now_or_never() {
-                agent.stage.reach(Mark::ClockAnomaly);
+                agent.context.reach(Mark::ClockAnomaly);
             }
             return;
         }
         agent.pause_until_heal(agent.way_of_a_write()).await;
         if !lease.is_valid() {
-            agent.stage.reach(Mark::WroteAfterBelief);
+            agent.context.reach(Mark::WroteAfterBelief);
         }
         for path in lease.paths().as_slice() {
-            agent.stage.write(&agent.holder, path, lease.token());
+            agent.context.write(&agent.holder, path, lease.token());
         }
         agent.pause_until_heal(WORK.min(span / 3)).await;
     }

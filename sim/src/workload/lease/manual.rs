@@ -10,8 +10,8 @@ use mailbus_spec::{Holder, Ordinal, RequestId, SessionId, Ttl, Wait};
 
 use crate::clock::TrueTime;
 use crate::marks::Mark;
-use crate::plan::{Action, Ending};
-use crate::workload::{Agent, path_set};
+use crate::plan::{Action, Ending, path_set};
+use crate::workload::Agent;
 
 pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Action) {
     let Action::Hold { paths, ttl_ms, wait_ms, patience_ms, hold_ms, ending, .. } = action else {
@@ -27,12 +27,12 @@ pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Acti
     let acquire = Acquire::new(holder.clone(), Some(request.clone()), paths, ttl, wait);
     let Ok(acquire) = acquire else { return };
     let patience_ms = patience_ms.unwrap_or(60_000);
-    let deadline = agent.stage.now().plus_ms(patience_ms);
+    let deadline = agent.context.now().plus_ms(patience_ms);
     let by_hand = ByHand { agent, holder, request };
     let Some(token) = by_hand.acquire(acquire, wait, deadline).await else { return };
     agent.pause_until_heal(Duration::from_millis(*hold_ms)).await;
     for path in path_set_paths(action) {
-        agent.stage.write(&by_hand.holder, &path, token);
+        agent.context.write(&by_hand.holder, &path, token);
     }
     if *ending == Ending::Release {
         by_hand.release(token).await;
@@ -60,7 +60,7 @@ impl ByHand<'_> {
             Ok(reply) => Some(reply),
             Err(error) => {
                 if error == CallError::Unanswered {
-                    self.agent.stage.reach(Mark::UnknownOutcome);
+                    self.agent.context.reach(Mark::UnknownOutcome);
                 }
                 None
             }
@@ -98,7 +98,7 @@ impl ByHand<'_> {
                     return None;
                 }
             }
-            if deadline <= self.agent.stage.now() || self.agent.heals() {
+            if deadline <= self.agent.context.now() || self.agent.heals() {
                 self.cancel().await;
                 return None;
             }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use mailbus_client::machine::Acquisition;
 use mailbus_spec::{Ttl, Wait};
 
-use crate::engine::office::PROBE_TTL_MS;
-use crate::engine::streams::sleep_until;
-use crate::plan::PATHS;
-use crate::workload::{Agent, path_set};
+use crate::plan::{PATHS, path_set};
+use crate::workload::Agent;
+use crate::world::hosts::sleep_until;
+use crate::world::operator::PROBE_TTL_MS;
 
 /// How long after the healing agents ask.
 const AFTER_MS: u64 = 1_000;
@@ -16,14 +16,14 @@ const AFTER_MS: u64 = 1_000;
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
 pub(in crate::workload) async fn probe(agent: Agent, number: u8) {
-    sleep_until(&agent.stage, agent.stage.heals_at().plus_ms(AFTER_MS)).await;
+    sleep_until(&agent.context, agent.context.heals_at().plus_ms(AFTER_MS)).await;
     // The first asks for everything at once: large claims are not starved.
     let numbers: Vec<u8> = if number == 0 { (0..PATHS).collect() } else { vec![number % PATHS] };
     let (Some(paths), Some(ttl)) = (path_set(&numbers), Ttl::from_ms(PROBE_TTL_MS)) else { return };
     let wanted = Acquisition::new(paths.clone()).ttl(ttl).wait(Wait::DEFAULT).patience(PATIENCE);
-    let claim = agent.stage.begin_claim(&agent.holder, &paths, agent.stage.now());
+    let claim = agent.context.begin_claim(&agent.holder, &paths, agent.context.now());
     let acquired = agent.client.acquire(wanted).await;
-    agent.stage.end_claim(claim, acquired.is_ok());
+    agent.context.end_claim(claim, acquired.is_ok());
     if let Ok(lease) = acquired {
         let _ = lease.release().await;
     }

@@ -9,7 +9,7 @@ use crate::workload::Agent;
 
 fn note_unknown<T>(agent: &Agent, answer: Result<T, CallError>) -> Option<T> {
     if matches!(answer, Err(CallError::Unanswered)) {
-        agent.stage.reach(Mark::UnknownOutcome);
+        agent.context.reach(Mark::UnknownOutcome);
     }
     answer.ok()
 }
@@ -19,7 +19,7 @@ pub(in crate::workload) async fn status(agent: &Agent, path: &LeasePath) {
 }
 
 pub(in crate::workload) async fn verify(agent: &Agent, path: &LeasePath) {
-    if let Some(token) = agent.stage.largest_token_at(path) {
+    if let Some(token) = agent.context.largest_token_at(path) {
         note_unknown(agent, agent.client.verify(path.clone(), token).await);
     }
 }

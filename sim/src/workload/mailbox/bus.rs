@@ -26,7 +26,7 @@ pub(super) async fn receive(process: &Process) {
             return;
         }
         if ended == Some(Ended::Replaced) {
-            process.stage.reach(Mark::SessionReplaced);
+            process.context.reach(Mark::SessionReplaced);
         }
         process.pause(AGAIN_MS).await;
     }
@@ -34,7 +34,7 @@ pub(super) async fn receive(process: &Process) {
 
 /// A second process of the same name, for a while. Replaced itself, it does not come back.
 pub(super) async fn duplicate(process: &Process, index: usize, for_ms: u64) {
-    process.stage.note(format!("agent       {} has a twin of operation {index}", process.agent));
+    process.context.note(format!("agent       {} has a twin of operation {index}", process.agent));
     run(process, Some(for_ms), false).await;
 }
 
@@ -92,12 +92,12 @@ async fn handle(process: &Process, client: Mail, run: String) {
                 handlers.push(handler::handle(process, delivery, run.clone()));
             }
             Some(Incoming::Gap(gap)) => {
-                process.stage.reach(Mark::GapTold);
+                process.context.reach(Mark::GapTold);
                 drop(gap);
             }
-            Some(Incoming::Restored { .. }) => process.stage.reach(Mark::RestoreNoticed),
+            Some(Incoming::Restored { .. }) => process.context.reach(Mark::RestoreNoticed),
             Some(Incoming::Unhandled(_)) => {}
-            Some(Incoming::Ephemeral(_)) => process.stage.reach(Mark::EphemeralHeard),
+            Some(Incoming::Ephemeral(_)) => process.context.reach(Mark::EphemeralHeard),
             None => break,
         }
     }

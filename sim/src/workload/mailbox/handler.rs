@@ -8,10 +8,10 @@ use mailbus_spec::Ordinal;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::TrueTime;
-use crate::engine::streams::{AgentClocks, sleep_until};
 use crate::history::{HandlerOutcome, Handling};
 use crate::plan::HandlerScript;
 use crate::workload::mailbox::process::Process;
+use crate::world::hosts::{AgentClocks, sleep_until};
 
 /// The payload of the simulation's messages.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,9 +42,9 @@ impl Given {
     /// Notes what came of it.
     pub fn note(self, process: &Process, run: String, outcome: HandlerOutcome) {
         let Self { began, from, id, seq, payload } = self;
-        let (at, agent) = (process.stage.now(), process.agent.clone());
+        let (at, agent) = (process.context.now(), process.agent.clone());
         let handling = Handling { began, at, agent, run, from, id, seq, payload, outcome };
-        process.stage.history.borrow_mut().handlings.push(handling);
+        process.context.history.borrow_mut().handlings.push(handling);
     }
 }
 
@@ -55,13 +55,13 @@ pub(super) async fn handle(
 ) {
     let mail = delivery.mail();
     let given = Given {
-        began: process.stage.now(),
+        began: process.context.now(),
         from: mail.from().clone(),
         id: mail.id().unwrap_or_default().to_owned(),
         seq: mail.seq(),
         payload: mail.raw_payload().unwrap_or_default().to_owned(),
     };
-    if process.stage.sut.mail_client.acks_before_handling {
+    if process.context.sut.mail_client.acks_before_handling {
         delivery.done();
         let _ = follow(process, &given, run.clone()).await;
         given.note(process, run, HandlerOutcome::Done);
@@ -82,14 +82,14 @@ pub(super) async fn handle(
 }
 
 async fn follow(process: &Process, given: &Given, run: String) -> HandlerOutcome {
-    sleep_until(&process.stage, process.moment()).await;
-    let times_before = || process.stage.count_trouble(process.number, &given.id);
+    sleep_until(&process.context, process.moment()).await;
+    let times_before = || process.context.count_trouble(process.number, &given.id);
     match given.script() {
         HandlerScript::Slow { for_ms } => process.pause(for_ms).await,
         HandlerScript::Fail { times } if times_before() < times => return HandlerOutcome::Failed,
         HandlerScript::Crash { times } if times_before() < times => {
             given.clone().note(process, run, HandlerOutcome::Died);
-            process.stage.crash_process(process.number);
+            process.context.crash_process(process.number);
             std::future::pending::<()>().await;
         }
         HandlerScript::Done | HandlerScript::Fail { .. } | HandlerScript::Crash { .. } => {}

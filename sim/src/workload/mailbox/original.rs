@@ -8,13 +8,13 @@ use mailbus_client::transport::{Carrier, Incoming, Object, Socket};
 use mailbus_spec::mailbox::{Message, Notice};
 use mailbus_spec::wire::mailbox::{ServerFrame, decode_server_frame, payload_of};
 
-use crate::engine::office::post;
-use crate::engine::streams::sleep_until;
 use crate::history::HandlerOutcome;
 use crate::marks::Mark;
 use crate::workload::mailbox::handler::Given;
 use crate::workload::mailbox::pattern;
 use crate::workload::mailbox::process::Process;
+use crate::world::hosts::sleep_until;
+use crate::world::operator::post;
 
 /// When it comes back after a close.
 const RECONNECT_MS: u64 = 5_000;
@@ -52,7 +52,8 @@ async fn listen(process: &Process) {
     let run = format!("original-{}", process.next_session());
     let carrier = process.carrier();
     let query = format!("agentId={}", process.agent);
-    let mut late = pin!(sleep_until(&process.stage, process.stage.now().plus_ms(OPEN_MS)).fuse());
+    let mut late =
+        pin!(sleep_until(&process.context, process.context.now().plus_ms(OPEN_MS)).fuse());
     let mut opening = pin!(carrier.open(Object::Mailbox, &query).fuse());
     let opened = select_biased! { opened = opening => opened.ok(), () = late => None };
     let Some(mut socket) = opened else { return };
@@ -64,8 +65,8 @@ async fn listen(process: &Process) {
         }
     }
     loop {
-        let until = process.stage.now().plus_ms(SILENCE_MS);
-        let mut silent = pin!(sleep_until(&process.stage, until).fuse());
+        let until = process.context.now().plus_ms(SILENCE_MS);
+        let mut silent = pin!(sleep_until(&process.context, until).fuse());
         let mut next = pin!(socket.next().fuse());
         let incoming = select_biased! { incoming = next => incoming, () = silent => return };
         match incoming {
@@ -86,16 +87,16 @@ async fn handle(process: &Process, run: &str, seq: mailbus_spec::Ordinal, messag
     let payload = message.payload.as_deref().or_else(|| payload_of(&message.body));
     let id = message.id.as_ref().map_or("", |id| id.as_str());
     let given = Given {
-        began: process.stage.now(),
+        began: process.context.now(),
         from: message.from.clone(),
         id: id.to_owned(),
         seq: Some(seq),
         payload: payload.unwrap_or_default().to_owned(),
     };
     given.note(process, run.to_owned(), HandlerOutcome::Done);
-    process.stage.reach(Mark::OriginalHeard);
+    process.context.reach(Mark::OriginalHeard);
     if message.ack_required {
         let ack = serde_json::json!({ "messageId": id, "agentId": process.agent.as_str() });
-        let _ = post(&process.stage, Object::Mailbox, "acknowledge", ack.to_string()).await;
+        let _ = post(&process.context, Object::Mailbox, "acknowledge", ack.to_string()).await;
     }
 }

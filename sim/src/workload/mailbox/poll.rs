@@ -31,13 +31,13 @@ pub(super) async fn poll(process: &Process, ack: bool) {
         let (messages, through) = match reply.answer {
             Ok(Outcome::Inbox { messages, complete_through, .. }) => (messages, complete_through),
             Err(Rejection::Ahead { .. }) => {
-                process.stage.reach(Mark::Ahead);
+                process.context.reach(Mark::Ahead);
                 process.read_through.set(Ordinal::ZERO);
                 return;
             }
             _ => return,
         };
-        process.stage.reach(Mark::InboxRead);
+        process.context.reach(Mark::InboxRead);
         if ack && !messages.is_empty() {
             settle(process, &messages).await;
         }
@@ -52,7 +52,7 @@ async fn settle(process: &Process, messages: &[Pending]) {
     for Pending { seq, message, .. } in messages {
         let id = message.id.as_ref().map_or_else(|| derived_id(*seq), |id| id.as_str().to_owned());
         let given = Given {
-            began: process.stage.now(),
+            began: process.context.now(),
             from: message.from.clone(),
             id,
             seq: Some(*seq),

@@ -14,11 +14,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::clock::TrueTime;
-use crate::engine::office::post;
-use crate::engine::streams::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
-use crate::engine::{Stage, object};
 use crate::plan::{MailPlan, Transport};
 use crate::sut::carrier::Carried;
+use crate::world::Context;
+use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until, workspace};
+use crate::world::operator::post;
 
 /// The mail client of a simulated agent.
 pub(crate) type Mail = MailClient<Rc<AgentClocks>>;
@@ -26,7 +26,7 @@ pub(crate) type Mail = MailClient<Rc<AgentClocks>>;
 /// One process's mail.
 #[derive(Clone)]
 pub(crate) struct Process {
-    pub stage: Rc<Stage>,
+    pub context: Rc<Context>,
     /// The agent by number.
     pub number: u8,
     pub agent: AgentId,
@@ -47,7 +47,7 @@ impl Process {
     pub fn new(clocks: Rc<AgentClocks>, number: u8, run: u32, plan: MailPlan, seed: u64) -> Self {
         let seed = seed.wrapping_mul(31).wrapping_add(7);
         Self {
-            stage: Rc::clone(&clocks.stage),
+            context: Rc::clone(&clocks.context),
             number,
             agent: super::name_of(number),
             run,
@@ -104,10 +104,10 @@ impl Process {
 
     /// What carries commands for this process.
     pub fn carrier(&self) -> Carried<Streams<SimulatedNetwork>> {
-        let endpoint = Endpoint::new(&format!("http://{NAME}:{PORT}"), object::workspace())
-            .expect("a plain address");
+        let endpoint =
+            Endpoint::new(&format!("http://{NAME}:{PORT}"), workspace()).expect("a plain address");
         let streams = Streams::new(endpoint, SimulatedNetwork, 8);
-        Carried::new(streams, self.stage.sut.mail_client)
+        Carried::new(streams, self.context.sut.mail_client)
     }
 
     /// The bus; nothing where mail comes by other means, or while it is not there.
@@ -125,32 +125,32 @@ impl Process {
             return match client.ask(ask).await {
                 Ok(reply) => Some(reply),
                 Err(MailError::Unknown) => {
-                    self.stage.reach(crate::marks::Mark::UnknownOutcome);
+                    self.context.reach(crate::marks::Mark::UnknownOutcome);
                     None
                 }
                 Err(_) => None,
             };
         }
         let (action, body) = encode_call(0, &ask)?;
-        let (status, body) = post(&self.stage, Object::Mailbox, action, body).await.ok()?;
+        let (status, body) = post(&self.context, Object::Mailbox, action, body).await.ok()?;
         decode_reply(status, &body).ok()?.result.ok()
     }
 
     /// Lets a span of true time pass, or less if the world heals.
     pub async fn pause_until_heal(&self, span_ms: u64) {
-        let now = self.stage.now();
-        let until = now.plus_ms(span_ms).min(self.stage.heals_at().max(now));
-        sleep_until(&self.stage, until).await;
+        let now = self.context.now();
+        let until = now.plus_ms(span_ms).min(self.context.heals_at().max(now));
+        sleep_until(&self.context, until).await;
     }
 
     /// Lets a span of true time pass.
     pub async fn pause(&self, span_ms: u64) {
-        sleep_until(&self.stage, self.stage.now().plus_ms(span_ms)).await;
+        sleep_until(&self.context, self.context.now().plus_ms(span_ms)).await;
     }
 
     /// A moment of thought.
     pub fn moment(&self) -> TrueTime {
         let span_us = self.random.borrow_mut().random_range(100..=30_000_u64);
-        TrueTime(self.stage.now().0 + span_us)
+        TrueTime(self.context.now().0 + span_us)
     }
 }

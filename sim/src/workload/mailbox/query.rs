@@ -31,7 +31,7 @@ pub(super) async fn redrive(process: &Process) {
     }
     let redriven = process.ask(Ask::Redrive { agent, seqs }).await.map(|reply| reply.answer);
     if matches!(redriven, Some(Ok(Outcome::Redriven { redriven: 1.., .. }))) {
-        process.stage.reach(Mark::Redriven);
+        process.context.reach(Mark::Redriven);
     }
 }
 

@@ -9,13 +9,13 @@ use mailbus_spec::mailbox::{MessageId, Outcome};
 use mailbus_spec::wire::mailbox::decode_reply;
 
 use crate::clock::TrueTime;
-use crate::engine::office::post;
 use crate::history::{Sending, SendingEnd};
 use crate::marks::Mark;
 use crate::plan::{HandlerScript, MailAction};
 use crate::workload::mailbox::handler::Payload;
 use crate::workload::mailbox::process::Process;
 use crate::workload::mailbox::{kind, name_of};
+use crate::world::operator::post;
 
 /// One message to be sent.
 pub(super) struct Letter {
@@ -70,7 +70,7 @@ pub(super) async fn contradict(process: &Process, index: usize, pause_ms: u64) {
 
 /// Sends a message and notes what became of it for its sender.
 pub(super) async fn send_one(process: &Process, letter: Letter) {
-    let began = process.stage.now();
+    let began = process.context.now();
     let (id, payload, ephemeral) = (letter.id.clone(), letter.payload.clone(), letter.ephemeral);
     let end = match process.client() {
         Some(client) => {
@@ -84,7 +84,7 @@ pub(super) async fn send_one(process: &Process, letter: Letter) {
         None => by_hand(process, &letter).await,
     };
     if end == SendingEnd::Unknown {
-        process.stage.reach(Mark::SendingUnknown);
+        process.context.reach(Mark::SendingUnknown);
     }
     if !ephemeral {
         note(process, began, id, payload, end);
@@ -92,9 +92,9 @@ pub(super) async fn send_one(process: &Process, letter: Letter) {
 }
 
 fn note(process: &Process, began: TrueTime, id: String, payload: String, end: SendingEnd) {
-    let (ended, agent) = (process.stage.now(), process.agent.clone());
+    let (ended, agent) = (process.context.now(), process.agent.clone());
     let sending = Sending { began, ended, agent, id, payload, end };
-    process.stage.history.borrow_mut().sendings.push(sending);
+    process.context.history.borrow_mut().sendings.push(sending);
 }
 
 fn draft(letter: &Letter) -> Option<Draft> {
@@ -125,7 +125,7 @@ async fn by_hand(process: &Process, letter: &Letter) -> SendingEnd {
         Some(to) => ("send", format!(r#"{{"targetAgent":"{to}","message":{message}}}"#)),
         None => ("publish", message),
     };
-    let Ok((status, body)) = post(&process.stage, Object::Mailbox, action, body).await else {
+    let Ok((status, body)) = post(&process.context, Object::Mailbox, action, body).await else {
         return SendingEnd::Unknown;
     };
     let reply = decode_reply(status, &body).ok().and_then(|received| received.result.ok());

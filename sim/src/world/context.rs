@@ -12,11 +12,11 @@ use mailbus_worker::mailbox::MailboxObject;
 use tokio::sync::Notify;
 
 use crate::clock::{SkewedClock, TrueTime, host_time};
-use crate::engine::hosted::Hosted;
 use crate::history::{Claim, History, Write};
 use crate::marks::Mark;
 use crate::plan::{Action, FaultKind, Plan};
 use crate::sut::{Sut, SutLeases, SutMailboxes, Versions};
+use crate::world::hosted::Hosted;
 
 /// The lease object under test with its endpoint, and its history.
 pub(crate) type HostedLeases = Hosted<LeaseObject<SutLeases>, lease::Command, LeaseStep>;
@@ -24,11 +24,11 @@ pub(crate) type HostedLeases = Hosted<LeaseObject<SutLeases>, lease::Command, Le
 pub(crate) type HostedMail = Hosted<MailboxObject<SutMailboxes>, mailbox::Command, MailboxStep>;
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Stage>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
 }
 
-/// The stage of one simulation.
-pub struct Stage {
+/// Context of one simulation.
+pub struct Context {
     /// What happens.
     pub plan: Plan,
     /// Who is tested.
@@ -41,9 +41,9 @@ pub struct Stage {
     pub(crate) object_monotonic: SkewedClock,
     pub(crate) leases: HostedLeases,
     pub(crate) mail: HostedMail,
-    /// What the office has to send.
-    pub(crate) errands: RefCell<VecDeque<Errand>>,
-    pub(crate) errand_bell: Notify,
+    /// What the operator has to send.
+    pub(crate) operator_tasks: RefCell<VecDeque<OperatorTask>>,
+    pub(crate) operator_bell: Notify,
     pub(crate) alarms: AlarmTrouble,
     /// The states of models, by the number that their database holds.
     pub(crate) lease_models: Versions<LeaseMachine>,
@@ -63,9 +63,9 @@ pub struct Stage {
     zombie_until: Cell<TrueTime>,
 }
 
-/// Something that the office sends.
+/// Something that the operator sends.
 #[derive(Clone, Debug)]
-pub(crate) enum Errand {
+pub(crate) enum OperatorTask {
     /// A late copy of a command on leases.
     Copy(lease::Command),
     /// A late copy of a command on mail.
@@ -86,9 +86,9 @@ pub(crate) struct AlarmTrouble {
     pub late_by_ms: Cell<u64>,
 }
 
-impl Stage {
-    /// Puts a stage up for this thread.
-    pub(crate) fn put_up(plan: &Plan, sut: Sut) -> Rc<Self> {
+impl Context {
+    /// Begins a simulation on this thread.
+    pub(crate) fn begin(plan: &Plan, sut: Sut) -> Rc<Self> {
         let object_clock = plan.object_clock();
         let loses_power =
             plan.faults.iter().any(|fault| matches!(fault.kind, FaultKind::PowerLoss { .. }));
@@ -98,7 +98,7 @@ impl Stage {
             object_monotonic: object_monotonic.clone(),
             ..History::default()
         };
-        let stage = Rc::new(Self {
+        let context = Rc::new(Self {
             plan: plan.clone(),
             sut,
             history: RefCell::new(history),
@@ -106,8 +106,8 @@ impl Stage {
             object_monotonic,
             leases: Hosted::new(loses_power),
             mail: Hosted::new(loses_power),
-            errands: RefCell::default(),
-            errand_bell: Notify::new(),
+            operator_tasks: RefCell::default(),
+            operator_bell: Notify::new(),
             alarms: AlarmTrouble::default(),
             lease_models: Versions::new(loses_power),
             mail_models: Versions::new(loses_power),
@@ -121,16 +121,16 @@ impl Stage {
             troubles: RefCell::default(),
             zombie_until: Cell::default(),
         });
-        CURRENT.with(|current| current.replace(Some(Rc::clone(&stage))));
-        stage
+        CURRENT.with(|current| current.replace(Some(Rc::clone(&context))));
+        context
     }
 
-    /// Takes the stage of this thread down.
-    pub(crate) fn take_down() {
+    /// Ends the simulation of this thread.
+    pub(crate) fn end() {
         CURRENT.with(RefCell::take);
     }
 
-    /// The stage of this thread's simulation.
+    /// The context of this thread's simulation.
     ///
     /// # Panics
     /// If there is none: an object woke outside a simulation.
@@ -176,7 +176,7 @@ impl Stage {
             Action::Hold { ttl_ms, .. } | Action::Original { ttl_ms, .. } => ttl_ms,
             _ => 0,
         });
-        ttls.max().unwrap_or(0).max(super::office::PROBE_TTL_MS)
+        ttls.max().unwrap_or(0).max(crate::world::operator::PROBE_TTL_MS)
     }
 
     /// The events that the lease object handled last are committed, or undone.
@@ -189,6 +189,15 @@ impl Stage {
     pub(crate) fn settle_mail(&self, committed: bool) {
         self.mail.settle_handled(&mut self.history.borrow_mut().mail, committed);
         self.mail_models.settle(committed);
+    }
+
+    /// A deploy: every socket ends, and memory is lost.
+    ///
+    /// Not by `Server::stop` of the native shell, which wakes connections in an order that tokio draws at
+    /// random.
+    pub(crate) fn deploy(&self) {
+        self.leases.crash();
+        self.mail.crash();
     }
 
     /// Forgets what was committed and not flushed, of both objects.

@@ -9,9 +9,9 @@ use mailbus_worker::native::{Bookmark, Instance, MemoryDatabases, Namespace};
 use mailbus_worker::object::Object;
 use tokio::sync::Notify;
 
-use crate::engine::object::workspace;
 use crate::history::{Entry, History, Wait, Wrote, events, lose_after};
 use crate::marks::Mark;
+use crate::world::hosts::workspace;
 
 /// The object of one class, and the entries of its history.
 pub(crate) struct Hosted<O, C, S> {

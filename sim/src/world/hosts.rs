@@ -1,4 +1,4 @@
-//! Streams, sleeps and clocks of simulated hosts.
+//! Simulated hosts: their names, clocks, sleeps and streams.
 
 use std::future::Future;
 use std::io;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector};
-use mailbus_spec::HostTime;
 use mailbus_spec::belief::Reading;
+use mailbus_spec::{HostTime, Workspace};
 use mailbus_worker::native::HostClock;
 use turmoil::net::TcpStream;
 
 use crate::clock::{MachineClocks, TrueTime};
-use crate::engine::Stage;
 use crate::sut::HostClocks;
+use crate::world::Context;
 
 /// The object's host, by name and port.
 pub(crate) const OBJECT: &str = "object";
@@ -24,28 +24,41 @@ pub(crate) const NAME: &str = "localhost";
 /// The port it listens on.
 pub(crate) const PORT: u16 = 80;
 
+/// How far the network is stepped at a time.
+pub(crate) const TICK_MS: u64 = 10;
+
+/// The one workspace of a simulation.
+pub(crate) fn workspace() -> Workspace {
+    Workspace::new("sim").expect("a plain name")
+}
+
+/// The name of a machine's host.
+pub(crate) fn host_of(machine: u8) -> String {
+    format!("machine-{machine}")
+}
+
 /// Sleeps until a true instant.
 #[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
-pub(crate) fn sleep_until(stage: &Stage, until: TrueTime) -> tokio::time::Sleep {
-    tokio::time::sleep(Duration::from_micros(until.0.saturating_sub(stage.now().0)))
+pub(crate) fn sleep_until(context: &Context, until: TrueTime) -> tokio::time::Sleep {
+    tokio::time::sleep(Duration::from_micros(until.0.saturating_sub(context.now().0)))
 }
 
 /// The clocks of an agent, which are those of its machine.
 pub(crate) struct AgentClocks {
-    pub stage: Rc<Stage>,
+    pub context: Rc<Context>,
     pub clocks: Rc<MachineClocks>,
 }
 
 impl Clocks for AgentClocks {
     fn reading(&self) -> Reading {
-        self.clocks.reading(self.stage.now())
+        self.clocks.reading(self.context.now())
     }
 
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
-        let now = self.stage.now();
+        let now = self.context.now();
         let target = self.clocks.reading(now).monotonic.saturating_add(span);
         let until = self.clocks.when_monotonic(target, now).unwrap_or(TrueTime(u64::MAX / 2));
-        sleep_until(&self.stage, until)
+        sleep_until(&self.context, until)
     }
 }
 
@@ -64,18 +77,18 @@ impl Connector for SimulatedNetwork {
 
 /// The host that runs the object.
 pub(crate) struct ObjectHost {
-    pub stage: Rc<Stage>,
+    pub context: Rc<Context>,
 }
 
 impl HostClock for ObjectHost {
     fn now(&self) -> HostTime {
-        self.stage.host_now()
+        self.context.host_now()
     }
 
     fn uptime(&self) -> Duration {
-        match self.stage.sut.host_clocks {
+        match self.context.sut.host_clocks {
             HostClocks::Two => {
-                let shown_us = self.stage.object_monotonic.shows(self.stage.now());
+                let shown_us = self.context.object_monotonic.shows(self.context.now());
                 Duration::from_micros(u64::try_from(shown_us).unwrap_or(0))
             }
             HostClocks::WallAlone => Duration::from_millis(self.now().0),
@@ -83,10 +96,10 @@ impl HostClock for ObjectHost {
     }
 
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
-        let clock = &self.stage.object_monotonic;
-        let now = self.stage.now();
+        let clock = &self.context.object_monotonic;
+        let now = self.context.now();
         let span_us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         let until = clock.first_showing(clock.shows(now).saturating_add(span_us), now);
-        Box::pin(sleep_until(&self.stage, until.unwrap_or(TrueTime(u64::MAX / 2))))
+        Box::pin(sleep_until(&self.context, until.unwrap_or(TrueTime(u64::MAX / 2))))
     }
 }
