@@ -8,11 +8,11 @@ use mailbus_spec::lease::{
 };
 use mailbus_spec::time::{HOST_END_MS, HOST_FIRST_MS};
 use mailbus_spec::wire::lease::{
-    Call, Protocol, Received, ServerFrame, Subscribe, decode_frame, decode_reply, decode_request,
+    Call, Received, ServerFrame, Subscribe, decode_frame, decode_reply, decode_request,
     decode_server_frame, decode_subscribe, encode_call, encode_frame, encode_push, encode_reply,
     encode_subscribe,
 };
-use mailbus_spec::wire::{Code, Dialect, Problem, frame};
+use mailbus_spec::wire::{Code, Dialect, Problem, Protocol, frame};
 use mailbus_spec::{
     AgentId, Commit, Holder, HostTime, LeasePath, Ordinal, PathSet, Reply, RequestId, SessionId,
     Timestamp, Ttl, Wait,

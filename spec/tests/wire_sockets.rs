@@ -2,8 +2,8 @@
 //! frames and subscriptions, good and bad, and what is read out of each.
 
 use mailbus_spec::lease::Command;
-use mailbus_spec::wire::Code;
-use mailbus_spec::wire::lease::{Protocol, decode_frame, decode_subscribe, encode_subscribe};
+use mailbus_spec::wire::lease::{decode_frame, decode_subscribe, encode_subscribe};
+use mailbus_spec::wire::{Code, Protocol};
 use mailbus_spec::{AgentId, Holder, SessionId};
 
 fn socket() -> Holder {

@@ -10,6 +10,7 @@
 //! | [`lease`] | commands, replies and pushes of the lease object |
 //! | [`mailbox`] | the same of the mailbox object, and messages |
 //! | [`frame`] | what a WebSocket text frame carries |
+//! | `protocol` | which protocol a socket speaks |
 //! | `code`, `problem`, `answer` | refusals, and what an HTTP exchange is answered with |
 //! | `reply` | what stands around every reply |
 //! | `field`, `query` | reading one member of an object, and the query of a URL |
@@ -31,6 +32,7 @@ pub mod frame;
 pub mod lease;
 pub mod mailbox;
 mod problem;
+mod protocol;
 mod query;
 mod reply;
 
@@ -38,6 +40,7 @@ pub use answer::{Answer, Dialect, Undecodable};
 pub use code::{Code, UnknownCode};
 pub use field::Excerpt;
 pub use problem::Problem;
+pub use protocol::Protocol;
 pub use reply::Received;
 
 use alloc::string::String;

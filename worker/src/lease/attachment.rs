@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use mailbus_spec::Holder;
-use mailbus_spec::wire::lease::{Protocol, Subscribe};
+use mailbus_spec::wire::Protocol;
+use mailbus_spec::wire::lease::Subscribe;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

@@ -6,7 +6,7 @@
 //! | `command` | what each action makes of them |
 //! | `call` | commands as a client writes them |
 //! | `reply` | what the object answers, both ways |
-//! | `shape` | the members of outcomes and rejections |
+//! | `members` | the members of outcomes and rejections |
 //! | `detail` | what a person reads beside a rejection |
 //! | `push` | what the object sends unasked, and all that a client's socket receives |
 //! | `subscribe` | the query that opens a socket |
@@ -68,17 +68,17 @@
 mod call;
 mod command;
 mod detail;
+mod members;
 mod push;
 mod reply;
 mod request;
-mod shape;
 mod subscribe;
 
 pub use call::{encode_call, encode_frame};
 pub use push::{ServerFrame, decode_server_frame, encode_push};
 pub use reply::{Received, decode_reply, encode_reply};
 pub use request::{decode_frame, decode_request};
-pub use subscribe::{Protocol, Subscribe, decode_subscribe, encode_subscribe};
+pub use subscribe::{Subscribe, decode_subscribe, encode_subscribe};
 
 use super::Dialect;
 use crate::lease::Command;

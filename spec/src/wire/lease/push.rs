@@ -4,8 +4,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::members::{Forced, Granted, Lapsed};
 use super::reply::{Received, decode_reply};
-use super::shape::{Forced, Granted, Lapsed};
 use crate::lease::answer::Notice;
 use crate::wire::frame::{Control, Part, parts};
 use crate::wire::{Problem, Undecodable, text_of};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::detail;
-use super::shape::{Clock, Deadlock, Held, Limit, Nothing, Over, Success};
+use super::members::{Clock, Deadlock, Held, Limit, Nothing, Over, Success};
 use crate::lease::{LeaseReply, Outcome, Rejection};
 use crate::wire::reply::{Envelope, Reading, said};
 use crate::wire::{Answer, Code, Dialect, Undecodable};

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::id::{AgentId, Holder, SessionId};
-use crate::wire::{Code, Problem, query};
+use crate::wire::{Code, Problem, Protocol, query};
 
 /// Who subscribes, and what the socket will speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,15 +13,6 @@ pub struct Subscribe {
     pub holder: Holder,
     /// What it speaks.
     pub protocol: Protocol,
-}
-
-/// What a socket speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// The original's: one object a frame, pushes only.
-    Original,
-    /// `protocol=1`: commands and replies too, many to a frame.
-    One,
 }
 
 /// Reads a query, without its question mark and still encoded:

@@ -8,7 +8,7 @@
 //! | `command` | what each action makes of them |
 //! | `call` | commands as a client writes them |
 //! | `reply` | what the object answers, both ways |
-//! | `shape` | the members of outcomes and rejections |
+//! | `members` | the members of outcomes and rejections |
 //! | `detail` | what a person reads beside a rejection |
 //! | `push` | what the object sends unasked, and all that a client's socket receives |
 //! | `subscribe` | the query that opens a socket |
@@ -120,15 +120,14 @@
 mod call;
 mod command;
 mod detail;
+mod members;
 mod message;
 mod object;
 mod push;
 mod reply;
 mod request;
-mod shape;
 mod subscribe;
 
-pub use super::lease::Protocol;
 pub use crate::mailbox::message::derived_id;
 pub use call::{encode_call, encode_frame};
 pub use message::{decode_message, payload_of, stored_message};

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::members::Session;
 use super::object::{Delivered, delivered};
 use super::reply::{Received, decode_reply};
-use super::shape::Session;
 use crate::machine::{Commit, Reply};
 use crate::mailbox::{CloseReason, Gap, MailboxReply, Notice, Outcome};
 use crate::wire::frame::{Control, Part, parts};

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::detail;
-use super::object::{Delivered, array, delivered, with};
-use super::shape::{
+use super::members::{
     Ahead, Clock, Inbox, Letter, LetterStart, Letters, Limit, Nothing, Said, Success,
 };
+use super::object::{Delivered, array, delivered, with};
 use crate::mailbox::{DeadLetter, MailboxReply, Outcome, Pending, Rejection};
 use crate::ordinal::Ordinal;
 use crate::wire::reply::{Envelope, Reading, said};

@@ -8,8 +8,7 @@ use crate::id::{AgentId, SessionId};
 use crate::limits;
 use crate::mailbox::{Ask, Patterns, Window};
 use crate::ordinal::Ordinal;
-use crate::wire::lease::Protocol;
-use crate::wire::{Code, Problem, query};
+use crate::wire::{Code, Problem, Protocol, query};
 
 /// Who subscribes, and what the session will be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use mailbus_spec::lease::{LeaseReply, Push};
 use mailbus_spec::wire::lease::{
-    Call, Protocol, Subscribe, decode_frame, decode_request, decode_subscribe, encode_push,
-    encode_reply,
+    Call, Subscribe, decode_frame, decode_request, decode_subscribe, encode_push, encode_reply,
 };
-use mailbus_spec::wire::{Answer, Code, Problem, frame};
+use mailbus_spec::wire::{Answer, Code, Problem, Protocol, frame};
 use mailbus_spec::{Holder, HostTime, limits, machine};
 
 use crate::lease::{Leases, attachment};

@@ -11,7 +11,7 @@ mod session;
 use std::fmt::Write as _;
 
 use mailbus_spec::mailbox::Connection;
-use mailbus_spec::wire::lease::Protocol;
+use mailbus_spec::wire::Protocol;
 use mailbus_spec::{AgentId, Ordinal};
 use serde::{Deserialize, Serialize};
 

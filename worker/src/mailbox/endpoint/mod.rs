@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use mailbus_spec::mailbox::{
     Ask, CloseReason, Command, Connection, MailboxReply, Notice, Outcome, Push,
 };
-use mailbus_spec::wire::lease::Protocol;
 use mailbus_spec::wire::mailbox::{
     Call, Subscribe, close, decode_frame, decode_original_frame, decode_request, decode_subscribe,
     encode_connected, encode_reply,
 };
-use mailbus_spec::wire::{Answer, Code, Problem, frame};
+use mailbus_spec::wire::{Answer, Code, Problem, Protocol, frame};
 use mailbus_spec::{HostTime, machine};
 
 use crate::mailbox::attachment::{self, Kept, Speaker};

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use mailbus_spec::Ordinal;
 use mailbus_spec::limits::{FRAME_PUSH_BYTES, FRAME_REPLY_BYTES};
 use mailbus_spec::mailbox::{Connection, Message, Notice};
+use mailbus_spec::wire::Protocol;
 use mailbus_spec::wire::frame;
-use mailbus_spec::wire::lease::Protocol;
 use mailbus_spec::wire::mailbox::encode_push;
 
 /// The texts for every socket, in the order in which they are to arrive.
