@@ -1,7 +1,7 @@
-//! One line of a script: a command of the subject, or something done to its world.
+//! One line of a script: a command of the service, or something done to its world.
 
 use super::notation::{Epoch, parse_duration, parse_offset, spell_duration, spell_offset};
-use super::subject::Subject;
+use super::service::Service;
 use super::system::{Capability, Needs};
 use mailbus_spec::time::HostTime;
 
@@ -9,7 +9,7 @@ use mailbus_spec::time::HostTime;
 ///
 /// Invariant: every directive is legal in every state, so that deleting one never breaks a case.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Directive<S: Subject> {
+pub enum Directive<S: Service> {
     /// Commands, one after the other: one, or many from a `times` line, of which only the last reply
     /// is shown.
     Commands(Vec<S::Command>),
@@ -23,10 +23,10 @@ pub enum Directive<S: Subject> {
     Alarm,
     /// Shows the pending alarm.
     Pending,
-    /// A party opens a socket.
-    Connect(S::Party),
-    /// A party closes its socket.
-    Disconnect(S::Party),
+    /// A peer opens a socket.
+    Connect(S::Peer),
+    /// A peer closes its socket.
+    Disconnect(S::Peer),
     /// The object is dropped from memory.
     Evict,
     /// The object is killed and starts again; sockets break.
@@ -43,7 +43,7 @@ const BULK: usize = 1_000;
 /// Most commands of one line.
 const TIMES_MAX: u32 = 200_000;
 
-impl<S: Subject> Directive<S> {
+impl<S: Service> Directive<S> {
     /// One command.
     #[must_use]
     pub fn command(command: S::Command) -> Self {
@@ -71,8 +71,8 @@ impl<S: Subject> Directive<S> {
             ["connect", _] if S::HAS_SESSIONS => {
                 Err(String::from("`connect` is not for what begins sessions by command"))
             }
-            ["connect", party] => S::parse_party(party).map(Self::Connect),
-            ["disconnect", party] => S::parse_party(party).map(Self::Disconnect),
+            ["connect", peer] => S::parse_peer(peer).map(Self::Connect),
+            ["disconnect", peer] => S::parse_peer(peer).map(Self::Disconnect),
             ["evict"] => Ok(Self::Evict),
             ["crash"] => Ok(Self::Crash),
             ["bookmark", name] => Ok(Self::Bookmark((*name).to_string())),
@@ -101,8 +101,8 @@ impl<S: Subject> Directive<S> {
             Self::Clock(host) => format!("host unix {}", host.0),
             Self::Alarm => String::from("alarm"),
             Self::Pending => String::from("pending"),
-            Self::Connect(party) => format!("connect {}", S::spell_party(party, epoch)),
-            Self::Disconnect(party) => format!("disconnect {}", S::spell_party(party, epoch)),
+            Self::Connect(peer) => format!("connect {}", S::spell_peer(peer, epoch)),
+            Self::Disconnect(peer) => format!("disconnect {}", S::spell_peer(peer, epoch)),
             Self::Evict => String::from("evict"),
             Self::Crash => String::from("crash"),
             Self::Bookmark(name) => format!("bookmark {name}"),
@@ -126,7 +126,7 @@ impl<S: Subject> Directive<S> {
 
 /// What a case needs from a system.
 #[must_use]
-pub fn needs<S: Subject>(directives: &[Directive<S>]) -> Needs {
+pub fn needs<S: Service>(directives: &[Directive<S>]) -> Needs {
     let mut needs = Needs::default();
     for directive in directives {
         needs.capabilities.extend(directive.capability());
@@ -138,7 +138,7 @@ pub fn needs<S: Subject>(directives: &[Directive<S>]) -> Needs {
 }
 
 /// `times 256 acquire alice/1 r{n} f{n} ttl=1m`: the command once for each `{n}` from 1 on.
-fn repeated<S: Subject>(
+fn repeated<S: Service>(
     count: &str,
     template: &[&str],
     epoch: Epoch,

@@ -1,6 +1,6 @@
-//! Whether a system is what the specification says: one suite for every system.
+//! Conformance of a system with the specification: one suite for every system.
 //!
-//! A [`SystemUnderTest`] says what it can do and answers commands; a [`Subject`] is a kind of object
+//! A [`SystemUnderTest`] says what it can do and answers commands; a [`Service`] is a kind of object
 //! (leases, mailboxes) and the words to speak about it. The specification itself is the first system
 //! ([`ModelSystem`]); production natively and in workerd are the others, outside this crate. Nothing
 //! here knows a runtime, a network or a clock: a system brings its own.
@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | scripts | [`script`] | that every rule, told as a story, is repeated word for word |
 //! | differential | [`differential`] | that random histories from a seed are, too; a failing one is shrunk to a script |
-//! | concurrent | [`history`] | that what many clients saw at once, through kills and restarts, has one order that the specification explains |
+//! | concurrent | [`linearize`] | that what many clients saw at once, through kills and restarts, has one order that the specification explains |
 //!
 //! # Two clocks
 //!
@@ -17,8 +17,8 @@
 //! specification event by event. On a *real clock* the commands are run as they come, and the
 //! specification is replayed at the time that each reply's commit names; so real time needs no
 //! tolerance. Alarms ring there when they like: their writes show as gaps in the sequence, and
-//! [`history::explain`] finds events that fill them. Where sessions begin and end by command
-//! ([`Subject::HAS_SESSIONS`]) there is one client, and [`history::sequential`] follows every way in which
+//! [`linearize::explain`] finds events that fill them. Where sessions begin and end by command
+//! ([`Service::HAS_SESSIONS`]) there is one client, and [`linearize::sequential`] follows every way in which
 //! alarms may have rung between its calls; many at once are held against a [`ledger`] of promises.
 
 #![allow(
@@ -29,15 +29,15 @@
 pub mod differential;
 mod directive;
 mod executor;
-pub mod history;
 mod lease;
+pub mod linearize;
 pub mod lockstep;
 mod mailbox;
 mod model;
 mod notation;
 pub mod realtime;
 pub mod script;
-mod subject;
+mod service;
 mod system;
 
 pub use directive::{Directive, needs};
@@ -48,5 +48,5 @@ pub use model::ModelSystem;
 pub use notation::{
     EXACT_START, Epoch, parse_duration, parse_offset, spell_duration, spell_offset,
 };
-pub use subject::{AnswerOf, Pace, ReplyOf, Shown, StepOf, Subject};
+pub use service::{AnswerOf, Pace, ReplyOf, Service, Shown, StepOf};
 pub use system::{Capabilities, Capability, Failure, Needs, Rows, SystemUnderTest};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::notation::EXACT_START;
-use super::subject::{ReplyOf, StepOf, Subject};
+use super::service::{ReplyOf, Service, StepOf};
 use super::system::{Capabilities, Capability, Failure, Needs, SystemUnderTest};
 use mailbus_spec::machine::{Event, Reply};
 use mailbus_spec::time::HostTime;
@@ -14,7 +14,7 @@ use mailbus_spec::time::HostTime;
 /// The alarm is set when it has to ring *earlier* than what is pending, and a ring re-arms it. It rings
 /// only when told to.
 #[derive(Clone, Debug)]
-pub struct ModelSystem<S: Subject> {
+pub struct ModelSystem<S: Service> {
     /// The object.
     pub machine: S,
     /// The host's clock.
@@ -25,7 +25,7 @@ pub struct ModelSystem<S: Subject> {
     last_event: HostTime,
     /// Whether the alarm is followed: finding the next one looks at the whole state.
     follows_alarm: bool,
-    connected: BTreeSet<S::Party>,
+    connected: BTreeSet<S::Peer>,
     received: Vec<S::Push>,
     bookmarks: BTreeMap<String, Storage<S>>,
 }
@@ -38,7 +38,7 @@ struct Storage<S> {
     last_event: HostTime,
 }
 
-impl<S: Subject> Default for ModelSystem<S> {
+impl<S: Service> Default for ModelSystem<S> {
     fn default() -> Self {
         Self {
             machine: S::default(),
@@ -53,7 +53,7 @@ impl<S: Subject> Default for ModelSystem<S> {
     }
 }
 
-impl<S: Subject> ModelSystem<S> {
+impl<S: Service> ModelSystem<S> {
     /// A system at the beginning of a case with these needs.
     #[must_use]
     pub fn begun(needs: &Needs) -> Self {
@@ -108,18 +108,18 @@ impl<S: Subject> ModelSystem<S> {
     }
 
     /// Opens a socket.
-    pub fn open(&mut self, party: &S::Party) {
-        self.connected.insert(party.clone());
+    pub fn open(&mut self, peer: &S::Peer) {
+        self.connected.insert(peer.clone());
     }
 
     /// Closes a socket, with what the platform makes of that.
-    pub fn close(&mut self, party: &S::Party) {
-        if let Some(event) = self.closing(party) {
+    pub fn close(&mut self, peer: &S::Peer) {
+        if let Some(event) = self.closing(peer) {
             self.handle(&event);
         } else if S::HAS_SESSIONS {
             return;
         }
-        self.hang_up(party);
+        self.hang_up(peer);
     }
 
     /// The event that it is when a client closes its socket; none for a socket that is not there.
@@ -127,17 +127,17 @@ impl<S: Subject> ModelSystem<S> {
     /// Nor while the host's clock is not plausible: the object could not tell what ends then. No case
     /// closes a socket at such a time.
     #[must_use]
-    pub fn closing(&self, party: &S::Party) -> Option<Event<S::Command>> {
-        let command = S::closing(party)?;
-        let is_there = self.machine.sessions().contains(party);
+    pub fn closing(&self, peer: &S::Peer) -> Option<Event<S::Command>> {
+        let command = S::closing(peer)?;
+        let is_there = self.machine.sessions().contains(peer);
         let is_timely = self.machine.clock().observe(self.host).is_ok();
         (is_there && is_timely).then_some(Event::Command(command))
     }
 
     /// A closed socket hears nothing, not even what its close led to.
-    pub fn hang_up(&mut self, party: &S::Party) {
-        self.connected.remove(party);
-        self.received.retain(|push| !S::HAS_SESSIONS || S::addressee(push) != party);
+    pub fn hang_up(&mut self, peer: &S::Peer) {
+        self.connected.remove(peer);
+        self.received.retain(|push| !S::HAS_SESSIONS || S::addressee(push) != peer);
     }
 
     /// Breaks all sockets, and the sessions with them.
@@ -168,7 +168,7 @@ impl<S: Subject> ModelSystem<S> {
     }
 }
 
-impl<S: Subject> SystemUnderTest<S> for ModelSystem<S> {
+impl<S: Service> SystemUnderTest<S> for ModelSystem<S> {
     fn name(&self) -> &str {
         "model"
     }
@@ -199,13 +199,13 @@ impl<S: Subject> SystemUnderTest<S> for ModelSystem<S> {
         Ok(())
     }
 
-    async fn connect(&mut self, party: &S::Party) -> Result<(), Failure> {
-        self.open(party);
+    async fn connect(&mut self, peer: &S::Peer) -> Result<(), Failure> {
+        self.open(peer);
         Ok(())
     }
 
-    async fn disconnect(&mut self, party: &S::Party) -> Result<(), Failure> {
-        self.close(party);
+    async fn disconnect(&mut self, peer: &S::Peer) -> Result<(), Failure> {
+        self.close(peer);
         Ok(())
     }
 

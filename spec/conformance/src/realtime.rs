@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use super::directive::{Directive, needs};
-use super::history::sequential::{self, Entry};
-use super::history::{Explanation, History, Invocation, Outcome, explain};
+use super::linearize::sequential::{self, Entry};
+use super::linearize::{Explanation, History, Invocation, Outcome, explain};
 use super::lockstep::WorldTime;
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
-use super::subject::{ReplyOf, Subject};
+use super::service::{ReplyOf, Service};
 use super::system::{Failure, SystemUnderTest};
 use mailbus_spec::ordinal::Ordinal;
 
@@ -23,7 +23,7 @@ const MARGIN_MS: u64 = 5;
 ///
 /// # Errors
 /// Why no order of events explains what the system said, for a reader.
-pub async fn run<S: Subject, T: SystemUnderTest<S>>(
+pub async fn run<S: Service, T: SystemUnderTest<S>>(
     directives: &[Directive<S>],
     system: &mut T,
 ) -> Result<Explanation<S>, String> {
@@ -53,7 +53,7 @@ pub async fn run<S: Subject, T: SystemUnderTest<S>>(
     explain(&run.history).map_err(|contradiction| contradiction.to_string())
 }
 
-struct Run<'a, S: Subject, T> {
+struct Run<'a, S: Service, T> {
     system: &'a mut T,
     history: History<S>,
     /// The same in the order in which it happened, for what has sessions.
@@ -68,7 +68,7 @@ struct Run<'a, S: Subject, T> {
     has_begun: bool,
 }
 
-impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
+impl<S: Service, T: SystemUnderTest<S>> Run<'_, S, T> {
     async fn directive(&mut self, directive: &Directive<S>) -> Result<(), Failure> {
         match directive {
             Directive::Commands(commands) => {
@@ -84,22 +84,22 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
                     self.system.sleep(ms.saturating_add(MARGIN_MS)).await;
                 }
             }
-            Directive::Connect(party) => {
-                self.system.connect(party).await?;
+            Directive::Connect(peer) => {
+                self.system.connect(peer).await?;
                 if !self.has_begun {
-                    self.history.listening.insert(party.clone());
+                    self.history.listening.insert(peer.clone());
                 }
             }
-            Directive::Disconnect(party) => {
-                if S::HAS_SESSIONS && self.ideal.closing(party).is_none() {
+            Directive::Disconnect(peer) => {
+                if S::HAS_SESSIONS && self.ideal.closing(peer).is_none() {
                     return Ok(());
                 }
                 self.collect().await?;
-                self.history.listening.remove(party);
-                let named = S::party_with_ordinals(party, &mut |ordinal| self.translated(ordinal));
+                self.history.listening.remove(peer);
+                let named = S::peer_with_ordinals(peer, &mut |ordinal| self.translated(ordinal));
                 self.system.disconnect(&named).await?;
                 self.entries.push(Entry::Closed(named));
-                self.ideal.close(party);
+                self.ideal.close(peer);
             }
             Directive::Evict => self.system.evict().await?,
             Directive::Crash => {

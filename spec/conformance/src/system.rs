@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeSet;
 
-use super::subject::{ReplyOf, Subject};
+use super::service::{ReplyOf, Service};
 use mailbus_spec::time::HostTime;
 
 /// Something that not every system can do. A case that needs more than a system has is skipped there
@@ -122,7 +122,7 @@ impl core::error::Error for Failure {}
 /// own, and its own `sleep`. What it can do besides `call` it declares in `capabilities`, and only that
 /// is asked of it.
 #[expect(async_fn_in_trait, reason = "drivers are generic over the system; futures need no Send")]
-pub trait SystemUnderTest<S: Subject> {
+pub trait SystemUnderTest<S: Service> {
     /// Its name in the output.
     fn name(&self) -> &str;
 
@@ -144,17 +144,17 @@ pub trait SystemUnderTest<S: Subject> {
         Err(Failure::Unsupported(Capability::ExactTime))
     }
 
-    /// Opens a socket for a party; one that has one keeps it.
-    async fn connect(&mut self, _party: &S::Party) -> Result<(), Failure> {
+    /// Opens a socket for a peer; one that has one keeps it.
+    async fn connect(&mut self, _peer: &S::Peer) -> Result<(), Failure> {
         Err(Failure::Unsupported(Capability::Sockets))
     }
 
-    /// Closes a party's socket.
-    async fn disconnect(&mut self, _party: &S::Party) -> Result<(), Failure> {
+    /// Closes a peer's socket.
+    async fn disconnect(&mut self, _peer: &S::Peer) -> Result<(), Failure> {
         Err(Failure::Unsupported(Capability::Sockets))
     }
 
-    /// What sockets received since it was last asked, in order for each party. A system in which
+    /// What sockets received since it was last asked, in order for each peer. A system in which
     /// pushes travel gives them the time to arrive.
     async fn received(&mut self) -> Result<Vec<S::Push>, Failure> {
         Ok(Vec::new())

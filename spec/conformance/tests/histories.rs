@@ -8,7 +8,7 @@
 mod concurrent;
 
 use concurrent::{World, grants, history_of, judge, reply_mut};
-use mailbus_conformance::history::{History, Outcome, explain, explain_within};
+use mailbus_conformance::linearize::{History, Outcome, explain, explain_within};
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{LeaseMachine, Outcome as Answer, Push};
 

@@ -113,13 +113,13 @@ impl SystemUnderTest<LeaseMachine> for System {
         Ok(())
     }
 
-    async fn connect(&mut self, party: &Holder) -> Result<(), Failure> {
-        self.model.open(party);
+    async fn connect(&mut self, peer: &Holder) -> Result<(), Failure> {
+        self.model.open(peer);
         Ok(())
     }
 
-    async fn disconnect(&mut self, party: &Holder) -> Result<(), Failure> {
-        self.model.close(party);
+    async fn disconnect(&mut self, peer: &Holder) -> Result<(), Failure> {
+        self.model.close(peer);
         Ok(())
     }
 

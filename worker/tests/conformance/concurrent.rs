@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use libtest_mimic::{Failed, Trial};
-use mailbus_conformance::history::{
+use mailbus_conformance::linearize::{
     Contradiction, History, Invocation, Outcome, explain, explain_within,
 };
 use mailbus_conformance::{Failure, LeaseAgent};

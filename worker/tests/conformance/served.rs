@@ -214,7 +214,7 @@ impl Serve {
 }
 
 impl Start for Serve {
-    type Subject = LeaseMachine;
+    type Service = LeaseMachine;
     type System = Served;
 
     fn name(self) -> &'static str {

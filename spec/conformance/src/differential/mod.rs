@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::directive::Directive;
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
-use super::subject::{Pace, Subject};
+use super::service::{Pace, Service};
 use super::system::{Capabilities, Capability, SystemUnderTest};
 use super::{lockstep, realtime};
 
@@ -55,7 +55,7 @@ impl core::error::Error for Divergence {}
 ///
 /// The same seed gives the same history for the same capabilities, always.
 #[must_use]
-pub fn history<S: Subject>(seed: u64, length: usize, able: &Capabilities) -> Vec<Directive<S>> {
+pub fn history<S: Service>(seed: u64, length: usize, able: &Capabilities) -> Vec<Directive<S>> {
     let mut world = World::<S> {
         random: ChaCha8Rng::seed_from_u64(seed),
         model: ModelSystem::default(),
@@ -65,9 +65,9 @@ pub fn history<S: Subject>(seed: u64, length: usize, able: &Capabilities) -> Vec
     };
     let mut directives = Vec::new();
     if able.has(Capability::Sockets) {
-        for party in S::parties_of_the_small_world() {
+        for peer in S::peers_of_the_small_world() {
             if world.random.random_bool(0.7) {
-                directives.push(Directive::Connect(party));
+                directives.push(Directive::Connect(peer));
             }
         }
     }
@@ -83,7 +83,7 @@ pub fn history<S: Subject>(seed: u64, length: usize, able: &Capabilities) -> Vec
 ///
 /// # Errors
 /// [`Divergence`] with the shrunk history.
-pub async fn check<S: Subject, T: SystemUnderTest<S>>(
+pub async fn check<S: Service, T: SystemUnderTest<S>>(
     seed: u64,
     length: usize,
     system: &mut T,
@@ -101,7 +101,7 @@ pub async fn check<S: Subject, T: SystemUnderTest<S>>(
     }
 }
 
-async fn attempt<S: Subject, T: SystemUnderTest<S>>(
+async fn attempt<S: Service, T: SystemUnderTest<S>>(
     directives: &[Directive<S>],
     system: &mut T,
     coverage: &mut Coverage,
@@ -131,7 +131,7 @@ fn kind(answer: &str) -> String {
     words.join(" ")
 }
 
-struct World<S: Subject> {
+struct World<S: Service> {
     random: ChaCha8Rng,
     model: ModelSystem<S>,
     time: lockstep::WorldTime,
@@ -139,7 +139,7 @@ struct World<S: Subject> {
     able: Capabilities,
 }
 
-impl<S: Subject> World<S> {
+impl<S: Service> World<S> {
     fn draw(&mut self) -> Directive<S> {
         let exact = self.able.has(Capability::ExactTime);
         let pace = if exact { Pace::Long } else { Pace::Short };
@@ -157,7 +157,7 @@ impl<S: Subject> World<S> {
             _ => None,
         };
         drawn.unwrap_or_else(|| {
-            Directive::command(self.model.machine.propose(&mut self.random, pace))
+            Directive::command(self.model.machine.generate(&mut self.random, pace))
         })
     }
 
@@ -175,7 +175,7 @@ impl<S: Subject> World<S> {
                 self.model.handle(&Event::Alarm);
             }
             Directive::At(ms) => self.elapsed = *ms,
-            Directive::Disconnect(party) => self.model.close(party),
+            Directive::Disconnect(peer) => self.model.close(peer),
             Directive::Crash => self.model.break_sockets(),
             Directive::Bookmark(name) => self.model.mark(name),
             Directive::Restore(name) => self.model.set_back(name),
@@ -223,11 +223,11 @@ impl<S: Subject> World<S> {
             let open = self.model.machine.sessions();
             return open.into_iter().choose(&mut self.random).map(Directive::Disconnect);
         }
-        let party = S::parties_of_the_small_world().into_iter().choose(&mut self.random)?;
+        let peer = S::peers_of_the_small_world().into_iter().choose(&mut self.random)?;
         Some(if self.random.random_bool(0.6) {
-            Directive::Connect(party)
+            Directive::Connect(peer)
         } else {
-            Directive::Disconnect(party)
+            Directive::Disconnect(peer)
         })
     }
 }

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::propose::everything_listed;
+use super::generate::everything_listed;
 use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
 use mailbus_spec::lease::{Acquire, Command, LeaseReply, Outcome, ReleaseTarget};
 use mailbus_spec::ordinal::Ordinal;

@@ -2,17 +2,17 @@
 //!
 //! | file | what it says |
 //! |---|---|
-//! | `phrase` | commands as scripts write them |
-//! | `answer` | answers and pushes as scripts show them |
-//! | `evidence` | what answers give away, and when time alone changes something |
-//! | `propose` | random commands from a small world |
+//! | `parse` | commands out of the words of a script |
+//! | `print` | commands, answers and pushes as scripts show them |
+//! | `hints` | what answers give away, and when time alone changes something |
+//! | `generate` | random commands from a small world |
 //! | `agent` | a client for concurrent runs |
 
 mod agent;
-mod answer;
-mod evidence;
-mod phrase;
-mod propose;
+mod generate;
+mod hints;
+mod parse;
+mod print;
 
 pub use agent::Agent;
 
@@ -21,14 +21,14 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha8Rng;
 
 use super::notation::Epoch;
-use super::subject::{AnswerOf, Pace, Shown, StepOf, Subject};
+use super::service::{AnswerOf, Pace, Service, Shown, StepOf};
 use mailbus_spec::id::Holder;
 use mailbus_spec::lease::{Command, LeaseMachine, Outcome, Push};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::{Clock, Timestamp};
 
-impl Subject for LeaseMachine {
-    type Party = Holder;
+impl Service for LeaseMachine {
+    type Peer = Holder;
 
     const NAME: &'static str = "lease";
 
@@ -57,7 +57,7 @@ impl Subject for LeaseMachine {
     }
 
     fn probe() -> Command {
-        propose::everything_listed()
+        generate::everything_listed()
     }
 
     fn addressee(push: &Push) -> &Holder {
@@ -74,40 +74,40 @@ impl Subject for LeaseMachine {
         }
     }
 
-    fn parse_party(text: &str) -> Result<Holder, String> {
-        phrase::holder(text)
+    fn parse_peer(text: &str) -> Result<Holder, String> {
+        parse::holder(text)
     }
 
     fn parse_command(words: &[&str], epoch: Epoch) -> Result<Command, String> {
-        phrase::parse(words, epoch)
+        parse::command(words, epoch)
     }
 
     fn spell_command(command: &Command, epoch: Epoch) -> String {
-        phrase::spell(command, epoch)
+        print::command(command, epoch)
     }
 
     fn spell_answer(answer: &AnswerOf<Self>, epoch: Epoch) -> String {
-        answer::spell(answer, epoch)
+        print::answer(answer, epoch)
     }
 
     fn spell_push(push: &Push, epoch: Epoch) -> String {
-        answer::spell_notice(&push.notice, epoch)
+        print::notice(&push.notice, epoch)
     }
 
     fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {
-        evidence::with_ordinals(command, replace)
+        hints::with_ordinals(command, replace)
     }
 
     fn shown_in_answer(answer: &AnswerOf<Self>) -> Vec<Shown<Holder>> {
-        evidence::shown_in_answer(answer)
+        hints::shown_in_answer(answer)
     }
 
     fn shown_in_push(push: &Push) -> Vec<Shown<Holder>> {
-        evidence::shown_in_push(push)
+        hints::shown_in_push(push)
     }
 
     fn durations(&self, hidden: Option<&Command>) -> BTreeSet<u64> {
-        evidence::durations(self, hidden)
+        hints::durations(self, hidden)
     }
 
     fn affected(&self, hidden: Option<&Command>) -> Vec<Holder> {
@@ -117,18 +117,18 @@ impl Subject for LeaseMachine {
     }
 
     fn turning_points(&self) -> BTreeSet<Timestamp> {
-        evidence::turning_points(self)
+        hints::turning_points(self)
     }
 
     fn row_budget(before: &Self, step: &StepOf<Self>, after: &Self) -> u64 {
-        evidence::row_budget(before, step, after)
+        hints::row_budget(before, step, after)
     }
 
-    fn propose(&self, random: &mut ChaCha8Rng, pace: Pace) -> Command {
-        propose::command(self, random, pace)
+    fn generate(&self, random: &mut ChaCha8Rng, pace: Pace) -> Command {
+        generate::command(self, random, pace)
     }
 
-    fn parties_of_the_small_world() -> Vec<Holder> {
-        propose::holders()
+    fn peers_of_the_small_world() -> Vec<Holder> {
+        generate::holders()
     }
 }

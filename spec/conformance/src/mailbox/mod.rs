@@ -1,35 +1,35 @@
 //! Mailboxes under test.
 //!
-//! A session is a party: its name is its epoch. Sockets are opened and closed by commands, so that every
+//! A session is a peer: its name is its epoch. Sockets are opened and closed by commands, so that every
 //! push has somebody to hear it.
 //!
 //! | file | what it says |
 //! |---|---|
-//! | `phrase`, `body` | commands and messages as scripts write them |
-//! | `answer` | answers and pushes as scripts show them |
-//! | `evidence` | what commands and answers name, when time alone changes something, and what it may cost |
-//! | `propose` | random commands from a small world |
+//! | `parse`, `body` | commands out of the words of a script, and messages |
+//! | `print` | commands, answers and pushes as scripts show them |
+//! | `hints` | what commands and answers name, when time alone changes something, and what it may cost |
+//! | `generate` | random commands from a small world |
 //! | [`ledger`] | what many agents saw at once, held against what mailboxes promise end to end |
 
-mod answer;
 mod body;
-mod evidence;
+mod generate;
+mod hints;
 pub mod ledger;
-mod phrase;
-mod propose;
+mod parse;
+mod print;
 
 use std::collections::BTreeSet;
 
 use rand_chacha::ChaCha8Rng;
 
 use super::notation::{EXACT_START, Epoch};
-use super::subject::{AnswerOf, Pace, Shown, StepOf, Subject};
+use super::service::{AnswerOf, Pace, Service, Shown, StepOf};
 use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, Outcome, Push};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::{Clock, Timestamp};
 
-impl Subject for MailboxMachine {
-    type Party = Connection;
+impl Service for MailboxMachine {
+    type Peer = Connection;
 
     const NAME: &'static str = "mailbox";
 
@@ -62,7 +62,7 @@ impl Subject for MailboxMachine {
     }
 
     fn probe() -> Command {
-        propose::everybody_listed()
+        generate::everybody_listed()
     }
 
     fn addressee(push: &Push) -> &Connection {
@@ -73,39 +73,39 @@ impl Subject for MailboxMachine {
         command.over.as_ref()
     }
 
-    fn parse_party(text: &str) -> Result<Connection, String> {
-        phrase::connection(text, Epoch(EXACT_START))
+    fn parse_peer(text: &str) -> Result<Connection, String> {
+        parse::connection(text, Epoch(EXACT_START))
     }
 
-    fn spell_party(party: &Connection, epoch: Epoch) -> String {
-        phrase::spell_connection(party, epoch)
+    fn spell_peer(peer: &Connection, epoch: Epoch) -> String {
+        print::session(peer, epoch)
     }
 
     fn parse_command(words: &[&str], epoch: Epoch) -> Result<Command, String> {
-        phrase::parse(words, epoch)
+        parse::command(words, epoch)
     }
 
     fn spell_command(command: &Command, epoch: Epoch) -> String {
-        phrase::spell(command, epoch)
+        print::command(command, epoch)
     }
 
     fn spell_answer(answer: &AnswerOf<Self>, epoch: Epoch) -> String {
-        answer::spell(answer, epoch)
+        print::answer(answer, epoch)
     }
 
     fn spell_push(push: &Push, epoch: Epoch) -> String {
-        answer::spell_notice(&push.notice, epoch)
+        print::notice(&push.notice, epoch)
     }
 
     fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {
-        evidence::with_ordinals(command, replace)
+        hints::with_ordinals(command, replace)
     }
 
-    fn party_with_ordinals(
-        party: &Connection,
+    fn peer_with_ordinals(
+        peer: &Connection,
         replace: &mut dyn FnMut(Ordinal) -> Ordinal,
     ) -> Connection {
-        evidence::party_with_ordinals(party, replace)
+        hints::peer_with_ordinals(peer, replace)
     }
 
     fn shown_in_answer(_answer: &AnswerOf<Self>) -> Vec<Shown<Connection>> {
@@ -117,7 +117,7 @@ impl Subject for MailboxMachine {
     }
 
     fn ordinals_in_answer(answer: &AnswerOf<Self>) -> Vec<Ordinal> {
-        evidence::ordinals_in_answer(answer)
+        hints::ordinals_in_answer(answer)
     }
 
     fn durations(&self, _hidden: Option<&Command>) -> BTreeSet<u64> {
@@ -129,31 +129,31 @@ impl Subject for MailboxMachine {
     }
 
     fn turning_points(&self) -> BTreeSet<Timestamp> {
-        evidence::turning_points(self)
+        hints::turning_points(self)
     }
 
     fn row_budget(before: &Self, step: &StepOf<Self>, after: &Self) -> u64 {
-        evidence::row_budget(before, step, after)
+        hints::row_budget(before, step, after)
     }
 
-    fn propose(&self, random: &mut ChaCha8Rng, pace: Pace) -> Command {
-        propose::command(self, random, pace)
+    fn generate(&self, random: &mut ChaCha8Rng, pace: Pace) -> Command {
+        generate::command(self, random, pace)
     }
 
-    fn parties_of_the_small_world() -> Vec<Connection> {
+    fn peers_of_the_small_world() -> Vec<Connection> {
         Vec::new()
     }
 
     fn sessions(&self) -> Vec<Connection> {
-        evidence::sessions(self)
+        hints::sessions(self)
     }
 
-    fn closing(party: &Connection) -> Option<Command> {
-        Some(Command::alone(Ask::Disconnect { connection: party.clone() }))
+    fn closing(peer: &Connection) -> Option<Command> {
+        Some(Command::alone(Ask::Disconnect { connection: peer.clone() }))
     }
 
     fn is_sayable(&self, command: &Command) -> bool {
-        evidence::is_sayable(self, command)
+        hints::is_sayable(self, command)
     }
 
     fn break_sessions(&mut self) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use super::super::subject::Subject;
+use super::super::service::Service;
 
 /// One script file.
 #[derive(Clone, Debug)]
@@ -16,11 +16,11 @@ pub struct ScriptFile {
     pub text: String,
 }
 
-/// All scripts of a subject, by name. They lie beside the sources of the specification.
+/// All scripts of a service, by name. They lie beside the sources of the specification.
 ///
 /// # Errors
 /// What the file system says.
-pub fn scripts_of<S: Subject>() -> io::Result<Vec<ScriptFile>> {
+pub fn scripts_of<S: Service>() -> io::Result<Vec<ScriptFile>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(S::NAME);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {

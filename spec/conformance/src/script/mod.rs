@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A section is comments and directives, `----`, and what is shown, up to an empty line. Each command
-//! shows its reply behind `[sequence, object time]`, and under it, as `  > party …`, what open sockets
+//! shows its reply behind `[sequence, object time]`, and under it, as `  > peer …`, what open sockets
 //! received. Instants are relative to the start; a token is the instant it is anchored in. With
 //! `REWRITE=1` the specification writes the lower halves anew; the difference is for reviewers.
 //!
@@ -22,7 +22,7 @@
 //! | `at +30s` | true time goes on to 30 s after the start |
 //! | `host -3s`, `host right`, `host unix 0` | the host's clock is behind, right again, or stands at a reading |
 //! | `alarm`, `pending` | the alarm rings; shows for when it is set |
-//! | `connect P`, `disconnect P` | a party opens, closes its socket; where sessions begin by command there is no `connect` |
+//! | `connect P`, `disconnect P` | a peer opens, closes its socket; where sessions begin by command there is no `connect` |
 //! | `evict`, `crash` | the object leaves memory; is killed, sockets too |
 //! | `bookmark N`, `restore N` | the storage is remembered, set back |
 //! | `times 9 … {n} …` | the command nine times with `{n}` from 1 on; the last reply is shown |
@@ -40,7 +40,7 @@ use super::lockstep::{self, Disagreement};
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
 use super::realtime;
-use super::subject::Subject;
+use super::service::Service;
 use super::system::{Capability, Needs, SystemUnderTest};
 
 /// Between what is done and what is shown.
@@ -48,12 +48,12 @@ const DIVIDER: &str = "----";
 
 /// A parsed script.
 #[derive(Clone, Debug)]
-pub struct Script<S: Subject> {
+pub struct Script<S: Service> {
     sections: Vec<Section<S>>,
 }
 
 #[derive(Clone, Debug)]
-struct Section<S: Subject> {
+struct Section<S: Service> {
     /// Comments and directives as they were written.
     text: Vec<String>,
     directives: Vec<Directive<S>>,
@@ -117,7 +117,7 @@ pub enum Verdict {
     Skipped(String),
 }
 
-impl<S: Subject> Script<S> {
+impl<S: Service> Script<S> {
     /// Reads a script.
     ///
     /// # Errors

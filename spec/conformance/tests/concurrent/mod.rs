@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mailbus_conformance::history::{History, Invocation, Outcome};
-use mailbus_conformance::{EXACT_START, Epoch, LeaseAgent, Pace, ReplyOf, Subject};
+use mailbus_conformance::linearize::{History, Invocation, Outcome};
+use mailbus_conformance::{EXACT_START, Epoch, LeaseAgent, Pace, ReplyOf, Service};
 use mailbus_spec::lease::{Command, LeaseMachine, Outcome as Answer};
 use mailbus_spec::machine::{Event, StateMachine};
 use mailbus_spec::time::HostTime;
@@ -162,7 +162,7 @@ impl World {
         let again = self.again.remove(&client);
         let command = again.unwrap_or_else(|| match self.agents.get_mut(client) {
             Some(agent) => agent.next(&mut self.random),
-            None => self.machine.propose(&mut self.random, Pace::Short),
+            None => self.machine.generate(&mut self.random, Pace::Short),
         });
         InFlight { client, started: self.tick(), command, reply: None, abandoned: false }
     }

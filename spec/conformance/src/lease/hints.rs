@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::subject::Shown;
+use crate::service::Shown;
 use mailbus_spec::id::Holder;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{
@@ -35,11 +35,11 @@ pub(super) fn with_ordinals(
 }
 
 fn shown(
-    party: Option<&Holder>,
+    peer: Option<&Holder>,
     ordinal: Option<Ordinal>,
     deadline: Option<Timestamp>,
 ) -> Shown<Holder> {
-    Shown { party: party.cloned(), ordinal, deadline }
+    Shown { peer: peer.cloned(), ordinal, deadline }
 }
 
 fn shown_in_entry(entry: &LeaseEntry) -> Shown<Holder> {

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::choices::{Choice, Fork, hosts_of};
 use super::conflict::Conflict;
-use super::evidence::Evidence;
+use super::hints::Hints;
 use super::order::Sorted;
 use super::report::Contradiction;
 use super::{Explained, Explanation, History, Invocation, pushes};
-use crate::subject::{ReplyOf, Subject};
+use crate::service::{ReplyOf, Service};
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::{HostTime, Timestamp};
 
@@ -20,10 +20,10 @@ const CHECKPOINT_EVERY: usize = 256;
 const TRIES_IN_A_GAP: u64 = 20_000;
 
 /// The replay, and where it can be taken up again.
-pub(super) struct Search<'a, S: Subject> {
+pub(super) struct Search<'a, S: Service> {
     pub(super) history: &'a History<S>,
     pub(super) sorted: Sorted,
-    pub(super) evidence: Evidence<S>,
+    pub(super) hints: Hints<S>,
     pub(super) machine: S,
     pub(super) group: usize,
     /// The reply that wrote the present group's sequence: it is not a read.
@@ -37,7 +37,7 @@ pub(super) struct Search<'a, S: Subject> {
     pub(super) dead: BTreeSet<u64>,
     remembers_dead: bool,
     /// The last dead end.
-    pub(super) conflict: Option<Conflict<S::Party>>,
+    pub(super) conflict: Option<Conflict<S::Peer>>,
     /// What was moved forward because of one: by trail, event and time.
     pub(super) promoted: BTreeSet<(usize, Option<usize>, Timestamp)>,
     /// Whether hidden events are looked for at unlikely instants, too.
@@ -51,11 +51,11 @@ pub(super) struct Search<'a, S: Subject> {
     furthest: Option<(usize, usize, Contradiction)>,
 }
 
-impl<'a, S: Subject> Search<'a, S> {
+impl<'a, S: Service> Search<'a, S> {
     pub fn new(history: &'a History<S>, sorted: Sorted, tries: u64, thorough: bool) -> Self {
         Self {
             history,
-            evidence: Evidence::of(history),
+            hints: Hints::of(history),
             sorted,
             machine: S::default(),
             group: 0,

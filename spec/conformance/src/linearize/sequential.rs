@@ -11,7 +11,7 @@ use super::choices::hosts_of;
 use super::{Explained, Explanation};
 use crate::lockstep::{spell_push, spell_reply};
 use crate::notation::Epoch;
-use crate::subject::{ReplyOf, Subject};
+use crate::service::{ReplyOf, Service};
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::{HostTime, Timestamp};
 
@@ -23,7 +23,7 @@ const ALARMS_MAX: usize = 16;
 
 /// One thing that the client did or saw.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Entry<S: Subject> {
+pub enum Entry<S: Service> {
     /// It called, and was answered.
     Called {
         /// What it asked.
@@ -32,7 +32,7 @@ pub enum Entry<S: Subject> {
         reply: ReplyOf<S>,
     },
     /// It closed a session's socket; the object knows before the next call.
-    Closed(S::Party),
+    Closed(S::Peer),
     /// The object was killed: all sessions are over, and nothing was recorded.
     Crashed,
     /// All that had been pushed before has arrived: this, and nothing else.
@@ -43,11 +43,11 @@ pub enum Entry<S: Subject> {
 type Difference = String;
 
 /// What was pushed to each session, in order.
-type Pushed<S> = BTreeMap<<S as Subject>::Party, Vec<<S as mailbus_spec::StateMachine>::Push>>;
+type Pushed<S> = BTreeMap<<S as Service>::Peer, Vec<<S as mailbus_spec::StateMachine>::Push>>;
 
 /// A way in which it may have been.
 #[derive(Clone)]
-struct World<S: Subject> {
+struct World<S: Service> {
     machine: S,
     pushed: Pushed<S>,
     trail: Vec<Explained<S>>,
@@ -57,7 +57,7 @@ struct World<S: Subject> {
 ///
 /// # Errors
 /// The first thing that the specification does not explain.
-pub fn replay<S: Subject>(entries: &[Entry<S>]) -> Result<Explanation<S>, Difference> {
+pub fn replay<S: Service>(entries: &[Entry<S>]) -> Result<Explanation<S>, Difference> {
     let mut replay = Replay {
         epoch: Epoch(HostTime(latest(entries).map_or(0, Timestamp::ms))),
         worlds: vec![World { machine: S::default(), pushed: BTreeMap::new(), trail: Vec::new() }],
@@ -76,14 +76,14 @@ pub fn replay<S: Subject>(entries: &[Entry<S>]) -> Result<Explanation<S>, Differ
 }
 
 /// The object time of the next reply.
-fn latest<S: Subject>(entries: &[Entry<S>]) -> Option<Timestamp> {
+fn latest<S: Service>(entries: &[Entry<S>]) -> Option<Timestamp> {
     entries.iter().find_map(|entry| match entry {
         Entry::Called { reply, .. } => Some(reply.commit.now),
         _ => None,
     })
 }
 
-struct Replay<S: Subject> {
+struct Replay<S: Service> {
     epoch: Epoch,
     worlds: Vec<World<S>>,
     /// What each session has received.
@@ -91,7 +91,7 @@ struct Replay<S: Subject> {
     tried: u64,
 }
 
-impl<S: Subject> Replay<S> {
+impl<S: Service> Replay<S> {
     fn entry(
         &mut self,
         index: usize,
@@ -101,18 +101,18 @@ impl<S: Subject> Replay<S> {
         match entry {
             Entry::Called { command, reply } => self.called(index, command, reply),
             Entry::Received(pushes) => self.received(pushes),
-            Entry::Closed(party) => {
+            Entry::Closed(peer) => {
                 self.ring(latest)?;
-                self.keep(|world, seen| arrived::<S>(world, seen, Some(party)))?;
+                self.keep(|world, seen| arrived::<S>(world, seen, Some(peer)))?;
                 for world in &mut self.worlds {
-                    world.pushed.remove(party);
+                    world.pushed.remove(peer);
                     let at = latest.unwrap_or(world.machine.clock().floor);
-                    if let Some(command) = S::closing(party) {
+                    if let Some(command) = S::closing(peer) {
                         world.event(None, at, &Event::Command(command));
                     }
-                    world.pushed.remove(party);
+                    world.pushed.remove(peer);
                 }
-                self.seen.remove(party);
+                self.seen.remove(peer);
                 Ok(())
             }
             Entry::Crashed => {
@@ -171,11 +171,11 @@ impl<S: Subject> Replay<S> {
         }
         self.keep(|world, seen| {
             let all = world.pushed.iter();
-            let lost = |(party, pushed): &(&S::Party, &Vec<S::Push>)| {
-                let seen = seen.get(*party).map(Vec::as_slice).unwrap_or_default();
+            let lost = |(peer, pushed): &(&S::Peer, &Vec<S::Push>)| {
+                let seen = seen.get(*peer).map(Vec::as_slice).unwrap_or_default();
                 !seen.starts_with(pushed)
             };
-            all.into_iter().find(lost).map(|(party, _)| party.clone())
+            all.into_iter().find(lost).map(|(peer, _)| peer.clone())
         })
     }
 
@@ -219,16 +219,16 @@ impl<S: Subject> Replay<S> {
     /// Drops the worlds of which this names a session whose pushes do not agree.
     fn keep(
         &mut self,
-        differs: impl Fn(&World<S>, &Pushed<S>) -> Option<S::Party>,
+        differs: impl Fn(&World<S>, &Pushed<S>) -> Option<S::Peer>,
     ) -> Result<(), Difference> {
         let mut difference = None;
         let (seen, epoch) = (&self.seen, self.epoch);
         self.worlds.retain(|world| {
-            let party = differs(world, seen);
-            if let Some(party) = &party {
-                difference = Some(spell_difference(world, seen, party, epoch));
+            let peer = differs(world, seen);
+            if let Some(peer) = &peer {
+                difference = Some(spell_difference(world, seen, peer, epoch));
             }
-            party.is_none()
+            peer.is_none()
         });
         if self.worlds.is_empty() { Err(difference.unwrap_or_default()) } else { Ok(()) }
     }
@@ -250,33 +250,33 @@ impl<S: Subject> Replay<S> {
 }
 
 /// A session that has received what this world did not push.
-fn arrived<S: Subject>(
+fn arrived<S: Service>(
     world: &World<S>,
     seen: &Pushed<S>,
-    only: Option<&S::Party>,
-) -> Option<S::Party> {
-    let made_up = |(party, seen): &(&S::Party, &Vec<S::Push>)| {
-        let pushed = world.pushed.get(*party).map(Vec::as_slice).unwrap_or_default();
-        only.is_none_or(|only| only == *party) && !pushed.starts_with(seen)
+    only: Option<&S::Peer>,
+) -> Option<S::Peer> {
+    let made_up = |(peer, seen): &(&S::Peer, &Vec<S::Push>)| {
+        let pushed = world.pushed.get(*peer).map(Vec::as_slice).unwrap_or_default();
+        only.is_none_or(|only| only == *peer) && !pushed.starts_with(seen)
     };
-    seen.iter().find(made_up).map(|(party, _)| party.clone())
+    seen.iter().find(made_up).map(|(peer, _)| peer.clone())
 }
 
-fn spell_difference<S: Subject>(
+fn spell_difference<S: Service>(
     world: &World<S>,
     seen: &Pushed<S>,
-    party: &S::Party,
+    peer: &S::Peer,
     epoch: Epoch,
 ) -> Difference {
     let lines = |pushes: Option<&Vec<S::Push>>| -> String {
         let lines = pushes.into_iter().flatten().map(|push| spell_push::<S>(push, epoch));
         lines.map(|line| line.trim().to_string()).collect::<Vec<_>>().join("; ")
     };
-    let (seen, pushed) = (lines(seen.get(party)), lines(world.pushed.get(party)));
+    let (seen, pushed) = (lines(seen.get(peer)), lines(world.pushed.get(peer)));
     format!("  received            [{seen}]\n  the specification   [{pushed}]")
 }
 
-impl<S: Subject> World<S> {
+impl<S: Service> World<S> {
     /// A hidden event; says whether it did anything.
     fn event(
         &mut self,

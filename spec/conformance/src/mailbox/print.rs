@@ -1,18 +1,138 @@
-//! Mailbox answers and pushes as scripts show them.
+//! Mailbox commands, answers and pushes as scripts show them.
 
 use core::fmt::{Display, Write};
 
-use crate::notation::Epoch;
+use super::body;
+use crate::notation::{Epoch, spell_duration};
+use mailbus_spec::limits;
 use mailbus_spec::mailbox::{
-    AgentEntry, CloseReason, DeadLetter, DeadReason, Fate, Gap, LimitKind, Message, Notice,
-    Outcome, Patterns, Pending, Rejection,
+    AgentEntry, Ask, CloseReason, Command, Connection, DeadLetter, DeadReason, Fate, Gap,
+    LimitKind, Message, Notice, Outcome, Pattern, Patterns, Pending, Rejection, Settled, Window,
 };
 use mailbus_spec::ordinal::Ordinal;
 
 /// Of longer lists the ends are shown.
 const SHOWN: usize = 8;
 
-pub(super) fn spell(answer: &Result<Outcome, Rejection>, epoch: Epoch) -> String {
+/// A session: `bob#0s`.
+pub(super) fn session(connection: &Connection, epoch: Epoch) -> String {
+    format!("{}{}", connection.agent, epoch.spell_ordinal(connection.epoch))
+}
+
+/// A command as a script writes it.
+pub(super) fn command(command: &Command, epoch: Epoch) -> String {
+    let Command { over, ask } = command;
+    let Some(over) = over else { return spell_asked(ask, true, epoch) };
+    format!("{}: {}", session(over, epoch), spell_asked(ask, false, epoch))
+}
+
+/// The command's words, with or without who asks.
+fn spell_asked(ask: &Ask, named: bool, epoch: Epoch) -> String {
+    let mut line = String::from(ask.name());
+    match ask {
+        Ask::Connect { .. } => return spell_open(ask, epoch),
+        Ask::Disconnect { connection } => {
+            return format!("close {}", session(connection, epoch));
+        }
+        Ask::Forget { agent } => return format!("forget {agent}"),
+        Ask::Recover { at_least } => return format!("recover {}", epoch.spell_ordinal(*at_least)),
+        _ => {}
+    }
+    if let Some(agent) = ask.agent().filter(|_| named) {
+        let _ = write!(line, " {agent}");
+    }
+    match ask {
+        Ask::Subscribe { types, .. } | Ask::Unsubscribe { types, .. } => push_all(&mut line, types),
+        Ask::Publish { message } => body::spell(&mut line, message),
+        Ask::Send { to, message } => {
+            let _ = write!(line, " {to}");
+            body::spell(&mut line, message);
+        }
+        Ask::Ack { what, .. } => spell_settled(&mut line, what, epoch),
+        Ask::Nack { seq, delay, .. } => {
+            let _ = write!(line, " {}", epoch.spell_ordinal(*seq));
+            if delay.ms() > 0 {
+                let _ = write!(line, " delay={}", spell_duration(delay.ms()));
+            }
+        }
+        Ask::Working { seq, .. } => {
+            let _ = write!(line, " {}", epoch.spell_ordinal(*seq));
+        }
+        Ask::Inbox { after, limit, .. } | Ask::DeadLetters { after, limit, .. } => {
+            if *after != Ordinal::ZERO {
+                let _ = write!(line, " after={}", epoch.spell_ordinal(*after));
+            }
+            let _ = write!(line, " limit={limit}");
+        }
+        Ask::Agents { after, limit } => {
+            if let Some(after) = after {
+                let _ = write!(line, " after={after}");
+            }
+            let _ = write!(line, " limit={limit}");
+        }
+        Ask::Redrive { seqs, .. } => {
+            push_all(&mut line, seqs.iter().map(|seq| epoch.spell_ordinal(*seq)));
+        }
+        Ask::Heartbeat { .. }
+        | Ask::Connect { .. }
+        | Ask::Disconnect { .. }
+        | Ask::Forget { .. }
+        | Ask::Recover { .. } => {}
+    }
+    line
+}
+
+fn push_all(line: &mut String, words: impl IntoIterator<Item = impl core::fmt::Display>) {
+    for word in words {
+        let _ = write!(line, " {word}");
+    }
+}
+
+fn spell_open(ask: &Ask, epoch: Epoch) -> String {
+    let Ask::Connect { agent, session, window, types, last_seen } = ask else {
+        return String::new();
+    };
+    let mut line = format!("open {agent}");
+    if !session.is_original() {
+        let _ = write!(line, "/{session}");
+    }
+    match window {
+        None => {}
+        Some(Window::DEFAULT) => line.push_str(" window"),
+        Some(window) if window.bytes() == limits::WINDOW_BYTES => {
+            let _ = write!(line, " window={}", window.messages());
+        }
+        Some(window) => {
+            let _ = write!(line, " window={},{}", window.messages(), window.bytes());
+        }
+    }
+    if let Some(types) = types {
+        let types: Vec<String> = types.iter().map(Pattern::to_string).collect();
+        let _ = write!(line, " types={}", types.join(","));
+    }
+    if let Some(seen) = last_seen {
+        let _ = write!(line, " seen={}", epoch.spell_ordinal(*seen));
+    }
+    line
+}
+
+fn spell_settled(line: &mut String, what: &Settled, epoch: Epoch) {
+    match what {
+        Settled::Seqs(seqs) => push_all(line, seqs.iter().map(|seq| epoch.spell_ordinal(*seq))),
+        Settled::UpTo(seq) => {
+            let _ = write!(line, " up-to {}", epoch.spell_ordinal(*seq));
+        }
+        Settled::Id(id) => {
+            let _ = write!(line, " id={id}");
+        }
+        Settled::Gap(through) => {
+            let _ = write!(line, " gap={through}");
+        }
+    }
+}
+
+/// An answer on one line.
+pub(super) fn answer(answer: &Result<Outcome, Rejection>, epoch: Epoch) -> String {
     match answer {
         Ok(outcome) => spell_outcome(outcome, epoch),
         Err(rejection) => format!("refused: {}", spell_rejection(rejection, epoch)),
@@ -184,7 +304,8 @@ fn limit_text(kind: LimitKind) -> &'static str {
     }
 }
 
-pub(super) fn spell_notice(notice: &Notice, epoch: Epoch) -> String {
+/// A push without its addressee, on one line.
+pub(super) fn notice(notice: &Notice, epoch: Epoch) -> String {
     match notice {
         Notice::Message { seq, attempt, redriven, message } => {
             let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };

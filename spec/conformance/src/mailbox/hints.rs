@@ -14,11 +14,11 @@ use mailbus_spec::time::Timestamp;
 
 type Answer = Result<Outcome, Rejection>;
 
-pub(super) fn party_with_ordinals(
-    party: &Connection,
+pub(super) fn peer_with_ordinals(
+    peer: &Connection,
     replace: &mut dyn FnMut(Ordinal) -> Ordinal,
 ) -> Connection {
-    Connection { agent: party.agent.clone(), epoch: replace(party.epoch) }
+    Connection { agent: peer.agent.clone(), epoch: replace(peer.epoch) }
 }
 
 pub(super) fn with_ordinals(

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::hash::DefaultHasher;
 
 use super::Invocation;
-use super::evidence::Support;
+use super::hints::Support;
 use super::order::Group;
 use super::search::Search;
-use crate::subject::{StepOf, Subject};
+use crate::service::{Service, StepOf};
 use mailbus_spec::machine::{Event, Reply};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::{HostTime, Timestamp};
@@ -42,7 +42,7 @@ pub(super) struct Fork {
     pub(super) place: Option<u64>,
 }
 
-impl<S: Subject> Search<'_, S> {
+impl<S: Service> Search<'_, S> {
     /// Opens the choices by which the next sequence may have been written.
     pub(super) fn fork(&mut self) {
         let Some(group) = self.sorted.groups.get(self.group) else { return };
@@ -148,7 +148,7 @@ impl<S: Subject> Search<'_, S> {
     }
 
     fn times(&self, hidden: Option<&S::Command>, group: &Group) -> Vec<Timestamp> {
-        self.evidence.candidates(&self.machine, hidden, group.latest, self.thorough)
+        self.hints.candidates(&self.machine, hidden, group.latest, self.thorough)
     }
 
     /// How much later than it began a command is taken to have arrived: nothing at first, and something
@@ -182,11 +182,11 @@ impl<S: Subject> Search<'_, S> {
                 continue;
             }
             let issued = issued::<S>(&step);
-            if self.evidence.skips(self.machine.last_ordinal(), &after, &issued) {
+            if self.hints.skips(self.machine.last_ordinal(), &after, &issued) {
                 continue;
             }
             let speaker = invocation.and_then(|one| S::speaker(&one.command));
-            let support = self.evidence.support(speaker, &step, &after, latest);
+            let support = self.hints.support(speaker, &step, &after, latest);
             let time = if support == Support::Seen { at } else { Timestamp::ZERO };
             let began = invocation.map_or(0, |one| one.started) + self.disorder(index);
             let rank = (support.max(Support::Neutral), began, support, time, order);
@@ -198,7 +198,7 @@ impl<S: Subject> Search<'_, S> {
 }
 
 /// The ordinals that a step shows in its answer and pushes.
-fn issued<S: Subject>(step: &StepOf<S>) -> Vec<Ordinal> {
+fn issued<S: Service>(step: &StepOf<S>) -> Vec<Ordinal> {
     let answer = step.reply.iter().flat_map(|reply| S::ordinals_in_answer(&reply.answer));
     answer.chain(step.pushes.iter().flat_map(S::ordinals_in_push)).collect()
 }
@@ -211,7 +211,7 @@ fn digest(value: &impl Hash) -> u64 {
 
 /// Host times that read as the reply's object time: by the clock, or by the anchor of a token it
 /// shows, where the host was behind the floor.
-pub(super) fn hosts_of<S: Subject>(
+pub(super) fn hosts_of<S: Service>(
     machine: &S,
     reply: &Reply<S::Outcome, S::Rejection>,
 ) -> Vec<HostTime> {

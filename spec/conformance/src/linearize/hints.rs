@@ -1,10 +1,10 @@
-//! When something may have happened that nobody saw.
+//! Hints at when something may have happened that nobody saw.
 
 use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{History, Invocation};
-use crate::subject::{Shown, StepOf, Subject};
+use crate::service::{Service, Shown, StepOf};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::Timestamp;
 
@@ -29,7 +29,7 @@ impl Instants {
 /// How far what a hidden event would do agrees with what was seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Support {
-    /// It would issue ordinals, and those were seen with their parties.
+    /// It would issue ordinals, and those were seen with their peers.
     Seen,
     /// It would issue none.
     Neutral,
@@ -41,44 +41,44 @@ pub(super) enum Support {
 
 /// What all answers and pushes of a history give away about instants.
 #[derive(Clone, Debug)]
-pub(super) struct Evidence<S: Subject> {
+pub(super) struct Hints<S: Service> {
     all: Instants,
-    /// Of the events of each party alone.
-    of: BTreeMap<S::Party, Instants>,
+    /// Of the events of each peer alone.
+    of: BTreeMap<S::Peer, Instants>,
 }
 
-impl<S: Subject> Evidence<S> {
+impl<S: Service> Hints<S> {
     pub fn of(history: &History<S>) -> Self {
-        let mut evidence = Self { all: Instants::default(), of: BTreeMap::new() };
+        let mut hints = Self { all: Instants::default(), of: BTreeMap::new() };
         for invocation in &history.invocations {
             // A client that names a token has been told of it, by whatever nobody saw.
             S::with_ordinals(&invocation.command, &mut |ordinal| {
-                evidence.all.events.insert(ordinal.anchor_ms());
+                hints.all.events.insert(ordinal.anchor_ms());
                 ordinal
             });
             let Some(reply) = invocation.reply() else { continue };
-            evidence.all.events.insert(reply.commit.generation);
+            hints.all.events.insert(reply.commit.generation);
             // A deadline that nobody was shown matters by which replies came after it.
-            evidence.all.deadlines.insert(reply.commit.now.ms());
+            hints.all.deadlines.insert(reply.commit.now.ms());
             for shown in S::shown_in_answer(&reply.answer) {
-                evidence.add(&shown, S::speaker(&invocation.command));
+                hints.add(&shown, S::speaker(&invocation.command));
             }
         }
         for push in &history.received {
             for shown in S::shown_in_push(push) {
-                evidence.add(&shown, None);
+                hints.add(&shown, None);
             }
         }
         // What ended unseen may have been noticed by what happened unseen.
-        let Instants { events, deadlines, .. } = &mut evidence.all;
+        let Instants { events, deadlines, .. } = &mut hints.all;
         deadlines.extend(events.iter().copied());
-        evidence
+        hints
     }
 
-    fn add(&mut self, shown: &Shown<S::Party>, asker: Option<&S::Party>) {
+    fn add(&mut self, shown: &Shown<S::Peer>, asker: Option<&S::Peer>) {
         self.all.add(shown);
-        if let Some(party) = shown.party.as_ref().or(asker) {
-            self.of.entry(party.clone()).or_default().add(shown);
+        if let Some(peer) = shown.peer.as_ref().or(asker) {
+            self.of.entry(peer.clone()).or_default().add(shown);
         }
     }
 
@@ -101,7 +101,7 @@ impl<S: Subject> Evidence<S> {
     /// How far what a hidden event would do agrees with what was seen of it.
     pub fn support(
         &self,
-        speaker: Option<&S::Party>,
+        speaker: Option<&S::Peer>,
         step: &StepOf<S>,
         after: &S,
         latest: Timestamp,
@@ -122,8 +122,8 @@ impl<S: Subject> Evidence<S> {
         };
         for shown in answer.chain(pushes) {
             let Some(ordinal) = shown.ordinal else { continue };
-            let Some(party) = shown.party.as_ref().or(speaker) else { continue };
-            let found = match self.of.get(party) {
+            let Some(peer) = shown.peer.as_ref().or(speaker) else { continue };
+            let found = match self.of.get(peer) {
                 Some(seen) if seen.ordinals.contains(&ordinal) => Support::Seen,
                 Some(seen) if has_another(seen, ordinal) => return Support::Misplaced,
                 _ => Support::Unseen,
@@ -139,7 +139,7 @@ impl<S: Subject> Evidence<S> {
     /// Object times, the likely first, at which a hidden event on `state` may have happened, not after
     /// `latest`.
     ///
-    /// Likely are those that somebody was shown of an event of its party, the earliest possible, and
+    /// Likely are those that somebody was shown of an event of its peer, the earliest possible, and
     /// those at which time alone changes something. A `thorough` search takes also those that relate
     /// it to everything else that was seen: between two of all these its effect differs in nothing
     /// that anybody saw.
@@ -165,7 +165,7 @@ impl<S: Subject> Evidence<S> {
             found
         };
         let affected = state.affected(hidden);
-        let of = affected.iter().filter_map(|party| self.of.get(party));
+        let of = affected.iter().filter_map(|peer| self.of.get(peer));
         let mut found: Vec<u64> = of.flat_map(given_away).collect();
         let turning: Vec<u64> = state.turning_points().into_iter().map(Timestamp::ms).collect();
         // What is extended later than it was begun has to be extended by something.
@@ -188,7 +188,7 @@ impl<S: Subject> Evidence<S> {
     }
 }
 
-impl<S: Subject> Invocation<S> {
+impl<S: Service> Invocation<S> {
     /// Whether both ask the same.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         self.client == other.client && self.command == other.command

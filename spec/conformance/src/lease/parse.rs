@@ -1,4 +1,4 @@
-//! Lease commands as scripts write them.
+//! Lease commands out of the words of a script.
 //!
 //! ```text
 //! acquire alice/1 r1 src/lib.rs src/main.rs ttl=30s wait=10s
@@ -14,10 +14,8 @@
 //! recover #1h
 //! ```
 
-use core::fmt::Write;
-
 use crate::directive::{keyed, keyed_duration};
-use crate::notation::{Epoch, spell_duration};
+use crate::notation::Epoch;
 use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
 use mailbus_spec::lease::{Acquire, Command, MalformedAcquire, ReleaseTarget};
 use mailbus_spec::limits;
@@ -52,7 +50,8 @@ fn wait(words: &[&str]) -> Result<Option<Wait>, String> {
         .transpose()
 }
 
-pub(super) fn parse(words: &[&str], epoch: Epoch) -> Result<Command, String> {
+/// A command out of its words.
+pub(super) fn command(words: &[&str], epoch: Epoch) -> Result<Command, String> {
     match words {
         ["acquire", who, named, rest @ ..] => acquire(who, named, rest).map(Command::Acquire),
         ["renew", who, token, rest @ ..] => Ok(Command::Renew {
@@ -135,58 +134,9 @@ fn force_release(token: &str, rest: &[&str], epoch: Epoch) -> Result<Command, St
     })
 }
 
-pub(super) fn spell(command: &Command, epoch: Epoch) -> String {
-    match command {
-        Command::Acquire(acquire) => spell_acquire(acquire),
-        Command::Renew { holder, token, ttl } => {
-            let (token, ttl) = (epoch.spell_ordinal(*token), spell_duration(ttl.ms()));
-            format!("renew {holder} {token} ttl={ttl}")
-        }
-        Command::Release { holder, target: ReleaseTarget::Token(token) } => {
-            format!("release {holder} {}", epoch.spell_ordinal(*token))
-        }
-        Command::Release { holder, target: ReleaseTarget::Path(path) } => {
-            format!("release {holder} {path}")
-        }
-        Command::Cancel { holder, request } => format!("cancel {holder} {request}"),
-        Command::Status { path } => format!("status {path}"),
-        Command::List { prefix, after, limit } => {
-            let mut line = String::from("list");
-            if !prefix.is_empty() {
-                let _ = write!(line, " prefix={prefix}");
-            }
-            if let Some(after) = after {
-                let _ = write!(line, " after={after}");
-            }
-            let _ = write!(line, " limit={limit}");
-            line
-        }
-        Command::Verify { path, token } => format!("verify {path} {}", epoch.spell_ordinal(*token)),
-        Command::ForceRelease { token, reason, drain } => {
-            let drain = if *drain { " drain" } else { "" };
-            let reason =
-                if reason.is_empty() { String::new() } else { format!(" reason={reason}") };
-            format!("force-release {}{drain}{reason}", epoch.spell_ordinal(*token))
-        }
-        Command::Recover { at_least } => format!("recover {}", epoch.spell_ordinal(*at_least)),
-    }
-}
-
-fn spell_acquire(acquire: &Acquire) -> String {
-    let named = acquire.request().map_or("-", RequestId::as_str);
-    let mut line = format!("acquire {} {named}", acquire.holder());
-    for path in acquire.paths().as_slice() {
-        let _ = write!(line, " {path}");
-    }
-    let _ = write!(line, " ttl={}", spell_duration(acquire.ttl().ms()));
-    if let Some(wait) = acquire.wait() {
-        let _ = write!(line, " wait={}", spell_duration(wait.ms()));
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::print;
     use super::*;
     use crate::EXACT_START;
 
@@ -208,7 +158,7 @@ mod tests {
         ] {
             let line = line.replace("24h", "1d");
             let words: Vec<&str> = line.split_whitespace().collect();
-            assert_eq!(spell(&parse(&words, epoch).unwrap(), epoch), line);
+            assert_eq!(print::command(&command(&words, epoch).unwrap(), epoch), line);
         }
     }
 
@@ -224,7 +174,7 @@ mod tests {
             ("steal a", "`steal a` is not a command"),
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
-            assert_eq!(parse(&words, Epoch(EXACT_START)), Err(String::from(reason)));
+            assert_eq!(command(&words, Epoch(EXACT_START)), Err(String::from(reason)));
         }
     }
 }

@@ -1,9 +1,14 @@
-//! Lease answers and pushes as scripts show them.
+//! Lease commands, answers and pushes as scripts show them.
+
+use core::fmt::Write;
 
 use crate::notation::{Epoch, spell_duration};
-use mailbus_spec::id::Holder;
+use mailbus_spec::id::{Holder, RequestId};
 use mailbus_spec::lease::answer::Notice;
-use mailbus_spec::lease::{Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Rejection};
+use mailbus_spec::lease::{
+    Acquire, Blocker, Command, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Rejection,
+    ReleaseTarget,
+};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::path::PathSet;
 use mailbus_spec::time::{Timestamp, Ttl};
@@ -11,7 +16,59 @@ use mailbus_spec::time::{Timestamp, Ttl};
 /// Longer sets are shown by their ends.
 const PATHS_SHOWN: usize = 8;
 
-pub(super) fn spell(answer: &Result<Outcome, Rejection>, epoch: Epoch) -> String {
+/// A command as a script writes it.
+pub(super) fn command(command: &Command, epoch: Epoch) -> String {
+    match command {
+        Command::Acquire(acquire) => spell_acquire(acquire),
+        Command::Renew { holder, token, ttl } => {
+            let (token, ttl) = (epoch.spell_ordinal(*token), spell_duration(ttl.ms()));
+            format!("renew {holder} {token} ttl={ttl}")
+        }
+        Command::Release { holder, target: ReleaseTarget::Token(token) } => {
+            format!("release {holder} {}", epoch.spell_ordinal(*token))
+        }
+        Command::Release { holder, target: ReleaseTarget::Path(path) } => {
+            format!("release {holder} {path}")
+        }
+        Command::Cancel { holder, request } => format!("cancel {holder} {request}"),
+        Command::Status { path } => format!("status {path}"),
+        Command::List { prefix, after, limit } => {
+            let mut line = String::from("list");
+            if !prefix.is_empty() {
+                let _ = write!(line, " prefix={prefix}");
+            }
+            if let Some(after) = after {
+                let _ = write!(line, " after={after}");
+            }
+            let _ = write!(line, " limit={limit}");
+            line
+        }
+        Command::Verify { path, token } => format!("verify {path} {}", epoch.spell_ordinal(*token)),
+        Command::ForceRelease { token, reason, drain } => {
+            let drain = if *drain { " drain" } else { "" };
+            let reason =
+                if reason.is_empty() { String::new() } else { format!(" reason={reason}") };
+            format!("force-release {}{drain}{reason}", epoch.spell_ordinal(*token))
+        }
+        Command::Recover { at_least } => format!("recover {}", epoch.spell_ordinal(*at_least)),
+    }
+}
+
+fn spell_acquire(acquire: &Acquire) -> String {
+    let named = acquire.request().map_or("-", RequestId::as_str);
+    let mut line = format!("acquire {} {named}", acquire.holder());
+    for path in acquire.paths().as_slice() {
+        let _ = write!(line, " {path}");
+    }
+    let _ = write!(line, " ttl={}", spell_duration(acquire.ttl().ms()));
+    if let Some(wait) = acquire.wait() {
+        let _ = write!(line, " wait={}", spell_duration(wait.ms()));
+    }
+    line
+}
+
+/// An answer on one line.
+pub(super) fn answer(answer: &Result<Outcome, Rejection>, epoch: Epoch) -> String {
     match answer {
         Ok(outcome) => spell_outcome(outcome, epoch),
         Err(rejection) => format!("refused: {}", spell_rejection(rejection, epoch)),
@@ -123,7 +180,8 @@ fn spell_blocker(blocker: &Blocker, epoch: Epoch) -> String {
     format!("{by} {holder} on {paths} until {until}, {} waiting", blocker.queue)
 }
 
-pub(super) fn spell_notice(notice: &Notice, epoch: Epoch) -> String {
+/// A push without its addressee, on one line.
+pub(super) fn notice(notice: &Notice, epoch: Epoch) -> String {
     match notice {
         Notice::Granted { request, token, expires_at, ttl } => {
             format!("{request} {}", granted(*token, *expires_at, *ttl, epoch))

@@ -8,8 +8,8 @@ use rand::seq::{IndexedRandom, IteratorRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::body::Written;
-use super::evidence;
-use crate::subject::Pace;
+use super::hints;
+use crate::service::Pace;
 use mailbus_spec::id::{AgentId, SessionId};
 use mailbus_spec::mailbox::state::{Agent, Logged};
 use mailbus_spec::mailbox::{
@@ -126,11 +126,10 @@ fn state_of<'a>(state: &'a MailboxMachine, who: &AgentId) -> Option<&'a Agent> {
 fn speaks_over(state: &MailboxMachine, ask: &Ask, random: &mut ChaCha8Rng) -> Option<Connection> {
     let who = ask.agent()?;
     let agent = state_of(state, who)?;
-    let live =
-        agent.live.as_ref().filter(|live| live.window.is_some() || evidence::is_original(ask));
+    let live = agent.live.as_ref().filter(|live| live.window.is_some() || hints::is_original(ask));
     let connection = |epoch| Connection { agent: who.clone(), epoch };
     if let Some(mute) =
-        agent.mute.first().filter(|_| evidence::is_original(ask) && random.random_bool(0.3))
+        agent.mute.first().filter(|_| hints::is_original(ask) && random.random_bool(0.3))
     {
         return Some(connection(*mute));
     }
@@ -152,7 +151,7 @@ fn connect(state: &MailboxMachine, agent: AgentId, random: &mut ChaCha8Rng) -> O
 }
 
 fn disconnect(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<Ask> {
-    let connection = evidence::sessions(state).into_iter().choose(random)?;
+    let connection = hints::sessions(state).into_iter().choose(random)?;
     Some(Ask::Disconnect { connection })
 }
 

@@ -1,4 +1,4 @@
-//! Mailbox commands as scripts write them.
+//! Mailbox commands out of the words of a script.
 //!
 //! ```text
 //! open bob/1 window=2,100 types=a,b.*       (a session that negotiated; `window` alone is the default)
@@ -25,12 +25,11 @@
 //! bob#0s: ack #0s.1                         (over bob's socket: who asks is not said again)
 //! ```
 
-use core::fmt::Write;
 use std::collections::BTreeSet;
 
 use super::body;
 use crate::directive::{keyed, keyed_duration};
-use crate::notation::{Epoch, spell_duration};
+use crate::notation::Epoch;
 use mailbus_spec::id::{AgentId, SessionId};
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::{
@@ -52,10 +51,6 @@ pub(super) fn connection(text: &str, epoch: Epoch) -> Result<Connection, String>
     let at = text.rfind('#').ok_or_else(wrong)?;
     let (name, ordinal) = text.split_at(at);
     Ok(Connection { agent: agent(name)?, epoch: epoch.parse_ordinal(ordinal)? })
-}
-
-pub(super) fn spell_connection(connection: &Connection, epoch: Epoch) -> String {
-    format!("{}{}", connection.agent, epoch.spell_ordinal(connection.epoch))
 }
 
 fn patterns<'a>(texts: impl Iterator<Item = &'a str>) -> Result<Patterns, String> {
@@ -88,7 +83,8 @@ fn after(words: &[&str], epoch: Epoch) -> Result<Ordinal, String> {
     keyed(words, "after").map_or(Ok(Ordinal::ZERO), |text| epoch.parse_ordinal(text))
 }
 
-pub(super) fn parse(words: &[&str], epoch: Epoch) -> Result<Command, String> {
+/// A command out of its words.
+pub(super) fn command(words: &[&str], epoch: Epoch) -> Result<Command, String> {
     match words {
         [over, name, rest @ ..] if over.ends_with(':') => {
             let connection = connection(over.trim_end_matches(':'), epoch)?;
@@ -200,119 +196,9 @@ fn settled(what: &[&str], epoch: Epoch) -> Result<Settled, String> {
     }
 }
 
-pub(super) fn spell(command: &Command, epoch: Epoch) -> String {
-    let Command { over, ask } = command;
-    let Some(over) = over else { return spell_asked(ask, true, epoch) };
-    format!("{}: {}", spell_connection(over, epoch), spell_asked(ask, false, epoch))
-}
-
-/// The command's words, with or without who asks.
-fn spell_asked(ask: &Ask, named: bool, epoch: Epoch) -> String {
-    let mut line = String::from(ask.name());
-    match ask {
-        Ask::Connect { .. } => return spell_open(ask, epoch),
-        Ask::Disconnect { connection } => {
-            return format!("close {}", spell_connection(connection, epoch));
-        }
-        Ask::Forget { agent } => return format!("forget {agent}"),
-        Ask::Recover { at_least } => return format!("recover {}", epoch.spell_ordinal(*at_least)),
-        _ => {}
-    }
-    if let Some(agent) = ask.agent().filter(|_| named) {
-        let _ = write!(line, " {agent}");
-    }
-    match ask {
-        Ask::Subscribe { types, .. } | Ask::Unsubscribe { types, .. } => push_all(&mut line, types),
-        Ask::Publish { message } => body::spell(&mut line, message),
-        Ask::Send { to, message } => {
-            let _ = write!(line, " {to}");
-            body::spell(&mut line, message);
-        }
-        Ask::Ack { what, .. } => spell_settled(&mut line, what, epoch),
-        Ask::Nack { seq, delay, .. } => {
-            let _ = write!(line, " {}", epoch.spell_ordinal(*seq));
-            if delay.ms() > 0 {
-                let _ = write!(line, " delay={}", spell_duration(delay.ms()));
-            }
-        }
-        Ask::Working { seq, .. } => {
-            let _ = write!(line, " {}", epoch.spell_ordinal(*seq));
-        }
-        Ask::Inbox { after, limit, .. } | Ask::DeadLetters { after, limit, .. } => {
-            if *after != Ordinal::ZERO {
-                let _ = write!(line, " after={}", epoch.spell_ordinal(*after));
-            }
-            let _ = write!(line, " limit={limit}");
-        }
-        Ask::Agents { after, limit } => {
-            if let Some(after) = after {
-                let _ = write!(line, " after={after}");
-            }
-            let _ = write!(line, " limit={limit}");
-        }
-        Ask::Redrive { seqs, .. } => {
-            push_all(&mut line, seqs.iter().map(|seq| epoch.spell_ordinal(*seq)));
-        }
-        Ask::Heartbeat { .. }
-        | Ask::Connect { .. }
-        | Ask::Disconnect { .. }
-        | Ask::Forget { .. }
-        | Ask::Recover { .. } => {}
-    }
-    line
-}
-
-fn push_all(line: &mut String, words: impl IntoIterator<Item = impl core::fmt::Display>) {
-    for word in words {
-        let _ = write!(line, " {word}");
-    }
-}
-
-fn spell_open(ask: &Ask, epoch: Epoch) -> String {
-    let Ask::Connect { agent, session, window, types, last_seen } = ask else {
-        return String::new();
-    };
-    let mut line = format!("open {agent}");
-    if !session.is_original() {
-        let _ = write!(line, "/{session}");
-    }
-    match window {
-        None => {}
-        Some(Window::DEFAULT) => line.push_str(" window"),
-        Some(window) if window.bytes() == limits::WINDOW_BYTES => {
-            let _ = write!(line, " window={}", window.messages());
-        }
-        Some(window) => {
-            let _ = write!(line, " window={},{}", window.messages(), window.bytes());
-        }
-    }
-    if let Some(types) = types {
-        let types: Vec<String> = types.iter().map(Pattern::to_string).collect();
-        let _ = write!(line, " types={}", types.join(","));
-    }
-    if let Some(seen) = last_seen {
-        let _ = write!(line, " seen={}", epoch.spell_ordinal(*seen));
-    }
-    line
-}
-
-fn spell_settled(line: &mut String, what: &Settled, epoch: Epoch) {
-    match what {
-        Settled::Seqs(seqs) => push_all(line, seqs.iter().map(|seq| epoch.spell_ordinal(*seq))),
-        Settled::UpTo(seq) => {
-            let _ = write!(line, " up-to {}", epoch.spell_ordinal(*seq));
-        }
-        Settled::Id(id) => {
-            let _ = write!(line, " id={id}");
-        }
-        Settled::Gap(through) => {
-            let _ = write!(line, " gap={through}");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::print;
     use super::*;
     use crate::EXACT_START;
 
@@ -354,7 +240,7 @@ mod tests {
             "bob#0s: forget ann",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
-            assert_eq!(spell(&parse(&words, epoch).unwrap(), epoch), line);
+            assert_eq!(print::command(&command(&words, epoch).unwrap(), epoch), line);
         }
     }
 
@@ -373,7 +259,7 @@ mod tests {
             ("whistle ann", "`whistle ann` is not a command"),
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
-            assert_eq!(parse(&words, Epoch(EXACT_START)), Err(String::from(reason)), "{line}");
+            assert_eq!(command(&words, Epoch(EXACT_START)), Err(String::from(reason)), "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What many clients saw at once, and whether one order of events explains it.
+//! Linearizability of what many clients saw at once: whether one order of events explains it.
 //!
 //! Every reply carries its commit: the object's own order. So nothing is searched where everything is
 //! known: replies are sorted by `(generation, sequence)` and replayed through the specification at
@@ -18,7 +18,7 @@
 
 mod choices;
 mod conflict;
-mod evidence;
+mod hints;
 mod order;
 mod pushes;
 mod report;
@@ -29,12 +29,12 @@ use std::collections::BTreeSet;
 
 pub use report::Contradiction;
 
-use super::subject::{ReplyOf, Subject};
+use super::service::{ReplyOf, Service};
 use mailbus_spec::time::Timestamp;
 
 /// One command that a client sent, and what it learned of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Invocation<S: Subject> {
+pub struct Invocation<S: Service> {
     /// Which client.
     pub client: usize,
     /// When it was sent, by an order that all clients of the history share.
@@ -50,7 +50,7 @@ pub struct Invocation<S: Subject> {
 
 /// What a client learned of its command.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome<S: Subject> {
+pub enum Outcome<S: Service> {
     /// The reply.
     Replied(ReplyOf<S>),
     /// Nothing: it may have been executed once, or not.
@@ -59,18 +59,18 @@ pub enum Outcome<S: Subject> {
 
 /// All that was seen of one object, from its first use on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct History<S: Subject> {
+pub struct History<S: Service> {
     /// In any order.
     pub invocations: Vec<Invocation<S>>,
-    /// Pushes as they were received, in order for each party. A push may be lost, never made up.
+    /// Pushes as they were received, in order for each peer. A push may be lost, never made up.
     pub received: Vec<S::Push>,
-    /// Parties whose sockets were open all the time.
-    pub listening: BTreeSet<S::Party>,
+    /// Peers whose sockets were open all the time.
+    pub listening: BTreeSet<S::Peer>,
     /// Pushes to them must have been received, up to this sequence.
     pub complete_until: u64,
 }
 
-impl<S: Subject> Default for History<S> {
+impl<S: Service> Default for History<S> {
     fn default() -> Self {
         Self {
             invocations: Vec::new(),
@@ -83,7 +83,7 @@ impl<S: Subject> Default for History<S> {
 
 /// One event of an order that explains a history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Explained<S: Subject> {
+pub struct Explained<S: Service> {
     /// Which invocation, by its index; `None` is an alarm.
     pub invocation: Option<usize>,
     /// Object time.
@@ -98,7 +98,7 @@ pub struct Explained<S: Subject> {
 
 /// An order that explains a history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Explanation<S: Subject> {
+pub struct Explanation<S: Service> {
     /// The events in their order; reads of one sequence stand together.
     pub order: Vec<Explained<S>>,
     /// The object after all of them.
@@ -107,7 +107,7 @@ pub struct Explanation<S: Subject> {
     pub tried: u64,
 }
 
-impl<S: Subject> Explanation<S> {
+impl<S: Service> Explanation<S> {
     /// How many events nobody saw.
     #[must_use]
     pub fn hidden(&self) -> usize {
@@ -122,7 +122,7 @@ pub const TRIES_MAX: u64 = 100_000;
 ///
 /// # Errors
 /// [`Contradiction`]: the first thing that no order explains, as far as was searched.
-pub fn explain<S: Subject>(history: &History<S>) -> Result<Explanation<S>, Contradiction> {
+pub fn explain<S: Service>(history: &History<S>) -> Result<Explanation<S>, Contradiction> {
     explain_within(history, TRIES_MAX)
 }
 
@@ -130,7 +130,7 @@ pub fn explain<S: Subject>(history: &History<S>) -> Result<Explanation<S>, Contr
 ///
 /// # Errors
 /// As [`explain`].
-pub fn explain_within<S: Subject>(
+pub fn explain_within<S: Service>(
     history: &History<S>,
     tries: u64,
 ) -> Result<Explanation<S>, Contradiction> {
@@ -147,7 +147,7 @@ pub fn explain_within<S: Subject>(
     }
 }
 
-impl<S: Subject> Invocation<S> {
+impl<S: Service> Invocation<S> {
     /// The reply, if there was one.
     #[must_use]
     pub fn reply(&self) -> Option<&ReplyOf<S>> {

@@ -7,7 +7,7 @@
 
 use super::choices::{Choice, Way};
 use super::search::Search;
-use crate::subject::{ReplyOf, Shown, Subject};
+use crate::service::{ReplyOf, Service, Shown};
 use mailbus_spec::time::Timestamp;
 
 /// How many choices are looked back at.
@@ -22,20 +22,20 @@ pub(super) struct Conflict<P> {
     shown: Vec<Shown<P>>,
 }
 
-impl<S: Subject> Search<'_, S> {
+impl<S: Service> Search<'_, S> {
     /// What it says that this invocation was not answered as expected.
     pub(super) fn conflict_at(
         &self,
         index: usize,
         expected: Option<&ReplyOf<S>>,
-    ) -> Option<Conflict<S::Party>> {
+    ) -> Option<Conflict<S::Peer>> {
         let invocation = self.history.invocations.get(index)?;
         let asker = S::speaker(&invocation.command);
         let mut shown = S::shown_in_answer(&invocation.reply()?.answer);
         let known = expected.map(|reply| S::shown_in_answer(&reply.answer)).unwrap_or_default();
         shown.retain(|one| !known.contains(one));
         for one in &mut shown {
-            one.party = one.party.take().or_else(|| asker.cloned());
+            one.peer = one.peer.take().or_else(|| asker.cloned());
         }
         let earlier = self.sorted.unknown.iter().copied().filter(|earlier| {
             let before = self.history.invocations.get(*earlier);
@@ -46,7 +46,7 @@ impl<S: Subject> Search<'_, S> {
     }
 
     /// Goes back to the choice that the conflict names, if there is one and it was not moved before.
-    pub(super) fn return_to_cause(&mut self, conflict: &Conflict<S::Party>) {
+    pub(super) fn return_to_cause(&mut self, conflict: &Conflict<S::Peer>) {
         let oldest = self.forks.len().saturating_sub(LOOKED_BACK);
         for at in (oldest..self.forks.len()).rev() {
             for way in self.ways_that_show(at, conflict) {
@@ -66,11 +66,11 @@ impl<S: Subject> Search<'_, S> {
     }
 
     /// Untried choices that lead to what the answer shows: by the ordinal they issue, or by the
-    /// deadline of their party's own.
-    fn ways_that_show(&self, at: usize, conflict: &Conflict<S::Party>) -> Vec<Way> {
+    /// deadline of their peer's own.
+    fn ways_that_show(&self, at: usize, conflict: &Conflict<S::Peer>) -> Vec<Way> {
         let Some(fork) = self.forks.get(at) else { return Vec::new() };
         let issues = |way: &Way| {
-            let issued = |shown: &Shown<S::Party>| {
+            let issued = |shown: &Shown<S::Peer>| {
                 shown.ordinal.is_some_and(|ordinal| way.1.contains(&ordinal))
             };
             conflict.shown.iter().any(issued)
@@ -79,7 +79,7 @@ impl<S: Subject> Search<'_, S> {
         fork.choices.iter().rev().filter(|way| fits(way)).cloned().collect()
     }
 
-    fn sets_deadline(&self, choice: Choice, conflict: &Conflict<S::Party>) -> bool {
+    fn sets_deadline(&self, choice: Choice, conflict: &Conflict<S::Peer>) -> bool {
         let Choice::Unknown(index, at) = choice else { return false };
         let Some(invocation) = self.history.invocations.get(index) else { return false };
         let speaker = S::speaker(&invocation.command);
@@ -87,7 +87,7 @@ impl<S: Subject> Search<'_, S> {
         conflict.shown.iter().any(|shown| {
             let Some(deadline) = shown.deadline else { return false };
             let sets = |ms: &u64| at.plus_ms(*ms) == deadline;
-            shown.party.as_ref() == speaker && durations.iter().any(sets)
+            shown.peer.as_ref() == speaker && durations.iter().any(sets)
         })
     }
 

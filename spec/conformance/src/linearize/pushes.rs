@@ -1,11 +1,11 @@
-//! Whether what sockets received is what an order of events sent.
+//! Pushes: whether what sockets received is what an order of events sent.
 
 use super::report::Contradiction;
 use super::{Explained, History};
-use crate::subject::Subject;
+use crate::service::Service;
 
 /// A push that was received and never sent, or was sent and must have been received.
-pub(super) fn unexplained<S: Subject>(
+pub(super) fn unexplained<S: Service>(
     history: &History<S>,
     trail: &[Explained<S>],
 ) -> Option<Contradiction> {

@@ -1,5 +1,5 @@
-//! What the runners need to know about a kind of object: how its commands and answers are written,
-//! and what an answer gives away about events that nobody saw.
+//! Service under test, as runners need it: how its commands and answers are written, and what an answer
+//! gives away about events that nobody saw.
 //!
 //! Leases are the first, mailboxes the second; another kind is another implementation beside them.
 
@@ -14,17 +14,17 @@ use mailbus_spec::machine::{Reply, StateMachine, Step};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::{Clock, Timestamp};
 
-/// The reply to one command of a subject.
+/// The reply to one command of a service.
 pub type ReplyOf<S> = Reply<<S as StateMachine>::Outcome, <S as StateMachine>::Rejection>;
 /// The answer in such a reply.
 pub type AnswerOf<S> = Result<<S as StateMachine>::Outcome, <S as StateMachine>::Rejection>;
-/// What one event on a subject does.
+/// Step of one event on a service.
 pub type StepOf<S> =
     Step<<S as StateMachine>::Outcome, <S as StateMachine>::Rejection, <S as StateMachine>::Push>;
 
 /// A kind of object that can be put under test: its reference machine, which begins as an object
 /// that was never used, and the words to speak about it.
-pub trait Subject:
+pub trait Service:
     StateMachine<
         Command: Clone + Debug + PartialEq,
         Outcome: Clone + Debug + PartialEq,
@@ -35,8 +35,8 @@ pub trait Subject:
     + Eq
     + Hash
 {
-    /// Whose sockets a push goes to.
-    type Party: Clone + Debug + Display + Ord;
+    /// Peer that a push goes to, over its sockets.
+    type Peer: Clone + Debug + Display + Ord;
 
     /// Its name: the folder of its scripts.
     const NAME: &'static str;
@@ -61,20 +61,20 @@ pub trait Subject:
     fn probe() -> Self::Command;
 
     /// Whom a push is for.
-    fn addressee(push: &Self::Push) -> &Self::Party;
+    fn addressee(push: &Self::Push) -> &Self::Peer;
 
     /// Who speaks in a command, if anybody.
-    fn speaker(command: &Self::Command) -> Option<&Self::Party>;
+    fn speaker(command: &Self::Command) -> Option<&Self::Peer>;
 
-    /// Reads a party.
+    /// Reads a peer.
     ///
     /// # Errors
     /// What is wrong with the text.
-    fn parse_party(text: &str) -> Result<Self::Party, String>;
+    fn parse_peer(text: &str) -> Result<Self::Peer, String>;
 
-    /// A party as [`Subject::parse_party`] reads it.
-    fn spell_party(party: &Self::Party, _epoch: Epoch) -> String {
-        party.to_string()
+    /// A peer as [`Service::parse_peer`] reads it.
+    fn spell_peer(peer: &Self::Peer, _epoch: Epoch) -> String {
+        peer.to_string()
     }
 
     /// Reads a command from its words.
@@ -98,20 +98,20 @@ pub trait Subject:
         replace: &mut dyn FnMut(Ordinal) -> Ordinal,
     ) -> Self::Command;
 
-    /// The party with every ordinal in it replaced.
-    fn party_with_ordinals(
-        party: &Self::Party,
+    /// The peer with every ordinal in it replaced.
+    fn peer_with_ordinals(
+        peer: &Self::Peer,
         _replace: &mut dyn FnMut(Ordinal) -> Ordinal,
-    ) -> Self::Party {
-        party.clone()
+    ) -> Self::Peer {
+        peer.clone()
     }
 
     /// What an answer shows that was fixed by some event's time, always in the same order for the same
     /// kind of answer.
-    fn shown_in_answer(answer: &AnswerOf<Self>) -> Vec<Shown<Self::Party>>;
+    fn shown_in_answer(answer: &AnswerOf<Self>) -> Vec<Shown<Self::Peer>>;
 
     /// The same of a push.
-    fn shown_in_push(push: &Self::Push) -> Vec<Shown<Self::Party>>;
+    fn shown_in_push(push: &Self::Push) -> Vec<Shown<Self::Peer>>;
 
     /// The ordinals an answer shows.
     fn ordinals_in_answer(answer: &AnswerOf<Self>) -> Vec<Ordinal> {
@@ -129,7 +129,7 @@ pub trait Subject:
 
     /// Whose events a hidden event on this state may be: its speaker's, and those of whom settling might
     /// grant something.
-    fn affected(&self, hidden: Option<&Self::Command>) -> Vec<Self::Party>;
+    fn affected(&self, hidden: Option<&Self::Command>) -> Vec<Self::Peer>;
 
     /// The instants at which time alone changes something in this state.
     fn turning_points(&self) -> BTreeSet<Timestamp>;
@@ -138,18 +138,18 @@ pub trait Subject:
     fn row_budget(before: &Self, step: &StepOf<Self>, after: &Self) -> u64;
 
     /// A random command for an object in this state, from a small world of names.
-    fn propose(&self, random: &mut ChaCha8Rng, pace: Pace) -> Self::Command;
+    fn generate(&self, random: &mut ChaCha8Rng, pace: Pace) -> Self::Command;
 
-    /// The parties of that world.
-    fn parties_of_the_small_world() -> Vec<Self::Party>;
+    /// The peers of that world.
+    fn peers_of_the_small_world() -> Vec<Self::Peer>;
 
     /// Whose sessions are open.
-    fn sessions(&self) -> Vec<Self::Party> {
+    fn sessions(&self) -> Vec<Self::Peer> {
         Vec::new()
     }
 
     /// The command that the platform makes of a socket that was closed.
-    fn closing(_party: &Self::Party) -> Option<Self::Command> {
+    fn closing(_peer: &Self::Peer) -> Option<Self::Command> {
         None
     }
 
@@ -163,11 +163,11 @@ pub trait Subject:
     fn break_sessions(&mut self) {}
 }
 
-/// What an answer gives away about an event of somebody's.
+/// Hint that an answer gives away about an event of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown<P> {
     /// Whose event; `None` is who asked.
-    pub party: Option<P>,
+    pub peer: Option<P>,
     /// An ordinal that the event issued: it is anchored in the event's host time.
     pub ordinal: Option<Ordinal>,
     /// An instant that is the event's time plus a duration that was asked for.

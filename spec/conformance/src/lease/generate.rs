@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand_chacha::ChaCha8Rng;
 
-use crate::subject::Pace;
+use crate::service::Pace;
 use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
 use mailbus_spec::lease::{Acquire, Command, LeaseMachine, ReleaseTarget};
 use mailbus_spec::ordinal::Ordinal;
