@@ -14,6 +14,7 @@ pub mod http;
 pub mod large;
 pub mod objects;
 pub mod preload;
+pub mod served;
 pub mod toy;
 
 use std::future::Future;
