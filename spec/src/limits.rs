@@ -110,7 +110,7 @@ pub const PUSH_BUDGET_MESSAGES: u64 = 256;
 /// Most bytes of messages that one event pushes, over all sessions: 4 MiB.
 pub const PUSH_BUDGET_BYTES: u64 = 4 << 20;
 /// Most redeliveries in flight to a session without a window.
-pub const MUTE_REDELIVERIES: u64 = 1_024;
+pub const WINDOWLESS_REDELIVERIES: u64 = 1_024;
 /// Longest delay of a nack: 24 h.
 pub const DELAY_MAX_MS: u64 = 86_400_000;
 /// Failures after which a message is given up.
@@ -127,8 +127,8 @@ pub const RETENTION_MS: u64 = 604_800_000;
 pub const COLLECTION_MS: u64 = 60_000;
 /// Most rows that one event of a round deletes from the log.
 pub const COLLECTION_ROWS: usize = 5_000;
-/// Most mute sessions of an agent.
-pub const AGENT_MUTE: usize = 8;
+/// Most superseded sessions of an agent.
+pub const AGENT_SUPERSEDED: usize = 8;
 /// Most patterns of an agent.
 pub const AGENT_PATTERNS: usize = 64;
 /// Most pending messages of an agent.

@@ -115,7 +115,7 @@ impl MailModelRow {
     }
 }
 
-/// Sessions whose socket is gone are over: nothing of them is recorded. Mute ones whose live session is
+/// Sessions whose socket is gone are over: nothing of them is recorded. Superseded ones whose live session is
 /// gone are told to come back; that is to be said in the next event, before anything else.
 pub(crate) fn break_all_but(state: &mut MailboxMachine, open: &BTreeSet<Connection>) -> Vec<Push> {
     let mut closings = Vec::new();
@@ -124,9 +124,9 @@ pub(crate) fn break_all_but(state: &mut MailboxMachine, open: &BTreeSet<Connecti
         if agent.live.as_ref().is_some_and(|live| !is_open(live.epoch)) {
             agent.live = None;
         }
-        agent.mute.retain(|epoch| is_open(*epoch));
+        agent.superseded.retain(|epoch| is_open(*epoch));
         if agent.live.is_none() {
-            closings.extend(agent.mute.drain(..).map(|epoch| Push {
+            closings.extend(agent.superseded.drain(..).map(|epoch| Push {
                 to: Connection { agent: name.clone(), epoch },
                 notice: Notice::Closed(CloseReason::Reopen),
             }));

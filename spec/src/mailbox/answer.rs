@@ -269,9 +269,9 @@ pub enum CloseReason {
     Replaced,
     /// The same session came back on another socket (1000).
     TakenOver,
-    /// The live session ended and this mute one shall come back in its place (1012).
+    /// The live session ended and this superseded one shall come back in its place (1012).
     Reopen,
-    /// There are too many mute sessions of the agent (1012).
+    /// There are too many superseded sessions of the agent (1012).
     Crowded,
     /// Somebody said that the session is over (1000).
     Disconnected,

@@ -160,7 +160,7 @@ impl MailboxMachine {
     /// When an agent is forgotten that is not heard of any more; never while something is kept for it.
     fn forgotten_at(&self, name: &AgentId, agent: &Agent) -> Option<Timestamp> {
         let registration = agent.registration.as_ref()?;
-        let keeps = agent.live.is_some() || !agent.mute.is_empty() || !agent.inbox.is_empty();
+        let keeps = agent.live.is_some() || !agent.superseded.is_empty() || !agent.inbox.is_empty();
         if keeps || self.letters(name).next().is_some() {
             return None;
         }

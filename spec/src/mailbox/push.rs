@@ -25,7 +25,7 @@ impl Session {
     fn allows(&self, inbox: &BTreeMap<Ordinal, Open>, open: &Open) -> bool {
         let Some(window) = self.window else {
             let again = self.flights.values().filter(|flight| flight.again).count() as u64;
-            return open.due.is_none() || again < limits::MUTE_REDELIVERIES;
+            return open.due.is_none() || again < limits::WINDOWLESS_REDELIVERIES;
         };
         let bytes = self.flights.keys().filter_map(|seq| inbox.get(seq)).map(|open| open.bytes);
         let bytes = bytes.fold(open.bytes, u64::saturating_add);

@@ -61,7 +61,7 @@ impl MailboxMachine {
     }
 
     /// The end of the session that another one replaces. One that negotiated nothing stays open and
-    /// mute: its client would come back at once, and the two would evict each other for ever
+    /// superseded: its client would come back at once, and the two would evict each other for ever
     /// ([refuted](crate::rules::refuted#sessions-that-evict-each-other)).
     fn replace(&mut self, turn: &mut Turn, name: &AgentId, by: &Asked) {
         self.record(turn, name);
@@ -73,14 +73,14 @@ impl MailboxMachine {
             turn.push(name, old.epoch, Notice::Closed(reason));
             return;
         }
-        agent.mute.push(old.epoch);
-        if agent.mute.len() > limits::AGENT_MUTE {
-            let oldest = agent.mute.remove(0);
+        agent.superseded.push(old.epoch);
+        if agent.superseded.len() > limits::AGENT_SUPERSEDED {
+            let oldest = agent.superseded.remove(0);
             turn.push(name, oldest, Notice::Closed(CloseReason::Crowded));
         }
     }
 
-    /// Ends a session. With the live one go the mute ones, so that one of them comes back.
+    /// Ends a session. With the live one go the superseded ones, so that one of them comes back.
     pub(super) fn disconnect(&mut self, turn: &mut Turn, which: &Connection) -> Outcome {
         let Connection { agent: name, epoch } = which;
         if self.is_live(which) {
@@ -99,13 +99,13 @@ impl MailboxMachine {
             turn.push(name, *epoch, Notice::Closed(CloseReason::Disconnected));
             let Some(agent) = self.agents.get_mut(name) else { return Outcome::Disconnected };
             agent.live = None;
-            for mute in core::mem::take(&mut agent.mute) {
-                turn.push(name, mute, Notice::Closed(CloseReason::Reopen));
+            for superseded in core::mem::take(&mut agent.superseded) {
+                turn.push(name, superseded, Notice::Closed(CloseReason::Reopen));
             }
         } else if let Some(agent) = self.agents.get_mut(name)
-            && agent.mute.contains(epoch)
+            && agent.superseded.contains(epoch)
         {
-            agent.mute.retain(|mute| mute != epoch);
+            agent.superseded.retain(|superseded| superseded != epoch);
             turn.push(name, *epoch, Notice::Closed(CloseReason::Disconnected));
         }
         Outcome::Disconnected
@@ -191,7 +191,7 @@ impl MailboxMachine {
             return Outcome::Forgotten { known: false };
         };
         let live = agent.live.iter().map(|live| live.epoch);
-        let sessions: Vec<Ordinal> = live.chain(agent.mute.iter().copied()).collect();
+        let sessions: Vec<Ordinal> = live.chain(agent.superseded.iter().copied()).collect();
         for epoch in sessions {
             turn.push(name, epoch, Notice::Closed(CloseReason::Forgotten));
         }

@@ -73,7 +73,7 @@ pub struct Agent {
     pub live: Option<Session>,
     /// The epochs of sessions that negotiated nothing and were replaced: open, and silent. The oldest
     /// first.
-    pub mute: Vec<Ordinal>,
+    pub superseded: Vec<Ordinal>,
 }
 
 /// What is kept of an agent by name.
@@ -250,7 +250,7 @@ impl MailboxMachine {
     pub fn break_sessions(&mut self) {
         for agent in self.agents.values_mut() {
             agent.live = None;
-            agent.mute.clear();
+            agent.superseded.clear();
         }
     }
 

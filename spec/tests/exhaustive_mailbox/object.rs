@@ -124,9 +124,10 @@ fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
     }
     mark(after.log.entries.len() < before.log.entries.len(), Mark::Collected);
     mark(after.log.entries.is_empty() && !before.log.entries.is_empty(), Mark::Drained);
-    let mute =
-        |state: &MailboxMachine| state.agents.values().map(|agent| agent.mute.len()).sum::<usize>();
-    mark(mute(after) > mute(before), Mark::BecameMute);
+    let superseded = |state: &MailboxMachine| {
+        state.agents.values().map(|agent| agent.superseded.len()).sum::<usize>()
+    };
+    mark(superseded(after) > superseded(before), Mark::BecameMute);
     mark(after.next_alarm().is_some_and(|at| at <= after.clock.floor), Mark::LeftToTheAlarm);
     let gap = |outcome: &Outcome| match outcome {
         Outcome::Connected { gap, .. } | Outcome::Inbox { gap, .. } => gap.is_some(),

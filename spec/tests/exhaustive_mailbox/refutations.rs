@@ -47,7 +47,7 @@ refutations! {
         "silent ack", AcksSilently in window_one breaks "silent_is_unchanged";
 }
 
-// Silence and mute sessions.
+// Silence and superseded sessions.
 
 refutations! {
     presuming_from_the_accept_is_refuted:

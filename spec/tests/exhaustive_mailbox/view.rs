@@ -73,7 +73,7 @@ impl<'a> View<'a> {
         for (name, agent) in &object.agents {
             self.seqs.extend(agent.inbox.open.keys());
             self.seqs.extend(agent.failed.keys());
-            self.epochs.extend(agent.mute.iter().map(|epoch| (name, *epoch)));
+            self.epochs.extend(agent.superseded.iter().map(|epoch| (name, *epoch)));
             self.epochs.extend(agent.live.iter().map(|live| (name, live.epoch)));
             if let Some(known) = &agent.registration {
                 self.epochs.push((name, known.epoch));
@@ -165,8 +165,8 @@ impl<'a> View<'a> {
             self.session(name, live, hasher);
         }
         agent.live.is_some().hash(hasher);
-        agent.mute.iter().for_each(|epoch| self.epoch(name, *epoch).hash(hasher));
-        agent.mute.len().hash(hasher);
+        agent.superseded.iter().for_each(|epoch| self.epoch(name, *epoch).hash(hasher));
+        agent.superseded.len().hash(hasher);
     }
 
     fn session<H: Hasher>(&self, name: &AgentId, live: &Session, hasher: &mut H) {

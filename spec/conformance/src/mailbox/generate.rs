@@ -128,10 +128,10 @@ fn speaks_over(state: &MailboxMachine, ask: &Ask, random: &mut ChaCha8Rng) -> Op
     let agent = state_of(state, who)?;
     let live = agent.live.as_ref().filter(|live| live.window.is_some() || hints::is_original(ask));
     let connection = |epoch| Connection { agent: who.clone(), epoch };
-    if let Some(mute) =
-        agent.mute.first().filter(|_| hints::is_original(ask) && random.random_bool(0.3))
+    if let Some(superseded) =
+        agent.superseded.first().filter(|_| hints::is_original(ask) && random.random_bool(0.3))
     {
-        return Some(connection(*mute));
+        return Some(connection(*superseded));
     }
     if random.random_bool(0.03) {
         let earlier = Ordinal::new(live?.epoch.get().saturating_sub(1))?;

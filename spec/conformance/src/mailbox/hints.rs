@@ -152,10 +152,11 @@ fn is_written(old: &Agent, new: &Agent) -> bool {
         || new.inbox.open.iter().any(came_back)
 }
 
-/// The sessions that are open, mute ones too.
+/// The sessions that are open, superseded ones too.
 pub(super) fn sessions(state: &MailboxMachine) -> Vec<Connection> {
     let of = |(name, agent): (&AgentId, &Agent)| {
-        let epochs = agent.live.iter().map(|live| live.epoch).chain(agent.mute.iter().copied());
+        let epochs =
+            agent.live.iter().map(|live| live.epoch).chain(agent.superseded.iter().copied());
         let connection = |epoch| Connection { agent: name.clone(), epoch };
         epochs.map(connection).collect::<Vec<_>>()
     };
@@ -173,6 +174,6 @@ pub(super) fn is_sayable(state: &MailboxMachine, command: &Command) -> bool {
     let agent = state.agents.get(&over.agent);
     let live = agent.and_then(|agent| agent.live.as_ref());
     let is_silent = live.is_some_and(|live| live.epoch == over.epoch && live.window.is_none())
-        || agent.is_some_and(|agent| agent.mute.contains(&over.epoch));
+        || agent.is_some_and(|agent| agent.superseded.contains(&over.epoch));
     !matches!(command.ask, Ask::Connect { .. }) && (!is_silent || is_original(&command.ask))
 }

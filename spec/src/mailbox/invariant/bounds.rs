@@ -59,7 +59,7 @@ fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(
     for (name, agent) in &after.agents {
         let silent_since = agent.registration.as_ref().map(|known| known.written_at);
         let is_old = silent_since.is_none_or(|at| at.plus_ms(limits::RETENTION_MS) <= now);
-        let is_idle = agent.live.is_none() && agent.mute.is_empty() && agent.inbox.is_empty();
+        let is_idle = agent.live.is_none() && agent.superseded.is_empty() && agent.inbox.is_empty();
         ensure(!is_old || !is_idle || !letters(after, name).is_empty(), || {
             format!("{name} has long been silent and is known")
         })?;
@@ -112,8 +112,8 @@ pub(super) fn bounded_mail(transition: &Transition<'_>) -> Result<(), String> {
             .and_then(|known| known.types.as_ref())
             .map_or(0, alloc::collections::BTreeSet::len);
         ensure(patterns <= limits::AGENT_PATTERNS, || format!("{name} has {patterns} patterns"))?;
-        ensure(agent.mute.len() <= limits::AGENT_MUTE, || {
-            format!("{name} has too many mute sessions")
+        ensure(agent.superseded.len() <= limits::AGENT_SUPERSEDED, || {
+            format!("{name} has too many superseded sessions")
         })?;
     }
     let unknown = state.agents.values().filter(|agent| agent.registration.is_none());

@@ -47,7 +47,7 @@ pub(super) fn window(state: &MailboxMachine) -> Result<(), String> {
         let bytes = sizes.fold(0_u64, |sum, open| sum.saturating_add(open.bytes));
         let holds = match live.window {
             Some(window) => count <= 1 || (count <= window.messages() && bytes <= window.bytes()),
-            None => again <= limits::MUTE_REDELIVERIES,
+            None => again <= limits::WINDOWLESS_REDELIVERIES,
         };
         ensure(holds, || {
             format!("{name} has {count} deliveries of {bytes} bytes in flight, {again} again")

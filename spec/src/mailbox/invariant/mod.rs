@@ -357,7 +357,7 @@ fn lowest_due(agent: &Agent, live: &Session, now: Timestamp) -> Option<(Ordinal,
 fn fits(agent: &Agent, live: &Session, open: &Open) -> bool {
     let Some(window) = live.window else {
         let again = live.flights.values().filter(|flight| flight.again).count() as u64;
-        return open.due.is_none() || again < limits::MUTE_REDELIVERIES;
+        return open.due.is_none() || again < limits::WINDOWLESS_REDELIVERIES;
     };
     let sizes = live.flights.keys().filter_map(|seq| agent.inbox.open.get(seq));
     let bytes = sizes.fold(open.bytes, |sum, open| sum.saturating_add(open.bytes));

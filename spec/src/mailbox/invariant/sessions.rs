@@ -37,10 +37,10 @@ fn epochs_rise(name: &AgentId, agent: &Agent) -> Result<(), String> {
     ensure(live.is_none() || live == given, || {
         format!("the session {live:?} of {name} is not the last, {given:?}")
     })?;
-    ensure(agent.mute.is_empty() || live.is_some(), || {
-        format!("{name} has mute sessions and none that is pushed to")
+    ensure(agent.superseded.is_empty() || live.is_some(), || {
+        format!("{name} has superseded sessions and none that is pushed to")
     })?;
-    let mut epochs = agent.mute.clone();
+    let mut epochs = agent.superseded.clone();
     epochs.extend(live);
     ensure(epochs.is_sorted_by(|one, next| one < next), || {
         format!("the sessions of {name} are {epochs:?}")
@@ -51,7 +51,7 @@ fn open_sessions(state: &MailboxMachine, name: &AgentId) -> BTreeSet<Ordinal> {
     let agent = state.agents.get(name).into_iter();
     agent
         .flat_map(|agent| {
-            agent.live.iter().map(|live| live.epoch).chain(agent.mute.iter().copied())
+            agent.live.iter().map(|live| live.epoch).chain(agent.superseded.iter().copied())
         })
         .collect()
 }
@@ -85,14 +85,15 @@ fn ends_have_reasons(transition: &Transition<'_>, name: &AgentId) -> Result<(), 
             format!("session {epoch} of {name} was closed as {reason:?}")
         })?;
     }
-    let became_mute = old.is_some_and(|live| {
+    let became_superseded = old.is_some_and(|live| {
         let live_still = transition.live_after(name).is_some_and(|now| now.epoch == live.epoch);
         !live_still && after.contains(&live.epoch)
     });
     let replaced = matches!(transition.ask(), Some(Ask::Connect { agent, .. }) if agent == name);
-    ensure(!became_mute || (replaced && old.is_some_and(|live| live.window.is_none())), || {
-        format!("a session of {name} became mute")
-    })
+    ensure(
+        !became_superseded || (replaced && old.is_some_and(|live| live.window.is_none())),
+        || format!("a session of {name} became superseded"),
+    )
 }
 
 fn may_close(
@@ -112,7 +113,8 @@ fn may_close(
                 CloseReason::TakenOver => was_live && negotiated && same,
                 CloseReason::Replaced => was_live && negotiated && !same,
                 CloseReason::Crowded => agent.is_some_and(|agent| {
-                    agent.mute.len() == limits::AGENT_MUTE && agent.mute.first() == Some(&epoch)
+                    agent.superseded.len() == limits::AGENT_SUPERSEDED
+                        && agent.superseded.first() == Some(&epoch)
                 }),
                 _ => false,
             }

@@ -73,7 +73,7 @@ pub fn handle(
         (Mistake::EphemeralToMutes, Some(Ask::Publish { message })) if message.ephemeral => {
             let mut step = object.handle(host, event);
             for (name, agent) in &before.agents {
-                for epoch in &agent.mute {
+                for epoch in &agent.superseded {
                     let to = Connection { agent: name.clone(), epoch: *epoch };
                     let notice = Notice::Ephemeral { message: message.clone() };
                     step.pushes.push(Push { to, notice });

@@ -53,11 +53,11 @@ pub enum Mistake {
     SilentInboxRefuses,
     /// A replacement closes the session that negotiated nothing.
     ReplacementClosesMute,
-    /// The end of the live session leaves the mute ones open.
+    /// The end of the live session leaves the superseded ones open.
     MutesStayOpen,
-    /// The end of the live session makes the youngest mute one live.
+    /// The end of the live session makes the youngest superseded one live.
     PromotesMute,
-    /// Mute sessions are pushed ephemeral messages.
+    /// Superseded sessions are pushed ephemeral messages.
     EphemeralToMutes,
     /// Ephemeral messages are kept.
     KeepsEphemeral,

@@ -21,7 +21,7 @@ pub fn handle(
             let epoch = old.filter(|live| live.window.is_none()).map(|live| live.epoch);
             let mut step = object.handle(host, event);
             if let Some(epoch) = epoch {
-                object.agents.get_mut(agent)?.mute.retain(|mute| *mute != epoch);
+                object.agents.get_mut(agent)?.superseded.retain(|superseded| *superseded != epoch);
                 let to = Connection { agent: agent.clone(), epoch };
                 step.pushes.push(Push { to, notice: Notice::Closed(CloseReason::Reopen) });
             }
@@ -30,9 +30,10 @@ pub fn handle(
         (Mistake::MutesStayOpen, Some(Ask::Disconnect { connection }))
             if object.is_live(connection) =>
         {
-            let mute = before.agents.get(&connection.agent).map(|agent| agent.mute.clone());
+            let superseded =
+                before.agents.get(&connection.agent).map(|agent| agent.superseded.clone());
             let mut step = object.handle(host, event);
-            object.agents.get_mut(&connection.agent)?.mute = mute.unwrap_or_default();
+            object.agents.get_mut(&connection.agent)?.superseded = superseded.unwrap_or_default();
             step.pushes.retain(|push| push.notice != Notice::Closed(CloseReason::Reopen));
             step
         }
@@ -40,15 +41,15 @@ pub fn handle(
             if object.is_live(connection) =>
         {
             let old = before.agents.get(&connection.agent)?;
-            let mut mute = old.mute.clone();
-            let youngest = mute.pop();
+            let mut superseded = old.superseded.clone();
+            let youngest = superseded.pop();
             let mut step = object.handle(host, event);
             let agent = object.agents.get_mut(&connection.agent)?;
             if let (Some(epoch), Some(live)) = (youngest, &old.live) {
                 let mut live = live.clone();
                 (live.epoch, live.working) = (epoch, None);
                 live.flights.clear();
-                (agent.live, agent.mute) = (Some(live), mute);
+                (agent.live, agent.superseded) = (Some(live), superseded);
                 step.pushes.retain(|push| push.notice != Notice::Closed(CloseReason::Reopen));
             }
             let pushed = object.handle(host, &super::question());

@@ -1,4 +1,4 @@
-//! Worlds about who is pushed to: replacements, mute sessions, and agents that are forgotten.
+//! Worlds about who is pushed to: replacements, superseded sessions, and agents that are forgotten.
 
 use super::to_r;
 use crate::client;
@@ -22,7 +22,7 @@ pub fn replaced() -> Setting {
         ],
         ..Setting::new(
             "replaced",
-            "a replaced session is closed or becomes mute, by what it negotiated, and its close is late",
+            "a replaced session is closed or becomes superseded, by what it negotiated, and its close is late",
             to_r(["1"]),
             vec![
                 Process::new("r", "1", 2, 1_000),
@@ -41,7 +41,7 @@ pub fn mutes() -> Setting {
         expected: &[Mark::BecameMute, Mark::Reopened, Mark::LateClose, Mark::Disconnected],
         ..Setting::new(
             "mutes",
-            "mute sessions are left alone until the live one ends; nobody evicts anybody for ever",
+            "superseded sessions are left alone until the live one ends; nobody evicts anybody for ever",
             to_r(["1"]),
             vec![Process::original("r"), Process::original("r"), Process::original("r")],
         )
@@ -79,7 +79,7 @@ pub fn mutes_and_mail() -> Setting {
     }
 }
 
-/// As many mute sessions as there may be, and one more.
+/// As many superseded sessions as there may be, and one more.
 pub fn crowded() -> Setting {
     Setting {
         prelude: Some(|setting| {
@@ -93,7 +93,7 @@ pub fn crowded() -> Setting {
         expected: &[Mark::Crowded, Mark::Reopened, Mark::LateClose],
         ..Setting::new(
             "crowded",
-            "of too many mute sessions the oldest is closed",
+            "of too many superseded sessions the oldest is closed",
             to_r(["1"]),
             vec![Process::original("r"); 10],
         )
@@ -115,7 +115,7 @@ pub fn forgotten() -> Setting {
     }
 }
 
-/// Ephemeral messages among mute, live and absent sessions, and to the sender.
+/// Ephemeral messages among superseded, live and absent sessions, and to the sender.
 pub fn ephemeral() -> Setting {
     let mails = vec![
         Mail::published("1").ephemeral(),

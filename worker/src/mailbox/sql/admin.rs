@@ -109,7 +109,7 @@ impl Machine {
             return Outcome::Forgotten { known: false };
         };
         let live = agent.live.iter().map(|live| live.epoch);
-        for epoch in live.chain(agent.mute.iter().copied()) {
+        for epoch in live.chain(agent.superseded.iter().copied()) {
             turn.push(name, epoch, Notice::Closed(CloseReason::Forgotten));
         }
         self.forget_row(turn, name);

@@ -25,8 +25,8 @@ pub(super) struct Agent {
     pub dead_letters: DeadLetters,
     /// The session that is pushed to.
     pub live: Option<LiveSession>,
-    /// The epochs of its mute sessions, the oldest first.
-    pub mute: Vec<Ordinal>,
+    /// The epochs of its superseded sessions, the oldest first.
+    pub superseded: Vec<Ordinal>,
     /// What [`Agent::next_push`] found, until something changes.
     pub(super) next_push: Option<Option<Timestamp>>,
 }
@@ -39,7 +39,7 @@ impl PartialEq for Agent {
             && self.inbox == other.inbox
             && self.dead_letters == other.dead_letters
             && self.live == other.live
-            && self.mute == other.mute
+            && self.superseded == other.superseded
     }
 }
 

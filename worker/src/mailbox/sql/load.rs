@@ -258,7 +258,7 @@ impl Loader {
 }
 
 impl Machine {
-    /// Takes a session up that is an agent's last or one of its mute ones; another is over. They come by
+    /// Takes a session up that is an agent's last or one of its superseded ones; another is over. They come by
     /// epoch.
     fn resume(&mut self, session: &Session) {
         let Some(agent) = self.agents.get_mut(&session.agent) else {
@@ -271,7 +271,7 @@ impl Machine {
                 agent.resume(&self.log, session, self.header.last_seq);
             }
             Some(epoch) if session.epoch < epoch && session.window.is_none() => {
-                agent.mute.push(session.epoch);
+                agent.superseded.push(session.epoch);
             }
             Some(epoch) if session.epoch < epoch => self.close(session, CloseReason::Replaced),
             // The storage was restored to an earlier state.
@@ -280,14 +280,14 @@ impl Machine {
         }
     }
 
-    /// Closes the mute sessions that are too many, all of them where no session is live.
+    /// Closes the superseded sessions that are too many, all of them where no session is live.
     fn close_surplus(&mut self) {
         for (name, agent) in &mut self.agents {
-            let most = if agent.live.is_some() { limits::AGENT_MUTE } else { 0 };
-            let surplus = agent.mute.len().saturating_sub(most);
+            let most = if agent.live.is_some() { limits::AGENT_SUPERSEDED } else { 0 };
+            let surplus = agent.superseded.len().saturating_sub(most);
             let reason =
                 if agent.live.is_some() { CloseReason::Crowded } else { CloseReason::Reopen };
-            for epoch in agent.mute.drain(..surplus) {
+            for epoch in agent.superseded.drain(..surplus) {
                 let to = Connection { agent: name.clone(), epoch };
                 self.closings.push(Push { to, notice: Notice::Closed(reason) });
             }

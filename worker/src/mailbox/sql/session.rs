@@ -108,7 +108,7 @@ impl LiveSession {
     /// one bounds its redeliveries alone, since its socket has to remember those one by one.
     pub fn allows(&self, bytes: u64, is_again: bool) -> bool {
         let Some(window) = self.window else {
-            return !is_again || self.again < limits::MUTE_REDELIVERIES;
+            return !is_again || self.again < limits::WINDOWLESS_REDELIVERIES;
         };
         self.flights.messages == 0
             || (self.flights.messages < window.messages()

@@ -55,7 +55,7 @@ impl Machine {
     }
 
     /// The end of the session that another one replaces. One that negotiated nothing stays open and
-    /// mute: its client would come back at once, and the two would evict each other for ever.
+    /// superseded: its client would come back at once, and the two would evict each other for ever.
     fn replace(&mut self, turn: &mut Turn<'_>, name: &AgentId, by: &Asked<'_>) {
         self.record(turn, name);
         let Some(agent) = self.agents.get_mut(name) else { return };
@@ -66,14 +66,14 @@ impl Machine {
             turn.push(name, old.epoch, Notice::Closed(reason));
             return;
         }
-        agent.mute.push(old.epoch);
-        if agent.mute.len() > limits::AGENT_MUTE {
-            let oldest = agent.mute.remove(0);
+        agent.superseded.push(old.epoch);
+        if agent.superseded.len() > limits::AGENT_SUPERSEDED {
+            let oldest = agent.superseded.remove(0);
             turn.push(name, oldest, Notice::Closed(CloseReason::Crowded));
         }
     }
 
-    /// Ends a session. With the live one go the mute ones, so that one of them comes back.
+    /// Ends a session. With the live one go the superseded ones, so that one of them comes back.
     pub(super) fn disconnect(&mut self, turn: &mut Turn<'_>, which: &Connection) -> Outcome {
         let Connection { agent: name, epoch } = which;
         if let Some(live) = self.live(which) {
@@ -88,13 +88,13 @@ impl Machine {
             turn.push(name, *epoch, Notice::Closed(CloseReason::Disconnected));
             let Some(agent) = self.agents.get_mut(name) else { return Outcome::Disconnected };
             agent.end_session();
-            for mute in std::mem::take(&mut agent.mute) {
-                turn.push(name, mute, Notice::Closed(CloseReason::Reopen));
+            for superseded in std::mem::take(&mut agent.superseded) {
+                turn.push(name, superseded, Notice::Closed(CloseReason::Reopen));
             }
         } else if let Some(agent) = self.agents.get_mut(name)
-            && agent.mute.contains(epoch)
+            && agent.superseded.contains(epoch)
         {
-            agent.mute.retain(|mute| mute != epoch);
+            agent.superseded.retain(|superseded| superseded != epoch);
             turn.push(name, *epoch, Notice::Closed(CloseReason::Disconnected));
         }
         Outcome::Disconnected

@@ -164,7 +164,7 @@ impl Agent {
     /// When an agent is forgotten that is not heard of any more; never while something is kept for it.
     pub fn forgotten_at(&self) -> Option<Timestamp> {
         let registration = self.registration.as_ref()?;
-        let keeps = self.live.is_some() || !self.mute.is_empty() || !self.inbox.is_empty();
+        let keeps = self.live.is_some() || !self.superseded.is_empty() || !self.inbox.is_empty();
         if keeps || !self.dead_letters.is_empty() {
             return None;
         }

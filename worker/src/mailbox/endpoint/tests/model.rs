@@ -50,7 +50,7 @@ impl Mailboxes for Model {
         STORED.with_borrow_mut(|stored| {
             for (name, agent) in &mut stored.agents {
                 agent.live = agent.live.take().filter(|live| is_there(name, live.epoch));
-                agent.mute.retain(|epoch| is_there(name, *epoch));
+                agent.superseded.retain(|epoch| is_there(name, *epoch));
             }
         });
         Self

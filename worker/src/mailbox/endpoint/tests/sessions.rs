@@ -33,19 +33,19 @@ fn who_is_replaced_is_closed_and_has_no_more_effect() {
 }
 
 #[test]
-fn a_mute_socket_stays_open_and_reopens_when_the_live_one_ends() {
+fn a_superseded_socket_stays_open_and_reopens_when_the_live_one_ends() {
     let mut workspace = Workspace::new();
-    let mute = workspace.subscribe("agentId=old");
+    let superseded = workspace.subscribe("agentId=old");
     let live = workspace.try_subscribe("agentId=old");
     assert!(live.closes.is_empty());
     let live = live.accepted.unwrap();
     assert_eq!(told(&workspace.publish("bob", "a")), [(live, texts(["a"]))]);
     workspace.0.evict();
-    let asked = workspace.frame(mute, &json!({"action": "subscribe", "type": "t"}));
+    let asked = workspace.frame(superseded, &json!({"action": "subscribe", "type": "t"}));
     assert_eq!(frames(&asked)[0].1["replies"][0]["code"], "replaced");
     workspace.0.evict();
     let ended = workspace.deliver(&Arrival::Closed { socket: live });
-    assert_eq!(ended.closes, [(mute, 1012, "reopen".to_owned())]);
+    assert_eq!(ended.closes, [(superseded, 1012, "reopen".to_owned())]);
     assert!(ended.frames.is_empty());
 }
 

@@ -72,8 +72,8 @@ fn mute_sockets_stay_open_as_long_as_there_is_a_live_one() {
     assert_eq!(closed(&mut pair, others.to_vec()), []);
     assert_eq!(closed(&mut pair, sockets.clone()), [(oldest.epoch, CloseReason::Crowded)]);
     // The live one closed without a word.
-    let mute = others[..2].to_vec();
-    let reopened = mute.iter().map(|socket| (socket.epoch, CloseReason::Reopen));
+    let superseded = others[..2].to_vec();
+    let reopened = superseded.iter().map(|socket| (socket.epoch, CloseReason::Reopen));
     let reopened: Vec<_> = reopened.collect();
-    assert_eq!(closed(&mut pair, mute), reopened);
+    assert_eq!(closed(&mut pair, superseded), reopened);
 }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mailbus_spec::limits::{
-    FRAME_MAX_BYTES, INBOX_BYTES, INBOX_MESSAGES, MUTE_REDELIVERIES, PUSH_BUDGET_BYTES,
-    PUSH_BUDGET_MESSAGES, WINDOW_MAX_BYTES,
+    FRAME_MAX_BYTES, INBOX_BYTES, INBOX_MESSAGES, PUSH_BUDGET_BYTES, PUSH_BUDGET_MESSAGES,
+    WINDOW_MAX_BYTES, WINDOWLESS_REDELIVERIES,
 };
 use tokio::sync::Notify;
 
@@ -39,7 +39,7 @@ const _: () = assert!(
     "what a session may ask for can be under way to it"
 );
 const _: () = assert!(
-    BEHIND_MAX_FRAMES as u64 >= INBOX_MESSAGES + MUTE_REDELIVERIES + PUSH_BUDGET_MESSAGES,
+    BEHIND_MAX_FRAMES as u64 >= INBOX_MESSAGES + WINDOWLESS_REDELIVERIES + PUSH_BUDGET_MESSAGES,
     "so can each message of an inbox, in a frame of its own"
 );
 
