@@ -1,23 +1,24 @@
-//! What is true of every reachable mailbox state, and of every step between two.
+//! Invariants: claims about every reachable mailbox state and every step between two.
 //!
 //! Each invariant is a named value with its claim and a checker, so that the exhaustive search, the
 //! simulator and the tests check the same thing under the same name. All of them hold within one
 //! generation. What a step cannot show of a claim, since it needs the whole past, is checked under the
 //! same name where histories are kept.
 //!
-//! | file | what it says |
-//! |---|---|
-//! | `custody` | what is accepted, kept and let go of, and why |
-//! | `delivery` | what is pushed, in which order, and how much of it |
-//! | `sessions` | who is pushed to, and what frames of others do |
-//! | `account` | losses, failures, and who is told |
-//! | `bounds` | what ends by itself, and what never grows |
+//! Each that a state or a step can show is in a file of its name.
 
-mod account;
-mod bounds;
-mod custody;
-mod delivery;
-mod sessions;
+mod accept_once;
+mod bounded_mail;
+mod honest_gap;
+mod mail_liveness;
+mod no_innocent_dead;
+mod no_loss;
+mod no_phantom;
+mod one_session;
+mod order;
+mod retention;
+mod silent_is_unchanged;
+mod window;
 
 use alloc::collections::BTreeSet;
 use alloc::string::String;
@@ -75,12 +76,12 @@ pub const INVARIANTS: [Invariant; 13] = [
     Invariant {
         name: "no_loss",
         claim: "every accepted message is, for each recipient, settled, presumed settled, pending, expired or dead-lettered; never absent",
-        check: Check::Step(custody::no_loss),
+        check: Check::Step(no_loss::no_loss),
     },
     Invariant {
         name: "no_phantom",
         claim: "nothing is delivered that was not accepted, to anyone it was not addressed to, or with changed bytes",
-        check: Check::Step(custody::no_phantom),
+        check: Check::Step(no_phantom::no_phantom),
     },
     Invariant {
         name: "no_delivery_after_settle",
@@ -90,52 +91,52 @@ pub const INVARIANTS: [Invariant; 13] = [
     Invariant {
         name: "order",
         claim: "the next push is the lowest message that is pending, not in flight and due; so first pushes follow the order of acceptance",
-        check: Check::Step(delivery::order),
+        check: Check::Step(order::order),
     },
     Invariant {
         name: "accept_once",
         claim: "a sender's id is accepted once within the window, under any number of retries, and no place in the order is given twice",
-        check: Check::Step(custody::accept_once),
+        check: Check::Step(accept_once::accept_once),
     },
     Invariant {
         name: "one_session",
         claim: "frames of an older epoch have no effect; at most one session an agent is pushed to, and only its end, its replacement or the agent's ends it",
-        check: Check::Step(sessions::one_session),
+        check: Check::Step(one_session::one_session),
     },
     Invariant {
         name: "window",
         claim: "unsettled deliveries to a session never exceed its window, a single message excepted",
-        check: Check::State(delivery::window),
+        check: Check::State(window::window),
     },
     Invariant {
         name: "honest_gap",
         claim: "what an agent was owed and will not get is in its gap, its dead letters or the sender's refusal, until acknowledged",
-        check: Check::Step(account::honest_gap),
+        check: Check::Step(honest_gap::honest_gap),
     },
     Invariant {
         name: "no_innocent_dead",
         claim: "a message is given up only after as many failures of its own as there may be",
-        check: Check::Step(account::no_innocent_dead),
+        check: Check::Step(no_innocent_dead::no_innocent_dead),
     },
     Invariant {
         name: "retention",
         claim: "nothing is pushed after its retention; after a round of collection the log holds only what somebody is owed, keeps or may repeat",
-        check: Check::Step(bounds::retention),
+        check: Check::Step(retention::retention),
     },
     Invariant {
         name: "mail_liveness",
         claim: "what may be pushed is pushed, or the alarm is set to when it may be",
-        check: Check::Step(delivery::mail_liveness),
+        check: Check::Step(mail_liveness::mail_liveness),
     },
     Invariant {
         name: "silent_is_unchanged",
         claim: "an event that wrote nothing changed nothing but sessions; one that wrote moved the sequence by one",
-        check: Check::Step(bounds::silent_is_unchanged),
+        check: Check::Step(silent_is_unchanged::silent_is_unchanged),
     },
     Invariant {
         name: "bounded_mail",
         claim: "every count is the count of what it counts, and nothing exceeds its limit",
-        check: Check::Step(bounds::bounded_mail),
+        check: Check::Step(bounded_mail::bounded_mail),
     },
 ];
 
@@ -280,7 +281,7 @@ impl<'a> Transition<'a> {
             .filter(|(seq, _)| !before.inbox.open.contains_key(seq))
             .map(|(_, open)| open.bytes);
         let logged = |seq| self.before.log.entries.get(&seq);
-        let gone_again: BTreeSet<Ordinal> = account::revived_too_late(self, name).collect();
+        let gone_again: BTreeSet<Ordinal> = honest_gap::revived_too_late(self, name).collect();
         let gone_again = gone_again
             .into_iter()
             .map(|seq| logged(seq).map_or(0, |logged| logged.message.bytes()));
@@ -333,6 +334,27 @@ fn letters(state: &MailboxMachine, name: &AgentId) -> BTreeSet<Ordinal> {
     };
     let newest = state.log.entries.iter().rev().filter(is_letter).take(limits::AGENT_DEAD);
     newest.map(|(seq, _)| *seq).collect()
+}
+
+/// Whom a message is for, by the subscriptions of `state`.
+fn addressed(state: &MailboxMachine, to: Option<&AgentId>, message: &Message) -> BTreeSet<AgentId> {
+    let subscribed = state.agents.iter().filter(|(name, agent)| {
+        let types = agent.registration.as_ref().and_then(|known| known.types.as_ref());
+        **name != message.from
+            && types.is_some_and(|types| types.iter().any(|each| each.matches(&message.kind)))
+    });
+    match to {
+        Some(to) => BTreeSet::from([to.clone()]),
+        None => subscribed.map(|(name, _)| name.clone()).collect(),
+    }
+}
+
+fn asked_to_send<'a>(transition: &Transition<'a>) -> Option<(Option<&'a AgentId>, &'a Message)> {
+    match transition.ask()? {
+        Ask::Publish { message } => Some((None, message)),
+        Ask::Send { to, message } => Some((Some(to), message)),
+        _ => None,
+    }
 }
 
 /// The messages that somebody is owed or keeps among his dead letters.

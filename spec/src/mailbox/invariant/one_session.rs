@@ -1,4 +1,4 @@
-//! Who is pushed to, and what frames of others do.
+//! Sessions: one of an agent is pushed to at a time, and frames of an older one have no effect.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;

@@ -1,60 +1,15 @@
-//! What is pushed, in which order, and how much of it.
+//! Liveness: what may be pushed is pushed, or the alarm is set to when it may be.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
 use super::{Transition, ensure, fits, lowest_due};
-use crate::id::AgentId;
 use crate::limits;
 use crate::machine::{Event, StateMachine};
 use crate::mailbox::answer::Notice;
 use crate::mailbox::state::MailboxMachine;
 use crate::ordinal::Ordinal;
 use crate::time::Timestamp;
-
-pub(super) fn order(transition: &Transition<'_>) -> Result<(), String> {
-    let Some(now) = transition.now() else { return Ok(()) };
-    let mut last: BTreeMap<&AgentId, Ordinal> = BTreeMap::new();
-    for delivery in transition.deliveries() {
-        let (seq, name) = (delivery.seq, &delivery.to.agent);
-        let previous = last.insert(name, seq);
-        ensure(previous < Some(seq), || format!("{seq} was pushed to {name} after {previous:?}"))?;
-        let (Some(agent), Some(live)) =
-            (transition.after.agents.get(name), transition.live_after(name))
-        else {
-            return Err(format!("{seq} was pushed to {name}, who has no session"));
-        };
-        let passed = lowest_due(agent, live, now).filter(|(lowest, _)| *lowest < seq);
-        ensure(passed.is_none(), || format!("{seq} was pushed to {name} before {passed:?}"))?;
-        let is_first = live.flights.get(&seq).is_some_and(|flight| !flight.again);
-        let before = transition.live_before(name).filter(|before| before.epoch == live.epoch);
-        let flights = before.into_iter().flat_map(|before| before.flights.iter());
-        let first = flights.filter(|(_, flight)| !flight.again).map(|(seq, _)| *seq).max();
-        ensure(!is_first || first < Some(seq), || {
-            format!("{seq} was pushed to {name} for the first time after {first:?}")
-        })?;
-    }
-    Ok(())
-}
-
-pub(super) fn window(state: &MailboxMachine) -> Result<(), String> {
-    for (name, agent) in &state.agents {
-        let Some(live) = &agent.live else { continue };
-        let again = live.flights.values().filter(|flight| flight.again).count() as u64;
-        let count = live.flights.len() as u64;
-        let sizes = live.flights.keys().filter_map(|seq| agent.inbox.open.get(seq));
-        let bytes = sizes.fold(0_u64, |sum, open| sum.saturating_add(open.bytes));
-        let holds = match live.window {
-            Some(window) => count <= 1 || (count <= window.messages() && bytes <= window.bytes()),
-            None => again <= limits::WINDOWLESS_REDELIVERIES,
-        };
-        ensure(holds, || {
-            format!("{name} has {count} deliveries of {bytes} bytes in flight, {again} again")
-        })?;
-    }
-    Ok(())
-}
 
 pub(super) fn mail_liveness(transition: &Transition<'_>) -> Result<(), String> {
     let Some(now) = transition.now() else { return Ok(()) };

@@ -1,0 +1,151 @@
+//! Custody: what was accepted stays until it is over for a reason.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+
+use super::{Transition, addressed, asked_to_send, ensure, letters};
+use crate::id::AgentId;
+use crate::limits;
+use crate::mailbox::answer::Outcome;
+use crate::mailbox::command::Ask;
+use crate::mailbox::state::{Agent, MailboxMachine};
+use crate::ordinal::Ordinal;
+
+pub(super) fn no_loss(transition: &Transition<'_>) -> Result<(), String> {
+    for (name, agent) in &transition.before.agents {
+        nothing_departs_without_reason(transition, name)?;
+        dead_letters_stay(transition, name, agent)?;
+    }
+    everybody_addressed_is_served(transition)?;
+    a_page_is_complete(transition)
+}
+
+fn nothing_departs_without_reason(
+    transition: &Transition<'_>,
+    name: &AgentId,
+) -> Result<(), String> {
+    let after = transition.after.agents.get(name);
+    for (seq, _) in transition.departed(name) {
+        let dead = after.is_some_and(|agent| agent.failed.contains_key(&seq));
+        let has_reason = dead
+            || transition.acknowledges(name, seq)
+            || transition.presumes(name, seq).is_some()
+            || transition.is_expired(transition.before, seq)
+            || transition.forgets(name);
+        ensure(has_reason, || format!("{seq} was pending for {name} and is gone"))?;
+    }
+    for seq in after.into_iter().flat_map(|agent| agent.inbox.open.keys()) {
+        let kept = transition.after.log.entries.contains_key(seq);
+        ensure(kept, || format!("{seq} is pending for {name} and not in the log"))?;
+    }
+    Ok(())
+}
+
+fn dead_letters_stay(
+    transition: &Transition<'_>,
+    name: &AgentId,
+    before: &Agent,
+) -> Result<(), String> {
+    if transition.forgets(name) {
+        return Ok(());
+    }
+    let now = letters(transition.after, name);
+    let after = transition.after.agents.get(name);
+    for seq in letters(transition.before, name) {
+        let pending = after.is_some_and(|agent| agent.inbox.open.contains_key(&seq));
+        let pushed_out = now.len() >= limits::AGENT_DEAD && now.first() > Some(&seq);
+        // A name without anything else keeps no refusals: nothing names it any more.
+        let nobody = before.registration.is_none();
+        let fine = now.contains(&seq)
+            || pending
+            || pushed_out
+            || nobody
+            || transition.is_expired(transition.before, seq);
+        ensure(fine, || format!("the dead letter {seq} of {name} is gone"))?;
+    }
+    Ok(())
+}
+
+fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), String> {
+    let Some(Outcome::Accepted { seq, recipients, refused }) = transition.outcome() else {
+        return Ok(());
+    };
+    let Some((to, message)) = asked_to_send(transition) else {
+        return Err(String::from("something was accepted that nobody sent"));
+    };
+    let logged = transition.after.log.entries.get(seq);
+    let Some(logged) = logged else { return Err(format!("{seq} was accepted and is not kept")) };
+    let told: BTreeSet<AgentId> = refused.iter().cloned().collect();
+    ensure(told == logged.refused && told.len() == refused.len(), || {
+        format!("{seq} was refused by {:?}, and the sender told {refused:?}", logged.refused)
+    })?;
+    let mut served = 0_u64;
+    for name in addressed(transition.before, to, message) {
+        let after = transition.after.agents.get(&name);
+        let pending = after.is_some_and(|agent| agent.inbox.open.contains_key(seq));
+        served = served.saturating_add(u64::from(pending));
+        ensure(pending != told.contains(&name), || {
+            format!("{seq} is for {name}, pending {pending}, refused {}", told.contains(&name))
+        })?;
+        ensure(pending || is_full(transition.before, &name, message.bytes()), || {
+            format!("{seq} was refused by the inbox of {name}, which has room")
+        })?;
+    }
+    ensure(served == *recipients, || {
+        format!("{seq} has {served} recipients, and the sender was told {recipients}")
+    })
+}
+
+/// Whether one more message exceeds an inbox, what its silent session was pushed not counted.
+pub(super) fn is_full(state: &MailboxMachine, name: &AgentId, bytes: u64) -> bool {
+    let Some(agent) = state.agents.get(name) else { return bytes > limits::INBOX_BYTES };
+    let silent = agent.live.as_ref().filter(|live| live.window.is_none());
+    let presumable = |seq: &Ordinal| {
+        silent.is_some_and(|live| live.flights.contains_key(seq))
+            && state.log.entries.get(seq).is_some_and(|logged| !logged.message.ack_required)
+    };
+    let counted = agent.inbox.open.iter().filter(|(seq, _)| !presumable(seq));
+    let (count, sum) = counted.fold((1_u64, bytes), |(count, sum), (_, open)| {
+        (count.saturating_add(1), sum.saturating_add(open.bytes))
+    });
+    count > limits::INBOX_MESSAGES || sum > limits::INBOX_BYTES
+}
+
+/// An inbox that says to be complete up to a place is.
+fn a_page_is_complete(transition: &Transition<'_>) -> Result<(), String> {
+    let (
+        Some(Ask::Inbox { agent, after, limit }),
+        Some(Outcome::Inbox { messages, complete_through, .. }),
+    ) = (transition.ask(), transition.outcome())
+    else {
+        return Ok(());
+    };
+    let last = transition.before.last_seq;
+    ensure(*after <= *complete_through && *complete_through <= last.max(*after), || {
+        format!("a page after {after} of {last} is complete through {complete_through}")
+    })?;
+    ensure(*after <= last, || format!("a page after {after} was answered, the last is {last}"))?;
+    let listed: BTreeSet<Ordinal> = messages.iter().map(|pending| pending.seq).collect();
+    ensure(listed.len() == messages.len() && listed.len() <= *limit, || {
+        format!(
+            "a page of {limit} has {} messages, {} of them different",
+            messages.len(),
+            listed.len()
+        )
+    })?;
+    let agent = transition.before.agents.get(agent);
+    let open = agent.into_iter().flat_map(|agent| agent.inbox.open.iter());
+    let mut missing = 0_usize;
+    for (seq, open) in open.filter(|(seq, _)| !listed.contains(seq)) {
+        let promised = after < seq && seq <= complete_through;
+        ensure(!promised, || format!("{seq} is pending and not listed"))?;
+        missing = missing.saturating_add(usize::from(open.redriven && seq <= after));
+    }
+    let listed_bytes =
+        messages.iter().fold(0_u64, |sum, each| sum.saturating_add(each.message.bytes()));
+    let is_full = listed.len() >= *limit || listed_bytes > limits::PAGE_BYTES / 2;
+    ensure(missing == 0 || is_full || *complete_through < last, || {
+        format!("{missing} redriven messages are not listed")
+    })
+}
