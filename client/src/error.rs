@@ -7,7 +7,8 @@ use mailbus_spec::path::{InvalidPath, InvalidPaths};
 use mailbus_spec::wire::Problem;
 use mailbus_spec::{Holder, limits};
 
-use crate::machine::{CallFailure, Refusal};
+use crate::session::CallFailure;
+use crate::session::lease::Refusal;
 
 /// Why a set of paths is not held.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,19 +1,19 @@
 //! The client of mailbus, as pure state machines over passed-in time and a loop around each.
 //!
-//! [`machine::LeaseSession`] and [`machine::mail::MailSession`] know no clock, no I/O, no task and no
+//! [`session::lease::LeaseSession`] and [`session::mailbox::MailSession`] know no clock, no I/O, no task and no
 //! randomness but a seed; they decide what to send, when to send it again, what may be believed and what
 //! is handed to a handler. [`transport`] is the loops that carry them over HTTP and WebSockets or over
 //! the bindings of a Worker, generic over what carries and over the clocks, so that a simulator runs
-//! the very client that ships. [`lease`] and [`mail`] are what callers hold: clients, a guard that knows
+//! the very client that ships. [`lease`] and [`mailbox`] are what callers hold: clients, a guard that knows
 //! when it stops being good, and deliveries that are settled when they are done. [`bus`] is both as the
 //! original has them, in one trait.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`bus`] | the whole bus for an agent: mail, handlers and leases behind one trait |
-//! | [`lease`], [`mail`] | what callers hold: clients, guards, deliveries |
+//! | [`lease`], [`mailbox`] | what callers hold: clients, guards, deliveries |
 //! | [`transport`] | the loop around each session, and what carries its commands: streams, TLS, proxies, bindings |
-//! | [`machine`] | the sessions themselves, without I/O |
+//! | [`session`] | the sessions themselves, without I/O |
 //! | [`clocks`], [`backoff`] | the two clocks of a client, and the pauses between attempts |
 //!
 //! # Which clock is which
@@ -48,7 +48,7 @@
 //! use std::time::Duration;
 //!
 //! use mailbus_client::lease::path_set;
-//! use mailbus_client::machine::{Acquisition, Config, Event, LeaseSession};
+//! use mailbus_client::session::lease::{Acquisition, Config, Event, LeaseSession};
 //! use mailbus_spec::belief::Reading;
 //! use mailbus_spec::lease::LeaseMachine;
 //! use mailbus_spec::machine::{self, StateMachine};
@@ -98,7 +98,7 @@
 //! use std::time::Duration;
 //!
 //! use mailbus_client::lease::path_set;
-//! use mailbus_client::machine::Acquisition;
+//! use mailbus_client::session::lease::Acquisition;
 //! use mailbus_client::transport::{self, Endpoint};
 //! use mailbus_spec::{AgentId, Workspace};
 //!
@@ -147,7 +147,7 @@ pub mod clocks;
 mod deadline;
 pub mod error;
 pub mod lease;
-pub mod machine;
-pub mod mail;
+pub mod mailbox;
+pub mod session;
 mod shared;
 pub mod transport;

@@ -16,9 +16,10 @@ use super::runner::Runner;
 use super::{BusError, Draft, HEARTBEAT, MailBus};
 use crate::clocks::Clocks;
 use crate::lease::LeaseClient;
-use crate::machine::mail::MailSession;
-use crate::machine::{self, LeaseSession};
-use crate::mail::{Mail, MailClient, Receipt};
+use crate::mailbox::{Mail, MailClient, Receipt};
+use crate::session;
+use crate::session::lease::LeaseSession;
+use crate::session::mailbox::MailSession;
 use crate::transport::{Carrier, Options, drive, drive_mail};
 
 /// What a bus is set up with.
@@ -33,9 +34,9 @@ pub struct Setup {
     /// Makes ids and jitter; drawn anew for every run.
     pub seed: u64,
     /// The constants of the mail session.
-    pub mail: machine::mail::Config,
+    pub mail: session::mailbox::Config,
     /// The constants of the lease session.
-    pub leases: machine::Config,
+    pub leases: session::lease::Config,
     /// How the lease session's transport behaves.
     pub options: Options,
 }
@@ -44,11 +45,11 @@ impl Setup {
     /// The usual set-up of this run of `agent`.
     #[must_use]
     pub fn new(agent: AgentId, session: SessionId, seed: u64) -> Self {
-        let mut mail = machine::mail::Config::default();
+        let mut mail = session::mailbox::Config::default();
         if session.is_original() {
             mail.window = None;
         }
-        let (leases, options) = (machine::Config::default(), Options::default());
+        let (leases, options) = (session::lease::Config::default(), Options::default());
         Self { agent, session, seed, mail, leases, options }
     }
 }

@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use super::handler::{HandlerError, Registry, handle};
 use crate::clocks::Clocks;
-use crate::machine::mail::{Accepted, Ended};
-use crate::mail::state::State;
-use crate::mail::{Delivery, Incoming, Mail, Status, next};
+use crate::mailbox::state::State;
+use crate::mailbox::{Delivery, Incoming, Mail, Status, next};
+use crate::session::mailbox::{Accepted, Ended};
 use crate::shared::Shared;
 
 /// Most messages in the hands of handlers: beyond it, ephemeral ones wait.

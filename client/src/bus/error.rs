@@ -5,8 +5,8 @@ use mailbus_spec::mailbox::InvalidType;
 use mailbus_spec::path::InvalidPath;
 
 use crate::error::{AcquireError, CallError};
-use crate::machine::mail::Unsendable;
-use crate::mail::MailError;
+use crate::mailbox::MailError;
+use crate::session::mailbox::Unsendable;
 
 /// Why something did not work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use mailbus_spec::mailbox::{MessageType, Pattern, Patterns};
 
 use super::BusEvent;
 use crate::abandon::Abandonable;
-use crate::mail::Mail;
+use crate::mailbox::Mail;
 
 /// Why a handler failed: any error will do.
 pub type HandlerError = Box<dyn Error + Send + Sync>;
@@ -29,7 +29,7 @@ mod bounds {
     impl<T: Sync + ?Sized> MaybeSync for T {}
 
     pub(super) type Handling = std::pin::Pin<Box<dyn Future<Output = super::HandlerResult> + Send>>;
-    pub(super) type Handler = dyn Fn(crate::mail::Mail) -> Handling + Send + Sync;
+    pub(super) type Handler = dyn Fn(crate::mailbox::Mail) -> Handling + Send + Sync;
     pub(super) type Listener = dyn Fn(super::BusEvent) + Send + Sync;
 }
 
@@ -43,7 +43,7 @@ mod bounds {
     impl<T: ?Sized> MaybeSync for T {}
 
     pub(super) type Handling = std::pin::Pin<Box<dyn Future<Output = super::HandlerResult>>>;
-    pub(super) type Handler = dyn Fn(crate::mail::Mail) -> Handling;
+    pub(super) type Handler = dyn Fn(crate::mailbox::Mail) -> Handling;
     pub(super) type Listener = dyn Fn(super::BusEvent);
 }
 

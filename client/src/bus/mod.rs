@@ -43,7 +43,7 @@
 //!   again, up to five times, after it has failed. One whose type has no handler is given back after
 //!   five seconds, and so ends among the agent's dead letters, never in silence; if nobody has ever chosen
 //!   what the agent is sent, it is settled and told as [`Unhandled`](BusEvent::Unhandled).
-//! * A handler may take as long as it likes, unless [`a limit`](crate::machine::mail::Config::handler_timeout)
+//! * A handler may take as long as it likes, unless [`a limit`](crate::session::mailbox::Config::handler_timeout)
 //!   is set, which [`progress`](Mail::progress) extends. On a machine with threads the sessions have one of
 //!   their own: a handler that blocks its thread or panics costs no lease and no connection, a panic is
 //!   a failure like any other. Inside a Worker there is one thread and a clock that stands still while it
@@ -68,8 +68,8 @@ use std::time::Duration;
 
 use mailbus_spec::AgentId;
 
-pub use crate::machine::mail::Draft;
-pub use crate::mail::{Mail, Receipt};
+pub use crate::mailbox::{Mail, Receipt};
+pub use crate::session::mailbox::Draft;
 pub use cloudflare::{CloudflareMailBus, Setup};
 pub use dispatch::{BusEvent, Handlers};
 #[cfg(not(target_arch = "wasm32"))]

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use crate::abandon::is_abandoning;
 use crate::clocks::{Clocks, RunningClocks};
 use crate::error::{AcquireError, CallError, ReleaseError};
-use crate::machine::{Acquisition, ClaimId, LeaseSession, LossCause, QuestionId, Released};
+use crate::session::QuestionId;
+use crate::session::lease::{Acquisition, ClaimId, LeaseSession, LossCause, Released};
 use crate::shared::Handle;
 use state::{Granted, Standing, State};
 

@@ -7,9 +7,8 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::LeaseReply;
 use tokio::sync::{oneshot, watch};
 
-use crate::machine::{
-    CallFailure, ClaimId, Event, LeaseSession, LossCause, QuestionId, Refusal, Released,
-};
+use crate::session::lease::{ClaimId, Event, LeaseSession, LossCause, Refusal, Released};
+use crate::session::{CallFailure, QuestionId};
 use crate::shared::Waiters;
 
 /// What a guard's owner can be told while it holds.

@@ -6,7 +6,7 @@ use mailbus_spec::{LeasePath, PathSet, Ttl};
 use super::LeaseClient;
 use crate::clocks::Clocks;
 use crate::error::{AcquireError, CallError};
-use crate::machine::Released;
+use crate::session::lease::Released;
 
 impl<K: Clocks> LeaseClient<K> {
     /// Acquires a path for one term. Dropped before it is answered, the claim is cancelled.

@@ -15,7 +15,8 @@ use crate::clocks::Clocks;
 use crate::deadline::within;
 use crate::lease::LeaseClient;
 use crate::lease::state::State;
-use crate::machine::{CallNumber, LeaseSession, Transmit};
+use crate::session::CallNumber;
+use crate::session::lease::{LeaseSession, Transmit};
 use crate::shared::{Handle, Shared};
 
 /// How the transport behaves.

@@ -9,7 +9,8 @@ use mailbus_spec::limits;
 use tokio::sync::Notify;
 
 use super::driver::Options;
-use crate::machine::{CallNumber, Transmit};
+use crate::session::CallNumber;
+use crate::session::lease::Transmit;
 
 /// Commands of one frame.
 ///

@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `carrier` | what a loop needs of a network |
 //! | `driver`, `socket`, `link` | the loop of a lease session, its socket, and what they hand each other |
-//! | `mail` | the loop of a mail session |
+//! | `mailbox` | the loop of a mail session |
 //! | `random` | the system's randomness |
 //! | `stream` | the carrier over byte streams: HTTP/1.1, WebSocket, TLS |
 //! | `thread` | a loop on a thread of its own |
@@ -26,7 +26,7 @@ mod binding;
 mod carrier;
 mod driver;
 mod link;
-mod mail;
+mod mailbox;
 mod random;
 mod socket;
 #[cfg(not(target_arch = "wasm32"))]
@@ -38,7 +38,7 @@ mod thread;
 pub use binding::{BindingSocket, Bindings};
 pub use carrier::{Answered, Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened};
 pub use driver::{Driver, Options, drive};
-pub use mail::{MailDriver, drive_mail};
+pub use mailbox::{MailDriver, drive_mail};
 pub use random::{new_session_id, seed};
 #[cfg(not(target_arch = "wasm32"))]
 pub use stream::{

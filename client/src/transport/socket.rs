@@ -13,7 +13,7 @@ use super::carrier::{Broken, Carrier, Incoming, Object, Socket};
 use super::driver::{Driver, Options};
 use crate::clocks::Clocks;
 use crate::deadline::{until, within};
-use crate::machine::CallNumber;
+use crate::session::CallNumber;
 
 impl<W: Carrier, K: Clocks> Driver<W, K> {
     /// Keeps a socket open for as long as it is polled.

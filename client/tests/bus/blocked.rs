@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join;
 use mailbus_client::bus::{CloudflareMailBus, Draft, MailBus};
 use mailbus_client::lease::{PathStatus, path_set};
-use mailbus_client::machine::Acquisition;
+use mailbus_client::session::lease::Acquisition;
 use mailbus_client::transport::{Endpoint, open};
 use mailbus_spec::{Ttl, Workspace};
 use mailbus_worker::lease::ProductionLeaseObject;

@@ -1,7 +1,7 @@
 //! Broken connections, dead objects, silent networks, second processes.
 
 use mailbus_client::bus::{BusError, MailBus};
-use mailbus_client::mail::{MailError, Status};
+use mailbus_client::mailbox::{MailError, Status};
 use mailbus_spec::mailbox::Ask;
 
 use crate::bench::{Bench, Mode, Notes, agent, seconds};

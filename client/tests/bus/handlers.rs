@@ -4,8 +4,8 @@ use std::sync::mpsc;
 
 use mailbus_client::bus::MailBus;
 use mailbus_client::lease::path_set;
-use mailbus_client::machine::Acquisition;
-use mailbus_client::mail::Status;
+use mailbus_client::mailbox::Status;
+use mailbus_client::session::lease::Acquisition;
 use mailbus_spec::{Ordinal, Ttl};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;

@@ -4,7 +4,7 @@ use futures_util::future::{join, select};
 use mailbus_client::bus::{BusError, MailBus};
 use mailbus_client::error::{AcquireError, CallError};
 use mailbus_client::lease::path_set;
-use mailbus_client::machine::Acquisition;
+use mailbus_client::session::lease::Acquisition;
 
 use crate::bench::{Bench, Mode, seconds, setup};
 

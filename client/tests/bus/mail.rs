@@ -2,7 +2,7 @@
 
 use mailbus_client::bus::{BusError, Draft, MailBus, TASK_ASSIGNED};
 use mailbus_client::clocks::Clocks;
-use mailbus_client::mail::MailError;
+use mailbus_client::mailbox::MailError;
 use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{MessageId, Rejection};
 use mailbus_worker::router::Access;

@@ -4,7 +4,7 @@
 use futures_util::future::{join, join3};
 use mailbus_client::bus::{BusError, MailBus};
 use mailbus_client::lease::path_set;
-use mailbus_client::machine::Acquisition;
+use mailbus_client::session::lease::Acquisition;
 
 use crate::bench::{Bench, Mode, Notes, seconds};
 use crate::mail::{draft, note};

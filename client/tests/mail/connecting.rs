@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::mail::{Config, Draft, Ended, Event, Published, SocketOrder};
+use mailbus_client::session::mailbox::{Config, Draft, Ended, Event, Published, SocketOrder};
 use mailbus_spec::mailbox::{Ask, Outcome, Patterns, Rejection};
 use mailbus_spec::wire::{Code, Problem};
 
@@ -226,7 +226,7 @@ fn a_session_of_the_original_sends_nothing_over_its_socket() {
     session.publish(at(0), Draft::new("x")).unwrap();
     push(&mut session, 0, socket, 1, 2);
     let given = delivery(&mut session);
-    session.finish(at(1), given, mailbus_client::machine::mail::Handled::Done);
+    session.finish(at(1), given, mailbus_client::session::mailbox::Handled::Done);
     let sent = sends(&mut session, 50);
     assert_eq!(names(&sent), ["ack", "publish"], "and announces nothing");
     assert!(sent.iter().all(|transmit| over(transmit).is_none()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::mail::{Config, Event, Handled, InHand};
+use mailbus_client::session::mailbox::{Config, Event, Handled, InHand};
 use mailbus_spec::mailbox::{Ask, Notice, Outcome};
 
 use crate::stage::*;

@@ -1,6 +1,6 @@
 //! Shutting down.
 
-use mailbus_client::machine::mail::{
+use mailbus_client::session::mailbox::{
     Draft, Ended, Event, Handled, Published, SocketOrder, Unsendable,
 };
 use mailbus_spec::mailbox::{Ask, Outcome};

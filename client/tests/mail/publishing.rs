@@ -1,7 +1,7 @@
 //! Messages that are sent until they are answered.
 
-use mailbus_client::machine::CallFailure;
-use mailbus_client::machine::mail::{
+use mailbus_client::session::CallFailure;
+use mailbus_client::session::mailbox::{
     Config, Draft, Event, MailSession, PublicationId, Published, Unsendable,
 };
 use mailbus_spec::mailbox::{Ask, InvalidType, LimitKind, Outcome, Rejection};

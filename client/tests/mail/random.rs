@@ -1,7 +1,7 @@
 //! Random histories against the specification's object: what is handed out, what is said to be accepted
 //! and what is left once faults stop.
 
-use mailbus_client::machine::mail::Config;
+use mailbus_client::session::mailbox::Config;
 use mailbus_spec::mailbox::Window;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -1,6 +1,6 @@
 //! From the handler to the ack or nack, and losses.
 
-use mailbus_client::machine::mail::{Event, Handled};
+use mailbus_client::session::mailbox::{Event, Handled};
 use mailbus_spec::mailbox::{Ask, Fate, Gap, Notice, Outcome, Settled};
 use mailbus_spec::wire::{Code, Problem};
 
@@ -156,10 +156,10 @@ fn losses_that_nobody_acknowledged_are_told_again_at_the_next_connect() {
 
 /// Opens a socket that is greeted with these losses.
 fn connect_with(
-    session: &mut mailbus_client::machine::mail::MailSession,
+    session: &mut mailbus_client::session::mailbox::MailSession,
     ms: u64,
     gap: Gap,
-) -> mailbus_client::machine::mail::SocketNumber {
+) -> mailbus_client::session::mailbox::SocketNumber {
     let (socket, _) = opens(session, ms);
     let (epoch, gap) = (seq(ms), Some(gap));
     let connected = Outcome::Connected { epoch, resumed: true, gap, refused: 0 };

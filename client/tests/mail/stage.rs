@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::mail::{
+use mailbus_client::session::mailbox::{
     Config, DeliveryId, Event, MailSession, Route, SocketNumber, SocketOrder, Transmit,
 };
 use mailbus_spec::belief::Reading;

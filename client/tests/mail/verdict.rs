@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mailbus_client::machine::mail::Published;
+use mailbus_client::session::mailbox::Published;
 use mailbus_spec::machine::{self, StateMachine};
 
 use crate::world::{AGENTS, World};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mailbus_client::machine::CallNumber;
-use mailbus_client::machine::mail::{
+use mailbus_client::session::CallNumber;
+use mailbus_client::session::mailbox::{
     Config, DeliveryId, Draft, Event, Handled, MailSession, PublicationId, Published, Route,
     SocketNumber, SocketOrder,
 };

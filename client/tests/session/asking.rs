@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::{CallFailure, Config, Event, LeaseSession, Refusal};
+use mailbus_client::session::CallFailure;
+use mailbus_client::session::lease::{Config, Event, LeaseSession, Refusal};
 use mailbus_spec::lease::{Command, LimitKind, Outcome, OverReason, Rejection};
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{LeasePath, Wait};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::{CallNumber, ClaimId, Event, LeaseSession, LossCause};
+use mailbus_client::session::CallNumber;
+use mailbus_client::session::lease::{ClaimId, Event, LeaseSession, LossCause};
 use mailbus_spec::belief::ClockAnomaly;
 use mailbus_spec::lease::Command;
 use mailbus_spec::lease::answer::Notice;

@@ -1,6 +1,6 @@
 //! Giving back, being taken from, and what is reported of it.
 
-use mailbus_client::machine::{Event, LossCause, Refusal, Released};
+use mailbus_client::session::lease::{Event, LossCause, Refusal, Released};
 use mailbus_spec::lease::Outcome;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::wire::{Code, Problem};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::{
-    Acquisition, CallNumber, ClaimId, Config, Event, LeaseSession, Transmit,
-};
+use mailbus_client::session::CallNumber;
+use mailbus_client::session::lease::{Acquisition, ClaimId, Config, Event, LeaseSession, Transmit};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Blocker, Command, HeldBy, LeaseReply, Outcome, OverReason, Rejection};
 use mailbus_spec::{

@@ -1,6 +1,6 @@
 //! Leases that nobody here renews: for one term, or left to lapse.
 
-use mailbus_client::machine::{Event, LeaseSession, Refusal, Released};
+use mailbus_client::session::lease::{Event, LeaseSession, Refusal, Released};
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, Outcome, OverReason};
 use mailbus_spec::{LeasePath, RequestId, Timestamp};
@@ -13,7 +13,7 @@ fn path() -> LeasePath {
 
 /// A session that was granted `x` under token 5 for one term of 30 s, asked for at 0 and answered at 10;
 /// the claim, and the request.
-fn held_for_a_term() -> (LeaseSession, mailbus_client::machine::ClaimId, String) {
+fn held_for_a_term() -> (LeaseSession, mailbus_client::session::lease::ClaimId, String) {
     let mut session = session();
     let claim = session.acquire_for_a_term(at(0), paths(&["x"]), ttl(30_000));
     let acquire = sends_one(&mut session, 0);
@@ -141,7 +141,7 @@ fn a_late_answer_about_what_lapses_does_not_give_it_back() {
     let renew = sends_one(&mut session, 10_000);
     session.lapse(at(10_001), claim);
     answer(&mut session, 10_010, renew.call, renewed());
-    answer(&mut session, 10_020, mailbus_client::machine::CallNumber(2), granted(5, 30_000));
+    answer(&mut session, 10_020, mailbus_client::session::CallNumber(2), granted(5, 30_000));
     assert!(sends(&mut session, 10_020).is_empty());
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mailbus_client::error::{AcquireError, CallError};
 use mailbus_client::lease::{PathStatus, path_set};
-use mailbus_client::machine::{Acquisition, LossCause};
+use mailbus_client::session::lease::{Acquisition, LossCause};
 use mailbus_client::transport::{Endpoint, Options, open};
 use mailbus_spec::{AgentId, LeasePath, Workspace};
 

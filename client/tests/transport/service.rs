@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::lease::LeaseClient;
-use mailbus_client::machine::{Config, LeaseSession};
+use mailbus_client::session::lease::{Config, LeaseSession};
 use mailbus_client::transport::{Authority, BearerToken, Connector, Endpoint, Options, connect};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{LeaseMachine, Push};

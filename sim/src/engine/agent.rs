@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, select_biased};
-use mailbus_client::machine::{Config, LeaseSession};
+use mailbus_client::session::lease::{Config, LeaseSession};
 use mailbus_client::transport::{Endpoint, Options, connect};
 use mailbus_spec::{AgentId, Holder, SessionId};
 

@@ -1,7 +1,7 @@
 //! The client believes in a grant from the sending of the attempt that was answered. The object may
 //! have executed an earlier one.
 
-use mailbus_client::machine::Credit;
+use mailbus_client::session::lease::Credit;
 
 use crate::invariants::belief_within_grant;
 use crate::mutants::rules::Rules;

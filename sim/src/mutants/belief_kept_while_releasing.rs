@@ -1,6 +1,6 @@
 //! The client believes until its release is confirmed. By then another may hold the lease.
 
-use mailbus_client::machine::Ending;
+use mailbus_client::session::lease::Ending;
 
 use crate::invariants::belief_within_grant;
 use crate::mutants::rules::Rules;

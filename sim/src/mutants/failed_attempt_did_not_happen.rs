@@ -1,6 +1,6 @@
 //! The client takes an attempt that failed for one that was not carried out, and counts from the next.
 
-use mailbus_client::machine::Credit;
+use mailbus_client::session::lease::Credit;
 
 use crate::invariants::belief_within_grant;
 use crate::mutants::rules::Rules;

@@ -47,7 +47,7 @@ mod tokens_from_the_clock_alone;
 mod wait_behind_a_ticket_is_overlooked;
 mod zombie_answers_from_memory;
 
-use mailbus_client::machine::CreditRules;
+use mailbus_client::session::lease::CreditRules;
 
 use crate::plan::{Fault, FaultKind, Plan, Profile};
 use crate::sut::{MailVariant, Model, ObjectVariant, Sut};

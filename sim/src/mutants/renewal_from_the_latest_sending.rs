@@ -1,6 +1,6 @@
 //! The client takes an answer to a renewal for the answer to the last one it sent.
 
-use mailbus_client::machine::Credit;
+use mailbus_client::session::lease::Credit;
 
 use crate::invariants::belief_within_grant;
 use crate::mutants::rules::Rules;

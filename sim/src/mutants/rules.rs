@@ -1,6 +1,6 @@
 //! The client's rules with one of them replaced.
 
-use mailbus_client::machine::{Attempts, Credit, CreditRules, Ending, Sound};
+use mailbus_client::session::lease::{Attempts, Credit, CreditRules, Ending, Sound};
 use mailbus_spec::Ttl;
 use mailbus_spec::belief::{Belief, ClockAnomaly, ClockBound, Reading};
 

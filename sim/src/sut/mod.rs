@@ -10,7 +10,7 @@ mod mailboxes;
 mod model;
 mod stored;
 
-use mailbus_client::machine::{CreditRules, Sound};
+use mailbus_client::session::lease::{CreditRules, Sound};
 use mailbus_spec::HostTime;
 use mailbus_spec::StateMachine;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};

@@ -21,7 +21,7 @@ use super::carrier::{Answered, Carrier, NoAnswer, Object, Unopened};
 use super::driver::{Driver, Options};
 use crate::clocks::Clocks;
 use crate::lease::LeaseClient;
-use crate::machine::LeaseSession;
+use crate::session::lease::LeaseSession;
 
 pub use connector::{ByteStream, Connector, TokioConnector};
 pub use endpoint::{Authority, BearerToken, Endpoint, InvalidEndpoint, InvalidToken, Scheme};

@@ -9,7 +9,7 @@ use super::connector::TokioConnector;
 use super::endpoint::Endpoint;
 use crate::clocks::SystemClocks;
 use crate::lease::LeaseClient;
-use crate::machine::{Config, LeaseSession};
+use crate::session::lease::{Config, LeaseSession};
 use crate::transport::NativeDriver;
 use crate::transport::driver::Options;
 use crate::transport::random::{new_session_id, seed};

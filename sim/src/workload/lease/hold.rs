@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, select_biased};
 use mailbus_client::error::AcquireError;
-use mailbus_client::machine::{Acquisition, LossCause};
+use mailbus_client::session::lease::{Acquisition, LossCause};
 use mailbus_spec::{Ttl, Wait};
 
 use crate::marks::Mark;

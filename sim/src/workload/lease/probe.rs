@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mailbus_client::machine::Acquisition;
+use mailbus_client::session::lease::Acquisition;
 use mailbus_spec::{Ttl, Wait};
 
 use crate::plan::{PATHS, path_set};

@@ -5,8 +5,8 @@ use std::pin::pin;
 use futures_util::future::{FutureExt, join};
 use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mailbus_client::machine::mail::Ended;
-use mailbus_client::mail::{Incoming, Status};
+use mailbus_client::mailbox::{Incoming, Status};
+use mailbus_client::session::mailbox::Ended;
 use mailbus_client::transport::drive_mail;
 use mailbus_spec::mailbox::Pattern;
 

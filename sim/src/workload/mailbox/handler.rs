@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use mailbus_client::mail::Delivery;
+use mailbus_client::mailbox::Delivery;
 use mailbus_spec::AgentId;
 use mailbus_spec::Ordinal;
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mailbus_client::machine::mail::{Config, MailSession};
-use mailbus_client::mail::{MailClient, MailError};
+use mailbus_client::mailbox::{MailClient, MailError};
+use mailbus_client::session::mailbox::{Config, MailSession};
 use mailbus_client::transport::{Endpoint, Object, Streams};
 use mailbus_spec::mailbox::{Ask, MailboxReply, Window};
 use mailbus_spec::wire::mailbox::{decode_reply, encode_call};

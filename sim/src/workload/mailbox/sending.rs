@@ -1,8 +1,8 @@
 //! Sending messages, and what the sender is told.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mailbus_client::machine::mail::Draft;
-use mailbus_client::mail::{MailError, Receipt};
+use mailbus_client::mailbox::{MailError, Receipt};
+use mailbus_client::session::mailbox::Draft;
 use mailbus_client::transport::Object;
 use mailbus_spec::AgentId;
 use mailbus_spec::mailbox::{MessageId, Outcome};

@@ -3,8 +3,8 @@
 use mailbus_spec::mailbox::{LimitKind, Outcome, Rejection};
 use mailbus_spec::wire::Problem;
 
-use crate::machine::CallFailure;
-use crate::machine::mail::{Ended, Unsendable};
+use crate::session::CallFailure;
+use crate::session::mailbox::{Ended, Unsendable};
 
 /// Why a message was not accepted, or a call not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

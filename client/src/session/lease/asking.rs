@@ -11,8 +11,8 @@ use super::farewell::is_held_back;
 use super::holding::Hold;
 use super::rules::{Attempts, Ending, Sending};
 use super::{Acquisition, Due, LeaseSession, Subject};
-use crate::machine::call::CallNumber;
-use crate::machine::copies::Copies;
+use crate::session::call::CallNumber;
+use crate::session::copies::Copies;
 
 /// How many of the latest attempts are kept for [`Attempts::recent`].
 const RECENT: usize = 8;

@@ -7,8 +7,8 @@ use mailbus_spec::mailbox::{Ask, MailboxReply, Outcome};
 
 use super::event::Event;
 use super::{Config, Due, MailSession, Subject};
-use crate::machine::call::{CallFailure, CallNumber, QuestionId};
-use crate::machine::copies::Copies;
+use crate::session::call::{CallFailure, CallNumber, QuestionId};
+use crate::session::copies::Copies;
 
 /// A plain call that is sent until it is answered.
 #[derive(Debug)]

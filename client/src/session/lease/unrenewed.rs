@@ -13,7 +13,7 @@ use super::asking::Claim;
 use super::event::{ClaimId, Event, Refusal};
 use super::rules::Credit;
 use super::{Acquisition, LeaseSession};
-use crate::machine::call::QuestionId;
+use crate::session::call::QuestionId;
 
 /// A lease that nobody here renews.
 #[derive(Debug)]

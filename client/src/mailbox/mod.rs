@@ -4,8 +4,8 @@
 //! # #[cfg(not(target_arch = "wasm32"))]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use mailbus_client::clocks::SystemClocks;
-//! use mailbus_client::machine::mail::{Config, Draft, MailSession};
-//! use mailbus_client::mail::Incoming;
+//! use mailbus_client::session::mailbox::{Config, Draft, MailSession};
+//! use mailbus_client::mailbox::Incoming;
 //! use mailbus_client::transport::{self, Endpoint, Streams, TokioConnector, drive_mail};
 //! use mailbus_spec::mailbox::Pattern;
 //! use mailbus_spec::{AgentId, Workspace};
@@ -47,8 +47,8 @@ use mailbus_spec::{AgentId, Ordinal};
 use tokio::sync::watch;
 
 use crate::clocks::Clocks;
-use crate::machine::QuestionId;
-use crate::machine::mail::{
+use crate::session::QuestionId;
+use crate::session::mailbox::{
     Draft, Ended, InHand, MailSession, PublicationId, Published, Unsendable,
 };
 use crate::shared::Handle;

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::state::{News, State};
 use crate::clocks::Clocks;
-use crate::machine::mail::{Accepted, DeliveryId, Handled};
+use crate::session::mailbox::{Accepted, DeliveryId, Handled};
 use crate::shared::Shared;
 
 /// A message as its recipient reads it.
@@ -91,7 +91,7 @@ impl Mail {
     }
 
     /// Says that work on it goes on: where handlers have a
-    /// [`limit`](crate::machine::mail::Config::handler_timeout), it counts anew. It may be said from
+    /// [`limit`](crate::session::mailbox::Config::handler_timeout), it counts anew. It may be said from
     /// any thread, and as often as one likes.
     pub fn progress(&self) {
         if let Some(progress) = &self.progress {

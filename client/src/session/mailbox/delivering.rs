@@ -11,8 +11,8 @@ use super::handling::Handling;
 use super::settling::Nack;
 use super::standing::Standing;
 use super::{Due, MailSession, Subject};
-use crate::machine::call::CallNumber;
-use crate::machine::copies::Departure;
+use crate::session::call::CallNumber;
+use crate::session::copies::Departure;
 
 /// Most deliveries in memory. A session that negotiated nothing has no window, and what is pushed on top
 /// comes again at its next connect.

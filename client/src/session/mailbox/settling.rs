@@ -10,8 +10,8 @@ use mailbus_spec::{Ordinal, limits};
 use super::delivering::{Delivery, Stage};
 use super::event::{DeliveryId, Event, Handled};
 use super::{Due, MailSession, Subject};
-use crate::machine::call::CallNumber;
-use crate::machine::copies::Copies;
+use crate::session::call::CallNumber;
+use crate::session::copies::Copies;
 
 /// How many settled messages are remembered, besides those whose ack is not answered.
 const SETTLED_MEMORY: usize = 16_384;

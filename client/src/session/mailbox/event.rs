@@ -7,7 +7,7 @@ use mailbus_spec::wire::Problem;
 use mailbus_spec::{AgentId, Ordinal};
 
 use super::handling::InHand;
-use crate::machine::call::{CallFailure, CallNumber, QuestionId};
+use crate::session::call::{CallFailure, CallNumber, QuestionId};
 
 /// The number of one socket of the session, fresh for each attempt to open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,7 @@ use mailbus_spec::{Commit, Ordinal, RequestId};
 use super::event::{ClaimId, Event, LossCause, Refusal, Released};
 use super::rules::{Ending, Sending};
 use super::{LeaseSession, Sent, Subject};
-use crate::machine::call::{CallFailure, CallNumber};
+use crate::session::call::{CallFailure, CallNumber};
 
 impl LeaseSession {
     /// A reply as the wire has it. One that names no attempt is ignored: an HTTP transport fills in
@@ -179,7 +179,7 @@ impl LeaseSession {
         Some(sent)
     }
 
-    fn copies_of(&mut self, subject: &Subject) -> Option<&mut crate::machine::copies::Copies> {
+    fn copies_of(&mut self, subject: &Subject) -> Option<&mut crate::session::copies::Copies> {
         match subject {
             Subject::Acquire { claim, request } => self
                 .claims

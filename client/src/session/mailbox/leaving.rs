@@ -10,8 +10,8 @@ use mailbus_spec::mailbox::{Ask, Connection};
 use super::event::{Ended, Route};
 use super::standing::Standing;
 use super::{Due, MailSession, Subject};
-use crate::machine::call::CallNumber;
-use crate::machine::copies::Copies;
+use crate::session::call::CallNumber;
+use crate::session::copies::Copies;
 
 /// How long the object has to confirm the end of the session.
 const GOODBYE: Duration = Duration::from_secs(2);

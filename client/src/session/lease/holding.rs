@@ -10,8 +10,8 @@ use super::asking::{Claim, Tries};
 use super::event::{Believed, ClaimId, Event, LossCause, Refusal};
 use super::rules::{Credit, Ending, Sending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
-use crate::machine::call::CallNumber;
-use crate::machine::copies::Copies;
+use crate::session::call::CallNumber;
+use crate::session::copies::Copies;
 
 /// How many renewals may come through without anything to believe in before the claim is given up:
 /// the term is shorter than a round trip.

@@ -7,8 +7,8 @@ use mailbus_spec::lease::{Command, LeaseReply};
 
 use super::event::Event;
 use super::{Due, LeaseSession, Subject};
-use crate::machine::call::{CallFailure, CallNumber, QuestionId};
-use crate::machine::copies::Copies;
+use crate::session::call::{CallFailure, CallNumber, QuestionId};
+use crate::session::copies::Copies;
 
 /// A plain call that is sent until it is answered.
 #[derive(Debug)]

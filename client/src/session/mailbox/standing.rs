@@ -10,7 +10,7 @@ use mailbus_spec::wire::{Code, Problem};
 
 use super::MailSession;
 use super::event::{Ended, Event, Route, SocketNumber, SocketOrder};
-use crate::machine::call::CallNumber;
+use crate::session::call::CallNumber;
 
 /// How long a live session has to last for the pauses between attempts to begin anew.
 const LASTING: Duration = Duration::from_secs(15);

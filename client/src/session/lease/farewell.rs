@@ -12,8 +12,8 @@ use super::event::{ClaimId, Event, Released};
 use super::rules::Ending;
 use super::unrenewed::Unrenewed;
 use super::{Due, LeaseSession, Subject};
-use crate::machine::call::CallNumber;
-use crate::machine::copies::Copies;
+use crate::session::call::CallNumber;
+use crate::session::copies::Copies;
 
 /// The session's name for one farewell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

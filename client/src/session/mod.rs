@@ -3,17 +3,13 @@
 //! | module | what it says |
 //! |---|---|
 //! | [`lease`] | one run of one agent at the leases: what it wants to hold and may believe |
-//! | [`mail`] | one run of one agent at the mailboxes: what it sends, is sent and has settled |
+//! | [`mailbox`] | one run of one agent at the mailboxes: what it sends, is sent and has settled |
 //! | `call` | the names of what goes out and comes back |
 //! | `copies` | when the next copy of a command is due, and when to stop |
 
 mod call;
 mod copies;
 pub mod lease;
-pub mod mail;
+pub mod mailbox;
 
 pub use call::{CallFailure, CallNumber, QuestionId};
-pub use lease::{
-    Acquisition, Attempts, Believed, ClaimId, Config, Credit, CreditRules, Ending, Event,
-    LeaseSession, LossCause, Refusal, Released, Sending, Sound, Transmit,
-};

@@ -11,7 +11,7 @@ use mailbus_spec::wire::{Code, Problem};
 use super::event::{Event, Published, SocketNumber};
 use super::standing::{Standing, least_pause};
 use super::{MailSession, Sent, Subject};
-use crate::machine::call::{CallFailure, CallNumber};
+use crate::session::call::{CallFailure, CallNumber};
 
 impl MailSession {
     /// One object of a text frame that came in over a socket.

@@ -19,10 +19,10 @@ use tokio::sync::Notify;
 use super::carrier::{Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened};
 use crate::clocks::Clocks;
 use crate::deadline::{until, within};
-use crate::machine::CallNumber;
-use crate::machine::mail::{MailSession, Route, SocketNumber, SocketOrder, Transmit};
-use crate::mail::MailClient;
-use crate::mail::state::State;
+use crate::mailbox::MailClient;
+use crate::mailbox::state::State;
+use crate::session::CallNumber;
+use crate::session::mailbox::{MailSession, Route, SocketNumber, SocketOrder, Transmit};
 use crate::shared::{Handle, Shared};
 
 /// How long the loop sleeps when nothing is due: any length is right.

@@ -9,8 +9,8 @@ use mailbus_spec::wire::Problem;
 
 use super::event::{Accepted, Event, PublicationId, Published};
 use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailSession, Subject, Unsendable};
-use crate::machine::call::CallNumber;
-use crate::machine::copies::Copies;
+use crate::session::call::CallNumber;
+use crate::session::copies::Copies;
 
 /// Bytes of a message beyond which it goes over HTTP first: on a slow link it would keep pings and acks from
 /// leaving for longer than a socket may be silent.

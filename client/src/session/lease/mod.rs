@@ -55,8 +55,8 @@ pub use config::{Acquisition, Config};
 pub use event::{Believed, ClaimId, Event, LossCause, Refusal, Released, Transmit};
 pub use rules::{Attempts, Credit, CreditRules, Ending, Sending, Sound};
 
-use crate::machine::call::{CallNumber, QuestionId};
-use crate::machine::copies::{Departure, Pacing};
+use crate::session::call::{CallNumber, QuestionId};
+use crate::session::copies::{Departure, Pacing};
 use asking::Claim;
 use farewell::{Farewell, FarewellId, is_held_back};
 use question::Question;

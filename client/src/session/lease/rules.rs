@@ -10,7 +10,7 @@ use std::time::Duration;
 use mailbus_spec::Ttl;
 use mailbus_spec::belief::{self, Belief, ClockAnomaly, ClockBound, Reading};
 
-use crate::machine::call::CallNumber;
+use crate::session::call::CallNumber;
 
 /// One attempt at a command, as it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
