@@ -14,6 +14,7 @@
 //! | [`lease`], [`mailbox`] | what callers hold: clients, guards, deliveries |
 //! | [`transport`] | the loop around each session, and what carries its commands: streams, TLS, proxies, bindings |
 //! | [`session`] | the sessions themselves, without I/O |
+//! | [`id`] | names and seeds of sessions, out of the system's randomness |
 //! | [`clocks`], [`backoff`] | the two clocks of a client, and the pauses between attempts |
 //!
 //! # Which clock is which
@@ -144,10 +145,10 @@ mod abandon;
 pub mod backoff;
 pub mod bus;
 pub mod clocks;
-mod deadline;
 pub mod error;
+mod handle;
+pub mod id;
 pub mod lease;
 pub mod mailbox;
 pub mod session;
-mod shared;
 pub mod transport;

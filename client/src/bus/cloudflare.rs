@@ -239,7 +239,8 @@ mod native {
     use super::{CloudflareMailBus, Setup};
     use crate::bus::driver::NativeBusDriver;
     use crate::clocks::SystemClocks;
-    use crate::transport::{Endpoint, Streams, TokioConnector, new_session_id, seed};
+    use crate::id::{new_session_id, seed};
+    use crate::transport::{Endpoint, Streams, TokioConnector};
 
     impl CloudflareMailBus<SystemClocks> {
         /// The bus of a new run of `agent` at `endpoint`. Its sessions run on a thread of their own
@@ -269,7 +270,8 @@ mod bindings {
     use super::{CloudflareMailBus, Setup};
     use crate::bus::runner::Runner;
     use crate::clocks::WorkerClocks;
-    use crate::transport::{Bindings, Options, new_session_id, seed};
+    use crate::id::{new_session_id, seed};
+    use crate::transport::{Bindings, Options};
 
     /// The workspace of the original.
     const WORKSPACE: &str = "global-mailbox";

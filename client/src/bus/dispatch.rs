@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use super::handler::{HandlerError, Registry, handle};
 use crate::clocks::Clocks;
+use crate::handle::Shared;
 use crate::mailbox::state::State;
 use crate::mailbox::{Delivery, Incoming, Mail, Status, next};
 use crate::session::mailbox::{Accepted, Ended};
-use crate::shared::Shared;
 
 /// Most messages in the hands of handlers: beyond it, ephemeral ones wait.
 const HANDLING_MOST: usize = 1_024;

@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use crate::abandon::is_abandoning;
 use crate::clocks::{Clocks, RunningClocks};
 use crate::error::{AcquireError, CallError, ReleaseError};
+use crate::handle::Handle;
 use crate::session::QuestionId;
 use crate::session::lease::{Acquisition, ClaimId, LeaseSession, LossCause, Released};
-use crate::shared::Handle;
 use state::{Granted, Standing, State};
 
 /// One agent's access to the leases of a workspace. Clones share one session.

@@ -7,9 +7,9 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::LeaseReply;
 use tokio::sync::{oneshot, watch};
 
+use crate::handle::Waiters;
 use crate::session::lease::{ClaimId, Event, LeaseSession, LossCause, Refusal, Released};
 use crate::session::{CallFailure, QuestionId};
-use crate::shared::Waiters;
 
 /// What a guard's owner can be told while it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use tokio::sync::{Notify, oneshot};
 
 use super::state::{News, State};
 use crate::clocks::Clocks;
+use crate::handle::Shared;
 use crate::session::mailbox::{Accepted, DeliveryId, Handled};
-use crate::shared::Shared;
 
 /// A message as its recipient reads it.
 #[derive(Clone, Debug)]

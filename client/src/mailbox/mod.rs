@@ -4,14 +4,15 @@
 //! # #[cfg(not(target_arch = "wasm32"))]
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use mailbus_client::clocks::SystemClocks;
-//! use mailbus_client::session::mailbox::{Config, Draft, MailSession};
+//! use mailbus_client::id::{new_session_id, seed};
 //! use mailbus_client::mailbox::Incoming;
-//! use mailbus_client::transport::{self, Endpoint, Streams, TokioConnector, drive_mail};
+//! use mailbus_client::session::mailbox::{Config, Draft, MailSession};
+//! use mailbus_client::transport::{Endpoint, Streams, TokioConnector, drive_mail};
 //! use mailbus_spec::mailbox::Pattern;
 //! use mailbus_spec::{AgentId, Workspace};
 //!
 //! let agent = AgentId::new("agent-1").unwrap();
-//! let (id, seed) = (transport::new_session_id()?, transport::seed()?);
+//! let (id, seed) = (new_session_id()?, seed()?);
 //! let session = MailSession::new(agent, id, Config::default(), seed);
 //! let endpoint = Endpoint::new("http://127.0.0.1:8787", Workspace::new("team").unwrap())?;
 //! let carrier = Streams::new(endpoint, TokioConnector::from_environment(), 16);
@@ -47,11 +48,11 @@ use mailbus_spec::{AgentId, Ordinal};
 use tokio::sync::watch;
 
 use crate::clocks::Clocks;
+use crate::handle::Handle;
 use crate::session::QuestionId;
 use crate::session::mailbox::{
     Draft, Ended, InHand, MailSession, PublicationId, Published, Unsendable,
 };
-use crate::shared::Handle;
 use state::State;
 
 pub(crate) use delivery::next;

@@ -10,11 +10,11 @@ use mailbus_spec::mailbox::{Gap, MailboxReply, Message};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::Status;
+use crate::handle::Waiters;
 use crate::session::mailbox::{
     Accepted, DeliveryId, Event, InHand, MailSession, PublicationId, Published,
 };
 use crate::session::{CallFailure, QuestionId};
-use crate::shared::Waiters;
 
 /// Most ephemeral messages that wait for somebody to take them; the oldest are dropped.
 const EPHEMERAL_MOST: usize = 1_024;

@@ -5,11 +5,11 @@
 //! | [`lease`] | one run of one agent at the leases: what it wants to hold and may believe |
 //! | [`mailbox`] | one run of one agent at the mailboxes: what it sends, is sent and has settled |
 //! | `call` | the names of what goes out and comes back |
-//! | `copies` | when the next copy of a command is due, and when to stop |
+//! | `retry` | the retry schedule of one command |
 
 mod call;
-mod copies;
 pub mod lease;
 pub mod mailbox;
+mod retry;
 
 pub use call::{CallFailure, CallNumber, QuestionId};

@@ -12,12 +12,12 @@ use super::carrier::{Carrier, NoAnswer, Object};
 use super::link::Link;
 use crate::backoff::Backoff;
 use crate::clocks::Clocks;
-use crate::deadline::within;
+use crate::clocks::within;
+use crate::handle::{Handle, Shared};
 use crate::lease::LeaseClient;
 use crate::lease::state::State;
 use crate::session::CallNumber;
 use crate::session::lease::{LeaseSession, Transmit};
-use crate::shared::{Handle, Shared};
 
 /// How the transport behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,12 +18,12 @@ use tokio::sync::Notify;
 
 use super::carrier::{Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened};
 use crate::clocks::Clocks;
-use crate::deadline::{until, within};
+use crate::clocks::{until, within};
+use crate::handle::{Handle, Shared};
 use crate::mailbox::MailClient;
 use crate::mailbox::state::State;
 use crate::session::CallNumber;
 use crate::session::mailbox::{MailSession, Route, SocketNumber, SocketOrder, Transmit};
-use crate::shared::{Handle, Shared};
 
 /// How long the loop sleeps when nothing is due: any length is right.
 const IDLE: Duration = Duration::from_secs(3_600);

@@ -16,7 +16,6 @@
 //! | `carrier` | what a loop needs of a network |
 //! | `driver`, `socket`, `link` | the loop of a lease session, its socket, and what they hand each other |
 //! | `mailbox` | the loop of a mail session |
-//! | `random` | the system's randomness |
 //! | `stream` | the carrier over byte streams: HTTP/1.1, WebSocket, TLS |
 //! | `thread` | a loop on a thread of its own |
 //! | `binding` | the carrier over the bindings of a Worker |
@@ -27,7 +26,6 @@ mod carrier;
 mod driver;
 mod link;
 mod mailbox;
-mod random;
 mod socket;
 #[cfg(not(target_arch = "wasm32"))]
 mod stream;
@@ -39,7 +37,6 @@ pub use binding::{BindingSocket, Bindings};
 pub use carrier::{Answered, Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened};
 pub use driver::{Driver, Options, drive};
 pub use mailbox::{MailDriver, drive_mail};
-pub use random::{new_session_id, seed};
 #[cfg(not(target_arch = "wasm32"))]
 pub use stream::{
     Authority, BearerToken, ByteStream, Connector, Endpoint, InvalidEndpoint, InvalidToken, Scheme,

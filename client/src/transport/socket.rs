@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::carrier::{Broken, Carrier, Incoming, Object, Socket};
 use super::driver::{Driver, Options};
 use crate::clocks::Clocks;
-use crate::deadline::{until, within};
+use crate::clocks::{until, within};
 use crate::session::CallNumber;
 
 impl<W: Carrier, K: Clocks> Driver<W, K> {

@@ -24,20 +24,20 @@
 //! | file | what it says |
 //! |---|---|
 //! | `rules` | from when belief counts, and when it ends: the seam that the simulator plants bugs in |
-//! | `asking` | from the first `Acquire` to the grant |
-//! | `holding` | belief, renewal and loss |
-//! | `farewell` | releasing and cancelling |
+//! | `acquire` | from the first `Acquire` to the grant |
+//! | `hold` | belief, renewal and loss |
+//! | `release` | releasing and cancelling |
 //! | `unrenewed` | leases that end with their term |
-//! | `question` | plain calls |
+//! | `query` | plain calls |
 //! | `config`, `event` | what goes in and out |
 
-mod asking;
+mod acquire;
 mod config;
 mod event;
-mod farewell;
-mod holding;
-mod question;
+mod hold;
+mod query;
 mod receive;
+mod release;
 mod rules;
 mod unrenewed;
 
@@ -56,10 +56,10 @@ pub use event::{Believed, ClaimId, Event, LossCause, Refusal, Released, Transmit
 pub use rules::{Attempts, Credit, CreditRules, Ending, Sending, Sound};
 
 use crate::session::call::{CallNumber, QuestionId};
-use crate::session::copies::{Departure, Pacing};
-use asking::Claim;
-use farewell::{Farewell, FarewellId, is_held_back};
-use question::Question;
+use crate::session::retry::{Attempt, Pacing};
+use acquire::Claim;
+use query::Question;
+use release::{Farewell, FarewellId, is_held_back};
 use unrenewed::Unrenewed;
 
 /// How long an attempt is remembered after its sending: longer than a reply may travel.
@@ -181,7 +181,7 @@ impl LeaseSession {
         self.observe(at);
         let now = at.monotonic;
         let call = CallNumber(self.last_number.saturating_add(1));
-        let (subject, command, departure) = self
+        let (subject, command, attempt) = self
             .due_farewell(call, now)
             .or_else(|| self.due_renewal(call, at))
             .or_else(|| self.due_acquire(call, at))
@@ -190,7 +190,7 @@ impl LeaseSession {
         self.forget_old_calls(now);
         let sending = Sending { call, at, failed: false };
         self.calls.insert(call, Sent { subject, sending, answered: false });
-        let Departure { unanswered, timeout, leave_by } = departure;
+        let Attempt { unanswered, timeout, leave_by } = attempt;
         Some(Transmit { call, command, unanswered, timeout, leave_by })
     }
 
@@ -209,8 +209,8 @@ impl LeaseSession {
             claim.timeout(seen, held_back)
         });
         let unrenewed = self.unrenewed.values().map(|left| left.timeout(seen));
-        let farewells = self.farewells.values().filter_map(|farewell| farewell.copies.timeout());
-        let questions = self.questions.values().filter_map(|question| question.copies.timeout());
+        let farewells = self.farewells.values().filter_map(|farewell| farewell.retry.timeout());
+        let questions = self.questions.values().filter_map(|question| question.retry.timeout());
         claims.chain(unrenewed).chain(farewells).chain(questions).min()
     }
 
@@ -280,7 +280,7 @@ impl LeaseSession {
 }
 
 /// What an attempt that is due consists of.
-type Due = (Subject, Command, Departure);
+type Due = (Subject, Command, Attempt);
 
 impl fmt::Debug for LeaseSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -65,8 +65,8 @@ impl LeaseSession {
         {
             sent.answered = true;
             let sent = sent.clone();
-            if let Some(copies) = self.copies_of(&sent.subject) {
-                copies.note_refused(call);
+            if let Some(retry) = self.retry_of(&sent.subject) {
+                retry.note_refused(call);
             }
         }
         if status >= 500 || status == 429 {
@@ -101,7 +101,7 @@ impl LeaseSession {
             Notice::Lapsed { token } => {
                 self.note_over(token);
                 let Some(id) = self.claim_under(token) else { return };
-                if self.claims.get(&id).is_some_and(super::asking::Claim::is_believed) {
+                if self.claims.get(&id).is_some_and(super::acquire::Claim::is_believed) {
                     self.lose(id, LossCause::Lapsed, Ending::Over, now);
                 } else {
                     self.on_over(id, mailbus_spec::lease::OverReason::Lapsed, now);
@@ -169,17 +169,17 @@ impl LeaseSession {
         let sent = self.calls.get_mut(&call)?;
         let first_time = !std::mem::replace(&mut sent.answered, true);
         let sent = sent.clone();
-        if first_time && let Some(copies) = self.copies_of(&sent.subject) {
+        if first_time && let Some(retry) = self.retry_of(&sent.subject) {
             if matches!(reply.answer, Err(Rejection::Clock(_))) {
-                copies.note_refused(call);
+                retry.note_refused(call);
             } else {
-                copies.note_answered(call, sent.sending.at.monotonic);
+                retry.note_answered(call, sent.sending.at.monotonic);
             }
         }
         Some(sent)
     }
 
-    fn copies_of(&mut self, subject: &Subject) -> Option<&mut crate::session::copies::Copies> {
+    fn retry_of(&mut self, subject: &Subject) -> Option<&mut crate::session::retry::Retry> {
         match subject {
             Subject::Acquire { claim, request } => self
                 .claims
@@ -191,13 +191,9 @@ impl LeaseSession {
                 .get_mut(claim)
                 .and_then(|known| known.hold.as_mut())
                 .filter(|hold| hold.token == *token)
-                .map(super::holding::Hold::renewing),
-            Subject::Farewell(id) => {
-                self.farewells.get_mut(id).map(|farewell| &mut farewell.copies)
-            }
-            Subject::Question(id) => {
-                self.questions.get_mut(id).map(|question| &mut question.copies)
-            }
+                .map(super::hold::Hold::renewing),
+            Subject::Farewell(id) => self.farewells.get_mut(id).map(|farewell| &mut farewell.retry),
+            Subject::Question(id) => self.questions.get_mut(id).map(|question| &mut question.retry),
         }
     }
 
@@ -221,7 +217,7 @@ impl LeaseSession {
         let Some(sent) = self.calls.get(&call) else { return };
         match sent.subject.clone() {
             Subject::Acquire { claim, request } => {
-                let asking = |known: &&super::asking::Claim| {
+                let asking = |known: &&super::acquire::Claim| {
                     known.request == request && known.hold.is_none()
                 };
                 if self.claims.get(&claim).filter(asking).is_some() {

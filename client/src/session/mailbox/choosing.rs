@@ -10,7 +10,7 @@ use mailbus_spec::mailbox::{MessageType, Patterns};
 use mailbus_spec::{Ordinal, Timestamp};
 
 use super::MailSession;
-use super::delivering::Stage;
+use super::deliver::Stage;
 use super::event::Event;
 
 /// How long what nobody chose waits for a handler while nothing is chosen. No handler waits behind it.

@@ -7,7 +7,7 @@ use mailbus_spec::mailbox::MessageType;
 use mailbus_spec::{AgentId, Ordinal};
 
 use super::MailSession;
-use super::delivering::{Delivery, Stage};
+use super::deliver::{Delivery, Stage};
 use super::event::{DeliveryId, Event};
 
 /// After how long in its handler's hands a delivery is told of for the first time.

@@ -33,30 +33,30 @@
 //!
 //! | file | what it says |
 //! |---|---|
-//! | `standing` | the socket: wanted, opened, kept alive, opened again, over |
+//! | `connection` | the socket: wanted, opened, kept alive, opened again, over |
 //! | `choosing` | what the agent is subscribed to, and what nobody has chosen |
-//! | `delivering` | from the push to the handler |
+//! | `deliver` | from the push to the handler |
 //! | `handling` | in the hands of a handler: how long, and who has been there longest |
-//! | `settling` | from the handler to the ack or nack |
-//! | `publishing` | messages that are sent until they are answered |
-//! | `question` | plain calls |
-//! | `leaving` | shutting down |
+//! | `ack` | from the handler to the ack or nack |
+//! | `publish` | messages that are sent until they are answered |
+//! | `query` | plain calls |
+//! | `shutdown` | shutting down |
 //! | `receive` | what comes in |
 //! | `draft` | messages before they have an id |
 //! | `config`, `event` | what goes in and out |
 
+mod ack;
 mod choosing;
 mod config;
-mod delivering;
+mod connection;
+mod deliver;
 mod draft;
 mod event;
 mod handling;
-mod leaving;
-mod publishing;
-mod question;
+mod publish;
+mod query;
 mod receive;
-mod settling;
-mod standing;
+mod shutdown;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -69,7 +69,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::call::{CallNumber, QuestionId};
-use super::copies::{Departure, Pacing};
+use super::retry::{Attempt, Pacing};
 
 pub use config::Config;
 pub use draft::{Draft, Unsendable};
@@ -79,13 +79,13 @@ pub use event::{
 };
 pub use handling::InHand;
 
+use ack::{Acks, GapAck};
 use choosing::Unchosen;
-use delivering::Delivery;
-use leaving::Leaving;
-use publishing::Publication;
-use question::Question;
-use settling::{Acks, GapAck};
-use standing::Standing;
+use connection::Connection;
+use deliver::Delivery;
+use publish::Publication;
+use query::Question;
+use shutdown::Shutdown;
 
 /// How many of the messages that were accepted last are kept, to be named after a restore.
 pub const ACCEPTED_MEMORY: usize = 1_024;
@@ -104,8 +104,8 @@ pub struct MailSession {
     /// What message ids begin with.
     nonce: u64,
     last_number: u64,
-    standing: Standing,
-    leaving: Option<Leaving>,
+    connection: Connection,
+    shutdown: Option<Shutdown>,
     orders: VecDeque<SocketOrder>,
     /// The subscriptions that every connect sets, if the session has chosen any.
     types: Option<Patterns>,
@@ -150,7 +150,7 @@ enum Subject {
 }
 
 /// What an attempt that is due consists of.
-type Due = (Subject, Ask, Route, Departure);
+type Due = (Subject, Ask, Route, Attempt);
 
 impl MailSession {
     /// A session of `agent` that has not begun yet.
@@ -167,8 +167,8 @@ impl MailSession {
             pacing: Pacing { backoff: config.backoff, jitter },
             nonce,
             last_number: 0,
-            standing: Standing::Idle,
-            leaving: None,
+            connection: Connection::Idle,
+            shutdown: None,
             orders: VecDeque::new(),
             types: None,
             unchosen: None,
@@ -209,7 +209,7 @@ impl MailSession {
     /// The epoch of the live session; `None` while there is no socket.
     #[must_use]
     pub fn epoch(&self) -> Option<Ordinal> {
-        self.standing.live().map(|live| live.epoch)
+        self.connection.live().map(|live| live.epoch)
     }
 
     /// The largest `seq` the session knows of in the present generation.
@@ -238,7 +238,7 @@ impl MailSession {
     pub fn poll_transmit(&mut self, at: Reading) -> Option<Transmit> {
         let now = at.monotonic;
         let call = CallNumber(self.last_number.saturating_add(1));
-        let (subject, ask, route, departure) = self
+        let (subject, ask, route, attempt) = self
             .due_announcement(call, now)
             .or_else(|| self.due_nack(call, now))
             .or_else(|| self.due_ack(call, now))
@@ -249,7 +249,7 @@ impl MailSession {
         self.last_number = call.0;
         self.forget_old_calls(now);
         self.calls.insert(call, Sent { subject, route, at: now, answered: false });
-        let Departure { timeout, leave_by, .. } = departure;
+        let Attempt { timeout, leave_by, .. } = attempt;
         Some(Transmit { call, ask, route, timeout, leave_by })
     }
 
@@ -263,13 +263,13 @@ impl MailSession {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
         let deliveries = self.deliveries.values().filter_map(Delivery::timeout);
-        let publications = self.publications.values().filter_map(|sent| sent.copies.timeout());
-        let questions = self.questions.values().filter_map(|question| question.copies.timeout());
+        let publications = self.publications.values().filter_map(|sent| sent.retry.timeout());
+        let questions = self.questions.values().filter_map(|question| question.retry.timeout());
         let single = [
-            self.standing.timeout(),
+            self.connection.timeout(),
             self.acks.timeout(),
-            self.gap.as_ref().and_then(|gap| gap.copies.timeout()),
-            self.leaving.as_ref().and_then(Leaving::timeout),
+            self.gap.as_ref().and_then(|gap| gap.retry.timeout()),
+            self.shutdown.as_ref().and_then(Shutdown::timeout),
         ];
         deliveries.chain(publications).chain(questions).chain(single.into_iter().flatten()).min()
     }
@@ -277,12 +277,12 @@ impl MailSession {
     /// Does what the passing of time asks for.
     pub fn handle_timeout(&mut self, at: Reading) {
         let now = at.monotonic;
-        self.standing_in_time(now);
+        self.connection_in_time(now);
         self.deliveries_in_time(now);
-        self.settling_in_time(now);
+        self.acks_in_time(now);
         self.publications_in_time(now);
         self.questions_in_time(now);
-        self.leaving_in_time(now);
+        self.shutdown_in_time(now);
     }
 
     fn next_number(&mut self) -> u64 {
@@ -293,7 +293,7 @@ impl MailSession {
     /// By which way an attempt goes after `unanswered` ones. What went unanswered takes the other way
     /// the next time.
     fn route(&self, unanswered: u32) -> Route {
-        match self.standing.live() {
+        match self.connection.live() {
             Some(live) if self.config.window.is_some() && unanswered.is_multiple_of(2) => {
                 Route::Socket(live.socket)
             }
@@ -317,7 +317,7 @@ impl fmt::Debug for MailSession {
         f.debug_struct("MailSession")
             .field("agent", &self.agent)
             .field("session", &self.session)
-            .field("standing", &self.standing)
+            .field("connection", &self.connection)
             .field("deliveries", &self.deliveries)
             .field("publications", &self.publications)
             .field("questions", &self.questions)

@@ -8,8 +8,8 @@ use mailbus_spec::mailbox::{MailboxReply, Notice, Outcome, Rejection};
 use mailbus_spec::wire::mailbox::{Received, ServerFrame};
 use mailbus_spec::wire::{Code, Problem};
 
+use super::connection::{Connection, least_pause};
 use super::event::{Event, Published, SocketNumber};
-use super::standing::{Standing, least_pause};
 use super::{MailSession, Sent, Subject};
 use crate::session::call::{CallFailure, CallNumber};
 
@@ -113,7 +113,7 @@ impl MailSession {
     /// is ignored: it comes again.
     pub fn handle_notice(&mut self, at: Reading, socket: SocketNumber, notice: Notice) {
         self.handle_heard(socket);
-        if self.standing.live().is_none_or(|live| live.socket != socket) {
+        if self.connection.live().is_none_or(|live| live.socket != socket) {
             return;
         }
         match notice {
@@ -121,7 +121,7 @@ impl MailSession {
                 self.on_pushed(at.monotonic, socket, seq, (attempt, redriven, message));
             }
             Notice::Ephemeral { message } => {
-                if self.leaving.is_none() {
+                if self.shutdown.is_none() {
                     self.events.push_back(Event::Ephemeral { message });
                 }
             }
@@ -206,7 +206,7 @@ impl MailSession {
         let more = std::mem::take(&mut self.accepted_before);
         self.events.push_back(Event::Restored { unknown, more });
         // What is pushed again is another delivery; what a handler has is finished as it is.
-        if !matches!(self.standing, Standing::Live(_)) {
+        if !matches!(self.connection, Connection::Live(_)) {
             self.drop_undelivered();
         }
     }

@@ -8,11 +8,11 @@ use super::connect;
 use super::connector::TokioConnector;
 use super::endpoint::Endpoint;
 use crate::clocks::SystemClocks;
+use crate::id::{new_session_id, seed};
 use crate::lease::LeaseClient;
 use crate::session::lease::{Config, LeaseSession};
 use crate::transport::NativeDriver;
 use crate::transport::driver::Options;
-use crate::transport::random::{new_session_id, seed};
 
 /// A client of `endpoint` for a new run of `agent`, and its loop, which runs on a thread of its own from
 /// here on until it is dropped or nobody has a handle or a lease any more. It goes through the

@@ -1,4 +1,4 @@
-//! The system's randomness.
+//! Names and seeds of sessions, out of the system's randomness.
 
 use std::io;
 

@@ -15,13 +15,13 @@ use crate::session::call::CallNumber;
 /// How long a live session has to last for the pauses between attempts to begin anew.
 const LASTING: Duration = Duration::from_secs(15);
 
-/// Where the session stands.
+/// Connection of the session to its object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Connection {
     /// Not begun.
     Idle,
     /// Without a socket; the next is opened at `due`.
-    Apart { due: Duration, failures: u32 },
+    Closed { due: Duration, failures: u32 },
     /// A socket is being opened, or is open and has not been greeted yet.
     Opening { socket: SocketNumber, until: Duration, failures: u32 },
     /// The agent's live session, as far as is known.
@@ -42,7 +42,7 @@ pub(super) struct Live {
     failures: u32,
 }
 
-impl Standing {
+impl Connection {
     pub(super) fn live(&self) -> Option<&Live> {
         match self {
             Self::Live(live) => Some(live),
@@ -53,7 +53,7 @@ impl Standing {
     pub(super) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Idle | Self::Over => None,
-            Self::Apart { due, .. } => Some(*due),
+            Self::Closed { due, .. } => Some(*due),
             Self::Opening { until, .. } => Some(*until),
             Self::Live(live) => {
                 Some(live.silent_until.map_or(live.ping_at, |end| end.min(live.ping_at)))
@@ -78,32 +78,32 @@ impl MailSession {
     /// `None` leaves them as they are, which means everything for an agent that has never chosen. At
     /// most [`AGENT_PATTERNS`](mailbus_spec::limits::AGENT_PATTERNS), else the service refuses.
     pub fn start(&mut self, at: Reading, types: Option<Patterns>) {
-        if self.standing == Standing::Idle && self.leaving.is_none() {
+        if self.connection == Connection::Idle && self.shutdown.is_none() {
             self.types = types;
-            self.standing = Standing::Apart { due: at.monotonic, failures: 0 };
+            self.connection = Connection::Closed { due: at.monotonic, failures: 0 };
         }
     }
 
     /// Whether it has begun.
     #[must_use]
     pub fn is_begun(&self) -> bool {
-        self.standing != Standing::Idle
+        self.connection != Connection::Idle
     }
 
     /// Whether the session is over, for good.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.standing == Standing::Over
+        self.connection == Connection::Over
     }
 
     pub(super) fn open_if_due(&mut self, now: Duration) {
-        let Standing::Apart { due, failures } = self.standing else { return };
-        if due > now || self.leaving.is_some() {
+        let Connection::Closed { due, failures } = self.connection else { return };
+        if due > now || self.shutdown.is_some() {
             return;
         }
         let socket = SocketNumber(self.next_number());
         let until = now.saturating_add(self.config.connect_timeout);
-        self.standing = Standing::Opening { socket, until, failures };
+        self.connection = Connection::Opening { socket, until, failures };
         let connect = Ask::Connect {
             agent: self.agent.clone(),
             session: self.session.clone(),
@@ -117,7 +117,7 @@ impl MailSession {
     /// The first thing that a socket brings, or the answer instead of one: what the object says to the
     /// `Connect` it was opened with.
     pub fn handle_greeting(&mut self, at: Reading, socket: SocketNumber, reply: MailboxReply) {
-        let Standing::Opening { socket: opening, failures, .. } = self.standing else { return };
+        let Connection::Opening { socket: opening, failures, .. } = self.connection else { return };
         if opening != socket {
             return;
         }
@@ -126,7 +126,7 @@ impl MailSession {
             Ok(Outcome::Connected { epoch, resumed, gap, refused }) => {
                 // Before anything that it brings: that belongs to the new generation.
                 self.note_commit(reply.commit);
-                self.standing = Standing::Live(Live {
+                self.connection = Connection::Live(Live {
                     socket,
                     epoch,
                     since: now,
@@ -154,7 +154,7 @@ impl MailSession {
 
     /// A socket could not be opened. With a problem, somebody said why.
     pub fn handle_unopened(&mut self, at: Reading, socket: SocketNumber, why: Option<Problem>) {
-        if self.standing.socket() != Some(socket) {
+        if self.connection.socket() != Some(socket) {
             return;
         }
         match why {
@@ -175,7 +175,7 @@ impl MailSession {
 
     /// A socket is closed or broken, with the close code if there was one.
     pub fn handle_closed(&mut self, at: Reading, socket: SocketNumber, code: Option<u16>) {
-        if self.standing.socket() != Some(socket) {
+        if self.connection.socket() != Some(socket) {
             return;
         }
         let now = at.monotonic;
@@ -192,20 +192,20 @@ impl MailSession {
 
     /// Something came in over a socket, if only the answer to a ping.
     pub fn handle_heard(&mut self, socket: SocketNumber) {
-        if let Standing::Live(live) = &mut self.standing
+        if let Connection::Live(live) = &mut self.connection
             && live.socket == socket
         {
             live.silent_until = None;
         }
     }
 
-    pub(super) fn standing_in_time(&mut self, now: Duration) {
-        match &mut self.standing {
-            Standing::Opening { socket, until, .. } if *until <= now => {
+    pub(super) fn connection_in_time(&mut self, now: Duration) {
+        match &mut self.connection {
+            Connection::Opening { socket, until, .. } if *until <= now => {
                 let socket = *socket;
                 self.close_and_retry(socket, now, Duration::ZERO);
             }
-            Standing::Live(live) => {
+            Connection::Live(live) => {
                 let socket = live.socket;
                 if live.silent_until.is_some_and(|end| end <= now) {
                     self.close_and_retry(socket, now, Duration::ZERO);
@@ -226,17 +226,17 @@ impl MailSession {
 
     /// The socket is gone, and with it whatever was awaited over it.
     fn lose_socket(&mut self, socket: SocketNumber, now: Duration, least: Duration) {
-        let (was_live, failures) = match &self.standing {
-            Standing::Live(live) => {
+        let (was_live, failures) = match &self.connection {
+            Connection::Live(live) => {
                 let lasted = now.saturating_sub(live.since) >= LASTING;
                 (true, if lasted { 0 } else { live.failures })
             }
-            Standing::Opening { failures, .. } => (false, *failures),
+            Connection::Opening { failures, .. } => (false, *failures),
             _ => return,
         };
         let failures = failures.saturating_add(1);
         let pause = self.config.reconnect.pause(failures, &mut self.pacing.jitter).max(least);
-        self.standing = Standing::Apart { due: now.saturating_add(pause), failures };
+        self.connection = Connection::Closed { due: now.saturating_add(pause), failures };
         if was_live {
             self.events.push_back(Event::Disconnected);
         }
@@ -255,16 +255,16 @@ impl MailSession {
 
     /// Nothing is opened any more. What is under way is seen to for as long as copies may be sent.
     pub(super) fn end(&mut self, why: Ended, now: Duration) {
-        if self.standing == Standing::Over {
+        if self.connection == Connection::Over {
             return;
         }
         // First, or the loss of the socket would be taken for the end of a shutdown under way.
-        self.leaving = None;
-        if let Some(socket) = self.standing.socket() {
+        self.shutdown = None;
+        if let Some(socket) = self.connection.socket() {
             self.orders.push_back(SocketOrder::Close { socket });
             self.lose_socket(socket, now, Duration::ZERO);
         }
-        self.standing = Standing::Over;
+        self.connection = Connection::Over;
         self.acks.end_by(now.saturating_add(self.config.horizon()));
         self.events.push_back(Event::Ended(why));
     }

@@ -1,4 +1,4 @@
-//! A session that handles and run loop share.
+//! Handles: shares in a session that its run loop has too.
 //!
 //! Whatever a handle does, it does under one lock, with the clocks read under that lock, so that
 //! readings reach the machine in order. Events are handed to whoever waits for them before the lock

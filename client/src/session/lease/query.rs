@@ -8,13 +8,13 @@ use mailbus_spec::lease::{Command, LeaseReply};
 use super::event::Event;
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::{CallFailure, CallNumber, QuestionId};
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// A plain call that is sent until it is answered.
 #[derive(Debug)]
 pub(super) struct Question {
     command: Command,
-    pub(super) copies: Copies,
+    pub(super) retry: Retry,
 }
 
 impl LeaseSession {
@@ -25,12 +25,12 @@ impl LeaseSession {
     pub fn ask(&mut self, at: Reading, command: Command) -> QuestionId {
         self.observe(at);
         let id = QuestionId(self.next_number());
-        let copies = Copies::due_at(at.monotonic, Some(self.horizon()));
-        let copies = match command {
-            Command::Recover { .. } => copies.once(),
-            _ => copies,
+        let retry = Retry::due_at(at.monotonic, Some(self.horizon()));
+        let retry = match command {
+            Command::Recover { .. } => retry.once(),
+            _ => retry,
         };
-        self.questions.insert(id, Question { command, copies });
+        self.questions.insert(id, Question { command, retry });
         id
     }
 
@@ -42,15 +42,15 @@ impl LeaseSession {
     pub(super) fn due_question(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
         self.questions.iter_mut().find_map(|(id, question)| {
-            let departure = question.copies.take_due(call, now, timeout)?;
-            Some((Subject::Question(*id), question.command.clone(), departure))
+            let attempt = question.retry.take_due(call, now, timeout)?;
+            Some((Subject::Question(*id), question.command.clone(), attempt))
         })
     }
 
     pub(super) fn questions_in_time(&mut self, now: Duration) {
         let pacing = &mut self.pacing;
         let over = |(id, question): (&QuestionId, &mut Question)| {
-            question.copies.pass(now, pacing).then_some(*id)
+            question.retry.pass(now, pacing).then_some(*id)
         };
         let over: Vec<QuestionId> = self.questions.iter_mut().filter_map(over).collect();
         for id in over {
@@ -66,8 +66,8 @@ impl LeaseSession {
         least: Duration,
     ) {
         let Some(question) = self.questions.get_mut(&id) else { return };
-        question.copies.retry(call, now, least, &mut self.pacing);
-        if question.copies.is_exhausted(now) {
+        question.retry.fail(call, now, least, &mut self.pacing);
+        if question.retry.is_exhausted(now) {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }

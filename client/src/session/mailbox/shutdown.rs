@@ -5,20 +5,20 @@ use std::time::Duration;
 
 use mailbus_spec::Ordinal;
 use mailbus_spec::belief::Reading;
-use mailbus_spec::mailbox::{Ask, Connection};
+use mailbus_spec::mailbox::{self, Ask};
 
+use super::connection::Connection;
 use super::event::{Ended, Route};
-use super::standing::Standing;
 use super::{Due, MailSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// How long the object has to confirm the end of the session.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A shutdown under way.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(super) struct Shutdown {
     /// When what is under way is left behind.
     deadline: Duration,
     /// The end of the session, once nothing is under way; then `deadline` is the end of all.
@@ -28,10 +28,10 @@ pub(super) struct Leaving {
 #[derive(Debug)]
 struct Goodbye {
     epoch: Ordinal,
-    copies: Copies,
+    retry: Retry,
 }
 
-impl Leaving {
+impl Shutdown {
     pub(super) fn timeout(&self) -> Option<Duration> {
         Some(self.deadline)
     }
@@ -43,21 +43,21 @@ impl MailSession {
     /// [`shutdown_timeout`](super::Config::shutdown_timeout) to be finished;
     /// [`Event::Ended`](super::Event::Ended) tells the end.
     pub fn shut_down(&mut self, at: Reading) {
-        if self.is_over() || self.leaving.is_some() {
+        if self.is_over() || self.shutdown.is_some() {
             return;
         }
         let now = at.monotonic;
         let deadline = now.saturating_add(self.config.shutdown_timeout);
-        self.leaving = Some(Leaving { deadline, goodbye: None });
+        self.shutdown = Some(Shutdown { deadline, goodbye: None });
         self.acks.flush(now);
         self.leave_if_done(now);
     }
 
-    pub(super) fn leaving_in_time(&mut self, now: Duration) {
-        let Some(leaving) = &self.leaving else { return };
-        if leaving.deadline > now {
+    pub(super) fn shutdown_in_time(&mut self, now: Duration) {
+        let Some(shutdown) = &self.shutdown else { return };
+        if shutdown.deadline > now {
             self.leave_if_done(now);
-        } else if leaving.goodbye.is_none() {
+        } else if shutdown.goodbye.is_none() {
             self.say_goodbye(now);
         } else {
             self.leave(now);
@@ -66,7 +66,7 @@ impl MailSession {
 
     /// Goes on with the shutdown, if there is one and nothing is under way any more.
     pub(super) fn leave_if_done(&mut self, now: Duration) {
-        let waits = self.leaving.as_ref().is_some_and(|leaving| leaving.goodbye.is_none());
+        let waits = self.shutdown.as_ref().is_some_and(|shutdown| shutdown.goodbye.is_none());
         let busy = self.is_handling()
             || !self.acks.is_empty()
             || !self.publications.is_empty()
@@ -78,25 +78,25 @@ impl MailSession {
 
     fn say_goodbye(&mut self, now: Duration) {
         let Some(epoch) = self.epoch() else { return self.leave(now) };
-        let copies = Copies::due_at(now, None).once();
+        let retry = Retry::due_at(now, None).once();
         let deadline = now.saturating_add(GOODBYE);
-        self.leaving = Some(Leaving { deadline, goodbye: Some(Goodbye { epoch, copies }) });
+        self.shutdown = Some(Shutdown { deadline, goodbye: Some(Goodbye { epoch, retry }) });
     }
 
     pub(super) fn due_disconnect(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
-        let goodbye = self.leaving.as_mut()?.goodbye.as_mut()?;
-        let departure = goodbye.copies.take_due(call, now, GOODBYE)?;
-        let connection = Connection { agent: self.agent.clone(), epoch: goodbye.epoch };
-        let route = match &self.standing {
-            Standing::Live(live) if self.config.window.is_some() => Route::Socket(live.socket),
+        let goodbye = self.shutdown.as_mut()?.goodbye.as_mut()?;
+        let attempt = goodbye.retry.take_due(call, now, GOODBYE)?;
+        let connection = mailbox::Connection { agent: self.agent.clone(), epoch: goodbye.epoch };
+        let route = match &self.connection {
+            Connection::Live(live) if self.config.window.is_some() => Route::Socket(live.socket),
             _ => Route::Http,
         };
-        Some((Subject::Disconnect, Ask::Disconnect { connection }, route, departure))
+        Some((Subject::Disconnect, Ask::Disconnect { connection }, route, attempt))
     }
 
     /// The session is over at the object, or nobody says.
     pub(super) fn leave(&mut self, now: Duration) {
-        if self.leaving.is_none() {
+        if self.shutdown.is_none() {
             return;
         }
         self.give_up_publications();
@@ -110,7 +110,7 @@ impl MailSession {
 
     /// The socket is gone, and the session with it: a shutdown has nobody left to say goodbye to.
     pub(super) fn note_disconnected(&mut self, now: Duration) {
-        if self.leaving.as_ref().is_some_and(|leaving| leaving.goodbye.is_some()) {
+        if self.shutdown.as_ref().is_some_and(|shutdown| shutdown.goodbye.is_some()) {
             self.leave(now);
         }
     }

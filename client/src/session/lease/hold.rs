@@ -6,12 +6,12 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::belief::{Belief, ClockAnomaly, Reading};
 use mailbus_spec::lease::Command;
 
-use super::asking::{Claim, Tries};
+use super::acquire::{AttemptLog, Claim};
 use super::event::{Believed, ClaimId, Event, LossCause, Refusal};
 use super::rules::{Credit, Ending, Sending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// How many renewals may come through without anything to believe in before the claim is given up:
 /// the term is shorter than a round trip.
@@ -33,15 +33,15 @@ pub(super) struct Hold {
     pub(super) waiting: u64,
     /// Renewals that came through and could not be believed, since there was no belief.
     fruitless: u32,
-    renewing: Copies,
-    renewals: Tries,
+    renewing: Retry,
+    renewals: AttemptLog,
     renew_at: Option<Duration>,
 }
 
 impl Hold {
     /// A lease just granted, not yet believed: renewing it is the way to believe in it.
     pub(super) fn new(token: Ordinal, horizon: Duration, now: Duration) -> Self {
-        let mut renewing = Copies::due_at(now, Some(horizon));
+        let mut renewing = Retry::due_at(now, Some(horizon));
         renewing.stop();
         Self {
             token,
@@ -52,12 +52,12 @@ impl Hold {
             waiting: 0,
             fruitless: 0,
             renewing,
-            renewals: Tries::default(),
+            renewals: AttemptLog::default(),
             renew_at: Some(now),
         }
     }
 
-    pub(super) fn renewing(&mut self) -> &mut Copies {
+    pub(super) fn renewing(&mut self) -> &mut Retry {
         &mut self.renewing
     }
 
@@ -202,15 +202,15 @@ impl LeaseSession {
         self.claims.iter_mut().find_map(|(id, claim)| {
             let hold = claim.hold.as_mut()?;
             if hold.renew_at.is_some_and(|renew_at| renew_at <= now) && !hold.renewing.is_active() {
-                hold.renewing = Copies::due_at(now, Some(horizon));
-                hold.renewals = Tries::default();
+                hold.renewing = Retry::due_at(now, Some(horizon));
+                hold.renewals = AttemptLog::default();
                 hold.renew_at = None;
             }
-            let departure = hold.renewing.take_due(call, now, timeout)?;
+            let attempt = hold.renewing.take_due(call, now, timeout)?;
             hold.renewals.note(Sending { call, at, failed: false });
             let (token, ttl) = (hold.token, claim.wanted.ttl);
             let command = Command::Renew { holder: holder.clone(), token, ttl };
-            Some((Subject::Renew { claim: *id, token }, command, departure))
+            Some((Subject::Renew { claim: *id, token }, command, attempt))
         })
     }
 
@@ -254,7 +254,7 @@ impl LeaseSession {
         if hold.draining || hold.renew_at.is_some() {
             return;
         }
-        hold.renewing.retry(call, now, least, &mut self.pacing);
+        hold.renewing.fail(call, now, least, &mut self.pacing);
     }
 
     /// A renewal came through.

@@ -10,7 +10,7 @@ use mailbus_spec::wire::Problem;
 use super::event::{Accepted, Event, PublicationId, Published};
 use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailSession, Subject, Unsendable};
 use crate::session::call::CallNumber;
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// Bytes of a message beyond which it goes over HTTP first: on a slow link it would keep pings and acks from
 /// leaving for longer than a socket may be silent.
@@ -26,7 +26,7 @@ pub(super) struct Publication {
     length: usize,
     /// There unless it is ephemeral: of those nobody remembers ids, so they are sent once.
     id: Option<MessageId>,
-    pub(super) copies: Copies,
+    pub(super) retry: Retry,
     /// What the object said last, if it did not accept it then and may later.
     held_up: Option<Published>,
 }
@@ -60,7 +60,7 @@ impl MailSession {
         draft: Draft,
         command: impl FnOnce(mailbus_spec::mailbox::Message) -> Ask,
     ) -> Result<PublicationId, Unsendable> {
-        if self.is_over() || self.leaving.is_some() {
+        if self.is_over() || self.shutdown.is_some() {
             return Err(Unsendable::Over);
         }
         if self.publications.len() >= Config::UNDER_WAY {
@@ -70,31 +70,31 @@ impl MailSession {
         let id = format!("{:016x}-{number}", self.nonce);
         let message = draft.compose(&self.agent, &id, at.wall)?;
         let id = message.id.clone().filter(|_| !message.ephemeral);
-        let copies = Copies::due_at(at.monotonic, Some(self.config.horizon()));
-        let copies = if id.is_some() { copies } else { copies.once() };
+        let retry = Retry::due_at(at.monotonic, Some(self.config.horizon()));
+        let retry = if id.is_some() { retry } else { retry.once() };
         let publication = PublicationId(number);
         let (length, ask) = (message.body.len(), command(message));
-        let entry = Publication { ask, length, id, copies, held_up: None };
+        let entry = Publication { ask, length, id, retry, held_up: None };
         self.publications.insert(publication, entry);
         Ok(publication)
     }
 
     pub(super) fn due_publication(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (id, sent, departure) = self.publications.iter_mut().find_map(|(id, sent)| {
+        let (id, sent, attempt) = self.publications.iter_mut().find_map(|(id, sent)| {
             let timeout = timeout.saturating_add(time_on_the_slowest_link(sent.length));
-            let departure = sent.copies.take_due(call, now, timeout)?;
-            Some((*id, sent, departure))
+            let attempt = sent.retry.take_due(call, now, timeout)?;
+            Some((*id, sent, attempt))
         })?;
         let (ask, is_long) = (sent.ask.clone(), sent.length > SOCKET_BYTES);
-        let route = self.route(departure.unanswered.saturating_add(u32::from(is_long)));
-        Some((Subject::Publish(id), ask, route, departure))
+        let route = self.route(attempt.unanswered.saturating_add(u32::from(is_long)));
+        Some((Subject::Publish(id), ask, route, attempt))
     }
 
     pub(super) fn publications_in_time(&mut self, now: Duration) {
         let pacing = &mut self.pacing;
         let over = |(id, sent): (&PublicationId, &mut Publication)| {
-            sent.copies.pass(now, pacing).then_some(*id)
+            sent.retry.pass(now, pacing).then_some(*id)
         };
         let over: Vec<PublicationId> = self.publications.iter_mut().filter_map(over).collect();
         for id in over {
@@ -110,8 +110,8 @@ impl MailSession {
         least: Duration,
     ) {
         let Some(sent) = self.publications.get_mut(&id) else { return };
-        sent.copies.retry(call, now, least, &mut self.pacing);
-        if sent.copies.is_exhausted(now) {
+        sent.retry.fail(call, now, least, &mut self.pacing);
+        if sent.retry.is_exhausted(now) {
             self.give_up_publication(id);
         }
     }
@@ -125,7 +125,7 @@ impl MailSession {
         (now, least): (Duration, Duration),
     ) {
         let Some(sent) = self.publications.get_mut(&id) else { return };
-        sent.copies.note_refused(call);
+        sent.retry.note_refused(call);
         sent.held_up = Some(why);
         self.publication_failed(id, call, now, least);
     }
@@ -133,7 +133,7 @@ impl MailSession {
     /// No further copy is sent. If every copy was refused, none was accepted.
     fn give_up_publication(&mut self, id: PublicationId) {
         let Some(sent) = self.publications.get(&id) else { return };
-        let refused = sent.held_up.clone().filter(|_| !sent.copies.any_unanswered());
+        let refused = sent.held_up.clone().filter(|_| !sent.retry.any_unanswered());
         self.on_published(id, refused.unwrap_or(Published::Unknown));
     }
 

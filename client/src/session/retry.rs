@@ -1,4 +1,4 @@
-//! Copies of one command: when the next is due, and when to stop.
+//! Retry schedule of one command: when its next attempt is due, and when to stop.
 
 use std::time::Duration;
 
@@ -21,9 +21,9 @@ impl Pacing {
     }
 }
 
-/// How one attempt leaves.
+/// Attempt that is due: how it leaves.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Departure {
+pub(super) struct Attempt {
     /// How many attempts just before it went unanswered.
     pub unanswered: u32,
     /// After how long it counts as unanswered.
@@ -32,12 +32,12 @@ pub(super) struct Departure {
     pub leave_by: Duration,
 }
 
-/// The pacing of the attempts at one command. Instants are of the monotonic clock.
+/// Schedule of the attempts at one command. Instants are of the monotonic clock.
 ///
 /// Invariant: at most one attempt is awaited at a time, and none is due while one is.
 /// Invariant: nothing is due later than the horizon allows.
 #[derive(Clone, Debug)]
-pub(super) struct Copies {
+pub(super) struct Retry {
     due: Option<Duration>,
     awaited: Option<Awaited>,
     /// The sending after which the horizon counts: of the last answered copy, else of the first.
@@ -57,7 +57,7 @@ struct Awaited {
     until: Duration,
 }
 
-impl Copies {
+impl Retry {
     /// A command whose first attempt is due at `due`.
     pub fn due_at(due: Duration, horizon: Option<Duration>) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Copies {
         call: CallNumber,
         now: Duration,
         timeout: Duration,
-    ) -> Option<Departure> {
+    ) -> Option<Attempt> {
         if !self.is_due(now) {
             return None;
         }
@@ -97,21 +97,21 @@ impl Copies {
         self.since.get_or_insert(now);
         self.sent = self.sent.saturating_add(1);
         let leave_by = self.end().map_or(until, |end| end.min(until));
-        Some(Departure { unanswered: self.silent, timeout, leave_by })
+        Some(Attempt { unanswered: self.silent, timeout, leave_by })
     }
 
     /// Lets time pass: an attempt that was awaited for too long is followed by another. True once all
     /// that may be sent has been sent and nothing is awaited.
     pub fn pass(&mut self, now: Duration, pacing: &mut Pacing) -> bool {
         if let Some(call) = self.expire(now) {
-            self.retry(call, now, Duration::ZERO, pacing);
+            self.fail(call, now, Duration::ZERO, pacing);
         }
         self.is_exhausted(now)
     }
 
     /// Gives up on `call`. Another attempt is due after a pause of at least `least`, unless one is
     /// awaited or due.
-    pub fn retry(&mut self, call: CallNumber, now: Duration, least: Duration, pacing: &mut Pacing) {
+    pub fn fail(&mut self, call: CallNumber, now: Duration, least: Duration, pacing: &mut Pacing) {
         self.give_up_on(call);
         if !self.once {
             let pause = pacing.pause(self.silent).max(least);

@@ -7,13 +7,13 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Command, Outcome, Rejection, ReleaseTarget};
 use mailbus_spec::{Ordinal, PathSet, RequestId};
 
-use super::asking::Claim;
+use super::acquire::Claim;
 use super::event::{ClaimId, Event, Released};
 use super::rules::Ending;
 use super::unrenewed::Unrenewed;
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// The session's name for one farewell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ pub(super) struct Farewell {
     paths: Option<PathSet>,
     /// Whose caller wants to know the end of it.
     report: Option<ClaimId>,
-    pub(super) copies: Copies,
+    pub(super) retry: Retry,
     /// What is still believed meanwhile. Always `None` under [`Sound`](super::Sound): it is the seam
     /// through which a checker plants a client that believes while it releases.
     pub(super) kept: Option<Box<(ClaimId, Claim)>>,
@@ -137,23 +137,23 @@ impl LeaseSession {
             return *id;
         }
         let id = FarewellId(self.next_number());
-        let copies = Copies::due_at(now, Some(self.horizon()));
-        self.farewells.insert(id, Farewell { command, paths, report, copies, kept: None });
+        let retry = Retry::due_at(now, Some(self.horizon()));
+        self.farewells.insert(id, Farewell { command, paths, report, retry, kept: None });
         id
     }
 
     pub(super) fn due_farewell(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
         self.farewells.iter_mut().find_map(|(id, farewell)| {
-            let departure = farewell.copies.take_due(call, now, timeout)?;
-            Some((Subject::Farewell(*id), farewell.command.clone(), departure))
+            let attempt = farewell.retry.take_due(call, now, timeout)?;
+            Some((Subject::Farewell(*id), farewell.command.clone(), attempt))
         })
     }
 
     pub(super) fn farewells_in_time(&mut self, now: Duration) {
         let pacing = &mut self.pacing;
         let over = |(id, farewell): (&FarewellId, &mut Farewell)| {
-            farewell.copies.pass(now, pacing).then_some(*id)
+            farewell.retry.pass(now, pacing).then_some(*id)
         };
         let over: Vec<FarewellId> = self.farewells.iter_mut().filter_map(over).collect();
         for id in over {
@@ -169,7 +169,7 @@ impl LeaseSession {
         least: Duration,
     ) {
         if let Some(farewell) = self.farewells.get_mut(&id) {
-            farewell.copies.retry(call, now, least, &mut self.pacing);
+            farewell.retry.fail(call, now, least, &mut self.pacing);
         }
     }
 

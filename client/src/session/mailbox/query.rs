@@ -8,13 +8,13 @@ use mailbus_spec::mailbox::{Ask, MailboxReply, Outcome};
 use super::event::Event;
 use super::{Config, Due, MailSession, Subject};
 use crate::session::call::{CallFailure, CallNumber, QuestionId};
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// A plain call that is sent until it is answered.
 #[derive(Debug)]
 pub(super) struct Question {
     ask: Ask,
-    pub(super) copies: Copies,
+    pub(super) retry: Retry,
 }
 
 impl MailSession {
@@ -31,12 +31,12 @@ impl MailSession {
             return id;
         }
         self.note_types(&ask);
-        let copies = Copies::due_at(at.monotonic, Some(self.config.horizon()));
-        let copies = match ask {
-            Ask::Recover { .. } => copies.once(),
-            _ => copies,
+        let retry = Retry::due_at(at.monotonic, Some(self.config.horizon()));
+        let retry = match ask {
+            Ask::Recover { .. } => retry.once(),
+            _ => retry,
         };
-        self.questions.insert(id, Question { ask, copies });
+        self.questions.insert(id, Question { ask, retry });
         id
     }
 
@@ -61,17 +61,17 @@ impl MailSession {
 
     pub(super) fn due_question(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (subject, ask, departure) = self.questions.iter_mut().find_map(|(id, question)| {
-            let departure = question.copies.take_due(call, now, timeout)?;
-            Some((Subject::Question(*id), question.ask.clone(), departure))
+        let (subject, ask, attempt) = self.questions.iter_mut().find_map(|(id, question)| {
+            let attempt = question.retry.take_due(call, now, timeout)?;
+            Some((Subject::Question(*id), question.ask.clone(), attempt))
         })?;
-        Some((subject, ask, self.route(departure.unanswered), departure))
+        Some((subject, ask, self.route(attempt.unanswered), attempt))
     }
 
     pub(super) fn questions_in_time(&mut self, now: Duration) {
         let pacing = &mut self.pacing;
         let over = |(id, question): (&QuestionId, &mut Question)| {
-            question.copies.pass(now, pacing).then_some(*id)
+            question.retry.pass(now, pacing).then_some(*id)
         };
         let over: Vec<QuestionId> = self.questions.iter_mut().filter_map(over).collect();
         for id in over {
@@ -87,8 +87,8 @@ impl MailSession {
         least: Duration,
     ) {
         let Some(question) = self.questions.get_mut(&id) else { return };
-        question.copies.retry(call, now, least, &mut self.pacing);
-        if question.copies.is_exhausted(now) {
+        question.retry.fail(call, now, least, &mut self.pacing);
+        if question.retry.is_exhausted(now) {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }

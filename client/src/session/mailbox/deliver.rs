@@ -6,13 +6,13 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Message, MessageType, Pattern, Patterns};
 
+use super::ack::Nack;
+use super::connection::Connection;
 use super::event::{DeliveryId, Event, Route, SocketNumber};
 use super::handling::Handling;
-use super::settling::Nack;
-use super::standing::Standing;
 use super::{Due, MailSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::copies::Departure;
+use crate::session::retry::Attempt;
 
 /// Most deliveries in memory. A session that negotiated nothing has no window, and what is pushed on top
 /// comes again at its next connect.
@@ -51,7 +51,7 @@ impl Delivery {
             Stage::Held { until } | Stage::Announcing { until, .. } => Some(*until),
             Stage::Handling(handling) => Some(handling.timeout()),
             Stage::Ready => None,
-            Stage::Returning(nack) => nack.copies.timeout(),
+            Stage::Returning(nack) => nack.retry.timeout(),
         }
     }
 
@@ -135,7 +135,7 @@ impl MailSession {
     /// What was delivered before may be what the client died of: it is announced, and handled while
     /// nothing else is, so that an end is blamed on nothing else.
     pub(super) fn hand_out(&mut self, now: Duration) {
-        if self.leaving.is_some() || self.is_over() {
+        if self.shutdown.is_some() || self.is_over() {
             return;
         }
         loop {
@@ -181,15 +181,15 @@ impl MailSession {
     }
 
     pub(super) fn due_announcement(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
-        let Standing::Live(live) = &self.standing else { return None };
+        let Connection::Live(live) = &self.connection else { return None };
         let socket = live.socket;
         let timeout = self.config.attempt_timeout;
         self.deliveries.iter_mut().find_map(|(seq, delivery)| match &mut delivery.stage {
             Stage::Announcing { call: called @ None, until } => {
                 *called = Some(call);
                 let ask = Ask::Working { agent: self.agent.clone(), seq: *seq };
-                let departure = Departure { unanswered: 0, timeout, leave_by: now.max(*until) };
-                Some((Subject::Working(*seq), ask, Route::Socket(socket), departure))
+                let attempt = Attempt { unanswered: 0, timeout, leave_by: now.max(*until) };
+                Some((Subject::Working(*seq), ask, Route::Socket(socket), attempt))
             }
             _ => None,
         })
@@ -240,7 +240,7 @@ impl MailSession {
                 Stage::Announcing { .. } => self.begin(seq, now),
                 Stage::Handling(_) => self.handling_in_time(seq, now),
                 Stage::Returning(nack) => {
-                    nack.copies.pass(now, &mut self.pacing);
+                    nack.retry.pass(now, &mut self.pacing);
                 }
                 Stage::Ready => {}
             }
@@ -250,7 +250,7 @@ impl MailSession {
 
     /// Whether a delivery was pushed over the socket that is live now.
     pub(super) fn is_in_flight(&self, delivery: &Delivery) -> bool {
-        self.standing.live().is_some_and(|live| live.socket == delivery.socket)
+        self.connection.live().is_some_and(|live| live.socket == delivery.socket)
     }
 
     /// With the socket goes whatever no handler has begun: it comes again.

@@ -7,12 +7,12 @@ use mailbus_spec::lease::{Acquire, Command, OverReason, Rejection};
 use mailbus_spec::{Ordinal, RequestId, Ttl};
 
 use super::event::{ClaimId, Event, Refusal};
-use super::farewell::is_held_back;
-use super::holding::Hold;
+use super::hold::Hold;
+use super::release::is_held_back;
 use super::rules::{Attempts, Ending, Sending};
 use super::{Acquisition, Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// How many of the latest attempts are kept for [`Attempts::recent`].
 const RECENT: usize = 8;
@@ -31,20 +31,20 @@ pub(super) struct Claim {
     pub(super) request: RequestId,
     /// When the caller's patience is over; `None` for those who would not wait at all.
     pub(super) give_up_at: Option<Duration>,
-    pub(super) acquiring: Copies,
-    pub(super) attempts: Tries,
+    pub(super) acquiring: Retry,
+    pub(super) attempts: AttemptLog,
     pub(super) position: Option<u64>,
     pub(super) hold: Option<Hold>,
 }
 
 /// The sendings of one command that a reply may be credited to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tries {
+pub(super) struct AttemptLog {
     pub(super) first: Option<Sending>,
     pub(super) recent: Vec<Sending>,
 }
 
-impl Tries {
+impl AttemptLog {
     pub(super) fn note(&mut self, sending: Sending) {
         self.first.get_or_insert(sending);
         if self.recent.len() >= RECENT {
@@ -120,8 +120,8 @@ impl LeaseSession {
         self.repeat_farewells(&wanted.paths, at.monotonic);
         let patient = !wanted.patience.is_zero();
         let give_up_at = patient.then(|| at.monotonic.saturating_add(wanted.patience));
-        let acquiring = self.copies_of_acquire(&wanted, at.monotonic);
-        let attempts = Tries::default();
+        let acquiring = self.retry_of_acquire(&wanted, at.monotonic);
+        let attempts = AttemptLog::default();
         let (position, hold) = (None, None);
         let claim = Claim {
             wanted,
@@ -152,9 +152,9 @@ impl LeaseSession {
     }
 
     /// A ticket's `Acquire` has no horizon: it is asked about for as long as its caller waits.
-    fn copies_of_acquire(&self, wanted: &Acquisition, due: Duration) -> Copies {
+    fn retry_of_acquire(&self, wanted: &Acquisition, due: Duration) -> Retry {
         let horizon = wanted.patience.is_zero().then(|| self.horizon());
-        Copies::due_at(due, horizon)
+        Retry::due_at(due, horizon)
     }
 
     pub(super) fn due_acquire(&mut self, call: CallNumber, at: Reading) -> Option<Due> {
@@ -165,10 +165,10 @@ impl LeaseSession {
                 return None;
             }
             let timeout = claim.poll().map_or(most, |poll| poll.min(most));
-            let departure = claim.acquiring.take_due(call, at.monotonic, timeout)?;
+            let attempt = claim.acquiring.take_due(call, at.monotonic, timeout)?;
             claim.attempts.note(Sending { call, at, failed: false });
             let subject = Subject::Acquire { claim: *id, request: claim.request.clone() };
-            Some((subject, Command::Acquire(claim.acquire.clone()), departure))
+            Some((subject, Command::Acquire(claim.acquire.clone()), attempt))
         })
     }
 
@@ -257,10 +257,10 @@ impl LeaseSession {
             self.refuse(id, Refusal::Unexpected, now);
             return;
         };
-        let acquiring = self.copies_of_acquire(&wanted, now);
+        let acquiring = self.retry_of_acquire(&wanted, now);
         if let Some(claim) = self.claims.get_mut(&id) {
             (claim.acquire, claim.request, claim.acquiring) = (acquire, request, acquiring);
-            claim.attempts = Tries::default();
+            claim.attempts = AttemptLog::default();
             (claim.position, claim.hold) = (None, None);
         }
         if let Some(request) = old {

@@ -7,11 +7,11 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Delay, Gap, Settled};
 use mailbus_spec::{Ordinal, limits};
 
-use super::delivering::{Delivery, Stage};
+use super::deliver::{Delivery, Stage};
 use super::event::{DeliveryId, Event, Handled};
 use super::{Due, MailSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::copies::Copies;
+use crate::session::retry::Retry;
 
 /// How many settled messages are remembered, besides those whose ack is not answered.
 const SETTLED_MEMORY: usize = 16_384;
@@ -27,7 +27,7 @@ const _: () = assert!(ACK_MOST <= limits::ACK_SEQS);
 #[derive(Debug)]
 pub(super) struct Nack {
     delay: Delay,
-    pub(super) copies: Copies,
+    pub(super) retry: Retry,
 }
 
 /// What the session has settled, and what the object has not confirmed of it.
@@ -46,14 +46,14 @@ pub(super) struct Acks {
 #[derive(Debug)]
 struct Batch {
     seqs: Vec<Ordinal>,
-    copies: Copies,
+    retry: Retry,
 }
 
 /// The acknowledgement of losses that is under way.
 #[derive(Debug)]
 pub(super) struct GapAck {
     through: u64,
-    pub(super) copies: Copies,
+    pub(super) retry: Retry,
 }
 
 impl Acks {
@@ -107,7 +107,7 @@ impl Acks {
 
     pub(super) fn timeout(&self) -> Option<Duration> {
         let next = match &self.sending {
-            Some(batch) => batch.copies.timeout(),
+            Some(batch) => batch.retry.timeout(),
             None => self.flush_at.filter(|_| !self.due.is_empty()),
         };
         let end = self.end.filter(|_| !self.is_empty());
@@ -141,7 +141,7 @@ impl MailSession {
             Handled::Failed => {}
         }
         self.hand_out(now);
-        if self.leaving.is_some() {
+        if self.shutdown.is_some() {
             self.acks.flush(now);
             self.leave_if_done(now);
         }
@@ -158,29 +158,29 @@ impl MailSession {
         let pause = self.config.redelivery.pause(failures, &mut self.pacing.jitter);
         let ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).min(limits::DELAY_MAX_MS);
         let delay = Delay::from_ms(ms).unwrap_or_default();
-        let copies = Copies::due_at(now, None);
+        let retry = Retry::due_at(now, None);
         if let Some(delivery) = self.deliveries.get_mut(&seq) {
-            delivery.stage = Stage::Returning(Nack { delay, copies });
+            delivery.stage = Stage::Returning(Nack { delay, retry });
         }
     }
 
     pub(super) fn due_nack(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (seq, delay, departure) =
+        let (seq, delay, attempt) =
             self.deliveries.iter_mut().find_map(|(seq, delivery)| match &mut delivery.stage {
                 Stage::Returning(nack) => {
-                    let departure = nack.copies.take_due(call, now, timeout)?;
-                    Some((*seq, nack.delay, departure))
+                    let attempt = nack.retry.take_due(call, now, timeout)?;
+                    Some((*seq, nack.delay, attempt))
                 }
                 _ => None,
             })?;
         let ask = Ask::Nack { agent: self.agent.clone(), seq, delay };
-        Some((Subject::Nack(seq), ask, self.route(departure.unanswered), departure))
+        Some((Subject::Nack(seq), ask, self.route(attempt.unanswered), attempt))
     }
 
     /// A delivery was taken back, or was not there any more.
     pub(super) fn on_returned(&mut self, seq: Ordinal, call: CallNumber) {
-        if self.returning(seq).is_some_and(|nack| nack.copies.awaits(call)) {
+        if self.returning(seq).is_some_and(|nack| nack.retry.awaits(call)) {
             self.deliveries.remove(&seq);
         }
     }
@@ -195,7 +195,7 @@ impl MailSession {
         if let Some(Stage::Returning(nack)) =
             self.deliveries.get_mut(&seq).map(|delivery| &mut delivery.stage)
         {
-            nack.copies.retry(call, now, least, &mut self.pacing);
+            nack.retry.fail(call, now, least, &mut self.pacing);
         }
     }
 
@@ -215,26 +215,26 @@ impl MailSession {
             }
             acks.flush_at = (!acks.due.is_empty()).then_some(now);
             if !seqs.is_empty() {
-                acks.sending = Some(Batch { seqs, copies: Copies::due_at(now, None) });
+                acks.sending = Some(Batch { seqs, retry: Retry::due_at(now, None) });
             }
         }
         let batch = acks.sending.as_mut()?;
-        let departure = batch.copies.take_due(call, now, self.config.attempt_timeout)?;
+        let attempt = batch.retry.take_due(call, now, self.config.attempt_timeout)?;
         let what = Settled::Seqs(batch.seqs.clone());
         let ask = Ask::Ack { agent: self.agent.clone(), what };
-        Some((Subject::Ack, ask, self.route(departure.unanswered), departure))
+        Some((Subject::Ack, ask, self.route(attempt.unanswered), attempt))
     }
 
     /// The ack under way is answered, for good or bad.
     pub(super) fn on_ack_answered(&mut self, call: CallNumber) {
-        if self.acks.sending.as_ref().is_some_and(|batch| batch.copies.awaits(call)) {
+        if self.acks.sending.as_ref().is_some_and(|batch| batch.retry.awaits(call)) {
             self.acks.sending = None;
         }
     }
 
     pub(super) fn ack_failed(&mut self, call: CallNumber, now: Duration, least: Duration) {
         if let Some(batch) = self.acks.sending.as_mut() {
-            batch.copies.retry(call, now, least, &mut self.pacing);
+            batch.retry.fail(call, now, least, &mut self.pacing);
         }
     }
 
@@ -256,38 +256,38 @@ impl MailSession {
 
     /// The application knows of the losses up to `through`, the one that a [`Gap`] ends with.
     pub fn acknowledge_gap(&mut self, at: Reading, through: u64) {
-        let copies = Copies::due_at(at.monotonic, Some(self.config.horizon()));
-        self.gap = Some(GapAck { through, copies });
+        let retry = Retry::due_at(at.monotonic, Some(self.config.horizon()));
+        self.gap = Some(GapAck { through, retry });
     }
 
     pub(super) fn due_gap_ack(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let gap = self.gap.as_mut()?;
-        let departure = gap.copies.take_due(call, now, self.config.attempt_timeout)?;
+        let attempt = gap.retry.take_due(call, now, self.config.attempt_timeout)?;
         let ask = Ask::Ack { agent: self.agent.clone(), what: Settled::Gap(gap.through) };
-        Some((Subject::Gap, ask, self.route(departure.unanswered), departure))
+        Some((Subject::Gap, ask, self.route(attempt.unanswered), attempt))
     }
 
     pub(super) fn on_gap_answered(&mut self, call: CallNumber) {
-        if self.gap.as_ref().is_some_and(|gap| gap.copies.awaits(call)) {
+        if self.gap.as_ref().is_some_and(|gap| gap.retry.awaits(call)) {
             self.gap = None;
         }
     }
 
     pub(super) fn gap_ack_failed(&mut self, call: CallNumber, now: Duration, least: Duration) {
         if let Some(gap) = self.gap.as_mut() {
-            gap.copies.retry(call, now, least, &mut self.pacing);
+            gap.retry.fail(call, now, least, &mut self.pacing);
         }
     }
 
-    pub(super) fn settling_in_time(&mut self, now: Duration) {
+    pub(super) fn acks_in_time(&mut self, now: Duration) {
         if let Some(batch) = self.acks.sending.as_mut() {
-            batch.copies.pass(now, &mut self.pacing);
+            batch.retry.pass(now, &mut self.pacing);
         }
         if self.acks.end.is_some_and(|end| end <= now) {
             self.acks.forget();
         }
         if let Some(gap) = self.gap.as_mut()
-            && gap.copies.pass(now, &mut self.pacing)
+            && gap.retry.pass(now, &mut self.pacing)
         {
             // It is told again at the next connect.
             self.gap = None;
