@@ -16,7 +16,7 @@ use crate::abandon::is_abandoning;
 use crate::clocks::{Clocks, RunningClocks};
 use crate::error::{AcquireError, CallError, ReleaseError};
 use crate::handle::Handle;
-use crate::session::QuestionId;
+use crate::session::QueryId;
 use crate::session::lease::{Acquisition, ClaimId, LeaseSession, LossCause, Released};
 use state::{Granted, Standing, State};
 
@@ -182,13 +182,13 @@ impl<K: Clocks> LeaseClient<K> {
     /// no more.
     async fn asked(
         &self,
-        ask: impl FnOnce(&mut State, Reading) -> Option<QuestionId>,
+        ask: impl FnOnce(&mut State, Reading) -> Option<QueryId>,
     ) -> Option<Result<LeaseReply, CallError>> {
-        let (question, answer) = self.handle.request(|state, at| {
-            let question = ask(state, at)?;
-            Some((question, state.wait_for_answer(question)))
+        let (query, answer) = self.handle.request(|state, at| {
+            let query = ask(state, at)?;
+            Some((query, state.wait_for_answer(query)))
         })?;
-        let forgotten = Forgotten { handle: &self.handle, question };
+        let forgotten = Forgotten { handle: &self.handle, query };
         let answer = answer.await;
         drop(forgotten);
         Some(match answer {
@@ -248,12 +248,12 @@ impl<K: Clocks> Drop for Pending<'_, K> {
 /// A question whose caller waits: dropped, it is asked no more.
 struct Forgotten<'a, K: Clocks> {
     handle: &'a Handle<K, State>,
-    question: QuestionId,
+    query: QueryId,
 }
 
 impl<K: Clocks> Drop for Forgotten<'_, K> {
     fn drop(&mut self) {
-        self.handle.request(|state, _| state.forget(self.question));
+        self.handle.request(|state, _| state.forget(self.query));
     }
 }
 

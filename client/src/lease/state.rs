@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::handle::Waiters;
 use crate::session::lease::{ClaimId, Event, LeaseSession, LossCause, Refusal, Released};
-use crate::session::{CallFailure, QuestionId};
+use crate::session::{CallFailure, QueryId};
 
 /// What a guard's owner can be told while it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) struct State {
     waiting: BTreeMap<ClaimId, oneshot::Sender<Result<Granted, Refusal>>>,
     standing: BTreeMap<ClaimId, watch::Sender<Standing>>,
     releasing: BTreeMap<ClaimId, Vec<oneshot::Sender<Released>>>,
-    asking: BTreeMap<QuestionId, oneshot::Sender<Result<LeaseReply, CallFailure>>>,
+    asking: BTreeMap<QueryId, oneshot::Sender<Result<LeaseReply, CallFailure>>>,
     /// The generations seen to begin.
     generation: watch::Sender<u64>,
     closed: bool,
@@ -74,11 +74,11 @@ impl State {
 
     pub(crate) fn wait_for_answer(
         &mut self,
-        question: QuestionId,
+        query: QueryId,
     ) -> oneshot::Receiver<Result<LeaseReply, CallFailure>> {
         let (sender, receiver) = oneshot::channel();
         if !self.closed {
-            self.asking.insert(question, sender);
+            self.asking.insert(query, sender);
         }
         receiver
     }
@@ -97,9 +97,9 @@ impl State {
     }
 
     /// Nobody waits for the answer any more.
-    pub(crate) fn forget(&mut self, question: QuestionId) {
-        self.asking.remove(&question);
-        self.session.forget(question);
+    pub(crate) fn forget(&mut self, query: QueryId) {
+        self.asking.remove(&query);
+        self.session.forget(query);
     }
 
     pub(crate) fn generation(&self) -> watch::Receiver<u64> {
@@ -145,8 +145,8 @@ impl Waiters for State {
                         let _ = releasing.send(ending);
                     }
                 }
-                Event::Answered { question, answer } => {
-                    if let Some(asking) = self.asking.remove(&question) {
+                Event::Answered { query, answer } => {
+                    if let Some(asking) = self.asking.remove(&query) {
                         let _ = asking.send(answer);
                     }
                 }

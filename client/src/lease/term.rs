@@ -32,9 +32,9 @@ impl<K: Clocks> LeaseClient<K> {
     pub(crate) async fn extend(&self, path: &LeasePath, ttl: Ttl) -> Result<bool, CallError> {
         let mut extended = None;
         let asked = self.asked(|state, at| {
-            let (claim, question) = state.session.extend(at, path, ttl)?;
+            let (claim, query) = state.session.extend(at, path, ttl)?;
             extended = Some(claim);
-            Some(question)
+            Some(query)
         });
         let Some(reply) = asked.await else { return Ok(false) };
         match reply?.answer {

@@ -49,7 +49,7 @@ use tokio::sync::watch;
 
 use crate::clocks::Clocks;
 use crate::handle::Handle;
-use crate::session::QuestionId;
+use crate::session::QueryId;
 use crate::session::mailbox::{
     Draft, Ended, InHand, MailSession, PublicationId, Published, Unsendable,
 };
@@ -351,11 +351,11 @@ impl<K: Clocks> MailClient<K> {
     /// # Errors
     /// [`MailError`] if there is no answer.
     pub async fn ask(&self, ask: Ask) -> Result<MailboxReply, MailError> {
-        let (question, answer) = self.handle.request(|state, at| {
-            let question = state.session.ask(at, ask);
-            (question, state.wait_for_answer(question))
+        let (query, answer) = self.handle.request(|state, at| {
+            let query = state.session.ask(at, ask);
+            (query, state.wait_for_answer(query))
         });
-        let forgotten = Forgotten { handle: &self.handle, question };
+        let forgotten = Forgotten { handle: &self.handle, query };
         let answer = answer.await;
         drop(forgotten);
         match answer {
@@ -380,12 +380,12 @@ impl<K: Clocks> MailClient<K> {
 /// A question whose caller waits: dropped, it is asked no more.
 struct Forgotten<'a, K: Clocks> {
     handle: &'a Handle<K, State>,
-    question: QuestionId,
+    query: QueryId,
 }
 
 impl<K: Clocks> Drop for Forgotten<'_, K> {
     fn drop(&mut self) {
-        self.handle.request(|state, _| state.forget(self.question));
+        self.handle.request(|state, _| state.forget(self.query));
     }
 }
 

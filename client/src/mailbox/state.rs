@@ -14,7 +14,7 @@ use crate::handle::Waiters;
 use crate::session::mailbox::{
     Accepted, DeliveryId, Event, InHand, MailSession, PublicationId, Published,
 };
-use crate::session::{CallFailure, QuestionId};
+use crate::session::{CallFailure, QueryId};
 
 /// Most ephemeral messages that wait for somebody to take them; the oldest are dropped.
 const EPHEMERAL_MOST: usize = 1_024;
@@ -51,7 +51,7 @@ struct Handler {
 pub(crate) struct State {
     pub(crate) session: MailSession,
     publishing: BTreeMap<PublicationId, oneshot::Sender<Published>>,
-    asking: BTreeMap<QuestionId, oneshot::Sender<Result<MailboxReply, CallFailure>>>,
+    asking: BTreeMap<QueryId, oneshot::Sender<Result<MailboxReply, CallFailure>>>,
     handling: BTreeMap<DeliveryId, Handler>,
     news: VecDeque<News>,
     ephemeral: usize,
@@ -86,19 +86,19 @@ impl State {
 
     pub(crate) fn wait_for_answer(
         &mut self,
-        question: QuestionId,
+        query: QueryId,
     ) -> oneshot::Receiver<Result<MailboxReply, CallFailure>> {
         let (sender, receiver) = oneshot::channel();
         if !self.closed {
-            self.asking.insert(question, sender);
+            self.asking.insert(query, sender);
         }
         receiver
     }
 
     /// Nobody waits for the answer any more.
-    pub(crate) fn forget(&mut self, question: QuestionId) {
-        self.asking.remove(&question);
-        self.session.forget(question);
+    pub(crate) fn forget(&mut self, query: QueryId) {
+        self.asking.remove(&query);
+        self.session.forget(query);
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
@@ -203,8 +203,8 @@ impl Waiters for State {
                         let _ = publishing.send(outcome);
                     }
                 }
-                Event::Answered { question, answer } => {
-                    if let Some(asking) = self.asking.remove(&question) {
+                Event::Answered { query, answer } => {
+                    if let Some(asking) = self.asking.remove(&query) {
                         let _ = asking.send(answer);
                     }
                 }

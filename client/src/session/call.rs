@@ -8,7 +8,7 @@ pub struct CallNumber(pub u64);
 
 /// The session's name for one plain call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QuestionId(pub(super) u64);
+pub struct QueryId(pub(super) u64);
 
 /// Why a plain call has no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]

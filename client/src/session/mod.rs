@@ -12,4 +12,4 @@ pub mod lease;
 pub mod mailbox;
 mod retry;
 
-pub use call::{CallFailure, CallNumber, QuestionId};
+pub use call::{CallFailure, CallNumber, QueryId};

@@ -194,18 +194,18 @@ fn too_much_under_way_is_refused_at_once() {
 #[test]
 fn a_question_is_asked_until_it_is_answered_and_a_recovery_once() {
     let mut session = session();
-    let question = session.ask(at(0), Ask::Agents { after: None, limit: 5 });
+    let query = session.ask(at(0), Ask::Agents { after: None, limit: 5 });
     let first = sends_one(&mut session, 0);
     session.handle_failure(at(1), first.call);
     let (ms, again) = sends_next(&mut session, 1);
     let answer = reply(Ok(Outcome::Agents { agents: Vec::new(), more: false }));
     session.handle_reply(at(ms), again[0].call, answer.clone());
-    assert_eq!(events(&mut session), [Event::Answered { question, answer: Ok(answer) }]);
+    assert_eq!(events(&mut session), [Event::Answered { query, answer: Ok(answer) }]);
 
-    let question = session.ask(at(9_000), Ask::Recover { at_least: seq(1) });
+    let query = session.ask(at(9_000), Ask::Recover { at_least: seq(1) });
     let only = sends_one(&mut session, 9_000);
     session.handle_failure(at(9_001), only.call);
     let answer = Err(CallFailure::Unanswered);
-    assert_eq!(events(&mut session), [Event::Answered { question, answer }]);
+    assert_eq!(events(&mut session), [Event::Answered { query, answer }]);
     assert!(session.is_idle());
 }

@@ -295,14 +295,14 @@ fn a_question_is_asked_until_it_is_answered_and_a_recovery_once() {
     session.handle_failure(at(10), first.call);
     let (again_at, again) = sends_next(&mut session, 10);
     answer(&mut session, again_at + 1, again.call, lost());
-    let answered = Event::Answered { question: status, answer: Ok(lost()) };
+    let answered = Event::Answered { query: status, answer: Ok(lost()) };
     assert_eq!(events(&mut session), [answered]);
 
     let recover = session.ask(at(20_000), Command::Recover { at_least: token(1) });
     let only = sends_one(&mut session, 20_000);
     session.handle_failure(at(20_010), only.call);
     let answer = Err(CallFailure::Unanswered);
-    assert_eq!(events(&mut session), [Event::Answered { question: recover, answer }]);
+    assert_eq!(events(&mut session), [Event::Answered { query: recover, answer }]);
     assert!(session.is_idle());
 }
 

@@ -56,7 +56,7 @@ fn a_grant_that_comes_after_its_term_is_none_and_cancelled() {
 #[test]
 fn what_is_held_is_extended_under_its_token() {
     let (mut session, _, _) = held_for_a_term();
-    let (_, question) = session.extend(at(20_000), &path(), ttl(60_000)).unwrap();
+    let (_, query) = session.extend(at(20_000), &path(), ttl(60_000)).unwrap();
     let renew = sends_one(&mut session, 20_000);
     assert!(
         matches!(renew.command, Command::Renew { token: named, ttl: span, .. } if named == token(5) && span == ttl(60_000))
@@ -64,7 +64,7 @@ fn what_is_held_is_extended_under_its_token() {
     session.handle_failure(at(20_010), renew.call);
     let (again_at, again) = sends_next(&mut session, 20_010);
     answer(&mut session, again_at + 1, again.call, renewed());
-    assert_eq!(events(&mut session), [Event::Answered { question, answer: Ok(renewed()) }]);
+    assert_eq!(events(&mut session), [Event::Answered { query, answer: Ok(renewed()) }]);
     session.handle_timeout(at(130_000));
     assert!(session.for_a_term_on(&path()).is_some(), "the new term is known of");
 

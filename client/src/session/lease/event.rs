@@ -7,7 +7,7 @@ use mailbus_spec::lease::{Command, LeaseReply, OverReason, Rejection};
 use mailbus_spec::wire::Problem;
 use mailbus_spec::{Holder, Ordinal, PathSet, RequestId};
 
-use crate::session::call::{CallFailure, CallNumber, QuestionId};
+use crate::session::call::{CallFailure, CallNumber, QueryId};
 
 /// The session's name for one acquisition of a caller, whatever requests it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,7 +87,7 @@ pub enum Event {
     /// A plain call is answered, or given up on.
     Answered {
         /// Which one.
-        question: QuestionId,
+        query: QueryId,
         /// The object's reply.
         answer: Result<LeaseReply, CallFailure>,
     },

@@ -55,10 +55,10 @@ pub use config::{Acquisition, Config};
 pub use event::{Believed, ClaimId, Event, LossCause, Refusal, Released, Transmit};
 pub use rules::{Attempts, Credit, CreditRules, Ending, Sending, Sound};
 
-use crate::session::call::{CallNumber, QuestionId};
+use crate::session::call::{CallNumber, QueryId};
 use crate::session::retry::{Attempt, Pacing};
 use acquire::Claim;
-use query::Question;
+use query::Query;
 use release::{Farewell, FarewellId, is_held_back};
 use unrenewed::Unrenewed;
 
@@ -83,7 +83,7 @@ pub struct LeaseSession {
     claims: BTreeMap<ClaimId, Claim>,
     unrenewed: BTreeMap<ClaimId, Unrenewed>,
     farewells: BTreeMap<FarewellId, Farewell>,
-    questions: BTreeMap<QuestionId, Question>,
+    queries: BTreeMap<QueryId, Query>,
     calls: BTreeMap<CallNumber, Sent>,
     events: VecDeque<Event>,
 }
@@ -109,7 +109,7 @@ enum Subject {
         token: Ordinal,
     },
     Farewell(FarewellId),
-    Question(QuestionId),
+    Query(QueryId),
 }
 
 impl LeaseSession {
@@ -145,7 +145,7 @@ impl LeaseSession {
             claims: BTreeMap::new(),
             unrenewed: BTreeMap::new(),
             farewells: BTreeMap::new(),
-            questions: BTreeMap::new(),
+            queries: BTreeMap::new(),
             calls: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -171,7 +171,7 @@ impl LeaseSession {
     /// Whether it holds, wants and awaits nothing but leases that end with their term.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.claims.is_empty() && self.farewells.is_empty() && self.questions.is_empty()
+        self.claims.is_empty() && self.farewells.is_empty() && self.queries.is_empty()
     }
 
     /// The next attempt to send, or `None` if nothing is due at `at`.
@@ -185,7 +185,7 @@ impl LeaseSession {
             .due_farewell(call, now)
             .or_else(|| self.due_renewal(call, at))
             .or_else(|| self.due_acquire(call, at))
-            .or_else(|| self.due_question(call, now))?;
+            .or_else(|| self.due_query(call, now))?;
         self.last_number = call.0;
         self.forget_old_calls(now);
         let sending = Sending { call, at, failed: false };
@@ -210,8 +210,8 @@ impl LeaseSession {
         });
         let unrenewed = self.unrenewed.values().map(|left| left.timeout(seen));
         let farewells = self.farewells.values().filter_map(|farewell| farewell.retry.timeout());
-        let questions = self.questions.values().filter_map(|question| question.retry.timeout());
-        claims.chain(unrenewed).chain(farewells).chain(questions).min()
+        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
+        claims.chain(unrenewed).chain(farewells).chain(queries).min()
     }
 
     /// Does what the passing of time asks for.
@@ -220,7 +220,7 @@ impl LeaseSession {
         self.claims_in_time(at.monotonic);
         self.unrenewed_in_time(at.monotonic);
         self.farewells_in_time(at.monotonic);
-        self.questions_in_time(at.monotonic);
+        self.queries_in_time(at.monotonic);
     }
 
     /// What is believed at `at`. It changes nothing, so it is for checkers; a guard asks
@@ -288,7 +288,7 @@ impl fmt::Debug for LeaseSession {
             .field("holder", &self.holder)
             .field("claims", &self.claims)
             .field("farewells", &self.farewells)
-            .field("questions", &self.questions)
+            .field("queries", &self.queries)
             .finish_non_exhaustive()
     }
 }

@@ -7,12 +7,12 @@ use mailbus_spec::lease::{Command, LeaseReply};
 
 use super::event::Event;
 use super::{Due, LeaseSession, Subject};
-use crate::session::call::{CallFailure, CallNumber, QuestionId};
+use crate::session::call::{CallFailure, CallNumber, QueryId};
 use crate::session::retry::Retry;
 
 /// A plain call that is sent until it is answered.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct Query {
     command: Command,
     pub(super) retry: Retry,
 }
@@ -22,63 +22,58 @@ impl LeaseSession {
     /// says is passed on and not looked at; [`Event::Answered`] tells it.
     ///
     /// A `Recover` is sent once, since each begins a generation; the others until they are answered.
-    pub fn ask(&mut self, at: Reading, command: Command) -> QuestionId {
+    pub fn ask(&mut self, at: Reading, command: Command) -> QueryId {
         self.observe(at);
-        let id = QuestionId(self.next_number());
+        let id = QueryId(self.next_number());
         let retry = Retry::due_at(at.monotonic, Some(self.horizon()));
         let retry = match command {
             Command::Recover { .. } => retry.once(),
             _ => retry,
         };
-        self.questions.insert(id, Question { command, retry });
+        self.queries.insert(id, Query { command, retry });
         id
     }
 
-    /// Forgets a question whose answer nobody waits for any more.
-    pub fn forget(&mut self, question: QuestionId) {
-        self.questions.remove(&question);
+    /// Forgets a query whose answer nobody waits for any more.
+    pub fn forget(&mut self, query: QueryId) {
+        self.queries.remove(&query);
     }
 
-    pub(super) fn due_question(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
+    pub(super) fn due_query(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        self.questions.iter_mut().find_map(|(id, question)| {
-            let attempt = question.retry.take_due(call, now, timeout)?;
-            Some((Subject::Question(*id), question.command.clone(), attempt))
+        self.queries.iter_mut().find_map(|(id, query)| {
+            let attempt = query.retry.take_due(call, now, timeout)?;
+            Some((Subject::Query(*id), query.command.clone(), attempt))
         })
     }
 
-    pub(super) fn questions_in_time(&mut self, now: Duration) {
+    pub(super) fn queries_in_time(&mut self, now: Duration) {
         let pacing = &mut self.pacing;
-        let over = |(id, question): (&QuestionId, &mut Question)| {
-            question.retry.pass(now, pacing).then_some(*id)
-        };
-        let over: Vec<QuestionId> = self.questions.iter_mut().filter_map(over).collect();
+        let over =
+            |(id, query): (&QueryId, &mut Query)| query.retry.pass(now, pacing).then_some(*id);
+        let over: Vec<QueryId> = self.queries.iter_mut().filter_map(over).collect();
         for id in over {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }
 
-    pub(super) fn question_failed(
+    pub(super) fn query_failed(
         &mut self,
-        id: QuestionId,
+        id: QueryId,
         call: CallNumber,
         now: Duration,
         least: Duration,
     ) {
-        let Some(question) = self.questions.get_mut(&id) else { return };
-        question.retry.fail(call, now, least, &mut self.pacing);
-        if question.retry.is_exhausted(now) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        query.retry.fail(call, now, least, &mut self.pacing);
+        if query.retry.is_exhausted(now) {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }
 
-    pub(super) fn on_answered(
-        &mut self,
-        question: QuestionId,
-        answer: Result<LeaseReply, CallFailure>,
-    ) {
-        if self.questions.remove(&question).is_some() {
-            self.events.push_back(Event::Answered { question, answer });
+    pub(super) fn on_answered(&mut self, query: QueryId, answer: Result<LeaseReply, CallFailure>) {
+        if self.queries.remove(&query).is_some() {
+            self.events.push_back(Event::Answered { query, answer });
         }
     }
 }

@@ -46,7 +46,7 @@ impl LeaseSession {
                     self.try_again(call, at.monotonic, pause_of(&reply.answer));
                 }
             }
-            Subject::Question(question) => self.on_answered(question, Ok(reply)),
+            Subject::Query(query) => self.on_answered(query, Ok(reply)),
         }
     }
 
@@ -193,7 +193,7 @@ impl LeaseSession {
                 .filter(|hold| hold.token == *token)
                 .map(super::hold::Hold::renewing),
             Subject::Farewell(id) => self.farewells.get_mut(id).map(|farewell| &mut farewell.retry),
-            Subject::Question(id) => self.questions.get_mut(id).map(|question| &mut question.retry),
+            Subject::Query(id) => self.queries.get_mut(id).map(|query| &mut query.retry),
         }
     }
 
@@ -209,7 +209,7 @@ impl LeaseSession {
             }
             Subject::Renew { claim, token } => self.renewal_failed(claim, token, call, now, least),
             Subject::Farewell(farewell) => self.farewell_failed(farewell, call, now, least),
-            Subject::Question(question) => self.question_failed(question, call, now, least),
+            Subject::Query(query) => self.query_failed(query, call, now, least),
         }
     }
 
@@ -229,8 +229,8 @@ impl LeaseSession {
                 self.renewal_failed(claim, token, call, now, Duration::ZERO);
             }
             Subject::Farewell(farewell) => self.end_farewell(farewell, Released::Unanswered),
-            Subject::Question(question) => {
-                self.on_answered(question, Err(CallFailure::Problem(problem)));
+            Subject::Query(query) => {
+                self.on_answered(query, Err(CallFailure::Problem(problem)));
             }
         }
     }

@@ -13,7 +13,7 @@ use super::acquire::Claim;
 use super::event::{ClaimId, Event, Refusal};
 use super::rules::Credit;
 use super::{Acquisition, LeaseSession};
-use crate::session::call::QuestionId;
+use crate::session::call::QueryId;
 
 /// A lease that nobody here renews.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl LeaseSession {
         at: Reading,
         path: &LeasePath,
         ttl: Ttl,
-    ) -> Option<(ClaimId, QuestionId)> {
+    ) -> Option<(ClaimId, QueryId)> {
         self.observe(at);
         let (claim, token) = self.held_on(path)?;
         if let Some(left) = self.unrenewed.get_mut(&claim) {

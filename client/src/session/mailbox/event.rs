@@ -7,7 +7,7 @@ use mailbus_spec::wire::Problem;
 use mailbus_spec::{AgentId, Ordinal};
 
 use super::handling::InHand;
-use crate::session::call::{CallFailure, CallNumber, QuestionId};
+use crate::session::call::{CallFailure, CallNumber, QueryId};
 
 /// The number of one socket of the session, fresh for each attempt to open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,7 +141,7 @@ pub enum Event {
     /// A plain call is answered, or given up on.
     Answered {
         /// Which one.
-        question: QuestionId,
+        query: QueryId,
         /// The object's reply.
         answer: Result<MailboxReply, CallFailure>,
     },

@@ -68,7 +68,7 @@ use mailbus_spec::{AgentId, Ordinal, SessionId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::call::{CallNumber, QuestionId};
+use super::call::{CallNumber, QueryId};
 use super::retry::{Attempt, Pacing};
 
 pub use config::Config;
@@ -84,7 +84,7 @@ use choosing::Unchosen;
 use connection::Connection;
 use deliver::Delivery;
 use publish::Publication;
-use query::Question;
+use query::Query;
 use shutdown::Shutdown;
 
 /// How many of the messages that were accepted last are kept, to be named after a restore.
@@ -123,7 +123,7 @@ pub struct MailSession {
     publications: BTreeMap<PublicationId, Publication>,
     accepted: VecDeque<Accepted>,
     accepted_before: u64,
-    questions: BTreeMap<QuestionId, Question>,
+    queries: BTreeMap<QueryId, Query>,
     calls: BTreeMap<CallNumber, Sent>,
     events: VecDeque<Event>,
 }
@@ -141,7 +141,7 @@ struct Sent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     Publish(PublicationId),
-    Question(QuestionId),
+    Query(QueryId),
     Ack,
     Gap,
     Nack(Ordinal),
@@ -182,7 +182,7 @@ impl MailSession {
             publications: BTreeMap::new(),
             accepted: VecDeque::new(),
             accepted_before: 0,
-            questions: BTreeMap::new(),
+            queries: BTreeMap::new(),
             calls: BTreeMap::new(),
             events: VecDeque::new(),
         }
@@ -225,7 +225,7 @@ impl MailSession {
             && self.acks.is_empty()
             && self.gap.is_none()
             && self.publications.is_empty()
-            && self.questions.is_empty()
+            && self.queries.is_empty()
     }
 
     /// What is to be done with sockets next.
@@ -244,7 +244,7 @@ impl MailSession {
             .or_else(|| self.due_ack(call, now))
             .or_else(|| self.due_gap_ack(call, now))
             .or_else(|| self.due_publication(call, now))
-            .or_else(|| self.due_question(call, now))
+            .or_else(|| self.due_query(call, now))
             .or_else(|| self.due_disconnect(call, now))?;
         self.last_number = call.0;
         self.forget_old_calls(now);
@@ -264,14 +264,14 @@ impl MailSession {
     pub fn poll_timeout(&self) -> Option<Duration> {
         let deliveries = self.deliveries.values().filter_map(Delivery::timeout);
         let publications = self.publications.values().filter_map(|sent| sent.retry.timeout());
-        let questions = self.questions.values().filter_map(|question| question.retry.timeout());
+        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
         let single = [
             self.connection.timeout(),
             self.acks.timeout(),
             self.gap.as_ref().and_then(|gap| gap.retry.timeout()),
             self.shutdown.as_ref().and_then(Shutdown::timeout),
         ];
-        deliveries.chain(publications).chain(questions).chain(single.into_iter().flatten()).min()
+        deliveries.chain(publications).chain(queries).chain(single.into_iter().flatten()).min()
     }
 
     /// Does what the passing of time asks for.
@@ -281,7 +281,7 @@ impl MailSession {
         self.deliveries_in_time(now);
         self.acks_in_time(now);
         self.publications_in_time(now);
-        self.questions_in_time(now);
+        self.queries_in_time(now);
         self.shutdown_in_time(now);
     }
 
@@ -320,7 +320,7 @@ impl fmt::Debug for MailSession {
             .field("connection", &self.connection)
             .field("deliveries", &self.deliveries)
             .field("publications", &self.publications)
-            .field("questions", &self.questions)
+            .field("queries", &self.queries)
             .finish_non_exhaustive()
     }
 }

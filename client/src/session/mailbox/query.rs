@@ -7,12 +7,12 @@ use mailbus_spec::mailbox::{Ask, MailboxReply, Outcome};
 
 use super::event::Event;
 use super::{Config, Due, MailSession, Subject};
-use crate::session::call::{CallFailure, CallNumber, QuestionId};
+use crate::session::call::{CallFailure, CallNumber, QueryId};
 use crate::session::retry::Retry;
 
 /// A plain call that is sent until it is answered.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct Query {
     ask: Ask,
     pub(super) retry: Retry,
 }
@@ -23,11 +23,11 @@ impl MailSession {
     /// [`Event::Answered`] tells it. With too much under way it is not sent, and unanswered at once.
     ///
     /// A `Recover` is sent once, since each begins a generation; the others until they are answered.
-    pub fn ask(&mut self, at: Reading, ask: Ask) -> QuestionId {
-        let id = QuestionId(self.next_number());
-        if self.questions.len() >= Config::UNDER_WAY || self.is_over() {
+    pub fn ask(&mut self, at: Reading, ask: Ask) -> QueryId {
+        let id = QueryId(self.next_number());
+        if self.queries.len() >= Config::UNDER_WAY || self.is_over() {
             let answer = Err(CallFailure::Unanswered);
-            self.events.push_back(Event::Answered { question: id, answer });
+            self.events.push_back(Event::Answered { query: id, answer });
             return id;
         }
         self.note_types(&ask);
@@ -36,7 +36,7 @@ impl MailSession {
             Ask::Recover { .. } => retry.once(),
             _ => retry,
         };
-        self.questions.insert(id, Question { ask, retry });
+        self.queries.insert(id, Query { ask, retry });
         id
     }
 
@@ -54,51 +54,50 @@ impl MailSession {
         }
     }
 
-    /// Forgets a question whose answer nobody waits for any more.
-    pub fn forget(&mut self, question: QuestionId) {
-        self.questions.remove(&question);
+    /// Forgets a query whose answer nobody waits for any more.
+    pub fn forget(&mut self, query: QueryId) {
+        self.queries.remove(&query);
     }
 
-    pub(super) fn due_question(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
+    pub(super) fn due_query(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (subject, ask, attempt) = self.questions.iter_mut().find_map(|(id, question)| {
-            let attempt = question.retry.take_due(call, now, timeout)?;
-            Some((Subject::Question(*id), question.ask.clone(), attempt))
+        let (subject, ask, attempt) = self.queries.iter_mut().find_map(|(id, query)| {
+            let attempt = query.retry.take_due(call, now, timeout)?;
+            Some((Subject::Query(*id), query.ask.clone(), attempt))
         })?;
         Some((subject, ask, self.route(attempt.unanswered), attempt))
     }
 
-    pub(super) fn questions_in_time(&mut self, now: Duration) {
+    pub(super) fn queries_in_time(&mut self, now: Duration) {
         let pacing = &mut self.pacing;
-        let over = |(id, question): (&QuestionId, &mut Question)| {
-            question.retry.pass(now, pacing).then_some(*id)
-        };
-        let over: Vec<QuestionId> = self.questions.iter_mut().filter_map(over).collect();
+        let over =
+            |(id, query): (&QueryId, &mut Query)| query.retry.pass(now, pacing).then_some(*id);
+        let over: Vec<QueryId> = self.queries.iter_mut().filter_map(over).collect();
         for id in over {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }
 
-    pub(super) fn question_failed(
+    pub(super) fn query_failed(
         &mut self,
-        id: QuestionId,
+        id: QueryId,
         call: CallNumber,
         now: Duration,
         least: Duration,
     ) {
-        let Some(question) = self.questions.get_mut(&id) else { return };
-        question.retry.fail(call, now, least, &mut self.pacing);
-        if question.retry.is_exhausted(now) {
+        let Some(query) = self.queries.get_mut(&id) else { return };
+        query.retry.fail(call, now, least, &mut self.pacing);
+        if query.retry.is_exhausted(now) {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }
 
     pub(super) fn on_answered(
         &mut self,
-        question: QuestionId,
+        query: QueryId,
         answer: Result<MailboxReply, CallFailure>,
     ) {
-        if self.questions.remove(&question).is_none() {
+        if self.queries.remove(&query).is_none() {
             return;
         }
         if let Ok(reply) = &answer
@@ -106,11 +105,11 @@ impl MailSession {
         {
             self.last_seen = self.last_seen.max(Some(*complete_through));
         }
-        self.events.push_back(Event::Answered { question, answer });
+        self.events.push_back(Event::Answered { query, answer });
     }
 
-    pub(super) fn give_up_questions(&mut self) {
-        let all: Vec<QuestionId> = self.questions.keys().copied().collect();
+    pub(super) fn give_up_queries(&mut self) {
+        let all: Vec<QueryId> = self.queries.keys().copied().collect();
         for id in all {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }

@@ -50,9 +50,9 @@ impl MailSession {
             Subject::Publish(id) => {
                 self.publication_answered(id, call, reply.answer, (now, least));
             }
-            Subject::Question(id) => match reply.answer {
+            Subject::Query(id) => match reply.answer {
                 Err(Rejection::Replaced | Rejection::Clock(_)) => {
-                    self.question_failed(id, call, now, least);
+                    self.query_failed(id, call, now, least);
                 }
                 _ => self.on_answered(id, Ok(reply)),
             },
@@ -158,7 +158,7 @@ impl MailSession {
         let Some(sent) = self.calls.get(&call) else { return };
         match sent.subject.clone() {
             Subject::Publish(id) => self.publication_failed(id, call, now, least),
-            Subject::Question(id) => self.question_failed(id, call, now, least),
+            Subject::Query(id) => self.query_failed(id, call, now, least),
             Subject::Ack => self.ack_failed(call, now, least),
             Subject::Gap => self.gap_ack_failed(call, now, least),
             Subject::Nack(seq) => self.nack_failed(seq, call, now, least),
@@ -176,7 +176,7 @@ impl MailSession {
     ) {
         match subject {
             Subject::Publish(id) => self.publication_refused(id, problem),
-            Subject::Question(id) => self.on_answered(id, Err(CallFailure::Problem(problem))),
+            Subject::Query(id) => self.on_answered(id, Err(CallFailure::Problem(problem))),
             // What is not settled comes again, and is settled again.
             Subject::Ack => self.on_ack_answered(call),
             Subject::Gap => self.on_gap_answered(call),

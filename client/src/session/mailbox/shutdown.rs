@@ -70,7 +70,7 @@ impl MailSession {
         let busy = self.is_handling()
             || !self.acks.is_empty()
             || !self.publications.is_empty()
-            || !self.questions.is_empty();
+            || !self.queries.is_empty();
         if waits && !busy {
             self.say_goodbye(now);
         }
@@ -100,7 +100,7 @@ impl MailSession {
             return;
         }
         self.give_up_publications();
-        self.give_up_questions();
+        self.give_up_queries();
         self.end(Ended::ShutDown, now);
         self.acks.forget();
         self.gap = None;
