@@ -1,7 +1,8 @@
 //! The client of mailbus, as pure state machines over passed-in time and a loop around each.
 //!
-//! [`session::lease::LeaseSession`] and [`session::mailbox::MailSession`] know no clock, no I/O, no task and no
-//! randomness but a seed; they decide what to send, when to send it again, what may be believed and what
+//! [`LeaseSession`](session::lease::LeaseSession) and
+//! [`MailboxSession`](session::mailbox::MailboxSession) know no clock, no I/O, no task and no randomness
+//! but a seed; they decide what to send, when to send it again, what may be believed and what
 //! is handed to a handler. [`transport`] is the loops that carry them over HTTP and WebSockets or over
 //! the bindings of a Worker, generic over what carries and over the clocks, so that a simulator runs
 //! the very client that ships. [`lease`] and [`mailbox`] are what callers hold: clients, a guard that knows

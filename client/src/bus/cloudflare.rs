@@ -16,11 +16,11 @@ use super::runner::Runner;
 use super::{BusError, Draft, HEARTBEAT, MailBus};
 use crate::clocks::Clocks;
 use crate::lease::LeaseClient;
-use crate::mailbox::{Mail, MailClient, Receipt};
+use crate::mailbox::{Mail, MailboxClient, Receipt};
 use crate::session;
 use crate::session::lease::LeaseSession;
-use crate::session::mailbox::MailSession;
-use crate::transport::{Carrier, Options, drive, drive_mail};
+use crate::session::mailbox::MailboxSession;
+use crate::transport::{Carrier, Options, drive, drive_mailbox};
 
 /// What a bus is set up with.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub struct CloudflareMailBus<K: Clocks> {
 
 struct Inner<K: Clocks> {
     agent: AgentId,
-    mail: MailClient<K>,
+    mail: MailboxClient<K>,
     files: Files<K>,
     registry: Arc<Registry>,
     /// Held by who chooses what the agent is subscribed to: the first choice takes two questions.
@@ -98,10 +98,10 @@ impl<K: Clocks + Clone> CloudflareMailBus<K> {
         let carrier = Arc::new(carrier);
         let holder = Holder { agent: agent.clone(), session: session.clone() };
         let lease_session = LeaseSession::new(holder, leases, seed);
-        let mail_session = MailSession::new(agent.clone(), session, mail, seed.rotate_left(32));
+        let mail_session = MailboxSession::new(agent.clone(), session, mail, seed.rotate_left(32));
         let (leases, lease_driver) =
             drive(lease_session, Arc::clone(&carrier), clocks.clone(), options);
-        let (mail, mail_driver) = drive_mail(mail_session, carrier, clocks);
+        let (mail, mail_driver) = drive_mailbox(mail_session, carrier, clocks);
         let registry = Arc::new(Registry::default());
         let driver = BusDriver::new(mail_driver, lease_driver, Arc::clone(&registry));
         let (files, choosing) = (Files::new(leases), Mutex::default());
@@ -113,7 +113,7 @@ impl<K: Clocks + Clone> CloudflareMailBus<K> {
 impl<K: Clocks> CloudflareMailBus<K> {
     /// The mailboxes, for what the trait has no method for: dead letters, agents, the inbox.
     #[must_use]
-    pub fn mail(&self) -> &MailClient<K> {
+    pub fn mail(&self) -> &MailboxClient<K> {
         self.inner.runner.ensure();
         &self.inner.mail
     }

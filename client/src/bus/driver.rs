@@ -7,7 +7,7 @@ use futures_util::future::join;
 use super::dispatch::Handlers;
 use super::handler::Registry;
 use crate::clocks::Clocks;
-use crate::transport::{Carrier, Driver, MailDriver};
+use crate::transport::{Carrier, Driver, MailboxDriver};
 
 /// The loops of a bus. Nothing is sent, received or handled unless they run.
 ///
@@ -28,13 +28,13 @@ pub struct BusDriver<W: Carrier, K: Clocks> {
 /// Dropped, it fails whoever still waits.
 #[must_use = "nothing is sent until the sessions run"]
 pub struct Sessions<W: Carrier, K: Clocks> {
-    mail: MailDriver<W, K>,
+    mail: MailboxDriver<W, K>,
     leases: Driver<W, K>,
 }
 
 impl<W: Carrier, K: Clocks> BusDriver<W, K> {
     pub(super) fn new(
-        mail: MailDriver<W, K>,
+        mail: MailboxDriver<W, K>,
         leases: Driver<W, K>,
         registry: Arc<Registry>,
     ) -> Self {

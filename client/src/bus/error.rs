@@ -5,7 +5,7 @@ use mailbus_spec::mailbox::InvalidType;
 use mailbus_spec::path::InvalidPath;
 
 use crate::error::{AcquireError, CallError};
-use crate::mailbox::MailError;
+use crate::mailbox::MailboxError;
 use crate::session::mailbox::Unsendable;
 
 /// Why something did not work.
@@ -13,7 +13,7 @@ use crate::session::mailbox::Unsendable;
 pub enum BusError {
     /// Of messages.
     #[error(transparent)]
-    Mail(#[from] MailError),
+    Mail(#[from] MailboxError),
     /// Of leases.
     #[error(transparent)]
     Lease(#[from] CallError),
@@ -36,6 +36,6 @@ pub enum BusError {
 
 impl From<Unsendable> for BusError {
     fn from(unsendable: Unsendable) -> Self {
-        Self::Mail(MailError::Unsendable(unsendable))
+        Self::Mail(MailboxError::Unsendable(unsendable))
     }
 }

@@ -8,7 +8,7 @@ use crate::session::mailbox::{Ended, Unsendable};
 
 /// Why a message was not accepted, or a call not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MailError {
+pub enum MailboxError {
     /// It is no message that can be sent.
     #[error("{0}")]
     Unsendable(#[from] Unsendable),
@@ -32,14 +32,14 @@ pub enum MailError {
     Closed,
 }
 
-impl MailError {
+impl MailboxError {
     /// The error of an answer that is not what was asked for.
     pub(crate) fn of(answer: Result<Outcome, Rejection>) -> Self {
         answer.map_or_else(Self::Rejected, |_| Self::Unexpected)
     }
 }
 
-impl From<CallFailure> for MailError {
+impl From<CallFailure> for MailboxError {
     fn from(failure: CallFailure) -> Self {
         match failure {
             CallFailure::Unanswered => Self::Unknown,

@@ -6,17 +6,17 @@
 //! use mailbus_client::clocks::SystemClocks;
 //! use mailbus_client::id::{new_session_id, seed};
 //! use mailbus_client::mailbox::Incoming;
-//! use mailbus_client::session::mailbox::{Config, Draft, MailSession};
-//! use mailbus_client::transport::{Endpoint, Streams, TokioConnector, drive_mail};
+//! use mailbus_client::session::mailbox::{Config, Draft, MailboxSession};
+//! use mailbus_client::transport::{Endpoint, Streams, TokioConnector, drive_mailbox};
 //! use mailbus_spec::mailbox::Pattern;
 //! use mailbus_spec::{AgentId, Workspace};
 //!
 //! let agent = AgentId::new("agent-1").unwrap();
 //! let (id, seed) = (new_session_id()?, seed()?);
-//! let session = MailSession::new(agent, id, Config::default(), seed);
+//! let session = MailboxSession::new(agent, id, Config::default(), seed);
 //! let endpoint = Endpoint::new("http://127.0.0.1:8787", Workspace::new("team").unwrap())?;
 //! let carrier = Streams::new(endpoint, TokioConnector::from_environment(), 16);
-//! let (client, driver) = drive_mail(session, carrier, SystemClocks::new());
+//! let (client, driver) = drive_mailbox(session, carrier, SystemClocks::new());
 //! let work = async {
 //!     client.serve(Pattern::everything());
 //!     client.start(None);
@@ -51,13 +51,13 @@ use crate::clocks::Clocks;
 use crate::handle::Handle;
 use crate::session::QueryId;
 use crate::session::mailbox::{
-    Draft, Ended, InHand, MailSession, PublicationId, Published, Unsendable,
+    Draft, Ended, InHand, MailboxSession, PublicationId, Published, Unsendable,
 };
 use state::State;
 
 pub(crate) use delivery::next;
 pub use delivery::{Delivery, GapReport, Incoming, Mail};
-pub use error::MailError;
+pub use error::MailboxError;
 
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,17 +101,17 @@ pub struct Stats {
 ///
 /// It does nothing by itself: the run loop that it came with has to be polled. With the last clone
 /// the session is shut down.
-pub struct MailClient<K: Clocks> {
+pub struct MailboxClient<K: Clocks> {
     handle: Handle<K, State>,
 }
 
-impl<K: Clocks> Clone for MailClient<K> {
+impl<K: Clocks> Clone for MailboxClient<K> {
     fn clone(&self) -> Self {
         Self { handle: self.handle.clone() }
     }
 }
 
-impl<K: Clocks> MailClient<K> {
+impl<K: Clocks> MailboxClient<K> {
     pub(crate) fn new(handle: Handle<K, State>) -> Self {
         Self { handle }
     }
@@ -131,18 +131,18 @@ impl<K: Clocks> MailClient<K> {
     /// Waits until the session is the agent's live one.
     ///
     /// # Errors
-    /// [`MailError::Ended`] if it is over, [`MailError::Closed`] if the run loop is.
-    pub async fn connected(&self) -> Result<Ordinal, MailError> {
+    /// [`MailboxError::Ended`] if it is over, [`MailboxError::Closed`] if the run loop is.
+    pub async fn connected(&self) -> Result<Ordinal, MailboxError> {
         let mut status = self.status();
         loop {
             match &*status.borrow_and_update() {
                 Status::Connected { epoch, .. } => return Ok(*epoch),
-                Status::Ended(why) => return Err(MailError::Ended(why.clone())),
+                Status::Ended(why) => return Err(MailboxError::Ended(why.clone())),
                 Status::Apart => {}
             }
             if self.handle.inspect(|state, _| state.is_silent()) || status.changed().await.is_err()
             {
-                return Err(MailError::Closed);
+                return Err(MailboxError::Closed);
             }
         }
     }
@@ -170,8 +170,8 @@ impl<K: Clocks> MailClient<K> {
     /// is accepted. Dropped, it is sent all the same.
     ///
     /// # Errors
-    /// [`MailError`]. Unless it says [`Unknown`](MailError::Unknown), the message was not accepted.
-    pub async fn publish(&self, draft: Draft) -> Result<Receipt, MailError> {
+    /// [`MailboxError`]. Unless it says [`Unknown`](MailboxError::Unknown), the message was not accepted.
+    pub async fn publish(&self, draft: Draft) -> Result<Receipt, MailboxError> {
         self.sent(|session, at| session.publish(at, draft)).await
     }
 
@@ -179,28 +179,28 @@ impl<K: Clocks> MailClient<K> {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
-    pub async fn send_to(&self, to: AgentId, draft: Draft) -> Result<Receipt, MailError> {
+    pub async fn send_to(&self, to: AgentId, draft: Draft) -> Result<Receipt, MailboxError> {
         self.sent(|session, at| session.send_to(at, to, draft)).await
     }
 
     async fn sent(
         &self,
-        send: impl FnOnce(&mut MailSession, Reading) -> Result<PublicationId, Unsendable>,
-    ) -> Result<Receipt, MailError> {
+        send: impl FnOnce(&mut MailboxSession, Reading) -> Result<PublicationId, Unsendable>,
+    ) -> Result<Receipt, MailboxError> {
         let answer = self.handle.request(|state, at| {
             let publication = send(&mut state.session, at)?;
             Ok::<_, Unsendable>(state.wait_for(publication))
         })?;
         let receipt = |seq, recipients, refused| Ok(Receipt { seq, recipients, refused });
-        match answer.await.map_err(|_| MailError::Closed)? {
+        match answer.await.map_err(|_| MailboxError::Closed)? {
             Published::Accepted { seq, recipients, refused } => {
                 receipt(Some(seq), Some(recipients), refused)
             }
             Published::Duplicate { seq } => receipt(Some(seq), None, Vec::new()),
             Published::Sent => receipt(None, None, Vec::new()),
-            Published::Rejected(rejection) => Err(MailError::Rejected(rejection)),
-            Published::Refused(problem) => Err(MailError::Refused(problem)),
-            Published::Unknown => Err(MailError::Unknown),
+            Published::Rejected(rejection) => Err(MailboxError::Rejected(rejection)),
+            Published::Refused(problem) => Err(MailboxError::Refused(problem)),
+            Published::Unknown => Err(MailboxError::Unknown),
         }
     }
 
@@ -223,16 +223,16 @@ impl<K: Clocks> MailClient<K> {
     /// Adds patterns to the agent's durable subscriptions. Returns them all.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
-    pub async fn subscribe(&self, types: Patterns) -> Result<Option<Patterns>, MailError> {
+    /// [`MailboxError`] if there is no answer.
+    pub async fn subscribe(&self, types: Patterns) -> Result<Option<Patterns>, MailboxError> {
         self.change_types(Ask::Subscribe { agent: self.agent(), types }).await
     }
 
     /// Takes literal patterns out of them. Returns the rest.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
-    pub async fn unsubscribe(&self, types: Patterns) -> Result<Option<Patterns>, MailError> {
+    /// [`MailboxError`] if there is no answer.
+    pub async fn unsubscribe(&self, types: Patterns) -> Result<Option<Patterns>, MailboxError> {
         self.change_types(Ask::Unsubscribe { agent: self.agent(), types }).await
     }
 
@@ -247,8 +247,8 @@ impl<K: Clocks> MailClient<K> {
     /// the session says with every connect what is left.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
-    pub async fn choose(&self, types: Patterns) -> Result<(), MailError> {
+    /// [`MailboxError`] if there is no answer.
+    pub async fn choose(&self, types: Patterns) -> Result<(), MailboxError> {
         let all = Pattern::everything();
         let unwanted = (!types.contains(&all)).then(|| Patterns::from([all]));
         let agent = self.agent();
@@ -265,7 +265,7 @@ impl<K: Clocks> MailClient<K> {
                 self.handle.request(|state, at| state.session.note_chosen(at, left, now));
                 Ok(())
             }
-            other => Err(MailError::of(other)),
+            other => Err(MailboxError::of(other)),
         }
     }
 
@@ -273,8 +273,8 @@ impl<K: Clocks> MailClient<K> {
     /// [`start`](Self::start)ed without a choice.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer: it is given back then, as if somebody had chosen it.
-    pub async fn leave_unchosen(&self) -> Result<(), MailError> {
+    /// [`MailboxError`] if there is no answer: it is given back then, as if somebody had chosen it.
+    pub async fn leave_unchosen(&self) -> Result<(), MailboxError> {
         // Taking nothing away changes nothing, and says what there is.
         let Some(mut chosen) = self.unsubscribe(Patterns::new()).await? else { return Ok(()) };
         if chosen.remove(&Pattern::everything()) {
@@ -283,22 +283,22 @@ impl<K: Clocks> MailClient<K> {
         Ok(())
     }
 
-    async fn change_types(&self, ask: Ask) -> Result<Option<Patterns>, MailError> {
+    async fn change_types(&self, ask: Ask) -> Result<Option<Patterns>, MailboxError> {
         match self.ask(ask).await?.answer {
             Ok(Outcome::Subscribed { types }) => Ok(types),
-            other => Err(MailError::of(other)),
+            other => Err(MailboxError::of(other)),
         }
     }
 
     /// Settles every pending message of the agent with this id, whoever sent it. Returns how many.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
-    pub async fn acknowledge(&self, id: MessageId) -> Result<u64, MailError> {
+    /// [`MailboxError`] if there is no answer.
+    pub async fn acknowledge(&self, id: MessageId) -> Result<u64, MailboxError> {
         let ask = Ask::Ack { agent: self.agent(), what: Settled::Id(id) };
         match self.ask(ask).await?.answer {
             Ok(Outcome::Settled { settled, .. }) => Ok(settled),
-            other => Err(MailError::of(other)),
+            other => Err(MailboxError::of(other)),
         }
     }
 
@@ -306,15 +306,15 @@ impl<K: Clocks> MailClient<K> {
     /// [`LIST_MAX`](mailbus_spec::limits::LIST_MAX). The flag says whether there are more.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
+    /// [`MailboxError`] if there is no answer.
     pub async fn agents(
         &self,
         after: Option<AgentId>,
         limit: usize,
-    ) -> Result<(Vec<AgentEntry>, bool), MailError> {
+    ) -> Result<(Vec<AgentEntry>, bool), MailboxError> {
         match self.ask(Ask::Agents { after, limit }).await?.answer {
             Ok(Outcome::Agents { agents, more }) => Ok((agents, more)),
-            other => Err(MailError::of(other)),
+            other => Err(MailboxError::of(other)),
         }
     }
 
@@ -322,26 +322,26 @@ impl<K: Clocks> MailClient<K> {
     /// there are more.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
+    /// [`MailboxError`] if there is no answer.
     pub async fn dead_letters(
         &self,
         after: Ordinal,
         limit: usize,
-    ) -> Result<(Vec<DeadLetter>, bool), MailError> {
+    ) -> Result<(Vec<DeadLetter>, bool), MailboxError> {
         match self.ask(Ask::DeadLetters { agent: self.agent(), after, limit }).await?.answer {
             Ok(Outcome::DeadLetters { letters, more }) => Ok((letters, more)),
-            other => Err(MailError::of(other)),
+            other => Err(MailboxError::of(other)),
         }
     }
 
     /// Gives dead letters a second chance. Returns how many.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
-    pub async fn redrive(&self, seqs: Vec<Ordinal>) -> Result<u64, MailError> {
+    /// [`MailboxError`] if there is no answer.
+    pub async fn redrive(&self, seqs: Vec<Ordinal>) -> Result<u64, MailboxError> {
         match self.ask(Ask::Redrive { agent: self.agent(), seqs }).await?.answer {
             Ok(Outcome::Redriven { redriven, .. }) => Ok(redriven),
-            other => Err(MailError::of(other)),
+            other => Err(MailboxError::of(other)),
         }
     }
 
@@ -349,8 +349,8 @@ impl<K: Clocks> MailClient<K> {
     /// `Send`, `Nack` and `Working` are not for here: what they change, the session would not know.
     ///
     /// # Errors
-    /// [`MailError`] if there is no answer.
-    pub async fn ask(&self, ask: Ask) -> Result<MailboxReply, MailError> {
+    /// [`MailboxError`] if there is no answer.
+    pub async fn ask(&self, ask: Ask) -> Result<MailboxReply, MailboxError> {
         let (query, answer) = self.handle.request(|state, at| {
             let query = state.session.ask(at, ask);
             (query, state.wait_for_answer(query))
@@ -359,8 +359,8 @@ impl<K: Clocks> MailClient<K> {
         let answer = answer.await;
         drop(forgotten);
         match answer {
-            Ok(answer) => answer.map_err(MailError::from),
-            Err(_) => Err(MailError::Closed),
+            Ok(answer) => answer.map_err(MailboxError::from),
+            Err(_) => Err(MailboxError::Closed),
         }
     }
 
@@ -372,7 +372,7 @@ impl<K: Clocks> MailClient<K> {
     }
 
     /// Looks at the session and the clocks without touching either: for checkers.
-    pub fn inspect<T>(&self, look: impl FnOnce(&MailSession, Reading) -> T) -> T {
+    pub fn inspect<T>(&self, look: impl FnOnce(&MailboxSession, Reading) -> T) -> T {
         self.handle.inspect(|state, at| look(&state.session, at))
     }
 }
@@ -389,7 +389,7 @@ impl<K: Clocks> Drop for Forgotten<'_, K> {
     }
 }
 
-impl<K: Clocks> fmt::Debug for MailClient<K> {
+impl<K: Clocks> fmt::Debug for MailboxClient<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inspect(|session, _| session.fmt(f))
     }

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::Status;
 use crate::handle::Waiters;
 use crate::session::mailbox::{
-    Accepted, DeliveryId, Event, InHand, MailSession, PublicationId, Published,
+    Accepted, DeliveryId, Event, InHand, MailboxSession, PublicationId, Published,
 };
 use crate::session::{CallFailure, QueryId};
 
@@ -49,7 +49,7 @@ struct Handler {
 
 /// A mail session with those who wait for it.
 pub(crate) struct State {
-    pub(crate) session: MailSession,
+    pub(crate) session: MailboxSession,
     publishing: BTreeMap<PublicationId, oneshot::Sender<Published>>,
     asking: BTreeMap<QueryId, oneshot::Sender<Result<MailboxReply, CallFailure>>>,
     handling: BTreeMap<DeliveryId, Handler>,
@@ -62,7 +62,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(session: MailSession) -> Self {
+    pub(crate) fn new(session: MailboxSession) -> Self {
         Self {
             session,
             publishing: BTreeMap::new(),

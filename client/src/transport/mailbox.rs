@@ -20,10 +20,10 @@ use super::carrier::{Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopen
 use crate::clocks::Clocks;
 use crate::clocks::{until, within};
 use crate::handle::{Handle, Shared};
-use crate::mailbox::MailClient;
+use crate::mailbox::MailboxClient;
 use crate::mailbox::state::State;
 use crate::session::CallNumber;
-use crate::session::mailbox::{MailSession, Route, SocketNumber, SocketOrder, Transmit};
+use crate::session::mailbox::{MailboxSession, Route, SocketNumber, SocketOrder, Transmit};
 
 /// How long the loop sleeps when nothing is due: any length is right.
 const IDLE: Duration = Duration::from_secs(3_600);
@@ -51,21 +51,21 @@ const _: () = assert!(limits::MESSAGE_MAX_BYTES + COMMAND_BYTES <= limits::BODY_
 
 /// Joins a mail session to a carrier: a handle for callers, and the loop that somebody has to run.
 #[must_use = "nothing is sent until the driver runs"]
-pub fn drive_mail<W: Carrier, K: Clocks>(
-    session: MailSession,
+pub fn drive_mailbox<W: Carrier, K: Clocks>(
+    session: MailboxSession,
     carrier: W,
     clocks: K,
-) -> (MailClient<K>, MailDriver<W, K>) {
+) -> (MailboxClient<K>, MailboxDriver<W, K>) {
     let shared = Arc::new(Shared::new(State::new(session), clocks));
-    let client = MailClient::new(Handle::new(Arc::clone(&shared)));
+    let client = MailboxClient::new(Handle::new(Arc::clone(&shared)));
     let desk = Desk { waiting: Mutex::default(), bell: Notify::new(), done: Notify::new() };
-    (client, MailDriver { shared, carrier, desk })
+    (client, MailboxDriver { shared, carrier, desk })
 }
 
 /// The loop around a mail session.
 ///
 /// Dropped, it fails whoever still waits; what was delivered and not settled comes again.
-pub struct MailDriver<W: Carrier, K: Clocks> {
+pub struct MailboxDriver<W: Carrier, K: Clocks> {
     shared: Arc<Shared<K, State>>,
     carrier: W,
     desk: Desk,
@@ -135,7 +135,7 @@ impl Waiting {
     }
 }
 
-impl<W: Carrier, K: Clocks> MailDriver<W, K> {
+impl<W: Carrier, K: Clocks> MailboxDriver<W, K> {
     /// Runs until every handle is dropped or the session is over, and what is under way is finished.
     ///
     /// It spawns nothing, so it may run on any executor; its future is `Send` if the carrier's and
@@ -369,7 +369,7 @@ impl<W: Carrier, K: Clocks> MailDriver<W, K> {
     }
 }
 
-impl<W: Carrier, K: Clocks> Drop for MailDriver<W, K> {
+impl<W: Carrier, K: Clocks> Drop for MailboxDriver<W, K> {
     fn drop(&mut self) {
         self.shared.close();
     }

@@ -5,8 +5,8 @@
 //! object sends unasked. Nothing about safety depends on either: an attempt that is not answered is
 //! unknown to the session, whichever way it went.
 //!
-//! Each loop is one future, [`Driver::run`] and [`MailDriver::run`], that spawns nothing, so it can be
-//! put on any executor of one thread or many, and stopped with a process that a simulator pauses. On
+//! Each loop is one future, [`Driver::run`] and [`MailboxDriver::run`], that spawns nothing, so it can
+//! be put on any executor of one thread or many, and stopped with a process that a simulator pauses. On
 //! this machine's network it has a thread of its own, which no work of the application holds up. It is
 //! generic over what carries ([`Carrier`]) and over the clocks ([`Clocks`](crate::clocks::Clocks)); every
 //! wait has an end by those clocks.
@@ -36,7 +36,7 @@ mod thread;
 pub use binding::{BindingSocket, Bindings};
 pub use carrier::{Answered, Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened};
 pub use driver::{Driver, Options, drive};
-pub use mailbox::{MailDriver, drive_mail};
+pub use mailbox::{MailboxDriver, drive_mailbox};
 #[cfg(not(target_arch = "wasm32"))]
 pub use stream::{
     Authority, BearerToken, ByteStream, Connector, Endpoint, InvalidEndpoint, InvalidToken, Scheme,

@@ -1,7 +1,7 @@
 //! Broken connections, dead objects, silent networks, second processes.
 
 use mailbus_client::bus::{BusError, MailBus};
-use mailbus_client::mailbox::{MailError, Status};
+use mailbus_client::mailbox::{MailboxError, Status};
 use mailbus_spec::mailbox::Ask;
 
 use crate::bench::{Bench, Mode, Notes, agent, seconds};
@@ -58,7 +58,7 @@ fn what_nothing_answers_for_a_minute_is_unknown() {
         bench.break_connections();
         let began = bench.now();
         let outcome = a.publish(draft("news", "x")).await;
-        assert_eq!(outcome, Err(BusError::Mail(MailError::Unknown)));
+        assert_eq!(outcome, Err(BusError::Mail(MailboxError::Unknown)));
         let took = bench.now() - began;
         assert!(took >= seconds(60) && took < seconds(66), "{took:?}");
     });
@@ -139,7 +139,7 @@ fn a_second_process_of_an_agent_takes_over_and_the_first_is_told() {
         assert_eq!(told.last().unwrap(), "ended: Replaced", "{told:?}");
         assert!(matches!(*second.mail().status().borrow(), Status::Connected { .. }));
         let refused = first.publish(draft("news", "x")).await.unwrap_err();
-        assert!(matches!(refused, BusError::Mail(MailError::Unsendable(_))), "{refused}");
+        assert!(matches!(refused, BusError::Mail(MailboxError::Unsendable(_))), "{refused}");
     });
 }
 

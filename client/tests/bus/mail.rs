@@ -2,7 +2,7 @@
 
 use mailbus_client::bus::{BusError, Draft, MailBus, TASK_ASSIGNED};
 use mailbus_client::clocks::Clocks;
-use mailbus_client::mailbox::MailError;
+use mailbus_client::mailbox::MailboxError;
 use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{MessageId, Rejection};
 use mailbus_worker::router::Access;
@@ -290,7 +290,7 @@ fn one_id_is_accepted_once_and_another_message_under_it_is_a_conflict() {
         let second = a.publish(named("rain")).await.unwrap();
         assert_eq!((first.seq, second.recipients), (second.seq, None));
         let other = a.publish(named("sun")).await;
-        let conflict = BusError::Mail(MailError::Rejected(Rejection::Conflict));
+        let conflict = BusError::Mail(MailboxError::Rejected(Rejection::Conflict));
         assert_eq!(other, Err(conflict));
         bench.pass(seconds(1)).await;
         assert_eq!(heard.all(), [r#"a: "rain""#]);

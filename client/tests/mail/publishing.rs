@@ -2,7 +2,7 @@
 
 use mailbus_client::session::CallFailure;
 use mailbus_client::session::mailbox::{
-    Config, Draft, Event, MailSession, PublicationId, Published, Unsendable,
+    Config, Draft, Event, MailboxSession, PublicationId, Published, Unsendable,
 };
 use mailbus_spec::mailbox::{Ask, InvalidType, LimitKind, Outcome, Rejection};
 use mailbus_spec::wire::mailbox::payload_of;
@@ -15,7 +15,7 @@ fn accepted(number: u64) -> Outcome {
 }
 
 #[track_caller]
-fn outcome(session: &mut MailSession, publication: PublicationId) -> Published {
+fn outcome(session: &mut MailboxSession, publication: PublicationId) -> Published {
     let of = |event| match event {
         Event::Published { publication: which, outcome } if which == publication => Some(outcome),
         _ => None,
@@ -41,7 +41,7 @@ fn a_message_gets_its_id_its_sender_and_its_time() {
 #[test]
 fn a_message_is_repeated_under_its_id_for_a_minute_and_then_unknown() {
     for seed in 0..20 {
-        let mut session = MailSession::new(
+        let mut session = MailboxSession::new(
             agent("a"),
             mailbus_spec::SessionId::new("1").unwrap(),
             Config::default(),

@@ -156,7 +156,7 @@ fn losses_that_nobody_acknowledged_are_told_again_at_the_next_connect() {
 
 /// Opens a socket that is greeted with these losses.
 fn connect_with(
-    session: &mut mailbus_client::session::mailbox::MailSession,
+    session: &mut mailbus_client::session::mailbox::MailboxSession,
     ms: u64,
     gap: Gap,
 ) -> mailbus_client::session::mailbox::SocketNumber {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailbus_client::session::mailbox::{
-    Config, DeliveryId, Event, MailSession, Route, SocketNumber, SocketOrder, Transmit,
+    Config, DeliveryId, Event, MailboxSession, Route, SocketNumber, SocketOrder, Transmit,
 };
 use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{
@@ -29,12 +29,12 @@ pub fn pattern(text: &str) -> Pattern {
 }
 
 /// A session that handles what is about `task`, and has not begun.
-pub fn session() -> MailSession {
+pub fn session() -> MailboxSession {
     session_with(Config::default())
 }
 
-pub fn session_with(config: Config) -> MailSession {
-    let mut session = MailSession::new(agent("a"), SessionId::new("1").unwrap(), config, 7);
+pub fn session_with(config: Config) -> MailboxSession {
+    let mut session = MailboxSession::new(agent("a"), SessionId::new("1").unwrap(), config, 7);
     session.serve(at(0), pattern("task"));
     session
 }
@@ -62,13 +62,13 @@ pub fn settled(count: u64) -> MailboxReply {
     reply(Ok(Outcome::Settled { settled: count, unknown: 0 }))
 }
 
-pub fn orders(session: &mut MailSession, ms: u64) -> Vec<SocketOrder> {
+pub fn orders(session: &mut MailboxSession, ms: u64) -> Vec<SocketOrder> {
     std::iter::from_fn(|| session.poll_socket(at(ms))).collect()
 }
 
 /// The socket that the session wants opened at `ms`, and with what.
 #[track_caller]
-pub fn opens(session: &mut MailSession, ms: u64) -> (SocketNumber, Ask) {
+pub fn opens(session: &mut MailboxSession, ms: u64) -> (SocketNumber, Ask) {
     session.handle_timeout(at(ms));
     let mut opened = orders(session, ms).into_iter().filter_map(|order| match order {
         SocketOrder::Open { socket, connect } => Some((socket, connect)),
@@ -79,18 +79,18 @@ pub fn opens(session: &mut MailSession, ms: u64) -> (SocketNumber, Ask) {
 
 /// Opens a socket at `ms` and has it greeted.
 #[track_caller]
-pub fn connect(session: &mut MailSession, ms: u64, epoch: u64) -> SocketNumber {
+pub fn connect(session: &mut MailboxSession, ms: u64, epoch: u64) -> SocketNumber {
     let (socket, _) = opens(session, ms);
     session.handle_greeting(at(ms), socket, connected(epoch));
     socket
 }
 
 /// A session that is live since 0, under epoch 10, and has told so.
-pub fn live() -> (MailSession, SocketNumber) {
+pub fn live() -> (MailboxSession, SocketNumber) {
     live_with(Config::default())
 }
 
-pub fn live_with(config: Config) -> (MailSession, SocketNumber) {
+pub fn live_with(config: Config) -> (MailboxSession, SocketNumber) {
     let mut session = session_with(config);
     session.start(at(0), None);
     let socket = connect(&mut session, 0, 10);
@@ -98,12 +98,18 @@ pub fn live_with(config: Config) -> (MailSession, SocketNumber) {
     (session, socket)
 }
 
-pub fn push(session: &mut MailSession, ms: u64, socket: SocketNumber, number: u64, attempt: u64) {
+pub fn push(
+    session: &mut MailboxSession,
+    ms: u64,
+    socket: SocketNumber,
+    number: u64,
+    attempt: u64,
+) {
     push_of(session, ms, socket, number, attempt, "task");
 }
 
 pub fn push_of(
-    session: &mut MailSession,
+    session: &mut MailboxSession,
     ms: u64,
     socket: SocketNumber,
     number: u64,
@@ -115,13 +121,13 @@ pub fn push_of(
 }
 
 /// Everything due at `ms`.
-pub fn sends(session: &mut MailSession, ms: u64) -> Vec<Transmit> {
+pub fn sends(session: &mut MailboxSession, ms: u64) -> Vec<Transmit> {
     session.handle_timeout(at(ms));
     std::iter::from_fn(|| session.poll_transmit(at(ms))).collect()
 }
 
 #[track_caller]
-pub fn sends_one(session: &mut MailSession, ms: u64) -> Transmit {
+pub fn sends_one(session: &mut MailboxSession, ms: u64) -> Transmit {
     let mut sent = sends(session, ms);
     assert_eq!(sent.len(), 1, "{sent:?}");
     sent.remove(0)
@@ -129,7 +135,7 @@ pub fn sends_one(session: &mut MailSession, ms: u64) -> Transmit {
 
 /// Lets time pass until something is sent; when, and what.
 #[track_caller]
-pub fn sends_next(session: &mut MailSession, from_ms: u64) -> (u64, Vec<Transmit>) {
+pub fn sends_next(session: &mut MailboxSession, from_ms: u64) -> (u64, Vec<Transmit>) {
     let mut now = from_ms;
     loop {
         let sent = sends(session, now);
@@ -148,12 +154,12 @@ pub fn names(sent: &[Transmit]) -> Vec<&'static str> {
     sent.iter().map(|transmit| transmit.ask.name()).collect()
 }
 
-pub fn events(session: &mut MailSession) -> Vec<Event> {
+pub fn events(session: &mut MailboxSession) -> Vec<Event> {
     std::iter::from_fn(|| session.poll_event()).collect()
 }
 
 /// The deliveries among the events.
-pub fn deliveries(session: &mut MailSession) -> Vec<DeliveryId> {
+pub fn deliveries(session: &mut MailboxSession) -> Vec<DeliveryId> {
     let delivery = |event| match event {
         Event::Delivered { delivery, .. } => Some(delivery),
         _ => None,
@@ -162,7 +168,7 @@ pub fn deliveries(session: &mut MailSession) -> Vec<DeliveryId> {
 }
 
 #[track_caller]
-pub fn delivery(session: &mut MailSession) -> DeliveryId {
+pub fn delivery(session: &mut MailboxSession) -> DeliveryId {
     let mut all = deliveries(session);
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)

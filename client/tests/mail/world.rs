@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mailbus_client::session::CallNumber;
 use mailbus_client::session::mailbox::{
-    Config, DeliveryId, Draft, Event, Handled, MailSession, PublicationId, Published, Route,
+    Config, DeliveryId, Draft, Event, Handled, MailboxSession, PublicationId, Published, Route,
     SocketNumber, SocketOrder,
 };
 use mailbus_spec::belief::Reading;
@@ -42,7 +42,7 @@ pub enum Mistake {
 
 /// One run of one agent.
 pub struct Run {
-    pub session: MailSession,
+    pub session: MailboxSession,
     pub in_hand: Vec<(DeliveryId, Message)>,
     /// What its handlers have succeeded with.
     pub done: BTreeSet<Ordinal>,
@@ -129,7 +129,7 @@ impl World {
         let session = SessionId::new(run.to_string()).unwrap();
         let seed = number as u64 * 1_000 + run;
         let mut session =
-            MailSession::new(agent(&format!("agent-{number}")), session, self.config, seed);
+            MailboxSession::new(agent(&format!("agent-{number}")), session, self.config, seed);
         session.serve(self.reading(), pattern("*"));
         session.start(self.reading(), None);
         Run { session, in_hand: Vec::new(), done: BTreeSet::new(), socket: None }

@@ -9,7 +9,7 @@ use mailbus_spec::{Ordinal, limits};
 
 use super::deliver::{Delivery, Stage};
 use super::event::{DeliveryId, Event, Handled};
-use super::{Due, MailSession, Subject};
+use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
 
@@ -115,7 +115,7 @@ impl Acks {
     }
 }
 
-impl MailSession {
+impl MailboxSession {
     /// Says what became of a delivery. What is done is settled even if it was abandoned before.
     pub fn finish(&mut self, at: Reading, delivery: DeliveryId, handled: Handled) {
         let now = at.monotonic;

@@ -9,7 +9,7 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{MessageType, Patterns};
 use mailbus_spec::{Ordinal, Timestamp};
 
-use super::MailSession;
+use super::MailboxSession;
 use super::deliver::Stage;
 use super::event::Event;
 
@@ -25,7 +25,7 @@ pub(super) struct Unchosen {
     through: Option<Ordinal>,
 }
 
-impl MailSession {
+impl MailboxSession {
     /// Whether the session says at every connect what the agent is subscribed to.
     #[must_use]
     pub fn has_chosen(&self) -> bool {

@@ -33,7 +33,7 @@ pub struct Config {
     /// How long a delivery waits for a handler of its type before it is given back.
     pub hold: Duration,
     /// How long a handler may take, from its beginning or its last sign of
-    /// [`progress`](super::MailSession::progress), before its delivery is given back. `None` sets no
+    /// [`progress`](super::MailboxSession::progress), before its delivery is given back. `None` sets no
     /// limit: the delivery is the handler's until it is finished or the session ends.
     pub handler_timeout: Option<Duration>,
     /// How long a delivery that failed stays away, by how often it was delivered.

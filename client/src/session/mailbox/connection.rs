@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::{Ask, MailboxReply, Outcome, Patterns, Rejection};
 use mailbus_spec::wire::mailbox::CLOSE_REPLACED;
 use mailbus_spec::wire::{Code, Problem};
 
-use super::MailSession;
+use super::MailboxSession;
 use super::event::{Ended, Event, Route, SocketNumber, SocketOrder};
 use crate::session::call::CallNumber;
 
@@ -70,7 +70,7 @@ impl Connection {
     }
 }
 
-impl MailSession {
+impl MailboxSession {
     /// Begins: opens a socket now, and again whenever it is lost. Does nothing the second time.
     ///
     /// `types` sets the agent's durable subscriptions, with every connect, so that they outlive a restore

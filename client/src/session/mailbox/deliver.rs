@@ -10,7 +10,7 @@ use super::ack::Nack;
 use super::connection::Connection;
 use super::event::{DeliveryId, Event, Route, SocketNumber};
 use super::handling::Handling;
-use super::{Due, MailSession, Subject};
+use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Attempt;
 
@@ -67,7 +67,7 @@ impl Delivery {
     }
 }
 
-impl MailSession {
+impl MailboxSession {
     /// There is a handler for messages that match `pattern` from now on.
     pub fn serve(&mut self, at: Reading, pattern: Pattern) {
         self.served.insert(pattern);

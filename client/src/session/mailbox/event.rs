@@ -96,7 +96,7 @@ pub enum Event {
     },
     /// The socket is gone; another is being opened.
     Disconnected,
-    /// A message to handle. [`finish`](super::MailSession::finish) says what became of it.
+    /// A message to handle. [`finish`](super::MailboxSession::finish) says what became of it.
     Delivered {
         /// The delivery.
         delivery: DeliveryId,
@@ -108,7 +108,7 @@ pub enum Event {
         message: Message,
     },
     /// A handler took too long: its delivery is given back. If it succeeds all the same,
-    /// [`finish`](super::MailSession::finish) still settles the message.
+    /// [`finish`](super::MailboxSession::finish) still settles the message.
     Abandoned {
         /// The delivery.
         delivery: DeliveryId,
@@ -129,7 +129,7 @@ pub enum Event {
         message: Message,
     },
     /// Messages were lost: they expired, or failed for good. Told again until
-    /// [`acknowledge_gap`](super::MailSession::acknowledge_gap).
+    /// [`acknowledge_gap`](super::MailboxSession::acknowledge_gap).
     Gap(Gap),
     /// What became of a message that was sent.
     Published {

@@ -6,7 +6,7 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::MessageType;
 use mailbus_spec::{AgentId, Ordinal};
 
-use super::MailSession;
+use super::MailboxSession;
 use super::deliver::{Delivery, Stage};
 use super::event::{DeliveryId, Event};
 
@@ -48,7 +48,7 @@ pub struct InHand {
     pub lasted: Duration,
 }
 
-impl MailSession {
+impl MailboxSession {
     /// Work on a delivery goes on: where handlers have a
     /// [`limit`](super::Config::handler_timeout), it counts anew from now.
     pub fn progress(&mut self, at: Reading, delivery: DeliveryId) {

@@ -1,17 +1,17 @@
 //! One run of one agent at the mailboxes: what it sends, what it is sent, what it has settled.
 //!
-//! A [`MailSession`] is driven from outside, like a [`LeaseSession`](super::lease::LeaseSession):
+//! A [`MailboxSession`] is driven from outside, like a [`LeaseSession`](super::lease::LeaseSession):
 //!
-//! * callers [`start`](MailSession::start) it, [`publish`](MailSession::publish),
-//!   [`send_to`](MailSession::send_to), [`ask`](MailSession::ask), say what they
-//!   [`serve`](MailSession::serve) and [`finish`](MailSession::finish) what they were given, and
-//!   [`shut_down`](MailSession::shut_down) for good;
+//! * callers [`start`](MailboxSession::start) it, [`publish`](MailboxSession::publish),
+//!   [`send_to`](MailboxSession::send_to), [`ask`](MailboxSession::ask), say what they
+//!   [`serve`](MailboxSession::serve) and [`finish`](MailboxSession::finish) what they were given, and
+//!   [`shut_down`](MailboxSession::shut_down) for good;
 //! * what comes in goes to a `handle_*` method, with the clocks read *after* it came in;
-//! * sockets are opened, pinged and closed as [`poll_socket`](MailSession::poll_socket) orders, commands
-//!   sent as [`poll_transmit`](MailSession::poll_transmit) gives them; what the application wants to know
-//!   comes from [`poll_event`](MailSession::poll_event);
-//! * when [`poll_timeout`](MailSession::poll_timeout) says,
-//!   [`handle_timeout`](MailSession::handle_timeout) is called. Late is safe, early is harmless.
+//! * sockets are opened, pinged and closed as [`poll_socket`](MailboxSession::poll_socket) orders,
+//!   commands sent as [`poll_transmit`](MailboxSession::poll_transmit) gives them; what the application
+//!   wants to know comes from [`poll_event`](MailboxSession::poll_event);
+//! * when [`poll_timeout`](MailboxSession::poll_timeout) says,
+//!   [`handle_timeout`](MailboxSession::handle_timeout) is called. Late is safe, early is harmless.
 //!
 //! # The contract
 //!
@@ -96,7 +96,7 @@ const CALL_MEMORY: Duration = Duration::from_secs(120);
 /// One run of one agent at the mailboxes, as a state machine over passed-in readings of its clocks.
 ///
 /// Invariant: no two sessions of an agent share a session id: the object takes them for one.
-pub struct MailSession {
+pub struct MailboxSession {
     agent: AgentId,
     session: SessionId,
     config: Config,
@@ -152,7 +152,7 @@ enum Subject {
 /// What an attempt that is due consists of.
 type Due = (Subject, Ask, Route, Attempt);
 
-impl MailSession {
+impl MailboxSession {
     /// A session of `agent` that has not begun yet.
     ///
     /// `seed` makes message ids and jitter; draw it anew for every run.
@@ -312,9 +312,9 @@ impl MailSession {
     }
 }
 
-impl fmt::Debug for MailSession {
+impl fmt::Debug for MailboxSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MailSession")
+        f.debug_struct("MailboxSession")
             .field("agent", &self.agent)
             .field("session", &self.session)
             .field("connection", &self.connection)

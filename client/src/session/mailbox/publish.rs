@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::{Ask, MessageId, Outcome, Rejection};
 use mailbus_spec::wire::Problem;
 
 use super::event::{Accepted, Event, PublicationId, Published};
-use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailSession, Subject, Unsendable};
+use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailboxSession, Subject, Unsendable};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
 
@@ -31,7 +31,7 @@ pub(super) struct Publication {
     held_up: Option<Published>,
 }
 
-impl MailSession {
+impl MailboxSession {
     /// Sends a message to every agent whose subscriptions match. [`Event::Published`] tells what became
     /// of it. It need not be connected: commands travel without a socket too.
     ///

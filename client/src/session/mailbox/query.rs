@@ -6,7 +6,7 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, MailboxReply, Outcome};
 
 use super::event::Event;
-use super::{Config, Due, MailSession, Subject};
+use super::{Config, Due, MailboxSession, Subject};
 use crate::session::call::{CallFailure, CallNumber, QueryId};
 use crate::session::retry::Retry;
 
@@ -17,7 +17,7 @@ pub(super) struct Query {
     pub(super) retry: Retry,
 }
 
-impl MailSession {
+impl MailboxSession {
     /// Asks the object something: `Subscribe`, `Unsubscribe`, `Inbox`, `Agents`, `Heartbeat`,
     /// `DeadLetters`, `Redrive`, `Forget`, `Recover`, or an `Ack` by id. What it says is passed on;
     /// [`Event::Answered`] tells it. With too much under way it is not sent, and unanswered at once.

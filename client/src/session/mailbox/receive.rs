@@ -10,10 +10,10 @@ use mailbus_spec::wire::{Code, Problem};
 
 use super::connection::{Connection, least_pause};
 use super::event::{Event, Published, SocketNumber};
-use super::{MailSession, Sent, Subject};
+use super::{MailboxSession, Sent, Subject};
 use crate::session::call::{CallFailure, CallNumber};
 
-impl MailSession {
+impl MailboxSession {
     /// One object of a text frame that came in over a socket.
     pub fn handle_frame(&mut self, at: Reading, socket: SocketNumber, frame: ServerFrame) {
         self.handle_heard(socket);

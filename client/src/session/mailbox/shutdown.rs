@@ -9,7 +9,7 @@ use mailbus_spec::mailbox::{self, Ask};
 
 use super::connection::Connection;
 use super::event::{Ended, Route};
-use super::{Due, MailSession, Subject};
+use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
 
@@ -37,7 +37,7 @@ impl Shutdown {
     }
 }
 
-impl MailSession {
+impl MailboxSession {
     /// Ends the session for good: nothing more is given to handlers, nothing more can be sent, and no
     /// socket is opened again. What is under way has
     /// [`shutdown_timeout`](super::Config::shutdown_timeout) to be finished;

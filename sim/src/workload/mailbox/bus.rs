@@ -7,7 +7,7 @@ use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mailbus_client::mailbox::{Incoming, Status};
 use mailbus_client::session::mailbox::Ended;
-use mailbus_client::transport::drive_mail;
+use mailbus_client::transport::drive_mailbox;
 use mailbus_spec::mailbox::Pattern;
 
 use crate::marks::Mark;
@@ -43,7 +43,7 @@ async fn run(process: &Process, for_ms: Option<u64>, own: bool) -> Option<Ended>
     let id = process.next_session();
     let session = process.session(id.clone());
     let (client, driver) =
-        drive_mail(session, process.carrier(), std::rc::Rc::clone(&process.clocks));
+        drive_mailbox(session, process.carrier(), std::rc::Rc::clone(&process.clocks));
     // Whoever sends before there is a handler finds the session all the same.
     if own {
         process.set_client(Some(client.clone()));

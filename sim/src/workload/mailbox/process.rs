@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mailbus_client::mailbox::{MailClient, MailError};
-use mailbus_client::session::mailbox::{Config, MailSession};
+use mailbus_client::mailbox::{MailboxClient, MailboxError};
+use mailbus_client::session::mailbox::{Config, MailboxSession};
 use mailbus_client::transport::{Endpoint, Object, Streams};
 use mailbus_spec::mailbox::{Ask, MailboxReply, Window};
 use mailbus_spec::wire::mailbox::{decode_reply, encode_call};
@@ -21,7 +21,7 @@ use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until
 use crate::world::operator::post;
 
 /// The mail client of a simulated agent.
-pub(crate) type Mail = MailClient<Rc<AgentClocks>>;
+pub(crate) type Mail = MailboxClient<Rc<AgentClocks>>;
 
 /// One process's mail.
 #[derive(Clone)]
@@ -69,9 +69,9 @@ impl Process {
     }
 
     /// A session that has not begun.
-    pub fn session(&self, id: SessionId) -> MailSession {
+    pub fn session(&self, id: SessionId) -> MailboxSession {
         let seed = self.seed ^ (u64::from(self.sessions.get()) << 40);
-        MailSession::new(self.agent.clone(), id, self.config(), seed)
+        MailboxSession::new(self.agent.clone(), id, self.config(), seed)
     }
 
     /// Handlers fail soon and come back soon; some sessions are impatient.
@@ -124,7 +124,7 @@ impl Process {
         if let Some(client) = self.client() {
             return match client.ask(ask).await {
                 Ok(reply) => Some(reply),
-                Err(MailError::Unknown) => {
+                Err(MailboxError::Unknown) => {
                     self.context.reach(crate::marks::Mark::UnknownOutcome);
                     None
                 }

@@ -1,7 +1,7 @@
 //! Sending messages, and what the sender is told.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use mailbus_client::mailbox::{MailError, Receipt};
+use mailbus_client::mailbox::{MailboxError, Receipt};
 use mailbus_client::session::mailbox::Draft;
 use mailbus_client::transport::Object;
 use mailbus_spec::AgentId;
@@ -104,10 +104,10 @@ fn draft(letter: &Letter) -> Option<Draft> {
     Some(if letter.ephemeral { draft.ephemeral() } else { draft })
 }
 
-fn end_of(sent: Result<Receipt, MailError>) -> SendingEnd {
+fn end_of(sent: Result<Receipt, MailboxError>) -> SendingEnd {
     match sent {
         Ok(Receipt { seq: Some(seq), .. }) => SendingEnd::Accepted(seq),
-        Ok(_) | Err(MailError::Unknown | MailError::Closed | MailError::Unexpected) => {
+        Ok(_) | Err(MailboxError::Unknown | MailboxError::Closed | MailboxError::Unexpected) => {
             SendingEnd::Unknown
         }
         Err(refused) => SendingEnd::Refused(refused.to_string()),
