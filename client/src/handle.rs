@@ -32,7 +32,7 @@ pub(crate) struct Shared<K, S> {
 struct Guarded<S> {
     waiters: S,
     handles: usize,
-    /// Whether what handles ask for from now on does not matter.
+    /// True once what handles ask for does not matter.
     retired: bool,
 }
 
@@ -73,7 +73,7 @@ impl<K: Clocks, S: Waiters> Shared<K, S> {
         look(&state.waiters, self.clocks.reading())
     }
 
-    /// Whether nobody can ask for anything any more.
+    /// True once nobody can ask for anything any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         let state = self.lock();
         state.handles == 0 || state.retired

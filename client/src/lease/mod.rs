@@ -87,7 +87,7 @@ impl<K: Clocks> LeaseClient<K> {
         }
     }
 
-    /// Who holds a path.
+    /// Holder of a path, and its queue.
     ///
     /// # Errors
     /// [`CallError`] if there is no answer.
@@ -214,12 +214,12 @@ impl<K: Clocks> LeaseClient<K> {
     }
 }
 
-/// Who holds a path.
+/// Status of a path: who holds it, and who waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathStatus {
     /// Nobody.
     Free {
-        /// How many wait for it.
+        /// Number of those who wait for it.
         queue: u64,
     },
     /// Somebody.
@@ -228,7 +228,7 @@ pub enum PathStatus {
         lease: LeaseEntry,
         /// The whole set it covers.
         paths: PathSet,
-        /// How many wait for the path.
+        /// Number of those who wait for the path.
         queue: u64,
     },
 }
@@ -276,12 +276,12 @@ pub struct Lease<K: Clocks> {
     token: Ordinal,
     paths: PathSet,
     standing: watch::Receiver<Standing>,
-    /// Whether a drop has nothing left to do.
+    /// True if a drop has nothing left to do.
     given_back: bool,
 }
 
 impl<K: RunningClocks> Lease<K> {
-    /// Whether the lease is certainly still held: both local clocks say that its term has not passed.
+    /// True if the lease is certainly still held: both local clocks say that its term has not passed.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let valid = self.handle.with(|state, at| state.session.believes(at, self.claim));
@@ -301,7 +301,7 @@ impl<K: RunningClocks> Lease<K> {
         })?
     }
 
-    /// How long it stays valid unless renewed; zero if it is not valid now.
+    /// Time that it stays valid unless renewed; zero if it is not valid now.
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.handle.with(|state, at| {
@@ -320,7 +320,7 @@ impl<K: Clocks> Lease<K> {
         self.token
     }
 
-    /// What is held.
+    /// The paths.
     #[must_use]
     pub fn paths(&self) -> &PathSet {
         &self.paths
@@ -332,13 +332,13 @@ impl<K: Clocks> Lease<K> {
         self.claim
     }
 
-    /// How many others wait for something of it, as of its last renewal: a polite holder lets go.
+    /// Number of others who wait for something of it, as of its last renewal: a polite holder lets go.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.handle.with(|state, _| state.session.waiting(self.claim))
     }
 
-    /// What an admin said who lets the lease end at its expiry, if one does.
+    /// Words of the admin who lets the lease end at its expiry, if one does.
     #[must_use]
     pub fn draining(&self) -> Option<String> {
         match &*self.standing.borrow() {

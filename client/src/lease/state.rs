@@ -11,7 +11,7 @@ use crate::handle::Waiters;
 use crate::session::lease::{ClaimId, Event, LeaseSession, LossCause, Refusal, Released};
 use crate::session::{CallFailure, QueryId};
 
-/// What a guard's owner can be told while it holds.
+/// News for a guard's owner while it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Held and renewed.
@@ -24,7 +24,7 @@ pub(crate) enum Standing {
 
 pub(crate) type Acquired = oneshot::Receiver<Result<Granted, Refusal>>;
 
-/// What a caller is told of a claim that is believed.
+/// News for the caller of a claim that is believed.
 pub(crate) struct Granted {
     pub(crate) token: Ordinal,
     pub(crate) standing: watch::Receiver<Standing>,

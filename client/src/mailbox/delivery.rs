@@ -1,4 +1,4 @@
-//! What an application is given.
+//! Deliveries and whatever else an application is given.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Mail {
     progress: Option<Arc<Progress>>,
 }
 
-/// How whoever works on a delivery says that it goes on.
+/// Sign of whoever works on a delivery that it goes on.
 #[derive(Debug)]
 struct Progress {
     said: Arc<AtomicBool>,
@@ -40,13 +40,13 @@ impl Mail {
         Self { message, seq, attempt: 1, redriven: false, progress: None }
     }
 
-    /// Who sent it, as the service knows it.
+    /// Its sender, as the service knows it.
     #[must_use]
     pub fn from(&self) -> &AgentId {
         &self.message.from
     }
 
-    /// What it is about.
+    /// Its type.
     #[must_use]
     pub fn kind(&self) -> &str {
         self.message.kind.as_str()
@@ -70,7 +70,7 @@ impl Mail {
         self.attempt
     }
 
-    /// Whether it was a dead letter once.
+    /// True if it was a dead letter once.
     #[must_use]
     pub fn is_redriven(&self) -> bool {
         self.redriven
@@ -173,7 +173,7 @@ impl<K: Clocks> fmt::Debug for Delivery<K> {
     }
 }
 
-/// What an application is given.
+/// Things that an application is given.
 #[derive(Debug)]
 pub enum Incoming<K: Clocks> {
     /// A message to handle.
@@ -186,9 +186,9 @@ pub enum Incoming<K: Clocks> {
     Gap(GapReport<K>),
     /// The storage of the service was restored. Whether what it had accepted is still there is unknown.
     Restored {
-        /// What had been accepted last, oldest first.
+        /// Messages accepted last, oldest first.
         unknown: Vec<Accepted>,
-        /// How many more before those.
+        /// Number of those accepted before.
         more: u64,
     },
 }
@@ -200,7 +200,7 @@ pub struct GapReport<K: Clocks> {
 }
 
 impl<K: Clocks> GapReport<K> {
-    /// What was lost.
+    /// The loss.
     #[must_use]
     pub fn gap(&self) -> Gap {
         self.gap

@@ -1,4 +1,4 @@
-//! What callers are told when mail did not work, in sentences.
+//! Errors of callers when mail did not work, in sentences.
 
 use mailbus_spec::mailbox::{LimitKind, Outcome, Rejection};
 use mailbus_spec::wire::Problem;

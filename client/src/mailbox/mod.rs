@@ -68,30 +68,31 @@ pub enum Status {
     Connected {
         /// Its epoch.
         epoch: Ordinal,
-        /// Whether the service knew the agent.
+        /// True if the service knew the agent.
         resumed: bool,
-        /// How many messages the agent's full inbox has refused, of those among its dead letters.
+        /// Number of messages that the agent's full inbox has refused, of those among its dead letters.
         refused: u64,
     },
     /// It is over, for good.
     Ended(Ended),
 }
 
-/// What a sender is told of a message that was accepted.
+/// Receipt of a message that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Its place in the workspace's order; `None` for a message that nobody keeps.
     pub seq: Option<Ordinal>,
-    /// How many agents it was given to; `None` if only a later copy was answered, or nobody keeps it.
+    /// Number of agents that it was given to; `None` if only a later copy was answered, or nobody
+    /// keeps it.
     pub recipients: Option<u64>,
-    /// Whose inbox was full, by name: it is among their dead letters.
+    /// Agents whose inbox was full, by name: it is among their dead letters.
     pub refused: Vec<AgentId>,
 }
 
-/// What a client has in hand.
+/// Deliveries that a client has in hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stats {
-    /// How many deliveries handlers have.
+    /// Number of deliveries that handlers have.
     pub in_hand: usize,
     /// The one of them that has been with its handler longest.
     pub oldest: Option<InHand>,
@@ -116,7 +117,7 @@ impl<K: Clocks> MailboxClient<K> {
         Self { handle }
     }
 
-    /// Whose mail it is.
+    /// The agent whose mail it is.
     #[must_use]
     pub fn agent(&self) -> AgentId {
         self.handle.inspect(|state, _| state.session.agent().clone())
@@ -236,7 +237,7 @@ impl<K: Clocks> MailboxClient<K> {
         self.change_types(Ask::Unsubscribe { agent: self.agent(), types }).await
     }
 
-    /// Whether the session says at every connect what the agent is subscribed to.
+    /// True if the session says at every connect what the agent is subscribed to.
     #[must_use]
     pub fn has_chosen(&self) -> bool {
         self.handle.inspect(|state, _| state.session.has_chosen())
@@ -364,7 +365,7 @@ impl<K: Clocks> MailboxClient<K> {
         }
     }
 
-    /// What handlers have in hand, and for how long.
+    /// Deliveries that handlers have in hand, and for how long.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (in_hand, oldest) = self.handle.inspect(|state, at| state.session.in_hand(at));

@@ -19,7 +19,7 @@ use crate::session::{CallFailure, QueryId};
 /// Most ephemeral messages that wait for somebody to take them; the oldest are dropped.
 const EPHEMERAL_MOST: usize = 1_024;
 
-/// What waits for somebody to take it.
+/// Things that wait for somebody to take them.
 #[derive(Debug)]
 pub(crate) enum News {
     Delivered {
@@ -39,11 +39,11 @@ pub(crate) enum News {
     },
 }
 
-/// Who has a delivery in hand.
+/// Handler that has a delivery in hand.
 struct Handler {
     /// Told when its time is over.
     abandoned: oneshot::Sender<()>,
-    /// Whether it has said lately that it goes on.
+    /// True if it has said lately that it goes on.
     progressed: Arc<AtomicBool>,
 }
 
@@ -105,7 +105,7 @@ impl State {
         self.status.subscribe()
     }
 
-    /// What has waited longest, if anything does.
+    /// The thing that has waited longest, if anything does.
     pub(crate) fn take_news(&mut self) -> Option<News> {
         let taken = self.news.pop_front();
         if matches!(taken, Some(News::Ephemeral(_))) {
@@ -114,12 +114,12 @@ impl State {
         taken
     }
 
-    /// Whether no news will ever come again.
+    /// True once no news will ever come again.
     pub(crate) fn is_silent(&self) -> bool {
         self.closed || self.session.is_over()
     }
 
-    /// Whether the run loop has ended.
+    /// True once the run loop has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

@@ -24,7 +24,7 @@ impl Pacing {
 /// Attempt that is due: how it leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
-    /// How many attempts just before it went unanswered.
+    /// Number of attempts just before it that went unanswered.
     pub unanswered: u32,
     /// After how long it counts as unanswered.
     pub timeout: Duration,
@@ -42,9 +42,9 @@ pub(super) struct Retry {
     awaited: Option<Awaited>,
     /// The sending after which the horizon counts: of the last answered copy, else of the first.
     since: Option<Duration>,
-    /// How long after `since` the last copy may go; `None` for a ticket's `Acquire`.
+    /// Time after `since` in which the last copy may go; `None` for a ticket's `Acquire`.
     horizon: Option<Duration>,
-    /// Whether there is no second attempt, whatever becomes of the first.
+    /// True if there is no second attempt, whatever becomes of the first.
     once: bool,
     sent: u32,
     answered: u32,
@@ -136,12 +136,12 @@ impl Retry {
         self.give_up_on(call);
     }
 
-    /// Whether any attempt is awaited.
+    /// True if any attempt is awaited.
     pub fn is_awaiting(&self) -> bool {
         self.awaited.is_some()
     }
 
-    /// Whether `call` is the attempt that is awaited.
+    /// True if `call` is the attempt that is awaited.
     pub fn awaits(&self, call: CallNumber) -> bool {
         self.awaited.is_some_and(|awaited| awaited.call == call)
     }
@@ -182,23 +182,23 @@ impl Retry {
         self.awaited = None;
     }
 
-    /// Whether all that may be sent has been sent and nothing is awaited.
+    /// True once all that may be sent has been sent and nothing is awaited.
     pub fn is_exhausted(&self, now: Duration) -> bool {
         let sent_once = self.once && self.sent > 0;
         self.awaited.is_none() && (sent_once || self.end().is_some_and(|end| end < now))
     }
 
-    /// How many attempts in a row have gone unanswered.
+    /// Number of attempts in a row that have gone unanswered.
     pub fn silent(&self) -> u32 {
         self.silent
     }
 
-    /// Whether any attempt may still be executed with nobody waiting for its reply.
+    /// True if any attempt may still be executed with nobody waiting for its reply.
     pub fn any_unanswered(&self) -> bool {
         self.answered < self.sent
     }
 
-    /// Whether an attempt is due or awaited.
+    /// True if an attempt is due or awaited.
     pub fn is_active(&self) -> bool {
         self.due.is_some() || self.awaited.is_some()
     }

@@ -14,7 +14,7 @@ use super::{Acquisition, Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
 
-/// How many of the latest attempts are kept for [`Attempts::recent`].
+/// Number of the latest attempts that are kept for [`Attempts::recent`].
 const RECENT: usize = 8;
 
 /// One acquisition of a caller.
@@ -24,7 +24,7 @@ const RECENT: usize = 8;
 #[derive(Debug)]
 pub(super) struct Claim {
     pub(super) wanted: Acquisition,
-    /// Whether it is for one term, and not renewed.
+    /// True if it is for one term, and not renewed.
     for_a_term: bool,
     /// The present request as it is asked; always the same words, or it would be a conflict.
     pub(super) acquire: Acquire,
@@ -78,12 +78,12 @@ impl Claim {
         [patience, asking, hold].into_iter().flatten().min()
     }
 
-    /// Whether it was ever believed.
+    /// True if it was ever believed.
     pub(super) fn is_believed(&self) -> bool {
         self.hold.as_ref().is_some_and(|hold| hold.believed)
     }
 
-    /// How many others wait for something of it, as of its last renewal.
+    /// Number of others who wait for something of it, as of its last renewal.
     pub(super) fn waiting(&self) -> u64 {
         self.hold.as_ref().map_or(0, |hold| hold.waiting)
     }

@@ -1,4 +1,4 @@
-//! What a session is set up with.
+//! Configuration of a lease session, and the wish to hold something.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use crate::backoff::Backoff;
 /// The constants of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// What belief rests on. The object's promise holds inside [`ClockBound::PROMISED`].
+    /// Bound on the clocks that belief rests on. The object's promise holds inside
+    /// [`ClockBound::PROMISED`].
     pub clock_bound: ClockBound,
-    /// How long copies of a command go on being sent after the sending of the last one that was
+    /// Time for which copies of a command go on being sent after the sending of the last one that was
     /// answered. Invariant: at most [`limits::RETRY_MS`]; a longer one is cut to it.
     pub retry_horizon: Duration,
-    /// How long one attempt may go unanswered before the next is made.
+    /// Time that one attempt may go unanswered before the next is made.
     pub attempt_timeout: Duration,
     /// The pauses between attempts that failed.
     pub backoff: Backoff,
@@ -33,19 +34,19 @@ impl Default for Config {
     }
 }
 
-/// What a caller wants to hold.
+/// Wish of a caller: what to hold, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acquisition {
     /// The set, all or none.
     pub paths: PathSet,
     /// For how long at a time. The session renews by itself at a third of it.
     pub ttl: Ttl,
-    /// How long the place in the queue outlives its last question. Only for the patient.
+    /// Time by which the place in the queue outlives its last question. Only for the patient.
     pub wait: Wait,
-    /// How long the caller is willing to wait, by the client's monotonic clock. Zero refuses to
+    /// Time that the caller is willing to wait, by the client's monotonic clock. Zero refuses to
     /// queue: what is held is refused at once.
     pub patience: Duration,
-    /// How long it is held at most, by the client's monotonic clock from its beginning, however well
+    /// Longest time that it is held, by the client's monotonic clock from its beginning, however well
     /// renewals go. `None` sets no bound.
     pub at_most: Option<Duration>,
 }

@@ -1,4 +1,4 @@
-//! What goes in and out of a session besides time.
+//! Inputs and outputs of a lease session besides time.
 
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ pub struct ClaimId(pub(super) u64);
 pub struct Transmit {
     /// Its number.
     pub call: CallNumber,
-    /// What is asked.
+    /// The command.
     pub command: Command,
-    /// How many attempts just before this one went unanswered. After the first a transport with
+    /// Number of attempts just before this one that went unanswered. After the first a transport with
     /// two ways had better take the other.
     pub unanswered: u32,
     /// After how long the session will count it as unanswered. A reply that comes later is still
@@ -37,56 +37,56 @@ pub struct Transmit {
 pub enum Event {
     /// The claim waits in the object's queue.
     Queued {
-        /// Which claim.
+        /// The claim.
         claim: ClaimId,
-        /// How many overlapping tickets arrived earlier.
+        /// Number of overlapping tickets that arrived earlier.
         position: u64,
     },
     /// The claim is held and believed, for the first time.
     Acquired {
-        /// Which claim.
+        /// The claim.
         claim: ClaimId,
         /// Fences every write under it.
         token: Ordinal,
     },
     /// The claim will not be held. It is gone; what it may still be at the object is being ended.
     Refused {
-        /// Which claim.
+        /// The claim.
         claim: ClaimId,
         /// Why.
         refusal: Refusal,
     },
     /// The lease lives on.
     Renewed {
-        /// Which claim.
+        /// The claim.
         claim: ClaimId,
-        /// How many others wait for something of it.
+        /// Number of others who wait for something of it.
         waiting: u64,
     },
     /// An admin lets the lease end at its expiry: it is still good, and will not be renewed.
     Draining {
-        /// Which claim.
+        /// The claim.
         claim: ClaimId,
-        /// What the admin said.
+        /// The admin's words.
         reason: String,
     },
     /// The claim was believed and is not any more, for good. It is gone; its token is being released.
     Lost {
-        /// Which claim.
+        /// The claim.
         claim: ClaimId,
         /// Why.
         cause: LossCause,
     },
-    /// What a caller gave back is given back.
+    /// The end of what a caller gave back.
     Released {
-        /// Which claim.
+        /// The claim.
         claim: ClaimId,
-        /// What became of it.
+        /// Its outcome.
         ending: Released,
     },
     /// A plain call is answered, or given up on.
     Answered {
-        /// Which one.
+        /// The query.
         query: QueryId,
         /// The object's reply.
         answer: Result<LeaseReply, CallFailure>,
@@ -110,7 +110,7 @@ pub enum Refusal {
     Over(OverReason),
     /// An admin took the lease before it was believed.
     Forced {
-        /// What the admin said.
+        /// The admin's words.
         reason: String,
     },
     /// The caller's patience is over.
@@ -143,12 +143,12 @@ pub enum LossCause {
     Over(OverReason),
     /// An admin took it.
     Forced {
-        /// What the admin said.
+        /// The admin's words.
         reason: String,
     },
 }
 
-/// What became of a lease that was given back, or of a claim that was cancelled.
+/// Outcome of giving a lease back, or of cancelling a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
     /// The object ended it.
@@ -162,13 +162,13 @@ pub enum Released {
 /// A lease that a session believes to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Believed<'a> {
-    /// Which claim.
+    /// The claim.
     pub claim: ClaimId,
-    /// Who holds it.
+    /// Its holder.
     pub holder: &'a Holder,
     /// The request that was granted.
     pub request: &'a RequestId,
-    /// What is held.
+    /// The paths.
     pub paths: &'a PathSet,
     /// Its token.
     pub token: Ordinal,

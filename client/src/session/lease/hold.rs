@@ -13,22 +13,22 @@ use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
 
-/// How many renewals may come through without anything to believe in before the claim is given up:
+/// Number of renewals that may come through without anything to believe in before the claim is given up:
 /// the term is shorter than a round trip.
 const FRUITLESS_RENEWALS: u32 = 8;
 
-/// What a claim has been granted.
+/// Grant of a claim, and what is believed of it.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) token: Ordinal,
-    /// What may be believed; `None` when a grant or renewal cannot be credited.
+    /// The belief; `None` when a grant or renewal cannot be credited.
     belief: Option<Belief>,
-    /// Whether it was ever believed. Invariant: from then on, the end of belief is the end of the
+    /// True if it was ever believed. Invariant: from then on, the end of belief is the end of the
     /// claim.
     pub(super) believed: bool,
     /// The monotonic instant from which it is not held any more, whatever is renewed.
     bound: Option<Duration>,
-    /// Whether an admin drains it: renewing would be refused, and would end the belief early.
+    /// True while an admin drains it: renewing would be refused, and would end the belief early.
     draining: bool,
     pub(super) waiting: u64,
     /// Renewals that came through and could not be believed, since there was no belief.
@@ -130,7 +130,7 @@ impl LeaseSession {
         })
     }
 
-    /// What is believed of a claim at `at`.
+    /// Belief in a claim at `at`.
     pub(super) fn believed<'a>(
         &self,
         id: ClaimId,
@@ -341,7 +341,7 @@ impl LeaseSession {
         self.cancel_request(claim.request.clone(), claim.wanted.paths.clone(), None, now);
     }
 
-    /// Whether `token` is what the claim holds at present.
+    /// True if `token` is what the claim holds at present.
     pub(super) fn holds(&self, id: ClaimId, token: Ordinal) -> bool {
         let hold = self.claims.get(&id).and_then(|claim| claim.hold.as_ref());
         hold.is_some_and(|hold| hold.token == token)

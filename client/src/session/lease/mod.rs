@@ -62,7 +62,7 @@ use query::Query;
 use release::{Farewell, FarewellId, is_held_back};
 use unrenewed::Unrenewed;
 
-/// How long an attempt is remembered after its sending: longer than a reply may travel.
+/// Time for which an attempt is remembered after its sending: longer than a reply may travel.
 const CALL_MEMORY: Duration = Duration::from_secs(120);
 
 /// One run of one agent, as a state machine over passed-in readings of its clocks.
@@ -73,7 +73,7 @@ pub struct LeaseSession {
     config: Config,
     rules: Box<dyn CreditRules + Send>,
     pacing: Pacing,
-    /// What request ids begin with, so that even a reused session name repeats no request.
+    /// Beginning of request ids, so that even a reused session name repeats no request.
     nonce: u64,
     last_number: u64,
     last_seen: Option<Reading>,
@@ -96,7 +96,7 @@ struct Sent {
     answered: bool,
 }
 
-/// What an attempt was about.
+/// Subject of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     Acquire {
@@ -151,13 +151,13 @@ impl LeaseSession {
         }
     }
 
-    /// Whose session it is.
+    /// The holder that the session asks for.
     #[must_use]
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
 
-    /// What it was set up with.
+    /// Its configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -168,7 +168,7 @@ impl LeaseSession {
         self.pacing.jitter.next_u64()
     }
 
-    /// Whether it holds, wants and awaits nothing but leases that end with their term.
+    /// True if it holds, wants and awaits nothing but leases that end with their term.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.claims.is_empty() && self.farewells.is_empty() && self.queries.is_empty()
@@ -223,7 +223,7 @@ impl LeaseSession {
         self.queries_in_time(at.monotonic);
     }
 
-    /// What is believed at `at`. It changes nothing, so it is for checkers; a guard asks
+    /// Beliefs at `at`. It changes nothing, so it is for checkers; a guard asks
     /// [`believes`](Self::believes).
     pub fn beliefs(&self, at: Reading) -> impl Iterator<Item = Believed<'_>> {
         let clocks_agree = self.last_seen.is_none_or(|seen| self.compare(seen, at).is_ok());
@@ -237,7 +237,7 @@ impl LeaseSession {
             .filter_map(move |(id, claim)| self.believed(id, claim, at))
     }
 
-    /// Whether `claim` is believed at `at`. Once it is not, after it was, it is lost for good.
+    /// True if `claim` is believed at `at`. Once it is not, after it was, it is lost for good.
     pub fn believes(&mut self, at: Reading, claim: ClaimId) -> bool {
         self.observe(at);
         self.claims.get(&claim).is_some_and(|known| self.believed(claim, known, at).is_some())
@@ -251,7 +251,7 @@ impl LeaseSession {
         self.believed(claim, self.claims.get(&claim)?, seen).map(|believed| believed.until)
     }
 
-    /// How many others wait for something of `claim`, as of its last renewal.
+    /// Number of others who wait for something of `claim`, as of its last renewal.
     #[must_use]
     pub fn waiting(&self, claim: ClaimId) -> u64 {
         self.claims.get(&claim).map_or(0, Claim::waiting)
@@ -272,14 +272,14 @@ impl LeaseSession {
         }
     }
 
-    /// How long copies of an unanswered command go on.
+    /// Time for which copies of an unanswered command go on.
     fn horizon(&self) -> Duration {
         let most = Duration::from_millis(mailbus_spec::limits::RETRY_MS);
         self.config.retry_horizon.min(most)
     }
 }
 
-/// What an attempt that is due consists of.
+/// Parts of an attempt that is due.
 type Due = (Subject, Command, Attempt);
 
 impl fmt::Debug for LeaseSession {

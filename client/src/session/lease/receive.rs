@@ -1,4 +1,4 @@
-//! What comes in: replies, refusals, failures and pushes.
+//! Inputs from the object: replies, refusals, failures and pushes.
 
 use std::time::Duration;
 
@@ -244,7 +244,7 @@ impl LeaseSession {
     }
 }
 
-/// How long to let pass at least before asking again after this answer.
+/// Least pause before asking again after this answer.
 fn pause_of(answer: &Result<Outcome, Rejection>) -> Duration {
     let code = match answer {
         Err(Rejection::Limit(_)) => mailbus_spec::wire::Code::Limit,

@@ -23,18 +23,18 @@ pub(super) struct FarewellId(u64);
 #[derive(Debug)]
 pub(super) struct Farewell {
     command: Command,
-    /// What may still be claimed at the object until it is answered; `None` if that is not known, or
-    /// known to be nothing.
+    /// Paths that may still be claimed at the object until it is answered; `None` if that is not
+    /// known, or known to be nothing.
     paths: Option<PathSet>,
-    /// Whose caller wants to know the end of it.
+    /// The claim whose caller wants to know the end of it.
     report: Option<ClaimId>,
     pub(super) retry: Retry,
-    /// What is still believed meanwhile. Always `None` under [`Sound`](super::Sound): it is the seam
-    /// through which a checker plants a client that believes while it releases.
+    /// The claim that is still believed meanwhile. Always `None` under [`Sound`](super::Sound): it
+    /// is the seam through which a checker plants a client that believes while it releases.
     pub(super) kept: Option<Box<(ClaimId, Claim)>>,
 }
 
-/// Whether the first `Acquire` of a claim's request has to wait at `now`, since what it asks for may
+/// True if the first `Acquire` of a claim's request has to wait at `now`, since what it asks for may
 /// still be claimed by this very session. Later copies do not wait: by then there may be a place in the
 /// queue to be kept.
 pub(super) fn is_held_back(

@@ -19,7 +19,7 @@ pub struct Sending {
     pub call: CallNumber,
     /// The clocks, read before the first byte left.
     pub at: Reading,
-    /// Whether it has been given up on: refused a connection, cut, or unanswered for too long. What
+    /// True once it has been given up on: refused a connection, cut, or unanswered for too long. What
     /// became of it is unknown all the same.
     pub failed: bool,
 }
@@ -46,7 +46,7 @@ pub struct Credit {
     pub ttl: Ttl,
 }
 
-/// What ends a belief besides time.
+/// Ends of a belief besides time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ending {
     /// A `Release` is about to be sent.
@@ -85,7 +85,7 @@ pub trait CreditRules {
         if old.monotonic_end() < new.monotonic_end() { new } else { old }
     }
 
-    /// Whether a belief holds at `at`.
+    /// True if a belief holds at `at`.
     fn holds(&self, belief: &Belief, at: Reading) -> bool;
 
     /// Compares two looks at the clocks.
@@ -99,7 +99,7 @@ pub trait CreditRules {
         bound: &ClockBound,
     ) -> Result<(), ClockAnomaly>;
 
-    /// Whether a belief goes on although this happened. Never, under [`Sound`]: the question is asked
+    /// True if a belief goes on although this happened. Never, under [`Sound`]: the question is asked
     /// only so that a checker can plant a client that goes on, and see that it is caught.
     fn outlives(&self, ending: Ending) -> bool;
 }
@@ -143,7 +143,7 @@ impl CreditRules for Sound {
     }
 }
 
-/// How much of a term may pass before it is renewed: a third, and of very short terms, whose belief
+/// Part of a term that may pass before it is renewed: a third, and of very short terms, whose belief
 /// ends long before they do, half of the belief.
 pub(super) fn renewal_pause(ttl: Ttl, belief: &Belief) -> Duration {
     Duration::from_millis(ttl.ms() / 3).min(belief.lasts.checked_div(2).unwrap_or_default())

@@ -45,17 +45,18 @@ impl Unrenewed {
         }
     }
 
-    /// Whether what asks for these paths has to wait for its end.
+    /// True if what asks for these paths has to wait for its end.
     pub(super) fn is_in_the_way(&self, paths: &PathSet, now: Duration) -> bool {
         matches!(self.why, Why::Lapses { in_the_way_until } if now < in_the_way_until)
             && self.paths.overlaps(paths)
     }
 }
 
-/// How long a copy that asked for a term may travel.
+/// Longest travel of a copy that asked for a term.
 const TRAVEL: Duration = Duration::from_millis(limits::RETRY_MS);
 
-/// How long a term of `ttl` may last at the object by the client's clocks, more than either may be off.
+/// Longest time that a term of `ttl` may last at the object by the client's clocks, more than
+/// either may be off.
 fn lasts_at_most(ttl: Ttl) -> Duration {
     let term = Duration::from_millis(ttl.ms());
     let spread = term.checked_div(100).unwrap_or_default();
@@ -116,7 +117,7 @@ impl LeaseSession {
         self.events.push_back(Event::Acquired { claim: id, token });
     }
 
-    /// What this session holds on `path`: a lease for one term, or a claim that is believed.
+    /// The claim that this session holds on `path`: a lease for one term, or a claim that is believed.
     fn held_on(&self, path: &LeasePath) -> Option<(ClaimId, Ordinal)> {
         let for_a_term = |(id, left): (&ClaimId, &Unrenewed)| {
             (left.why == Why::ForATerm && left.paths.covers(path)).then_some((*id, left.token))
@@ -149,18 +150,18 @@ impl LeaseSession {
         Some((claim, self.ask(at, renew)))
     }
 
-    /// What was held for a term is over at the object.
+    /// Notes that what was held for a term is over at the object.
     pub fn forget_lost(&mut self, claim: ClaimId) {
         self.unrenewed.remove(&claim);
     }
 
-    /// Whether `claim` was granted for one term, which is not known to be over.
+    /// True if `claim` was granted for one term, which is not known to be over.
     #[must_use]
     pub fn is_for_a_term(&self, claim: ClaimId) -> bool {
         self.unrenewed.get(&claim).is_some_and(|left| left.why == Why::ForATerm)
     }
 
-    /// What was acquired on `path` for one term and is not known to be over.
+    /// The claim that was acquired on `path` for one term and is not known to be over.
     #[must_use]
     pub fn for_a_term_on(&self, path: &LeasePath) -> Option<ClaimId> {
         let lapses = |left: &Unrenewed| matches!(left.why, Why::Lapses { .. });
@@ -190,12 +191,12 @@ impl LeaseSession {
         }
     }
 
-    /// What this token named is over at the object.
+    /// Notes that what this token named is over at the object.
     pub(super) fn note_over(&mut self, token: Ordinal) {
         self.unrenewed.retain(|_, left| left.token != token);
     }
 
-    /// Whether `request` was granted and nobody renews what it was granted.
+    /// True if `request` was granted and nobody renews what it was granted.
     pub(super) fn was_left(&self, request: &RequestId) -> bool {
         self.unrenewed.values().any(|left| left.request == *request)
     }

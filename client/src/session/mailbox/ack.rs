@@ -30,7 +30,7 @@ pub(super) struct Nack {
     pub(super) retry: Retry,
 }
 
-/// What the session has settled, and what the object has not confirmed of it.
+/// Settled messages of the session, and what the object has not confirmed of them.
 ///
 /// Invariant: `due` and `sending` are parts of `settled`.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! What the agent is subscribed to: chosen by somebody, or everything because nobody has.
+//! Subscriptions of the agent: chosen by somebody, or everything because nobody has.
 //!
 //! An agent that never chose is sent everything. That is nobody's wish, so what nobody handles of it is
 //! settled: given back, it would come five times and end as a loss of something that nobody missed.
@@ -13,7 +13,7 @@ use super::MailboxSession;
 use super::deliver::Stage;
 use super::event::Event;
 
-/// How long what nobody chose waits for a handler while nothing is chosen. No handler waits behind it.
+/// Time that what nobody chose waits for a handler while nothing is chosen. No handler waits behind it.
 const UNCHOSEN_HOLD: Duration = Duration::from_secs(30);
 
 /// Mail that comes though nobody has chosen it.
@@ -26,7 +26,7 @@ pub(super) struct Unchosen {
 }
 
 impl MailboxSession {
-    /// Whether the session says at every connect what the agent is subscribed to.
+    /// True if the session says at every connect what the agent is subscribed to.
     #[must_use]
     pub fn has_chosen(&self) -> bool {
         self.types.is_some()
@@ -61,7 +61,7 @@ impl MailboxSession {
         }
     }
 
-    /// How long a delivery without a handler waits for one.
+    /// Time that a delivery without a handler waits for one.
     pub(super) fn hold(&self, seq: Ordinal, kind: &MessageType) -> Duration {
         match &self.unchosen {
             Some(unchosen) if unchosen.through.is_none() && unchosen.is(seq, kind) => UNCHOSEN_HOLD,

@@ -1,4 +1,4 @@
-//! What a mail session is set up with.
+//! Configuration of a mailbox session.
 
 use std::time::Duration;
 
@@ -10,40 +10,41 @@ use crate::backoff::Backoff;
 /// The constants of one mail session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How much may be in flight to the session. `None` speaks the original's protocol: pushes alone come
-    /// over the socket, one to a frame, all commands go over HTTP, and nothing can be announced.
+    /// Window of what may be in flight to the session. `None` speaks the original's protocol:
+    /// pushes alone come over the socket, one to a frame, all commands go over HTTP, and nothing
+    /// can be announced.
     pub window: Option<Window>,
-    /// How long copies of a command go on being sent after its first sending. Past it the outcome is
-    /// *unknown*. Invariant: at most [`limits::RETRY_MS`]; a longer one is cut to it, since the object
-    /// remembers what it accepted for twice as long.
+    /// Time for which copies of a command go on being sent after its first sending. Past it the
+    /// outcome is *unknown*. Invariant: at most [`limits::RETRY_MS`]; a longer one is cut to it,
+    /// since the object remembers what it accepted for twice as long.
     pub retry_horizon: Duration,
-    /// How long one attempt may go unanswered before the next is made.
+    /// Time that one attempt may go unanswered before the next is made.
     pub attempt_timeout: Duration,
     /// The pauses between attempts that failed.
     pub backoff: Backoff,
-    /// How long opening a socket may take, up to the object's greeting.
+    /// Time that opening a socket may take, up to the object's greeting.
     pub connect_timeout: Duration,
     /// The pauses between attempts to open the socket.
     pub reconnect: Backoff,
-    /// How often the socket is pinged. Invariant: at most [`Config::PING_MOST`], or idle sockets die on
-    /// the way; a longer one is cut to it.
+    /// Time between two pings of the socket. Invariant: at most [`Config::PING_MOST`], or idle
+    /// sockets die on the way; a longer one is cut to it.
     pub ping_after: Duration,
-    /// How long after a ping a socket may stay silent before it is given up.
+    /// Time that a socket may stay silent after a ping before it is given up.
     pub silence: Duration,
-    /// How long a delivery waits for a handler of its type before it is given back.
+    /// Time that a delivery waits for a handler of its type before it is given back.
     pub hold: Duration,
-    /// How long a handler may take, from its beginning or its last sign of
+    /// Time that a handler may take, from its beginning or its last sign of
     /// [`progress`](super::MailboxSession::progress), before its delivery is given back. `None` sets no
     /// limit: the delivery is the handler's until it is finished or the session ends.
     pub handler_timeout: Option<Duration>,
-    /// How long a delivery that failed stays away, by how often it was delivered.
+    /// Time that a delivery that failed stays away, by how often it was delivered.
     pub redelivery: Backoff,
     /// Most handlers at a time; 0 counts as 1. With 1, deliveries are handled one after the other, in
     /// their order.
     pub concurrency: usize,
-    /// How long an ack waits for others to share its frame and its row.
+    /// Time that an ack waits for others to share its frame and its row.
     pub ack_linger: Duration,
-    /// How long a shutdown waits for handlers, acks and publications under way.
+    /// Time that a shutdown waits for handlers, acks and publications under way.
     pub shutdown_timeout: Duration,
 }
 

@@ -12,7 +12,7 @@ use super::MailboxSession;
 use super::event::{Ended, Event, Route, SocketNumber, SocketOrder};
 use crate::session::call::CallNumber;
 
-/// How long a live session has to last for the pauses between attempts to begin anew.
+/// Time that a live session has to last for the pauses between attempts to begin anew.
 const LASTING: Duration = Duration::from_secs(15);
 
 /// Connection of the session to its object.
@@ -84,13 +84,13 @@ impl MailboxSession {
         }
     }
 
-    /// Whether it has begun.
+    /// True once it has begun.
     #[must_use]
     pub fn is_begun(&self) -> bool {
         self.connection != Connection::Idle
     }
 
-    /// Whether the session is over, for good.
+    /// True once the session is over, for good.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.connection == Connection::Over
@@ -273,12 +273,12 @@ impl MailboxSession {
 /// The close code of a session whose credentials do not allow it.
 const CLOSED_FORBIDDEN: u16 = 4_003;
 
-/// Whether a refusal to open a socket will not pass by itself.
+/// True if a refusal to open a socket will not pass by itself.
 fn is_final(code: Code) -> bool {
     code.status() < 500 && !matches!(code, Code::Limit | Code::Replaced | Code::Ahead)
 }
 
-/// How long to let pass at least after a refusal.
+/// Least pause after a refusal.
 pub(super) fn least_pause(code: Code) -> Duration {
     Duration::from_secs(u64::from(code.retry_after().unwrap_or_default()))
 }

@@ -30,7 +30,7 @@ pub(super) struct Delivery {
     pub(super) stage: Stage,
 }
 
-/// How far a delivery has come.
+/// Stage of a delivery.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// There is no handler for its type. It is given back at `until`.
@@ -248,7 +248,7 @@ impl MailboxSession {
         self.hand_out(now);
     }
 
-    /// Whether a delivery was pushed over the socket that is live now.
+    /// True if a delivery was pushed over the socket that is live now.
     pub(super) fn is_in_flight(&self, delivery: &Delivery) -> bool {
         self.connection.live().is_some_and(|live| live.socket == delivery.socket)
     }

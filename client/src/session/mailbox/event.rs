@@ -1,4 +1,4 @@
-//! What goes in and out of a mail session besides time.
+//! Inputs and outputs of a mailbox session besides time.
 
 use std::time::Duration;
 
@@ -48,9 +48,9 @@ pub enum Route {
 pub struct Transmit {
     /// Its number.
     pub call: CallNumber,
-    /// What is asked.
+    /// The command.
     pub ask: Ask,
-    /// By which way.
+    /// The way.
     pub route: Route,
     /// After how long the session will count it as unanswered. A reply that comes later is still
     /// welcome.
@@ -60,14 +60,14 @@ pub struct Transmit {
     pub leave_by: Duration,
 }
 
-/// What the session wants done with sockets.
+/// Order of the session about a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketOrder {
     /// Open one with this `Ask::Connect`. The session gives it up by itself if it takes too long.
     Open {
         /// Its number.
         socket: SocketNumber,
-        /// Who connects, and how.
+        /// The connect, with whose session it is.
         connect: Ask,
     },
     /// Send the text `ping`, which is answered without waking the object.
@@ -77,7 +77,7 @@ pub enum SocketOrder {
     },
     /// Close it, or stop opening it. Nothing of it is of interest any more.
     Close {
-        /// Which.
+        /// The socket.
         socket: SocketNumber,
     },
 }
@@ -89,9 +89,9 @@ pub enum Event {
     Connected {
         /// Its epoch.
         epoch: Ordinal,
-        /// Whether the object knew the agent.
+        /// True if the object knew the agent.
         resumed: bool,
-        /// How many messages the agent's full inbox has refused, of those among its dead letters.
+        /// Number of messages that the agent's full inbox has refused, of those among its dead letters.
         refused: u64,
     },
     /// The socket is gone; another is being opened.
@@ -102,7 +102,7 @@ pub enum Event {
         delivery: DeliveryId,
         /// 1 + the deliveries on record: a lower bound.
         attempt: u64,
-        /// Whether it was a dead letter once.
+        /// True if it was a dead letter once.
         redriven: bool,
         /// The message.
         message: Message,
@@ -131,16 +131,16 @@ pub enum Event {
     /// Messages were lost: they expired, or failed for good. Told again until
     /// [`acknowledge_gap`](super::MailboxSession::acknowledge_gap).
     Gap(Gap),
-    /// What became of a message that was sent.
+    /// Outcome of a message that was sent.
     Published {
-        /// Which.
+        /// The message.
         publication: PublicationId,
-        /// What became of it.
+        /// Its outcome.
         outcome: Published,
     },
     /// A plain call is answered, or given up on.
     Answered {
-        /// Which one.
+        /// The query.
         query: QueryId,
         /// The object's reply.
         answer: Result<MailboxReply, CallFailure>,
@@ -148,10 +148,10 @@ pub enum Event {
     /// The object's storage is in another life or behind what the session knows: an operator restored
     /// it. Whether what it had accepted is still there is unknown.
     Restored {
-        /// What the session had been told was accepted, oldest first: the newest
+        /// Messages that the session had been told were accepted, oldest first: the newest
         /// [`ACCEPTED_MEMORY`](super::ACCEPTED_MEMORY).
         unknown: Vec<Accepted>,
-        /// How many more it had been told of before those.
+        /// Number of those before that it had been told of, too.
         more: u64,
     },
     /// The session is over, for good.
@@ -167,16 +167,16 @@ pub struct Accepted {
     pub seq: Ordinal,
 }
 
-/// What became of a message that was sent.
+/// Outcome of a message that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
     /// It is kept for its recipients.
     Accepted {
         /// Its place in the workspace's order.
         seq: Ordinal,
-        /// How many agents it was given to.
+        /// Number of agents that it was given to.
         recipients: u64,
-        /// Whose inbox was full.
+        /// The agents whose inbox was full.
         refused: Vec<AgentId>,
     },
     /// An earlier copy of it had been accepted; to how many agents it was given was said then.
@@ -194,7 +194,7 @@ pub enum Published {
     Unknown,
 }
 
-/// What became of a delivery in the hands of a handler.
+/// Outcome of a delivery in the hands of a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handled {
     /// It is done: the message is settled.

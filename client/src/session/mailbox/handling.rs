@@ -40,9 +40,9 @@ impl Handling {
 pub struct InHand {
     /// The message's place in the workspace's order.
     pub seq: Ordinal,
-    /// Who sent it.
+    /// Its sender.
     pub from: AgentId,
-    /// What it is about.
+    /// Its type.
     pub kind: MessageType,
     /// For how long the handler has had it, by the client's monotonic clock.
     pub lasted: Duration,
@@ -61,7 +61,7 @@ impl MailboxSession {
         }
     }
 
-    /// How many deliveries handlers have, and the one that has been with its handler longest.
+    /// Number of deliveries that handlers have, and the one that has been with its handler longest.
     #[must_use]
     pub fn in_hand(&self, at: Reading) -> (usize, Option<InHand>) {
         let in_hand = || {
@@ -76,7 +76,7 @@ impl MailboxSession {
         (in_hand().count(), oldest)
     }
 
-    /// Whether a handler has something.
+    /// True if a handler has something.
     pub(super) fn is_handling(&self) -> bool {
         self.deliveries.values().any(|delivery| delivery.handling().is_some())
     }

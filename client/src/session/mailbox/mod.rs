@@ -87,10 +87,10 @@ use publish::Publication;
 use query::Query;
 use shutdown::Shutdown;
 
-/// How many of the messages that were accepted last are kept, to be named after a restore.
+/// Number of the messages accepted last that are kept, to be named after a restore.
 pub const ACCEPTED_MEMORY: usize = 1_024;
 
-/// How long an attempt is remembered after its sending: longer than a reply may travel.
+/// Time for which an attempt is remembered after its sending: longer than a reply may travel.
 const CALL_MEMORY: Duration = Duration::from_secs(120);
 
 /// One run of one agent at the mailboxes, as a state machine over passed-in readings of its clocks.
@@ -101,7 +101,7 @@ pub struct MailboxSession {
     session: SessionId,
     config: Config,
     pacing: Pacing,
-    /// What message ids begin with.
+    /// Beginning of message ids.
     nonce: u64,
     last_number: u64,
     connection: Connection,
@@ -109,9 +109,9 @@ pub struct MailboxSession {
     orders: VecDeque<SocketOrder>,
     /// The subscriptions that every connect sets, if the session has chosen any.
     types: Option<Patterns>,
-    /// What comes though nobody has chosen it.
+    /// State of what comes though nobody has chosen it.
     unchosen: Option<Unchosen>,
-    /// What there are handlers for.
+    /// Types that there are handlers for.
     served: Patterns,
     generation: u64,
     /// The largest `seq` known of in this generation.
@@ -137,7 +137,7 @@ struct Sent {
     answered: bool,
 }
 
-/// What an attempt was about.
+/// Subject of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
     Publish(PublicationId),
@@ -149,7 +149,7 @@ enum Subject {
     Disconnect,
 }
 
-/// What an attempt that is due consists of.
+/// Parts of an attempt that is due.
 type Due = (Subject, Ask, Route, Attempt);
 
 impl MailboxSession {
@@ -188,19 +188,19 @@ impl MailboxSession {
         }
     }
 
-    /// Whose session it is.
+    /// The agent whose session it is.
     #[must_use]
     pub fn agent(&self) -> &AgentId {
         &self.agent
     }
 
-    /// Which run of the agent.
+    /// The run of the agent.
     #[must_use]
     pub fn session(&self) -> &SessionId {
         &self.session
     }
 
-    /// What it was set up with.
+    /// Its configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -218,7 +218,7 @@ impl MailboxSession {
         self.last_seen
     }
 
-    /// Whether nothing is under way: no delivery, no ack, no publication and no question.
+    /// True if nothing is under way: no delivery, no ack, no publication and no query.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.deliveries.is_empty()
@@ -228,7 +228,7 @@ impl MailboxSession {
             && self.queries.is_empty()
     }
 
-    /// What is to be done with sockets next.
+    /// The next order about a socket.
     pub fn poll_socket(&mut self, at: Reading) -> Option<SocketOrder> {
         self.open_if_due(at.monotonic);
         self.orders.pop_front()

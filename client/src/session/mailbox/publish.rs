@@ -27,7 +27,7 @@ pub(super) struct Publication {
     /// There unless it is ephemeral: of those nobody remembers ids, so they are sent once.
     id: Option<MessageId>,
     pub(super) retry: Retry,
-    /// What the object said last, if it did not accept it then and may later.
+    /// The object's last word, if it did not accept it then and may later.
     held_up: Option<Published>,
 }
 

@@ -1,4 +1,4 @@
-//! What comes in: replies, refusals, failures and pushes.
+//! Inputs from the object: replies, refusals, failures and pushes.
 
 use std::time::Duration;
 
@@ -212,7 +212,7 @@ impl MailboxSession {
     }
 }
 
-/// How long to let pass at least before asking again after this answer.
+/// Least pause before asking again after this answer.
 fn pause_of(answer: &Result<Outcome, Rejection>) -> Duration {
     match answer {
         Err(Rejection::Overloaded) => least_pause(Code::Overloaded),

@@ -13,7 +13,7 @@ use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
 
-/// How long the object has to confirm the end of the session.
+/// Time that the object has to confirm the end of the session.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// A shutdown under way.
