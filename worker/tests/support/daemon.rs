@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
@@ -115,9 +116,14 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
-    /// Waits until it has ended. Returns whether it ended well, and what else it printed.
+    /// Waits until it has ended, which it has to in a minute. Returns whether it ended well, and what else it
+    /// printed.
     pub fn ended(&mut self) -> (bool, String) {
-        let ended = self.child.wait().unwrap();
+        let looks = (0..6_000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            self.child.try_wait().unwrap()
+        });
+        let ended = looks.unwrap_or_else(|| panic!("{} still runs after a minute", self.id()));
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
         (ended.success(), rest)
