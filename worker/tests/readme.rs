@@ -44,7 +44,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo test -p mailbus-worker --test conformance -- mailbox-native", "a part of all tests"),
     ("cargo test -p mailbus-worker --test mailbox_waking", "a part of all tests"),
     ("cargo test -p mailbus-worker --test programs -- rows", "a part of all tests"),
-    ("cargo fuzz run <target>", "it needs a nightly toolchain; its seeds are a part of all tests"),
+    ("cargo test -p mailbus-fuzz", "a part of all tests"),
+    ("cargo run -p mailbus-fuzz --bin TARGET -- FILE", "all seeds are a part of all tests"),
 ];
 
 fn main() -> ExitCode {

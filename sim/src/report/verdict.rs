@@ -36,12 +36,9 @@ pub fn gallery(caught: &[Catch]) -> String {
         caught.iter().filter(|catch| !catch.is_good()).map(|catch| catch.name).collect();
     let mutants = caught.len();
     if missed.is_empty() {
-        format!("PASSED: all of {mutants} planted mutants were caught.")
+        format!("PASSED: all of {mutants} planted bugs were caught.")
     } else {
-        format!(
-            "FAILED: of {mutants} planted mutants these were not caught: {}.",
-            missed.join(", ")
-        )
+        format!("FAILED: of {mutants} planted bugs these were not caught: {}.", missed.join(", "))
     }
 }
 
