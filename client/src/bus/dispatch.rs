@@ -69,11 +69,14 @@ pub enum BusEvent {
 pub struct Handlers<K: Clocks> {
     shared: Arc<Shared<K, State>>,
     registry: Arc<Registry>,
+    /// Watched from before the sessions run: this loop may begin after they have connected.
+    status: watch::Receiver<Status>,
 }
 
 impl<K: Clocks> Handlers<K> {
     pub(super) fn new(shared: Arc<Shared<K, State>>, registry: Arc<Registry>) -> Self {
-        Self { shared, registry }
+        let status = shared.inspect(|state, _| state.status());
+        Self { shared, registry, status }
     }
 
     /// Runs until no mail will ever come again and the handlers that are at work are done, or a
@@ -82,8 +85,8 @@ impl<K: Clocks> Handlers<K> {
     /// Handlers run inside it: one that blocks its thread holds up the others. It spawns nothing and
     /// knows no clock, so it may run on any executor.
     pub async fn run(self) {
-        let Self { shared, registry } = self;
-        dispatch(&shared, &registry).await;
+        let Self { shared, registry, status } = self;
+        dispatch(&shared, &registry, status).await;
     }
 }
 
@@ -106,8 +109,11 @@ enum Wake<K: Clocks> {
 }
 
 /// Hands what comes to handlers and to the listener, until nothing will ever come again.
-async fn dispatch<K: Clocks>(shared: &Arc<Shared<K, State>>, registry: &Registry) {
-    let mut status = shared.inspect(|state, _| state.status());
+async fn dispatch<K: Clocks>(
+    shared: &Arc<Shared<K, State>>,
+    registry: &Registry,
+    mut status: watch::Receiver<Status>,
+) {
     let mut handling = FuturesUnordered::new();
     loop {
         let full = handling.len() >= HANDLING_MOST;

@@ -8,7 +8,7 @@ use mailbus_client::mailbox::Status;
 use mailbus_client::session::lease::Acquisition;
 use mailbus_spec::{Ordinal, Ttl};
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, spawn_local};
 
 use crate::bench::{Bench, Bus, Notes, agent, seconds, setup};
 use crate::mail::{draft, note};
@@ -64,6 +64,23 @@ fn a_handler_that_holds_its_thread_for_ten_minutes_costs_neither_lease_nor_sessi
         assert_eq!(told.all(), ["connected, resumed: false"], "nothing failed and nothing broke");
         b.shutdown().await.unwrap();
         spawn_blocking(move || thread.join().unwrap()).await.unwrap();
+    });
+}
+
+#[test]
+fn handlers_that_are_run_late_still_hear_that_the_session_has_begun() {
+    Bench::run(async |bench| {
+        let (bus, _sessions, handlers) = bench.bus_apart(setup("a", "1", 1));
+        let told = Notes::default();
+        told.listen(&bus);
+        bus.initialize().await.unwrap();
+        bench.pass(seconds(60)).await;
+        assert_eq!(told.all(), [""; 0], "nobody tells it yet");
+        let running = spawn_local(handlers.run());
+        bench.pass(seconds(1)).await;
+        assert_eq!(told.all(), ["connected, resumed: false"]);
+        bus.shutdown().await.unwrap();
+        running.await.unwrap();
     });
 }
 
