@@ -29,8 +29,8 @@ struct Happening {
 }
 
 impl Happening {
-    /// Whether the object loses its memory before. Seldom: most of what it does in memory shows only when
-    /// it has done it for a while.
+    /// Eviction of the object before the event. Seldom: most of what it does in memory shows only when it
+    /// has done it for a while.
     fn evicts(&self) -> bool {
         self.eviction < 32
     }

@@ -71,7 +71,7 @@ struct Story {
     kept: Option<Kept>,
     events: usize,
     budget: Budget,
-    /// Whether the database was put back, or became large.
+    /// True if the database was put back, or became large.
     is_spoilt: bool,
 }
 
@@ -267,7 +267,7 @@ impl Story {
     }
 }
 
-/// What tells the steps of a burst apart: how much each pushes, and whom it reaches.
+/// Shape of a step, which tells those of a burst apart: how much it pushes, and whom it reaches.
 fn shape(step: &MailboxStep) -> (usize, bool, Option<(u64, usize)>) {
     let answer = step.reply.as_ref().map(|reply| &reply.answer);
     let accepted = match answer {

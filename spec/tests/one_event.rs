@@ -1,4 +1,4 @@
-//! What one event may do twice to the same thing: time lets a claim through and the command ends it, a
+//! Events that do something twice to the same thing: time lets a claim through and the command ends it, a
 //! dead letter comes back and is too old at once. The invariants know these steps, and still find the
 //! wrong ones among them: each is shown a right step and that step spoilt.
 

@@ -1,5 +1,5 @@
-//! Who is slow, silent or gone, at the other end of a connection: each is waited for as long as something
-//! moves, and nobody waits for another. Streams are in memory and time is the test's.
+//! Connections whose other end is slow, silent or gone: each is waited for as long as something moves, and
+//! nobody waits for another. Streams are in memory and time is the test's.
 
 mod support;
 

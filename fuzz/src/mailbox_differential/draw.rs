@@ -69,7 +69,7 @@ pub(super) enum Fate {
     Restored,
 }
 
-/// How much a happening brings at once: bursts of messages fill bites, windows and inboxes.
+/// Load that a happening brings at once: bursts of messages fill bites, windows and inboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
     One,
@@ -83,7 +83,7 @@ pub(super) enum Load {
 }
 
 impl Load {
-    /// How often the event comes.
+    /// Number of times that the event comes.
     pub(super) fn messages(self) -> usize {
         match self {
             Self::One | Self::Long => 1,
@@ -93,12 +93,12 @@ impl Load {
         }
     }
 
-    /// How long a message is made that is to be long: as long as may be, or longer than small windows.
+    /// Bytes of a message that is to be long: as many as may be, or more than small windows have.
     pub(super) fn filling_bytes(self) -> usize {
         if self.is_long() { 1_000_000 } else { 1_000 }
     }
 
-    /// Whether a megabyte comes, or many.
+    /// True if a megabyte comes, or many.
     pub(super) fn is_long(self) -> bool {
         matches!(self, Self::Long | Self::Longs)
     }
@@ -107,7 +107,7 @@ impl Load {
 /// Five events.
 const LARGE: usize = 5 * size_of::<Happening>();
 
-/// What may still come in one history. A large load takes ten to a hundred times as long as all the rest of
+/// Loads that may still come in one history. A large one takes ten to a hundred times as long as all the rest of
 /// a history, and the second one shows little that the first did not.
 pub(super) struct Budget {
     some: usize,
@@ -124,7 +124,7 @@ impl Budget {
         Self { some: 4, many: large, long: 2 * large, longs: large }
     }
 
-    /// What the happening brings: as much as it means to, or the next smaller load that is left.
+    /// Load of the happening: as much as it means to bring, or the next smaller one that is left.
     pub(super) fn take(&mut self, happening: &Happening) -> Load {
         let mut left = |load| match load {
             Load::One => true,
@@ -175,7 +175,7 @@ impl Happening {
         }
     }
 
-    /// How much it means to bring.
+    /// Load that it means to bring.
     fn load(&self) -> Load {
         match (self.what, self.details[2]) {
             (255, 255) => Load::Many,

@@ -53,7 +53,7 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
 pub(crate) struct Observed<O, C, S> {
     pub context: Rc<Context>,
     pub namespace: Namespace<O>,
-    /// Where the context keeps what belongs to them.
+    /// Place in the context of what belongs to them.
     hosted: fn(&Context) -> &Hosted<O, C, S>,
     settle: fn(&Context, bool),
 }

@@ -22,7 +22,7 @@ use crate::world::hosts::{AgentClocks, sleep_until};
 
 /// The client of a simulated agent.
 pub(crate) type Client = LeaseClient<Rc<AgentClocks>>;
-/// What it holds.
+/// Lease that it holds.
 pub(crate) type Guard = Lease<Rc<AgentClocks>>;
 
 /// One agent at work.

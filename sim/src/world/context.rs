@@ -41,7 +41,7 @@ pub struct Context {
     pub(crate) object_monotonic: SkewedClock,
     pub(crate) leases: HostedLeases,
     pub(crate) mail: HostedMail,
-    /// What the operator has to send.
+    /// Tasks that the operator has to send.
     pub(crate) operator_tasks: RefCell<VecDeque<OperatorTask>>,
     pub(crate) operator_bell: Notify,
     pub(crate) alarms: AlarmTrouble,

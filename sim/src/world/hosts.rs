@@ -24,7 +24,7 @@ pub(crate) const NAME: &str = "localhost";
 /// The port it listens on.
 pub(crate) const PORT: u16 = 80;
 
-/// How far the network is stepped at a time.
+/// Milliseconds of one step of the network.
 pub(crate) const TICK_MS: u64 = 10;
 
 /// The one workspace of a simulation.

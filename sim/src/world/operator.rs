@@ -28,7 +28,7 @@ use crate::world::hosts::{NAME, OBJECT, PORT, sleep_until, workspace};
 
 /// The TTL of the claims that probe whether the object is alive.
 pub(crate) const PROBE_TTL_MS: u64 = 5_000;
-/// How long an exchange may take.
+/// Time limit of an exchange.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the operator's host.

@@ -154,7 +154,7 @@ pub trait SystemUnderTest<S: Service> {
         Err(Failure::Unsupported(Capability::Sockets))
     }
 
-    /// What sockets received since it was last asked, in order for each peer. A system in which
+    /// Pushes that sockets received since it was last asked, in order for each peer. A system in which
     /// pushes travel gives them the time to arrive.
     async fn received(&mut self) -> Result<Vec<S::Push>, Failure> {
         Ok(Vec::new())

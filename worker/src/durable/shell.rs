@@ -77,17 +77,19 @@ impl<O: Object> Shell<O> {
             }
             Err((code, reason)) => {
                 self.closed(websocket).await;
-                sockets::dismiss(websocket, code, reason);
+                let _ = websocket.close(Some(code), Some(reason));
             }
         }
     }
 
-    /// A socket closed or broke.
+    /// A socket closed, broke or is about to be closed: it is nobody's from here on, however long its
+    /// client takes to close it too.
     pub(super) async fn closed(&self, websocket: &WebSocket) {
         let Some(socket) = Socket::of(websocket) else { return };
         let event = Event::Closed { socket: socket.id, attachment: &socket.attachment };
         // Nobody waits for an answer, and the object forgets what it knew.
         let _ = self.handle(event, Some(&socket)).await;
+        sockets::disown(websocket);
     }
 
     /// Handles one event and applies its effects, the answer to a request apart. With them comes the

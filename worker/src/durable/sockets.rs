@@ -140,10 +140,9 @@ pub(super) fn text_of(
     }
 }
 
-/// Closes a socket that is nobody's from here on, however long its client takes to close it too.
-pub(super) fn dismiss(socket: &WebSocket, code: u16, reason: &str) {
+/// Has a socket keep nothing: no shell takes it for one of its own any more.
+pub(super) fn disown(socket: &WebSocket) {
     let _ = socket.serialize_attachment("");
-    let _ = socket.close(Some(code), Some(reason));
 }
 
 /// Tells a client that what its frame asked for may not have been done.

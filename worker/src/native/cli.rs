@@ -192,7 +192,7 @@ fn keep_to_owner() {
     }
 }
 
-/// Whether others than its owner may do anything with a folder, which was there before.
+/// True if others than its owner may do anything with a folder, which was there before.
 ///
 /// # Errors
 /// What the system said.

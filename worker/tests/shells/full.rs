@@ -8,7 +8,7 @@ use crate::support::http::Connection;
 use crate::support::preload::Watched;
 use crate::support::{large, on_event_loop};
 
-/// How often the large workspace is asked for what it cannot write.
+/// Number of times that the large workspace is asked for what it cannot write.
 const ASKED: usize = 60;
 
 /// While a large workspace fails to write, another on the same event loop is answered as ever; and when

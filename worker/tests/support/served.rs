@@ -60,12 +60,12 @@ impl Bus {
         subscribe_over(self.stream(), "/v1/w/lease/subscribe").await
     }
 
-    /// How many sockets the object has.
+    /// Number of sockets that the object has.
     pub fn sockets(&self) -> usize {
         self.namespace.with(&super::workspace("w"), |object| object.sockets().len()).unwrap()
     }
 
-    /// How many texts the object has.
+    /// Number of texts that the object has.
     pub async fn count(&self) -> u64 {
         let answer = self.connect().await.post("/v1/w/lease/count", "").await.unwrap();
         answer.json()["n"].as_u64().unwrap()
@@ -90,7 +90,7 @@ pub async fn close_code(socket: &mut WebSocketStream<DuplexStream>) -> Option<Cl
     }
 }
 
-/// What adds a text to the object, and says how many it has.
+/// Command that adds a text to the object, and says how many it has.
 pub const ADD: &str = "/v1/w/lease/add";
 
 /// The headers of a request to become a socket, to the end of its head.

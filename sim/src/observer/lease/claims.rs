@@ -1,4 +1,4 @@
-//! How leases and tickets begin, go on and end for the observer.
+//! Life of leases and tickets, as the observer has it: how they begin, go on and end.
 
 use mailbus_spec::lease::Acquire;
 use mailbus_spec::limits::MEMORY_MS;

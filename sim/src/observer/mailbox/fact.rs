@@ -88,7 +88,7 @@ pub enum Fact {
         agent: AgentId,
         /// Which.
         seq: Ordinal,
-        /// How many of its deliveries have failed.
+        /// Number of its deliveries that have failed.
         failures: u64,
     },
     /// An inbox was listed.
@@ -108,9 +108,9 @@ pub enum Fact {
         seq: Ordinal,
         /// Why, by the object's word.
         reason: DeadReason,
-        /// What the observer has of it.
+        /// State of it as the observer knows it.
         owing: Option<Owing>,
-        /// How many of its deliveries have failed.
+        /// Number of its deliveries that have failed.
         failures: u64,
     },
     /// Dead letters were listed without one that must be among them.

@@ -17,7 +17,7 @@ pub struct MailboxMoment<'a> {
     pub now: Timestamp,
     /// The observer after it.
     pub observer: &'a MailboxObserver,
-    /// What it shows, in order.
+    /// Facts that it shows, in order.
     pub facts: &'a [Fact],
 }
 
@@ -51,7 +51,7 @@ impl Walker {
         Self { observer: MailboxObserver::default(), points, bookmarks, length: 0 }
     }
 
-    /// How many entries were read.
+    /// Number of entries that were read.
     #[must_use]
     pub fn length(&self) -> usize {
         self.length

@@ -1,4 +1,4 @@
-//! What agents do with leases.
+//! Stories of agents and leases.
 //!
 //! | file | stories |
 //! |---|---|

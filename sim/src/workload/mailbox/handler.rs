@@ -1,4 +1,4 @@
-//! What handlers make of messages: their payload says it.
+//! Handlers that make of a message what its payload says.
 
 use std::rc::Rc;
 

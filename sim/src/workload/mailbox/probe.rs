@@ -6,7 +6,7 @@ use crate::workload::mailbox::sending::{Letter, payload, send_one};
 use crate::workload::mailbox::{kind, name_of};
 use crate::world::hosts::sleep_until;
 
-/// How long after the healing agents send: by then each has a session again, or soon.
+/// Milliseconds from the healing until agents send: by then each has a session again, or soon.
 const AFTER_MS: u64 = 1_500;
 
 pub(in crate::workload) async fn probe(process: Process) {

@@ -52,7 +52,7 @@ pub(super) fn mail_liveness(transition: &Transition<'_>) -> Result<(), String> {
     })
 }
 
-/// Whether the budget ended at somebody's message that comes before `seq` and was too large for it.
+/// True if the budget ended at somebody's message that comes before `seq` and was too large for it.
 fn another_was_too_large(
     transition: &Transition<'_>,
     seq: Ordinal,

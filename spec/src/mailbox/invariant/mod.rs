@@ -271,7 +271,7 @@ impl<'a> Transition<'a> {
         self.is_over(name).then_some(Presumed::ForRoom)
     }
 
-    /// Whether the agent's inbox held more than it may before the event's pushes: with what has arrived,
+    /// True if the agent's inbox held more than it may before the event's pushes: with what has arrived,
     /// and with what came back and was too old to stay.
     fn is_over(&self, name: &AgentId) -> bool {
         let Some(before) = self.before.agents.get(name) else { return false };

@@ -38,7 +38,7 @@ pub(super) fn no_innocent_dead(transition: &Transition<'_>) -> Result<(), String
     Ok(())
 }
 
-/// Whether the event is a failure of this message: it is given back, or its session ends while it was
+/// True if the event is a failure of this message: it is given back, or its session ends while it was
 /// announced.
 fn has_failed(transition: &Transition<'_>, name: &AgentId, seq: Ordinal) -> bool {
     let Some(live) = transition.live_before(name) else { return false };

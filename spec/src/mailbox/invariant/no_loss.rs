@@ -97,7 +97,7 @@ fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), Stri
     })
 }
 
-/// Whether one more message exceeds an inbox, what its silent session was pushed not counted.
+/// True if one more message exceeds an inbox, what its silent session was pushed not counted.
 pub(super) fn is_full(state: &MailboxMachine, name: &AgentId, bytes: u64) -> bool {
     let Some(agent) = state.agents.get(name) else { return bytes > limits::INBOX_BYTES };
     let silent = agent.live.as_ref().filter(|live| live.window.is_none());

@@ -46,7 +46,7 @@ pub(super) fn no_phantom(transition: &Transition<'_>) -> Result<(), String> {
     ephemeral_is_not_kept(transition)
 }
 
-/// What is in the log stays as it came; only who refused it is forgotten.
+/// Rows of the log stay as they came; only who refused it is forgotten.
 fn rows_never_change(transition: &Transition<'_>) -> Result<(), String> {
     let before = &transition.before.log.entries;
     for (seq, logged) in &transition.after.log.entries {
@@ -73,7 +73,7 @@ fn was_redriven(transition: &Transition<'_>, name: &AgentId, seq: Ordinal) -> bo
     named && letters(transition.before, name).contains(&seq)
 }
 
-/// Whether the agent's subscriptions are as before, or it chose them itself in this event.
+/// True if the agent's subscriptions are as before, or it chose them itself in this event.
 fn may_have_chosen(transition: &Transition<'_>, name: &AgentId, after: &Agent) -> bool {
     let types = |agent: &Agent| agent.registration.as_ref().and_then(|known| known.types.clone());
     let (old, new) = (transition.before.agents.get(name).and_then(types), types(after));

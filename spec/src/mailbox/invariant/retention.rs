@@ -33,7 +33,7 @@ pub(super) fn retention(transition: &Transition<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What a round of collection has to let go of, as far as its budget goes.
+/// Rows that a round of collection has to let go of, as far as its budget goes.
 fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(), String> {
     let (before, after) = (transition.before, transition.after);
     let deleted = before.log.entries.len().saturating_sub(after.log.entries.len());

@@ -21,7 +21,7 @@ pub(super) fn silent_is_unchanged(transition: &Transition<'_>) -> Result<(), Str
     })
 }
 
-/// Whether two states differ in their sessions alone.
+/// True if two states differ in their sessions alone.
 fn is_same_storage(one: &MailboxMachine, other: &MailboxMachine) -> bool {
     let stored = |agent: &Agent, other: &Agent| {
         agent.registration == other.registration

@@ -39,7 +39,7 @@ pub enum Mistake {
     ExpiryUncounted,
     /// A connect does not tell of the gap.
     GapUntold,
-    /// Who refused a message is forgotten, and the sender not told.
+    /// Refusals are forgotten, and the sender is not told of them.
     RefusedForgotten,
     /// Silence counts from the accept, not from the push.
     PresumesFromAccept,
@@ -75,11 +75,11 @@ pub enum Mistake {
     IgnoresAhead,
     /// Byte windows are not looked at.
     IgnoresByteWindow,
-    /// What does not fit a byte window is passed over.
+    /// Messages that do not fit a byte window are passed over.
     PassesOverTheHead,
     /// Each session gets one more than its window.
     WindowOffByOne,
-    /// What is due is pushed before what was never pushed.
+    /// Redeliveries that are due are pushed before what was never pushed.
     PushesDueFirst,
     /// A nacked delivery holds its place in the window.
     NackHoldsSlot,

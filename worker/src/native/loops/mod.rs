@@ -170,7 +170,7 @@ fn overloaded() -> Problem {
     Problem::new(Code::Overloaded, "Too much waits for this workspace already. Nothing was begun.")
 }
 
-/// What comes from other loops, and the objects of this one.
+/// Requests from other loops, and the objects of this one.
 struct Arrivals {
     inbox: RefCell<mpsc::Receiver<Crossing>>,
     own: Classes,

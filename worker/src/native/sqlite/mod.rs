@@ -196,15 +196,10 @@ impl Database {
         if !self.is_made() {
             return Ok(());
         }
-        self.begin()?;
-        let written = self.faults.meet(true).and_then(|()| {
-            self.shell(|connection| connection.pragma_update(None, "application_id", APPLICATION))
-        });
-        let written = written.and_then(|()| self.commit());
-        if written.is_err() {
-            let _ = self.rollback();
-        }
-        written
+        self.transact(|database| {
+            database.faults.meet(true)?;
+            database.shell(|sqlite| sqlite.pragma_update(None, "application_id", APPLICATION))
+        })
     }
 
     /// Runs an event in a transaction: all of it, or nothing.

@@ -339,7 +339,7 @@ impl Pair {
     }
 }
 
-/// Whether a run is due, and which one if it is one that told before. One that never told may begin elsewhere
+/// Run that is due, by its bounds if it told before. One that never told may begin elsewhere
 /// after waking: messages deleted before it was due leave its segment short, and waking fills segments anew.
 fn due(log: &Log) -> Option<Option<(Ordinal, Ordinal)>> {
     log.due_run().map(|run| (run.0 <= log.covered()).then_some(run))

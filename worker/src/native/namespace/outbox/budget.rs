@@ -33,7 +33,7 @@ pub struct Budget {
 struct Registry {
     last: u64,
     by_number: BTreeMap<u64, Weak<Outbox>>,
-    /// When nobody could be given up, by [`HostClock::uptime`](crate::native::HostClock::uptime).
+    /// Time at which nobody could be given up, by [`HostClock::uptime`](crate::native::HostClock::uptime).
     fruitless: Option<Duration>,
 }
 

@@ -24,12 +24,12 @@ pub use budget::{Budget, OUTBOX_BUDGET};
 pub use text::Text;
 pub(super) use text::Texts;
 
-/// How long a reader may take nothing of what waits for it: 30 s.
+/// Time for which a reader may take nothing of what waits for it: 30 s.
 pub const STALLED_MAX: Duration = Duration::from_secs(30);
-/// How many bytes may wait for one reader: all that an inbox holds, a push budget and a frame.
+/// Most bytes that may wait for one reader: all that an inbox holds, a push budget and a frame.
 pub const BEHIND_MAX_BYTES: usize =
     INBOX_BYTES as usize + PUSH_BUDGET_BYTES as usize + FRAME_MAX_BYTES;
-/// How many frames may wait for one reader: many short ones take memory too.
+/// Most frames that may wait for one reader: many short ones take memory too.
 pub const BEHIND_MAX_FRAMES: usize = 1 << 16;
 /// With how little waiting nobody is given up for others: 64 KiB.
 const SPARED_BYTES: usize = 64 << 10;
