@@ -14,7 +14,7 @@ use crate::engine::{agent, object};
 use crate::faults::{Act, Timeline, apply};
 use crate::history::{History, Residue, Wrote};
 use crate::plan::Plan;
-use crate::sut::{MailVariant, ObjectVariant, Sut};
+use crate::sut::{Sut, Variant};
 use crate::world::context::OperatorTask;
 use crate::world::hosted::Hosted;
 use crate::world::hosts::{OBJECT, TICK_MS, host_of};
@@ -199,11 +199,11 @@ impl Engine {
     fn rows(&self) -> u64 {
         let context = &self.context;
         match context.sut.object {
-            ObjectVariant::Native => {
+            Variant::Production => {
                 count(&context.leases, "SELECT count(*) FROM claim")
                     + count(&context.leases, "SELECT count(*) FROM meta")
             }
-            ObjectVariant::Model(_) => {
+            Variant::Model(_) => {
                 let version = count(&context.leases, "SELECT version FROM model");
                 let model = context.lease_models.get(i64::try_from(version).unwrap_or(0));
                 let rows = model.leases.len() + model.queue.len() + model.remembered.len();
@@ -216,8 +216,8 @@ impl Engine {
     fn logged(&self) -> u64 {
         let context = &self.context;
         match context.sut.mail {
-            MailVariant::Native => count(&context.mail, "SELECT count(*) FROM log"),
-            MailVariant::Model(_) => {
+            Variant::Production => count(&context.mail, "SELECT count(*) FROM log"),
+            Variant::Model(_) => {
                 let version = count(&context.mail, "SELECT version FROM model");
                 let model = context.mail_models.get(i64::try_from(version).unwrap_or(0));
                 u64::try_from(model.log.entries.len()).unwrap_or(0)

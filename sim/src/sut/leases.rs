@@ -1,6 +1,7 @@
 //! The machine under test, seen from outside: every event it handles is noted, and an instance that
 //! was replaced may be asked once more.
 
+use mailbus_conformance::mutants;
 use mailbus_spec::HostTime;
 use mailbus_spec::lease::Command;
 use mailbus_spec::machine::Event;
@@ -10,7 +11,7 @@ use mailbus_worker::storage::{Row, Storage, StorageError, Value};
 
 use crate::history::{Entry, ObjectEvent};
 use crate::marks::Mark;
-use crate::sut::{ModelRow, ObjectVariant};
+use crate::sut::{ModelRow, Variant};
 use crate::world::Context;
 
 /// The machine that the system under test of this thread's simulation names.
@@ -31,8 +32,8 @@ enum Instance {
 impl Instance {
     fn wake(context: &Context, pending: Option<HostTime>) -> Self {
         match context.sut.object {
-            ObjectVariant::Native => Self::Native(Box::new(SqlLeases::wake(pending))),
-            ObjectVariant::Model(model) => Self::Model(ModelRow::wake(model(), pending)),
+            Variant::Production => Self::Native(Box::new(SqlLeases::wake(pending))),
+            Variant::Model(mutant) => Self::Model(ModelRow::wake(mutants::wake(mutant), pending)),
         }
     }
 

@@ -4,60 +4,19 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use mailbus_conformance::mutants::Model;
+use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{
-    CloseReason, Command, Connection, MailboxMachine, MailboxStep, Notice, Push,
-};
-use mailbus_spec::{HostTime, Timestamp};
+use mailbus_spec::mailbox::{CloseReason, Command, Connection, MailboxMachine, Notice, Push};
 use mailbus_worker::mailbox::{Handled, Session};
 use mailbus_worker::storage::{Storage, StorageError};
 
 use crate::sut::stored::Stored;
 use crate::world::Context;
 
-/// A mailbox model that answers in the place of the production machine.
-///
-/// What it keeps in itself is an object's memory: an eviction takes it. What must survive is the
-/// state, which is stored in the object's transaction.
-pub trait MailModel {
-    /// Handles one event on the stored state, which afterwards is stored.
-    fn handle(
-        &mut self,
-        state: &mut MailboxMachine,
-        host: HostTime,
-        event: &Event<Command>,
-    ) -> MailboxStep;
-
-    /// It has woken, and this is what its storage and the open sockets keep.
-    fn woken(&mut self, _state: &mut MailboxMachine) {}
-
-    /// Its storage has failed, and the event that led to this state is undone.
-    fn undone(&mut self, _state: &MailboxMachine) {}
-
-    /// The alarm to set after an event, in object time.
-    fn next_alarm(&self, state: &MailboxMachine) -> Option<Timestamp> {
-        mailbus_spec::StateMachine::next_alarm(state)
-    }
-}
-
-/// The reference model itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ReferenceMail;
-
-impl MailModel for ReferenceMail {
-    fn handle(
-        &mut self,
-        state: &mut MailboxMachine,
-        host: HostTime,
-        event: &Event<Command>,
-    ) -> MailboxStep {
-        mailbus_spec::StateMachine::handle(state, host, event)
-    }
-}
-
 /// A mailbox model whose state is one row.
 pub struct MailModelRow {
-    model: Box<dyn MailModel>,
+    model: Box<dyn Model<MailboxMachine>>,
     pending: Option<HostTime>,
     stored: Stored,
     /// The sessions that have a socket, until the first event.
@@ -68,7 +27,7 @@ impl MailModelRow {
     /// A model that has just woken.
     #[must_use]
     pub fn wake(
-        model: Box<dyn MailModel>,
+        model: Box<dyn Model<MailboxMachine>>,
         pending: Option<HostTime>,
         sessions: Vec<Session>,
     ) -> Self {

@@ -1,6 +1,7 @@
 //! The mailbox machine under test, seen from outside: every event it handles is noted, and with which
 //! sessions it woke.
 
+use mailbus_conformance::mutants;
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Command, Connection};
@@ -9,7 +10,7 @@ use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Storage, StorageError};
 
 use crate::history::{Entry, MailEvent};
-use crate::sut::{MailModelRow, MailVariant};
+use crate::sut::{MailModelRow, Variant};
 use crate::world::Context;
 
 /// The mailbox machine that the system under test of this thread's simulation names.
@@ -29,11 +30,11 @@ impl Mailboxes for SutMailboxes {
         let context = Context::current();
         let woken = sessions.iter().map(Session::connection).collect();
         let awake = match context.sut.mail {
-            MailVariant::Native => {
+            Variant::Production => {
                 Instance::Native(Box::new(SqlMailboxes::wake(pending_alarm, sessions)))
             }
-            MailVariant::Model(model) => {
-                Instance::Model(MailModelRow::wake(model(), pending_alarm, sessions))
+            Variant::Model(mutant) => {
+                Instance::Model(MailModelRow::wake(mutants::wake(mutant), pending_alarm, sessions))
             }
         };
         Self { awake, woken: Some(woken) }

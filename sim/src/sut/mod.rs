@@ -11,14 +11,14 @@ mod model;
 mod stored;
 
 use mailbus_client::session::lease::{CreditRules, Sound};
-use mailbus_spec::HostTime;
+use mailbus_conformance::mutants::Mutant;
 use mailbus_spec::StateMachine;
-use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
-use mailbus_spec::machine::Event;
+use mailbus_spec::lease::LeaseMachine;
+use mailbus_spec::mailbox::MailboxMachine;
 
 pub use carrier::MailClientRules;
 pub use leases::SutLeases;
-pub use mail_model::{MailModel, MailModelRow, ReferenceMail};
+pub use mail_model::MailModelRow;
 pub use mailboxes::SutMailboxes;
 pub use model::ModelRow;
 pub(crate) use stored::Versions;
@@ -27,11 +27,11 @@ pub(crate) use stored::Versions;
 #[derive(Clone, Copy, Debug)]
 pub struct Sut {
     /// What stands behind the endpoint of leases.
-    pub object: ObjectVariant,
+    pub object: Variant<LeaseMachine>,
     /// By what rules clients believe.
     pub client: fn() -> Box<dyn CreditRules + Send>,
     /// What stands behind the endpoint of mailboxes.
-    pub mail: MailVariant,
+    pub mail: Variant<MailboxMachine>,
     /// What mail clients do otherwise than production's.
     pub mail_client: MailClientRules,
     /// Which clocks the host of the objects has.
@@ -47,62 +47,22 @@ pub enum HostClocks {
     WallAlone,
 }
 
-/// What stands behind the endpoint of mailboxes.
-#[derive(Clone, Copy, Debug)]
-pub enum MailVariant {
+/// What stands behind an endpoint.
+#[derive(Debug)]
+pub enum Variant<M: StateMachine + 'static> {
     /// The production machine over SQLite.
-    Native,
-    /// A model, awake: it is made anew whenever the object wakes.
-    Model(fn() -> Box<dyn MailModel>),
+    Production,
+    /// The model or a mutant of it, awake: it is made anew whenever the object wakes.
+    Model(Option<&'static Mutant<M>>),
 }
 
-/// What stands behind the endpoint.
-#[derive(Clone, Copy, Debug)]
-pub enum ObjectVariant {
-    /// The production machine over SQLite.
-    Native,
-    /// A model, awake: it is made anew whenever the object wakes.
-    Model(fn() -> Box<dyn Model>),
-}
-
-/// A model that answers in the place of the production machine.
-///
-/// What it keeps in itself is an object's memory: an eviction takes it. What must survive is the
-/// state, which is stored in the object's transaction.
-pub trait Model {
-    /// Handles one event on the stored state, which afterwards is stored.
-    fn handle(
-        &mut self,
-        state: &mut LeaseMachine,
-        host: HostTime,
-        event: &Event<Command>,
-    ) -> LeaseStep;
-
-    /// The alarm to set after an event, in object time.
-    fn next_alarm(&self, state: &LeaseMachine) -> Option<mailbus_spec::Timestamp> {
-        state.next_alarm()
-    }
-
-    /// Whether it looks at its storage in every event, as it must.
-    fn touches_storage(&self) -> bool {
-        true
+impl<M: StateMachine + 'static> Clone for Variant<M> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-/// The reference model itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reference;
-
-impl Model for Reference {
-    fn handle(
-        &mut self,
-        state: &mut LeaseMachine,
-        host: HostTime,
-        event: &Event<Command>,
-    ) -> LeaseStep {
-        state.handle(host, event)
-    }
-}
+impl<M: StateMachine + 'static> Copy for Variant<M> {}
 
 /// The rules of the production client.
 #[must_use]
@@ -113,18 +73,18 @@ pub fn sound() -> Box<dyn CreditRules + Send> {
 impl Sut {
     /// Production at both ends.
     pub const NATIVE: Self = Self {
-        object: ObjectVariant::Native,
+        object: Variant::Production,
         client: sound,
-        mail: MailVariant::Native,
+        mail: Variant::Production,
         mail_client: MailClientRules::SOUND,
         host_clocks: HostClocks::Two,
     };
 
     /// The reference models behind production's endpoints, with the production client.
     pub const SPEC: Self = Self {
-        object: ObjectVariant::Model(|| Box::new(Reference)),
+        object: Variant::Model(None),
         client: sound,
-        mail: MailVariant::Model(|| Box::new(ReferenceMail)),
+        mail: Variant::Model(None),
         mail_client: MailClientRules::SOUND,
         host_clocks: HostClocks::Two,
     };

@@ -2,19 +2,19 @@
 
 use std::rc::Rc;
 
+use mailbus_conformance::mutants::Model;
 use mailbus_spec::HostTime;
 use mailbus_spec::lease::{Command, LeaseMachine};
 use mailbus_spec::machine::Event;
 use mailbus_worker::lease::Handled;
 use mailbus_worker::storage::{Storage, StorageError};
 
-use crate::sut::Model;
 use crate::sut::stored::Stored;
 use crate::world::Context;
 
 /// A lease model whose state is one row.
 pub struct ModelRow {
-    model: Box<dyn Model>,
+    model: Box<dyn Model<LeaseMachine>>,
     pending: Option<HostTime>,
     /// The state as last seen: what a model that does not look answers from.
     remembered: Option<Rc<LeaseMachine>>,
@@ -24,7 +24,7 @@ pub struct ModelRow {
 impl ModelRow {
     /// A model that has just woken.
     #[must_use]
-    pub fn wake(model: Box<dyn Model>, pending: Option<HostTime>) -> Self {
+    pub fn wake(model: Box<dyn Model<LeaseMachine>>, pending: Option<HostTime>) -> Self {
         Self { model, pending, remembered: None, stored: Stored::default() }
     }
 

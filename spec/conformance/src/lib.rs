@@ -11,6 +11,9 @@
 //! | differential | [`differential`] | that random histories from a seed are, too; a failing one is shrunk to a script |
 //! | concurrent | [`linearize`] | that what many clients saw at once, through kills and restarts, has one order that the specification explains |
 //!
+//! What a check has to be shown to find are the [`mutants`] of the specification. The exhaustive search of both
+//! machines is a test of this crate (`tests/search`).
+//!
 //! # Two clocks
 //!
 //! With *exact time* the test sets the host's clock, and [`lockstep`] compares the system with the
@@ -34,6 +37,7 @@ pub mod linearize;
 pub mod lockstep;
 mod mailbox;
 mod model;
+pub mod mutants;
 mod notation;
 pub mod realtime;
 pub mod script;

@@ -39,7 +39,7 @@ mod reply;
 pub use answer::{Answer, Dialect, Undecodable};
 pub use code::{Code, UnknownCode};
 pub use field::Excerpt;
-pub use problem::Problem;
+pub use problem::{Extensions, Problem};
 pub use protocol::Protocol;
 pub use reply::Received;
 

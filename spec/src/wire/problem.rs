@@ -1,12 +1,12 @@
 //! Problems: the body of every refusal (RFC 9457).
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::ser::{Error as _, SerializeMap};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -28,15 +28,21 @@ pub struct Problem {
     pub call: Option<u64>,
     /// The object's order of the refusal. Absent when no object was asked, or it did not get to it.
     pub commit: Option<Commit>,
-    /// What else it says, in this order: a name and the raw JSON text of its value.
-    pub members: Vec<(String, String)>,
+    /// Its own members besides those of every problem.
+    pub extensions: Extensions,
 }
 
 impl Problem {
     /// The problem of this code.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), call: None, commit: None, members: Vec::new() }
+        Self {
+            code,
+            detail: detail.into(),
+            call: None,
+            commit: None,
+            extensions: Extensions::default(),
+        }
     }
 
     /// Something failed that is not the client's doing, and what became of the request is unknown.
@@ -60,7 +66,7 @@ impl Problem {
     /// The JSON object.
     #[must_use]
     pub fn to_json(&self) -> String {
-        self.to_json_with(&Members(Cow::Borrowed(&self.members)))
+        self.to_json_with(&self.extensions)
     }
 
     /// The answer to an HTTP exchange.
@@ -97,13 +103,13 @@ impl Problem {
             let kind = head.kind.escape_debug();
             return Err(Undecodable::new(format_args!("`{kind}` is not the type of `{code}`")));
         }
-        let members: Members<'_> = serde_json::from_str(text).map_err(Undecodable::new)?;
+        let extensions: Extensions = serde_json::from_str(text).map_err(Undecodable::new)?;
         Ok(Self {
             code,
             detail: head.detail.unwrap_or_default(),
             call: head.call,
             commit: head.commit,
-            members: members.0.into_owned(),
+            extensions,
         })
     }
 }
@@ -155,49 +161,57 @@ struct ProblemHead<'a> {
     commit: Option<Commit>,
 }
 
-/// The members of an object but those that every problem has, in the order and the words of the text: what
+/// Extension members of a problem (RFC 9457, 3.2): in the order and the words of the text, since what
 /// `serde_json` makes of a number or an object depends on which features other crates switch on.
-struct Members<'a>(Cow<'a, [(String, String)]>);
+#[derive(Clone, Debug, Default)]
+pub struct Extensions(Vec<(String, Box<RawValue>)>);
 
-impl Serialize for Members<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, text) in self.0.iter() {
-            let value: &RawValue = serde_json::from_str(text).map_err(S::Error::custom)?;
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+impl Extensions {
+    /// The members, each a name and the JSON text of its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'_> {
+impl PartialEq for Extensions {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Extensions {}
+
+impl Serialize for Extensions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Extensions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Rest;
 
         impl<'de> Visitor<'de> for Rest {
-            type Value = Vec<(String, String)>;
+            type Value = Extensions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Extensions, A::Error> {
                 let mut members = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
                         "type" | "title" | "status" | "detail" | "code" | "commit" | "call" => {
                             map.next_value::<IgnoredAny>()?;
                         }
-                        _ => {
-                            let value: &RawValue = map.next_value()?;
-                            members.push((name, String::from(value.get())));
-                        }
+                        _ => members.push((name, map.next_value()?)),
                     }
                 }
-                Ok(members)
+                Ok(Extensions(members))
             }
         }
 
-        Ok(Self(Cow::Owned(deserializer.deserialize_map(Rest)?)))
+        deserializer.deserialize_map(Rest)
     }
 }

@@ -1,0 +1,47 @@
+//! Planted bugs of the shell: of what an event has an effect on besides its object's storage.
+
+use mailbus_conformance::mutants::{Model, mailbox};
+use mailbus_spec::mailbox::MailboxMachine;
+
+use super::{Mutant, plans};
+use crate::invariants::mail_liveness;
+use crate::sut::{HostClocks, Sut};
+use crate::world::Context;
+
+/// What sockets keep is set before the event's transaction has ended: of an event that was undone it stays that
+/// its messages were sent.
+pub(super) const ATTACHMENTS_OUTLIVE_A_ROLLBACK: mailbox::Mutant = mailbox::Mutant::model(
+    "attachments_outlive_a_rollback",
+    "spec/rules/refuted.md#effects-inside-a-transaction",
+    || Box::new(Hasty),
+);
+
+struct Hasty;
+
+impl Model<MailboxMachine> for Hasty {
+    fn undone(&mut self, state: &MailboxMachine) {
+        Context::current().leaked_mail.replace(Some(state.clone()));
+    }
+
+    fn woken(&mut self, state: &mut MailboxMachine) {
+        let Some(leaked) = Context::current().leaked_mail.take() else { return };
+        for (name, agent) in &mut state.agents {
+            let live = leaked.agents.get(name).and_then(|agent| agent.live.as_ref());
+            if let (Some(kept), Some(live)) = (&mut agent.live, live)
+                && kept.epoch == live.epoch
+            {
+                kept.flights.clone_from(&live.flights);
+            }
+        }
+    }
+}
+
+/// The host that runs the objects has one clock: an alarm rings when the wall clock has reached its time, and a
+/// clock that was set back delays what is due until somebody else asks.
+pub(super) const ALARM_FOLLOWS_THE_WALL_CLOCK_ALONE: Mutant = Mutant {
+    name: "alarm_follows_the_wall_clock_alone",
+    source: "spec/rules/platform.md#the-native-shell",
+    breaks: mail_liveness::NAME,
+    sut: Sut { host_clocks: HostClocks::WallAlone, ..Sut::NATIVE },
+    plan: plans::lulled,
+};

@@ -1,0 +1,101 @@
+//! Mutants that delete what is needed, keep what is not, or push what is too old.
+
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::Ask;
+use mailbus_spec::mailbox::state::Agent;
+use mailbus_spec::{Ordinal, StateMachine, Timestamp, limits};
+
+use super::{Mutant, ask_of, delete, held, now};
+
+/// A message that everybody has settled is deleted at once: its id is free for the sender's retry.
+pub const SETTLED_ROWS_ARE_DELETED_AT_ONCE: Mutant = Mutant::rule(
+    "settled_rows_are_deleted_at_once",
+    "spec/rules/refuted.md#a-repeatable-message-that-was-collected",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if let Some(Ask::Ack { .. }) = ask_of(event) {
+            let held = held(state);
+            state.log.entries.retain(|seq, _| held.contains(seq));
+        }
+        step
+    },
+);
+
+/// Forgetting an agent deletes its row and leaves its mail, which whoever takes the name then gets.
+pub const FORGET_KEEPS_THE_MAIL: Mutant = Mutant::rule(
+    "forget_keeps_the_mail",
+    "spec/rules/mailboxes.md#unknown-names-and-forgotten-agents",
+    |state, host, event| {
+        let Some(Ask::Forget { agent: name }) = ask_of(event) else {
+            return state.handle(host, event);
+        };
+        let inbox = state.agents.get(name).map(|agent| agent.inbox.clone());
+        let step = state.handle(host, event);
+        if let Some(inbox) = inbox.filter(|inbox| !inbox.is_empty()) {
+            state.agents.insert(name.clone(), Agent { inbox, ..Agent::default() });
+        }
+        step
+    },
+);
+
+/// A round of collection deletes what may still be repeated.
+pub const ROUND_DELETES_WHAT_MAY_BE_REPEATED: Mutant = Mutant::rule(
+    "round_deletes_what_may_be_repeated",
+    "spec/rules/refuted.md#a-repeatable-message-that-was-collected",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if *event == Event::Alarm {
+            let held = held(state);
+            let over = state.log.entries.keys().copied().filter(|seq| !held.contains(seq));
+            delete(state, over.collect::<Vec<_>>());
+        }
+        step
+    },
+);
+
+/// A round of collection lets go of mail for names that never connected.
+pub const ROUND_DELETES_STRANGERS_MAIL: Mutant = Mutant::rule(
+    "round_deletes_strangers_mail",
+    "spec/rules/mailboxes.md#unknown-names-and-forgotten-agents",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if *event == Event::Alarm {
+            let now = now(state, host);
+            state.agents.retain(|_, agent| agent.registration.is_some());
+            let held = held(state);
+            let rows = state.log.entries.iter();
+            let over = rows
+                .filter(|(_, logged)| logged.at.plus_ms(limits::DEDUP_MS) <= now)
+                .map(|(seq, _)| *seq)
+                .filter(|seq| !held.contains(seq));
+            delete(state, over.collect::<Vec<_>>());
+        }
+        step
+    },
+);
+
+/// What is too old is pushed until a round of collection takes it.
+pub const TOO_OLD_IS_PUSHED: Mutant = Mutant::rule(
+    "too_old_is_pushed",
+    "spec/rules/mailboxes.md#retention-and-collection",
+    |state, host, event| {
+        if *event == Event::Alarm {
+            return state.handle(host, event);
+        }
+        let now = now(state, host);
+        let mut spared: Vec<(Ordinal, Timestamp)> = Vec::new();
+        for (seq, logged) in &mut state.log.entries {
+            let later = Timestamp::from_ms((now.ms() + 1).saturating_sub(limits::RETENTION_MS));
+            if let Some(later) = later
+                && logged.at < later
+            {
+                spared.push((*seq, std::mem::replace(&mut logged.at, later)));
+            }
+        }
+        let step = state.handle(host, event);
+        for (seq, at) in spared {
+            state.log.entries.get_mut(&seq).into_iter().for_each(|logged| logged.at = at);
+        }
+        step
+    },
+);

@@ -1,0 +1,122 @@
+//! Mutants that do not tell of a loss, or take a loss for known that nobody was told of.
+
+use mailbus_spec::StateMachine;
+use mailbus_spec::mailbox::{Ask, Outcome, Settled};
+
+use super::{Mutant, ask_of};
+
+/// Losses are told when a session begins, and forgotten: if that frame is lost, so are they.
+pub const GAP_IS_TOLD_ONCE: Mutant = Mutant::rule(
+    "gap_is_told_once",
+    "spec/rules/refuted.md#a-gap-told-once",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if let Some(Ask::Connect { agent, .. }) = ask_of(event)
+            && let Some(agent) = state.agents.get_mut(agent)
+            && let Some(registration) = &mut agent.registration
+        {
+            registration.losses.count = 0;
+        }
+        step
+    },
+);
+
+/// A connect does not tell of the gap.
+pub const GAP_IS_NOT_TOLD: Mutant =
+    Mutant::rule("gap_is_not_told", "spec/rules/mailboxes.md#losses", |state, host, event| {
+        let mut step = state.handle(host, event);
+        if let Some(reply) = &mut step.reply
+            && let Ok(Outcome::Connected { gap, .. }) = &mut reply.answer
+        {
+            *gap = None;
+        }
+        step
+    });
+
+/// Acknowledging any loss acknowledges them all.
+pub const ANY_ACK_CLEARS_THE_GAP: Mutant = Mutant::rule(
+    "any_ack_clears_the_gap",
+    "spec/rules/mailboxes.md#losses",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        let answer = step.reply.as_ref().map(|reply| &reply.answer);
+        if let Some(Ask::Ack { agent, what: Settled::Gap(_) }) = ask_of(event)
+            && let Some(Ok(Outcome::Settled { settled: 1.., .. })) = answer
+            && let Some(agent) = state.agents.get_mut(agent)
+            && let Some(known) = &mut agent.registration
+        {
+            known.losses.count = 0;
+        }
+        step
+    },
+);
+
+/// What expires is not counted among the losses.
+pub const EXPIRY_IS_NOT_COUNTED: Mutant = Mutant::rule(
+    "expiry_is_not_counted",
+    "spec/rules/mailboxes.md#losses",
+    |state, host, event| {
+        let before = state.clone();
+        let step = state.handle(host, event);
+        if matches!(ask_of(event), Some(Ask::Nack { .. } | Ask::Disconnect { .. })) {
+            return step;
+        }
+        for (name, agent) in &mut state.agents {
+            let old = before.agents.get(name).and_then(|agent| agent.registration.as_ref());
+            if let (Some(known), Some(old)) = (&mut agent.registration, old)
+                && old.losses.through < known.losses.through
+            {
+                known.losses = old.losses;
+            }
+        }
+        step
+    },
+);
+
+/// Refusals are forgotten, and the sender is not told of them.
+pub const REFUSALS_ARE_FORGOTTEN: Mutant = Mutant::rule(
+    "refusals_are_forgotten",
+    "spec/rules/mailboxes.md#overflow",
+    |state, host, event| {
+        let mut step = state.handle(host, event);
+        if let Some(reply) = &mut step.reply
+            && let Ok(Outcome::Accepted { seq, refused, .. }) = &mut reply.answer
+        {
+            refused.clear();
+            state.log.entries.get_mut(seq).into_iter().for_each(|logged| logged.refused.clear());
+        }
+        step
+    },
+);
+
+/// Who knows a later `seq` than the last is answered like any other.
+pub const AHEAD_IS_IGNORED: Mutant = Mutant::rule(
+    "ahead_is_ignored",
+    "spec/rules/mailboxes.md#restores-of-mailboxes",
+    |state, host, event| {
+        let Some(Ask::Inbox { after, .. }) = ask_of(event) else {
+            return state.handle(host, event);
+        };
+        let last = state.last_seq;
+        state.last_seq = last.max(*after);
+        let step = state.handle(host, event);
+        state.last_seq = last;
+        step
+    },
+);
+
+/// Inboxes list nothing before the asked place, redriven or not.
+pub const INBOX_HIDES_THE_REDRIVEN: Mutant = Mutant::rule(
+    "inbox_hides_the_redriven",
+    "spec/rules/mailboxes.md#inboxes",
+    |state, host, event| {
+        let mut step = state.handle(host, event);
+        if let Some(Ask::Inbox { after, .. }) = ask_of(event)
+            && let Some(reply) = &mut step.reply
+            && let Ok(Outcome::Inbox { messages, .. }) = &mut reply.answer
+        {
+            messages.retain(|pending| pending.seq > *after);
+        }
+        step
+    },
+);

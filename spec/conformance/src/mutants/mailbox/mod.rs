@@ -1,0 +1,98 @@
+//! Mutants of the mailbox machine, and what they are made of.
+
+pub mod accept;
+pub mod address;
+pub mod collect;
+pub mod fail;
+pub mod loss;
+pub mod push;
+pub mod session;
+pub mod settle;
+pub mod silence;
+pub mod waking;
+
+use std::collections::BTreeSet;
+
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::state::{Agent, Session};
+use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, MailboxStep};
+use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp};
+
+/// Mutant of the mailbox machine.
+pub type Mutant = super::Mutant<MailboxMachine>;
+
+/// What an event asks for.
+fn ask_of(event: &Event<Command>) -> Option<&Ask> {
+    match event {
+        Event::Command(command) => Some(&command.ask),
+        Event::Alarm => None,
+    }
+}
+
+/// The same event with another question.
+fn asking(event: &Event<Command>, ask: Ask) -> Event<Command> {
+    match event {
+        Event::Command(Command { over, .. }) => Event::Command(Command { over: over.clone(), ask }),
+        Event::Alarm => Event::Alarm,
+    }
+}
+
+/// An event that does nothing but what every event does.
+fn question() -> Event<Command> {
+    Event::Command(Command::alone(Ask::Agents { after: None, limit: 1 }))
+}
+
+/// One step made of two events, the second of which nobody asked for.
+fn joined(mut first: MailboxStep, second: MailboxStep, state: &mut MailboxMachine) -> MailboxStep {
+    first.pushes.extend(second.pushes);
+    if first.wrote && second.wrote {
+        state.sequence -= 1;
+    }
+    first.wrote |= second.wrote;
+    first
+}
+
+/// Object time of an event at `host`.
+fn now(state: &MailboxMachine, host: HostTime) -> Timestamp {
+    state.clock.observe(host).map_or(state.clock.floor, |seen| seen.now)
+}
+
+/// The live session of an agent.
+fn live<'a>(state: &'a MailboxMachine, agent: &AgentId) -> Option<&'a Session> {
+    state.agents.get(agent)?.live.as_ref()
+}
+
+/// The name of an agent's live session.
+fn live_connection(state: &MailboxMachine, agent: &AgentId) -> Option<Connection> {
+    live(state, agent).map(|live| Connection { agent: agent.clone(), epoch: live.epoch })
+}
+
+/// Takes a message out of an inbox, and out of flight.
+fn take(agent: &mut Agent, seq: Ordinal) {
+    if let Some(open) = agent.inbox.open.remove(&seq) {
+        agent.inbox.bytes = agent.inbox.bytes.saturating_sub(open.bytes);
+    }
+    if let Some(live) = &mut agent.live {
+        live.flights.remove(&seq);
+    }
+}
+
+/// What is in flight to an agent.
+fn flights(state: &MailboxMachine, agent: &AgentId) -> BTreeSet<Ordinal> {
+    live(state, agent).map(|live| live.flights.keys().copied().collect()).unwrap_or_default()
+}
+
+/// The messages that somebody is owed or keeps among his dead letters.
+fn held(state: &MailboxMachine) -> BTreeSet<Ordinal> {
+    let agents = state.agents.values();
+    agents.flat_map(|agent| agent.inbox.open.keys().chain(agent.failed.keys())).copied().collect()
+}
+
+/// Deletes rows of the log.
+fn delete(state: &mut MailboxMachine, seqs: impl IntoIterator<Item = Ordinal>) {
+    for seq in seqs {
+        if let Some(logged) = state.log.entries.remove(&seq) {
+            state.log.bytes -= logged.message.bytes();
+        }
+    }
+}

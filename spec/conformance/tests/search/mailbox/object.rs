@@ -1,0 +1,171 @@
+//! One event on the object of a world: executed, checked on both sides, answered and pushed.
+
+use std::sync::Arc;
+
+use mailbus_spec::StateMachine;
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::invariant::{self, Transition};
+use mailbus_spec::mailbox::{
+    Ask, CloseReason, Command, Fate, MailboxMachine, MailboxStep, Notice, Outcome, Rejection,
+};
+
+use crate::mailbox::marks::Mark;
+use crate::mailbox::past;
+use crate::mailbox::setting::Setting;
+use crate::mailbox::state::State;
+use mailbus_conformance::mutants;
+
+pub type Answer = Result<Outcome, Rejection>;
+
+/// One command of a request of its own.
+pub fn ask(setting: &Setting, state: &mut State, ask: Ask) -> Answer {
+    command(setting, state, Command::alone(ask))
+}
+
+pub fn command(setting: &Setting, state: &mut State, command: Command) -> Answer {
+    execute(setting, state, &Event::Command(command)).expect("a command is answered")
+}
+
+/// One event, whoever caused it; every invariant of state, step and history is checked on it.
+pub fn execute(setting: &Setting, state: &mut State, event: &Event<Command>) -> Option<Answer> {
+    let host = state.host();
+    let before = Arc::clone(&state.object);
+    let mut after = MailboxMachine::clone(&before);
+    let step = mutants::wake(setting.mutant).handle(&mut after, host, event);
+    let after = Arc::new(after);
+    let transition = Transition { before: &before, host, event, step: &step, after: &after };
+    if let Err((name, why)) = check(setting, &transition) {
+        state.violate(setting, name, why);
+    }
+    past::remember(setting, state, &transition);
+    mark_transition(setting, &transition);
+    state.object = Arc::clone(&after);
+    let answer = step.reply.as_ref().map(|reply| reply.answer.clone());
+    begin(setting, state, event, answer.as_ref());
+    receive(setting, state, &step);
+    answer
+}
+
+fn check(setting: &Setting, transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
+    let Some(only) = setting.only else { return invariant::check(transition) };
+    let watched = invariant::INVARIANTS.iter().find(|each| each.name == only);
+    let result = match watched.map(|each| each.check) {
+        Some(invariant::Check::State(check)) => check(transition.after),
+        Some(invariant::Check::Step(check)) => check(transition),
+        Some(invariant::Check::History) | None => Ok(()),
+    };
+    result.map_err(|why| (only, why))
+}
+
+/// A session that began belongs to the process that asked for it: the one that is in none and asks as
+/// its agent in its session.
+fn begin(setting: &Setting, state: &mut State, event: &Event<Command>, answer: Option<&Answer>) {
+    let (Event::Command(Command { ask: Ask::Connect { .. }, .. }), Some(Ok(outcome))) =
+        (event, answer)
+    else {
+        return;
+    };
+    let Outcome::Connected { epoch, .. } = outcome else { return };
+    let Some(process) = state.past.connecting.take() else { return };
+    setting.mark(Mark::Connected);
+    let client = &mut state.clients[usize::from(process)];
+    (client.epoch, client.is_gone) = (Some(*epoch), false);
+}
+
+/// Pushes reach the processes that are in the sessions, or are under way to them.
+fn receive(setting: &Setting, state: &mut State, step: &MailboxStep) {
+    for push in &step.pushes {
+        let client = state.client_in(setting, &push.to.agent, push.to.epoch);
+        match (&push.notice, client) {
+            (Notice::Message { seq, .. }, Some(at)) if setting.slow => {
+                state.clients[at].pipe.push(*seq);
+            }
+            (Notice::Message { seq, .. }, Some(at)) => state.clients[at].take(*seq),
+            (Notice::Closed(reason), client) => {
+                if let Some(at) = client {
+                    state.clients[at].leave();
+                    state.clients[at].is_done |= *reason == CloseReason::Replaced;
+                    // The platform may tell of a close that the object asked for, too.
+                    if setting.exact {
+                        state.clients[at].closing.push(push.to.epoch);
+                    }
+                }
+                setting.mark(closed(*reason));
+            }
+            (Notice::Ephemeral { .. }, _) => setting.mark(Mark::EphemeralSent),
+            (Notice::Gap(_), _) => setting.mark(Mark::GapPushed),
+            _ => {}
+        }
+    }
+}
+
+fn closed(reason: CloseReason) -> Mark {
+    match reason {
+        CloseReason::Replaced => Mark::Replaced,
+        CloseReason::TakenOver => Mark::TakenOver,
+        CloseReason::Reopen => Mark::Reopened,
+        CloseReason::Crowded => Mark::Crowded,
+        CloseReason::Disconnected => Mark::Disconnected,
+        CloseReason::Forgotten => Mark::Forgotten,
+    }
+}
+
+fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
+    let (before, after) = (transition.before, transition.after);
+    let mark = |condition: bool, mark| {
+        if condition {
+            setting.mark(mark);
+        }
+    };
+    if let Ok(seen) = before.clock.observe(transition.host) {
+        mark(seen.reanchored, Mark::Reanchored);
+        let host_ms = transition.host.0 as i64 + seen.offset;
+        mark((seen.now.ms() as i64) > host_ms, Mark::FrozenClock);
+    }
+    mark(after.log.entries.len() < before.log.entries.len(), Mark::Collected);
+    mark(after.log.entries.is_empty() && !before.log.entries.is_empty(), Mark::Drained);
+    let superseded = |state: &MailboxMachine| {
+        state.agents.values().map(|agent| agent.superseded.len()).sum::<usize>()
+    };
+    mark(superseded(after) > superseded(before), Mark::BecameMute);
+    mark(after.next_alarm().is_some_and(|at| at <= after.clock.floor), Mark::LeftToTheAlarm);
+    let gap = |outcome: &Outcome| match outcome {
+        Outcome::Connected { gap, .. } | Outcome::Inbox { gap, .. } => gap.is_some(),
+        _ => false,
+    };
+    let Some(reply) = &transition.step.reply else { return };
+    let Event::Command(command) = transition.event else { return };
+    let reached = match (&command.ask, &reply.answer) {
+        (_, Ok(outcome @ (Outcome::Connected { .. } | Outcome::Inbox { .. }))) => {
+            mark(gap(outcome), Mark::GapTold);
+            let stale = matches!(outcome, Outcome::Connected { resumed: true, .. });
+            mark(stale, Mark::Resumed);
+            return;
+        }
+        (_, Ok(Outcome::Accepted { recipients, refused, .. })) => {
+            mark(!refused.is_empty(), Mark::RefusedByFullInbox);
+            mark(*recipients == 0, Mark::ForNobody);
+            Mark::Accepted
+        }
+        (_, Ok(Outcome::Duplicate { .. })) => Mark::Duplicate,
+        (_, Err(Rejection::Conflict)) => Mark::Conflict,
+        (_, Err(Rejection::Replaced)) => Mark::StaleFrame,
+        (_, Err(Rejection::Ahead { .. })) => Mark::Ahead,
+        (_, Err(Rejection::Limit(_))) => Mark::Limit,
+        (Ask::Ack { .. }, Ok(Outcome::Settled { settled: 0, .. })) => Mark::SettledNothing,
+        (_, Ok(Outcome::Returned(Fate::Due { at }))) => {
+            if *at > reply.commit.now {
+                Mark::NackedForLater
+            } else {
+                Mark::Nacked
+            }
+        }
+        (_, Ok(Outcome::Returned(Fate::Unknown))) => Mark::NackUnknown,
+        (_, Ok(Outcome::Noted { known: true })) => Mark::Announced,
+        (_, Ok(Outcome::Redriven { refused, .. })) if *refused > 0 => Mark::RedriveRefused,
+        (Ask::Disconnect { connection }, _) if !before.is_live(connection) => Mark::LateClose,
+        (_, Ok(Outcome::Recovered)) => Mark::Recovered,
+        _ => return,
+    };
+    setting.mark(reached);
+}

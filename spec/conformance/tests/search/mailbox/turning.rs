@@ -1,0 +1,56 @@
+//! Turning points: the instants at which time alone makes a difference.
+
+use mailbus_spec::limits;
+use mailbus_spec::mailbox::MailboxMachine;
+use mailbus_spec::mailbox::state::Agent;
+use mailbus_spec::{HostTime, Timestamp};
+
+use crate::mailbox::setting::Turns;
+use crate::mailbox::state::State;
+
+/// The next instant of object time that the world lets time jump to.
+pub fn next(turns: Turns, state: &State) -> Option<Timestamp> {
+    let now = state.now();
+    all(turns, &state.object).filter(|at| *at > now).min()
+}
+
+/// The host time at which the object's clock says `at`.
+pub fn host_at(object: &MailboxMachine, at: Timestamp) -> HostTime {
+    object.clock.host_at(at)
+}
+
+fn all(turns: Turns, object: &MailboxMachine) -> impl Iterator<Item = Timestamp> {
+    let when = |wanted: bool, at: Timestamp| wanted.then_some(at);
+    let rows = object.log.entries.values().flat_map(move |logged| {
+        let dedup = when(turns.dedup, logged.at.plus_ms(limits::DEDUP_MS));
+        dedup.into_iter().chain(when(turns.retention, logged.at.plus_ms(limits::RETENTION_MS)))
+    });
+    let due = object.agents.values().flat_map(move |agent| {
+        agent.inbox.open.values().filter_map(move |open| open.due.filter(|_| turns.due))
+    });
+    let presumed = object.agents.values().flat_map(move |agent| presumed(turns, object, agent));
+    let silent = object.agents.values().filter_map(move |agent| {
+        let known = agent.registration.as_ref()?;
+        when(turns.silence, known.written_at.plus_ms(limits::RETENTION_MS))
+    });
+    let round = when(
+        turns.round && object.round_at > Timestamp::ZERO,
+        object.round_at.plus_ms(limits::COLLECTION_MS),
+    );
+    rows.chain(due).chain(presumed).chain(silent).chain(round)
+}
+
+fn presumed<'a>(
+    turns: Turns,
+    object: &'a MailboxMachine,
+    agent: &'a Agent,
+) -> impl Iterator<Item = Timestamp> + use<'a> {
+    // Whether or not the session has negotiated: that time must make no difference to one that has.
+    let live = agent.live.as_ref().filter(|_| turns.presumed);
+    live.into_iter().flat_map(move |live| {
+        live.flights.keys().filter_map(move |seq| {
+            let at = object.log.entries.get(seq)?.at;
+            Some(at.max(live.since).plus_ms(limits::PRESUMED_MS))
+        })
+    })
+}

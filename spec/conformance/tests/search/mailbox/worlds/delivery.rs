@@ -1,0 +1,248 @@
+//! Worlds about what is pushed, in which order, and how often it may fail.
+
+use mailbus_spec::mailbox::{Ask, Delay};
+use mailbus_spec::{Ordinal, limits};
+
+use super::to_r;
+use crate::harness::UNLIMITED;
+use crate::mailbox::client;
+use crate::mailbox::marks::Mark;
+use crate::mailbox::object;
+use crate::mailbox::setting::{Budget, Mail, Process, STEP_MS, Setting, Turns, agent, delay};
+use crate::mailbox::state::{Frame, State};
+
+fn windows(name: &'static str, window: u64) -> Setting {
+    Setting {
+        budget: Budget {
+            connects: 3,
+            exits: 2,
+            crashes: 1,
+            nacks: if window == 3 { 1 } else { 2 },
+            lone_acks: u8::from(window == 1),
+            ..Budget::default()
+        },
+        expected: &[
+            Mark::Connected,
+            Mark::Resumed,
+            Mark::Pushed,
+            Mark::PushedAgain,
+            Mark::Settled,
+            Mark::Nacked,
+            Mark::Replaced,
+            Mark::TakenOver,
+            Mark::LateClose,
+            Mark::Crashed,
+        ],
+        ..Setting::new(
+            name,
+            "pushes follow the order of acceptance and keep the window, whatever is acked or lost",
+            to_r(["1", "2", "3"]),
+            vec![Process::new("r", "1", window, 1_000), Process::new("r", "2", window, 1_000)],
+        )
+    }
+}
+
+pub fn window_one() -> Setting {
+    windows("window one", 1)
+}
+
+pub fn window_two() -> Setting {
+    windows("window two", 2)
+}
+
+pub fn window_three() -> Setting {
+    windows("window three", 3)
+}
+
+/// A window of bytes: 3 fits with any one of the others, 4 does not even fit alone.
+pub fn byte_window() -> Setting {
+    let sizes = [("1", 60), ("2", 90), ("3", 10), ("4", 120)];
+    Setting {
+        delays: vec![Delay::NONE, delay(STEP_MS)],
+        turns: Turns { due: true, ..Turns::default() },
+        budget: Budget {
+            connects: 2,
+            exits: 1,
+            nacks: 2,
+            jumps: 2,
+            alarms: 1,
+            ..Budget::default()
+        },
+        liveness: true,
+        expected: &[Mark::Pushed, Mark::PushedAgain, Mark::DeliveredInTheEnd],
+        ..Setting::new(
+            "byte window",
+            "a message that does not fit waits, the younger with it, and goes alone if it must",
+            sizes.map(|(id, bytes)| Mail::published(id).to("r").sized(bytes)).to_vec(),
+            vec![Process::new("r", "1", 3, 100)],
+        )
+    }
+}
+
+/// More bytes than one event pushes, for two agents.
+pub fn bites() -> Setting {
+    let sizes = [("1", "r"), ("2", "q"), ("3", "r"), ("4", "r"), ("5", "r"), ("6", "r")];
+    let mails =
+        sizes.map(|(id, to)| Mail::published(id).to(to).sized(limits::MESSAGE_MAX_BYTES - 8));
+    Setting {
+        prelude: Some(|setting| {
+            let mut state = State::initial(setting);
+            for mail in &setting.mails {
+                let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
+                let _ = object::ask(setting, &mut state, ask);
+                state.sent += 1;
+            }
+            state
+        }),
+        acks: false,
+        liveness: true,
+        budget: Budget { connects: 3, exits: 1, alarms: 2, lone_acks: 1, ..Budget::default() },
+        expected: &[Mark::LeftToTheAlarm, Mark::DeliveredInTheEnd],
+        ..Setting::new(
+            "bites",
+            "what one event does not push is left to the alarm or to any earlier event",
+            mails.to_vec(),
+            vec![
+                Process::new("q", "1", 10, limits::WINDOW_MAX_BYTES),
+                Process::new("r", "1", 10, limits::WINDOW_MAX_BYTES),
+            ],
+        )
+    }
+}
+
+/// A slow network between `up_to`, nacks and pushes.
+pub fn up_to() -> Setting {
+    Setting {
+        slow: true,
+        budget: Budget { connects: 2, exits: 1, nacks: 1, up_tos: 2, ..Budget::default() },
+        expected: &[Mark::SettledUpTo, Mark::PushedAgain, Mark::Nacked, Mark::StaleFrame],
+        ..Setting::new(
+            "up to",
+            "`up_to` settles first pushes of its session alone: what it was sent again may not be there yet",
+            to_r(["1", "2", "3"]),
+            vec![Process::new("r", "1", 3, 1_000)],
+        )
+    }
+}
+
+/// Frames of all kinds that arrive after their session was replaced or ended.
+pub fn late_frames() -> Setting {
+    Setting {
+        slow: true,
+        budget: Budget { connects: 3, exits: 1, nacks: 1, workings: 1, ..Budget::default() },
+        expected: &[Mark::StaleFrame, Mark::Announced, Mark::LateClose],
+        ..Setting::new(
+            "late frames",
+            "frames of an older epoch have no effect",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000), Process::new("r", "2", 1, 1_000)],
+        )
+    }
+}
+
+/// Nacks with and without delay, and the alarm at any moment.
+pub fn delays() -> Setting {
+    Setting {
+        delays: vec![Delay::NONE, delay(STEP_MS), delay(3 * STEP_MS)],
+        turns: Turns { due: true, ..Turns::default() },
+        liveness: true,
+        budget: Budget {
+            connects: 2,
+            exits: 1,
+            nacks: 2,
+            alarms: UNLIMITED,
+            jumps: UNLIMITED,
+            ..Budget::default()
+        },
+        expected: &[Mark::Nacked, Mark::NackedForLater, Mark::PushedAgain, Mark::DeliveredInTheEnd],
+        ..Setting::new(
+            "delays",
+            "a nacked message frees its slot and comes back when it is due, the lowest first",
+            to_r(["1", "2", "3"]),
+            vec![Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}
+
+/// Both messages are sent, and have failed often.
+fn failed_thrice(setting: &Setting) -> State {
+    let mut state = State::initial(setting);
+    for mail in &setting.mails {
+        let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
+        let _ = object::ask(setting, &mut state, ask);
+        state.sent += 1;
+    }
+    let _ = client::connect(setting, &mut state, 0);
+    for _ in 0..limits::MAX_DELIVERIES - 2 {
+        let in_hand: Vec<Ordinal> = state.clients[0].in_hand.clone();
+        for seq in in_hand {
+            client::send(setting, &mut state, 0, Frame::Nack(seq, 0));
+        }
+    }
+    client::exit(&mut state, 0);
+    let epoch = state.clients[0].closing[0];
+    client::close(setting, &mut state, 0, epoch);
+    state
+}
+
+/// Failures, replacements and lost sessions close to the end of a message's patience.
+pub fn failures() -> Setting {
+    Setting {
+        prelude: Some(failed_thrice),
+        budget: Budget {
+            connects: 4,
+            exits: 2,
+            nacks: 2,
+            workings: 2,
+            redrives: 1,
+            ..Budget::default()
+        },
+        expected: &[
+            Mark::Announced,
+            Mark::FailedWhileWorking,
+            Mark::DeadLettered,
+            Mark::Redriven,
+            Mark::GapPushed,
+            Mark::GapTold,
+            Mark::Replaced,
+            Mark::TakenOver,
+        ],
+        ..Setting::new(
+            "failures",
+            "only a nack, or the end of a session that had announced it, is a failure of a message",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000), Process::new("r", "2", 2, 1_000)],
+        )
+    }
+}
+
+/// One message for two agents: what one does, the other does not see.
+pub fn two_agents() -> Setting {
+    let mails = ["1", "2"].map(Mail::published);
+    Setting {
+        prelude: Some(|setting| {
+            let mut state = State::initial(setting);
+            for name in ["q", "r"] {
+                let types = crate::mailbox::setting::patterns(&["*"]);
+                let ask = Ask::Subscribe { agent: agent(name), types };
+                let _ = object::ask(setting, &mut state, ask);
+            }
+            state
+        }),
+        budget: Budget {
+            connects: 3,
+            exits: 1,
+            crashes: 1,
+            nacks: 1,
+            lone_acks: 1,
+            ..Budget::default()
+        },
+        expected: &[Mark::Pushed, Mark::Settled, Mark::SettledNothing],
+        ..Setting::new(
+            "two agents",
+            "what one recipient settles, nacks or loses is nothing to the other",
+            mails.to_vec(),
+            vec![Process::new("q", "1", 1, 1_000), Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}

@@ -1,0 +1,269 @@
+//! Worlds about what is accepted, kept, lost and told of, and about clocks and restored storage.
+
+use mailbus_spec::limits;
+use mailbus_spec::mailbox::{Ask, Settled};
+
+use super::{full, to_r};
+use crate::harness::UNLIMITED;
+use crate::mailbox::client;
+use crate::mailbox::marks::Mark;
+use crate::mailbox::object;
+use crate::mailbox::setting::{
+    Budget, Mail, Process, STEP_MS, Setting, Turns, agent, delay, patterns,
+};
+use crate::mailbox::state::{Frame, State};
+
+/// Losses out of order, acknowledged late, twice and in between.
+pub fn gaps() -> Setting {
+    Setting {
+        prelude: Some(|setting| {
+            let mut state = State::initial(setting);
+            for mail in 0..2 {
+                let mail = setting.mail(mail);
+                let ask = Ask::Send { to: agent("r"), message: mail.message.clone() };
+                let _ = object::ask(setting, &mut state, ask);
+                state.sent += 1;
+                state.host_ms += STEP_MS;
+            }
+            let _ = client::connect(setting, &mut state, 0);
+            let second = state.clients[0].in_hand[1];
+            for _ in 0..limits::MAX_DELIVERIES - 1 {
+                client::send(setting, &mut state, 0, Frame::Nack(second, 0));
+            }
+            state
+        }),
+        turns: Turns { retention: true, ..Turns::default() },
+        budget: Budget {
+            connects: 1,
+            exits: 1,
+            nacks: 1,
+            gap_acks: 2,
+            redrives: 1,
+            reads: 2,
+            alarms: 2,
+            jumps: UNLIMITED,
+            ..Budget::default()
+        },
+        expected: &[
+            Mark::DeadLettered,
+            Mark::Expired,
+            Mark::LostOutOfOrder,
+            Mark::GapPushed,
+            Mark::GapTold,
+            Mark::GapAcknowledged,
+            Mark::SettledNothing,
+            Mark::Redriven,
+        ],
+        ..Setting::new(
+            "gaps",
+            "losses are acknowledged by their number, so that none is that nobody was told of",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 3, 1_000)],
+        )
+    }
+}
+
+/// Retries, one id of two senders, one id for two messages, and collection.
+pub fn dedup() -> Setting {
+    let mails = vec![
+        Mail::published("1").to("r"),
+        Mail::published("1").to("r").from("x"),
+        Mail::published("1").to("r").with_payload("2"),
+    ];
+    Setting {
+        turns: Turns { dedup: true, ..Turns::default() },
+        budget: Budget { connects: 1, retries: 2, alarms: 2, jumps: 2, ..Budget::default() },
+        liveness: true,
+        expected: &[Mark::Duplicate, Mark::Conflict, Mark::Settled, Mark::Collected, Mark::Drained],
+        ..Setting::new(
+            "dedup",
+            "a sender's id is accepted once within the window, settled and collected or not",
+            mails,
+            vec![Process::new("r", "1", 3, 1_000)],
+        )
+    }
+}
+
+/// Mail that is too old, for agents who are there, who were there, and rounds at any moment.
+pub fn retention() -> Setting {
+    Setting {
+        turns: Turns { retention: true, round: true, silence: true, ..Turns::default() },
+        delays: vec![delay(limits::DELAY_MAX_MS)],
+        budget: Budget {
+            connects: 2,
+            exits: 1,
+            nacks: 1,
+            steps: 1,
+            alarms: UNLIMITED,
+            jumps: UNLIMITED,
+            ..Budget::default()
+        },
+        liveness: true,
+        expected: &[
+            Mark::Expired,
+            Mark::GapPushed,
+            Mark::Drained,
+            Mark::Forgotten,
+            Mark::NackedForLater,
+            Mark::DeliveredInTheEnd,
+        ],
+        ..Setting::new(
+            "retention",
+            "what is too old is lost and counted, never pushed, and everything is forgotten in the end",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 1, 1_000)],
+        )
+    }
+}
+
+/// Mail for a name that never connected, read and acked over requests, and expired.
+pub fn strangers() -> Setting {
+    Setting {
+        turns: Turns {
+            dedup: true,
+            retention: true,
+            round: true,
+            silence: true,
+            ..Turns::default()
+        },
+        budget: Budget {
+            connects: 1,
+            lone_acks: 1,
+            reads: 1,
+            steps: 1,
+            alarms: 3,
+            jumps: UNLIMITED,
+            ..Budget::default()
+        },
+        liveness: true,
+        expected: &[Mark::Settled, Mark::Expired, Mark::Pushed, Mark::Drained],
+        ..Setting::new(
+            "strangers",
+            "mail for names that never connected is kept, in order, and has no gap",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}
+
+/// Subscriptions that change before, between and after what they match.
+pub fn subscriptions() -> Setting {
+    let mails = vec![
+        Mail::published("1").kind("t.x"),
+        Mail::published("2").kind("t").from("r"),
+        Mail::published("3").kind("t.x").from("r").to("r"),
+        Mail::published("4").kind("t.x"),
+    ];
+    let types = || patterns(&["t.*"]);
+    Setting {
+        choices: vec![
+            Ask::Subscribe { agent: agent("r"), types: types() },
+            Ask::Unsubscribe { agent: agent("r"), types: types() },
+            Ask::Subscribe { agent: agent("q"), types: patterns(&["t"]) },
+        ],
+        budget: Budget { connects: 2, choices: 2, ..Budget::default() },
+        expected: &[Mark::Accepted, Mark::ForNobody, Mark::Pushed, Mark::Settled],
+        ..Setting::new(
+            "subscriptions",
+            "who is addressed is fixed at the commit; a connect that names no types changes none",
+            mails,
+            vec![
+                Process::new("q", "1", 2, 1_000).wanting(&["t.*"]),
+                Process::new("r", "1", 2, 1_000),
+            ],
+        )
+    }
+}
+
+/// A full inbox, before and after some of it is settled.
+pub fn overflow() -> Setting {
+    let fillers = (0..64).map(|number| {
+        Mail::published(&format!("f{number}")).to("r").sized(limits::MESSAGE_MAX_BYTES)
+    });
+    Setting {
+        prelude: Some(|setting| {
+            let mut state = full(setting);
+            let _ = client::connect(setting, &mut state, 0);
+            state
+        }),
+        acks: false,
+        budget: Budget { up_tos: 2, redrives: 2, reads: 2, ..Budget::default() },
+        expected: &[Mark::RefusedByFullInbox, Mark::Redriven, Mark::RedriveRefused, Mark::Settled],
+        ..Setting::new(
+            "overflow",
+            "a full inbox refuses the new message, says so to its sender, and keeps it as a dead letter",
+            fillers.chain(to_r(["1", "2"])).collect(),
+            vec![Process::new("r", "1", 1, limits::WINDOW_MAX_BYTES)],
+        )
+    }
+}
+
+/// Storage that goes back to an earlier state, and an operator who says so.
+pub fn restored() -> Setting {
+    Setting {
+        exact: true,
+        back_ms: 2 * STEP_MS,
+        budget: Budget {
+            connects: 2,
+            exits: 1,
+            restores: 1,
+            reads: 1,
+            steps: 1,
+            back_steps: 1,
+            ..Budget::default()
+        },
+        expected: &[Mark::Restored, Mark::Recovered, Mark::Pushed, Mark::Settled],
+        ..Setting::new(
+            "restored",
+            "no number is used twice over a restore, and nobody's cursor passes over new mail",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}
+
+/// The same with an operator who does not.
+pub fn ahead() -> Setting {
+    Setting {
+        exact: true,
+        recovers: false,
+        budget: Budget { connects: 2, restores: 1, reads: 3, steps: 1, ..Budget::default() },
+        expected: &[Mark::Restored, Mark::Ahead],
+        ..Setting::new(
+            "ahead",
+            "who knows more than the storage is told so, and forgets it",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}
+
+/// A host whose clock steps back, by less and by more than it takes to be re-anchored.
+pub fn clocks() -> Setting {
+    let what = Settled::Seqs(Vec::new());
+    Setting {
+        exact: true,
+        back_ms: limits::DEDUP_MS,
+        delays: vec![delay(STEP_MS)],
+        turns: Turns { due: true, dedup: true, ..Turns::default() },
+        // Something that is answered and writes nothing.
+        choices: vec![Ask::Ack { agent: agent("r"), what }],
+        budget: Budget {
+            connects: 2,
+            nacks: 1,
+            choices: 1,
+            back_steps: 1,
+            alarms: 2,
+            jumps: 3,
+            ..Budget::default()
+        },
+        liveness: true,
+        expected: &[Mark::Reanchored, Mark::FrozenClock, Mark::Collected, Mark::NackedForLater],
+        ..Setting::new(
+            "clocks",
+            "a step back of the clock uses no number twice and holds nothing up for long",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}

@@ -1,0 +1,51 @@
+//! The worlds: small, each built so that certain rules are refuted in it when they are broken.
+
+mod delivery;
+mod keeping;
+mod sessions;
+mod silence;
+
+pub use delivery::*;
+pub use keeping::*;
+pub use sessions::*;
+pub use silence::*;
+
+use crate::mailbox::setting::{Mail, Setting};
+
+pub fn all() -> Vec<Setting> {
+    vec![
+        window_one(),
+        window_two(),
+        window_three(),
+        byte_window(),
+        bites(),
+        up_to(),
+        late_frames(),
+        delays(),
+        failures(),
+        two_agents(),
+        replaced(),
+        mutes(),
+        mutes_and_mail(),
+        crowded(),
+        forgotten(),
+        ephemeral(),
+        silent(),
+        silent_again(),
+        silent_and_full(),
+        gaps(),
+        dedup(),
+        retention(),
+        strangers(),
+        subscriptions(),
+        overflow(),
+        restored(),
+        ahead(),
+        clocks(),
+    ]
+}
+
+/// Messages to `r` with these ids.
+fn to_r<const N: usize>(ids: [&str; N]) -> Vec<Mail> {
+    ids.map(|id| Mail::published(id).to("r")).to_vec()
+}

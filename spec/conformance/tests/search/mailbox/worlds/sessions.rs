@@ -1,0 +1,137 @@
+//! Worlds about who is pushed to: replacements, superseded sessions, and agents that are forgotten.
+
+use super::to_r;
+use crate::harness::UNLIMITED;
+use crate::mailbox::client;
+use crate::mailbox::marks::Mark;
+use crate::mailbox::setting::{Budget, Mail, Process, Setting, Turns};
+use crate::mailbox::state::State;
+
+/// Sessions of both kinds replace one another.
+pub fn replaced() -> Setting {
+    Setting {
+        budget: Budget { connects: 4, exits: 2, nacks: 1, workings: 1, ..Budget::default() },
+        liveness: true,
+        expected: &[
+            Mark::Replaced,
+            Mark::TakenOver,
+            Mark::BecameMute,
+            Mark::Reopened,
+            Mark::LateClose,
+            Mark::Disconnected,
+            Mark::DeliveredInTheEnd,
+        ],
+        ..Setting::new(
+            "replaced",
+            "a replaced session is closed or becomes superseded, by what it negotiated, and its close is late",
+            to_r(["1"]),
+            vec![
+                Process::new("r", "1", 2, 1_000),
+                Process::original("r"),
+                Process::new("r", "2", 2, 1_000),
+            ],
+        )
+    }
+}
+
+/// Three processes of one agent in the original's protocol, without mail.
+pub fn mutes() -> Setting {
+    Setting {
+        budget: Budget { connects: UNLIMITED, exits: 2, crashes: 1, ..Budget::default() },
+        liveness: true,
+        expected: &[Mark::BecameMute, Mark::Reopened, Mark::LateClose, Mark::Disconnected],
+        ..Setting::new(
+            "mutes",
+            "superseded sessions are left alone until the live one ends; nobody evicts anybody for ever",
+            to_r(["1"]),
+            vec![Process::original("r"), Process::original("r"), Process::original("r")],
+        )
+    }
+}
+
+/// Two processes in the original's protocol and one that negotiated, with mail.
+pub fn mutes_and_mail() -> Setting {
+    Setting {
+        turns: Turns { presumed: true, ..Turns::default() },
+        budget: Budget {
+            connects: 3,
+            exits: 1,
+            crashes: 1,
+            nacks: 1,
+            alarms: 1,
+            jumps: 1,
+            ..Budget::default()
+        },
+        acks: false,
+        liveness: true,
+        expected: &[
+            Mark::BecameMute,
+            Mark::Reopened,
+            Mark::Presumed,
+            Mark::PushedAgain,
+            Mark::DeliveredInTheEnd,
+        ],
+        ..Setting::new(
+            "mutes and mail",
+            "mail goes to the live session alone, and comes back when that ends unsettled",
+            vec![Mail::published("1").to("r"), Mail::published("2").to("r").ack_required()],
+            vec![Process::original("r"), Process::original("r"), Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}
+
+/// As many superseded sessions as there may be, and one more.
+pub fn crowded() -> Setting {
+    Setting {
+        prelude: Some(|setting| {
+            let mut state = State::initial(setting);
+            for process in 0..9 {
+                let _ = client::connect(setting, &mut state, process);
+            }
+            state
+        }),
+        budget: Budget { connects: 2, exits: 2, ..Budget::default() },
+        expected: &[Mark::Crowded, Mark::Reopened, Mark::LateClose],
+        ..Setting::new(
+            "crowded",
+            "of too many superseded sessions the oldest is closed",
+            to_r(["1"]),
+            vec![Process::original("r"); 10],
+        )
+    }
+}
+
+/// An agent is forgotten while sockets of it are open or about to close.
+pub fn forgotten() -> Setting {
+    Setting {
+        exact: true,
+        budget: Budget { connects: 3, exits: 1, forgets: 2, steps: 1, ..Budget::default() },
+        expected: &[Mark::Forgotten, Mark::LateClose, Mark::Settled],
+        ..Setting::new(
+            "forgotten",
+            "who was forgotten comes back as nobody; what closes late is not his session",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000), Process::original("r")],
+        )
+    }
+}
+
+/// Ephemeral messages among superseded, live and absent sessions, and to the sender.
+pub fn ephemeral() -> Setting {
+    let mails = vec![
+        Mail::published("1").ephemeral(),
+        Mail::published("2"),
+        Mail::published("3").to("r").ephemeral(),
+        Mail::published("1").ephemeral(),
+    ];
+    Setting {
+        budget: Budget { connects: 4, exits: 1, crashes: 1, retries: 1, ..Budget::default() },
+        expected: &[Mark::EphemeralSent, Mark::BecameMute, Mark::Accepted, Mark::Duplicate],
+        ..Setting::new(
+            "ephemeral",
+            "ephemeral messages reach whoever is live, and leave nothing",
+            mails,
+            vec![Process::original("r"), Process::original("r"), Process::new("s", "1", 1, 1_000)],
+        )
+    }
+}
