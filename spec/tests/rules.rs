@@ -116,8 +116,9 @@ fn numbered(line: &str) -> Option<String> {
     let (_, inside) = comment.split_once('[')?;
     let (inside, after) = inside.split_once(']')?;
     let is_number = |part: &str| {
-        let digits = part.trim().trim_start_matches(|letter: char| letter.is_ascii_uppercase());
-        part.trim().len() - digits.len() <= 2
+        let part = part.trim().trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+        let digits = part.trim_start_matches(|letter: char| letter.is_ascii_uppercase());
+        part.len() - digits.len() <= 2
             && digits.starts_with(|letter: char| letter.is_ascii_digit())
             && digits.chars().all(|letter| letter.is_ascii_digit() || letter == '.')
     };
@@ -172,6 +173,7 @@ fn a_citation_of_a_page_that_is_not_here_is_found() {
         ("    /// Nothing is left [Q4].", "[Q4]"),
         ("    /// A row is deleted [7, M1].", "[7, M1]"),
         ("    /// It outlives [2.14].", "[2.14]"),
+        ("    /// At leases only [XD1b].", "[XD1b]"),
     ] {
         assert_eq!(foreign(text, &pages), BTreeSet::from([cited.to_owned()]), "{text}");
     }

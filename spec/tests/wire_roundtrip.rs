@@ -206,10 +206,19 @@ fn notice() -> impl Strategy<Value = Notice> {
 fn problem() -> impl Strategy<Value = Problem> {
     // Kept in the words that came: a reader of numbers would round the third, one of objects sort the last.
     let texts = ["null", "-7", "18000125555555555555555555555.50", r#"{"b":1,"a":"\u00e9","b":2}"#];
-    let member = ("x[a-z]{0,4}", select(texts.map(String::from).to_vec()));
-    let members = vec(member, 0..3);
-    (select(Code::ALL), ".{0,20}", any::<Option<u64>>(), option::of(commit()), members).prop_map(
-        |(code, detail, call, commit, members)| Problem { code, detail, call, commit, members },
+    let member = ("x[a-z]{0,4}", select(texts.to_vec()));
+    let extensions = vec(member.prop_map(|(name, text)| format!("\"{name}\":{text}")), 0..3);
+    let extensions = extensions.prop_map(|members| {
+        serde_json::from_str(&format!("{{{}}}", members.join(","))).expect("an object")
+    });
+    (select(Code::ALL), ".{0,20}", any::<Option<u64>>(), option::of(commit()), extensions).prop_map(
+        |(code, detail, call, commit, extensions)| Problem {
+            code,
+            detail,
+            call,
+            commit,
+            extensions,
+        },
     )
 }
 

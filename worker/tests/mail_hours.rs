@@ -189,7 +189,11 @@ fn an_alarm_that_can_push_nothing_does_not_ring_again_and_again() {
     let body = Body::Whole(b"");
     let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
     let socket = workspace.deliver(&Arrival::Request(request)).accepted.unwrap();
-    assert_eq!(workspace.ids(socket).len(), 256, "a bite, and the rest is left over");
+    assert_eq!(
+        workspace.ids(socket).len(),
+        256,
+        "what one event pushes, and the rest is left over"
+    );
 
     // When the alarm rings, the large one is due and stands in the way of what is younger.
     workspace.now += 1_000;

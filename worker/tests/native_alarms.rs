@@ -324,7 +324,7 @@ fn an_alarm_is_put_off_for_readers_that_have_a_bite_to_read_but_not_for_long() {
     on_event_loop(async {
         let running = Running::<Toy>::new();
         let outbox = running.subscribe("");
-        // Eight texts of a MiB: more than a bite.
+        // Eight texts of a MiB: more than a push budget.
         let text = format!("tell:{}", "x".repeat(1 << 20));
         for _ in 0..8 {
             let socket = mailbus_worker::object::SocketId(1);
@@ -361,6 +361,6 @@ fn an_alarm_is_put_off_for_readers_that_have_a_bite_to_read_but_not_for_long() {
         assert_eq!(running.count(), count + 3, "what is being written has not been read");
         outbox.took(4 << 20, running.clock.passed());
         running.pass(20).await;
-        assert_eq!(running.count(), count + 4, "a bite is left");
+        assert_eq!(running.count(), count + 4, "a push budget is left");
     });
 }

@@ -69,12 +69,12 @@ pub(super) enum Fate {
     Restored,
 }
 
-/// Load that a happening brings at once: bursts of messages fill bites, windows and inboxes.
+/// Load that a happening brings at once: bursts of messages fill push budgets, windows and inboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Load {
     One,
     Some,
-    /// More than a bite and the usual window hold.
+    /// More than a push budget and the usual window hold.
     Many,
     /// A message about as long as it may be.
     Long,

@@ -1,11 +1,14 @@
 //! The object answers what the reference model answers to the same events, word for word.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use mailbus_spec::StateMachine;
 use mailbus_spec::lease::LeaseMachine;
+use mailbus_spec::machine::Step;
+use mailbus_spec::mailbox::Connection;
 
-use crate::history::{History, ObjectEntry, restore_points};
+use crate::history::{Entry, History, restore_points};
 use crate::invariants::Tally;
 
 /// The name of the invariant.
@@ -14,14 +17,33 @@ pub const NAME: &str = "conforms";
 /// Its check: a replay, in the object's own order and by the host times it read.
 #[must_use]
 pub fn check(history: &History) -> Tally {
+    replay::<LeaseMachine>(&history.object, |_, _| Vec::new())
+}
+
+type StepOf<M> =
+    Step<<M as StateMachine>::Outcome, <M as StateMachine>::Rejection, <M as StateMachine>::Push>;
+
+/// Replays the history of an object on its model. What becomes of the model when the object wakes with these
+/// sessions is said by `wake`, with what the next event pushes before anything else.
+pub(super) fn replay<M>(
+    entries: &[Entry<M::Command, StepOf<M>>],
+    wake: impl Fn(&mut M, &[Connection]) -> Vec<M::Push>,
+) -> Tally
+where
+    M: StateMachine<Command: Debug, Outcome: Debug + PartialEq, Rejection: Debug + PartialEq>
+        + Default,
+    M::Push: Debug + PartialEq,
+{
     let mut tally = Tally::default();
-    let points = restore_points(&history.object);
-    let mut bookmarks = BTreeMap::from([(0, LeaseMachine::default())]);
-    let mut model = LeaseMachine::default();
-    for (entry, length) in history.object.iter().zip(1_usize..) {
+    let points = restore_points(entries);
+    let mut bookmarks = BTreeMap::from([(0, M::default())]);
+    let mut model = M::default();
+    let mut closings = Vec::new();
+    for (entry, length) in entries.iter().zip(1_usize..) {
         match entry {
-            ObjectEntry::Event(event) => {
-                let step = model.handle(event.host, &event.event);
+            Entry::Event(event) => {
+                let mut step = model.handle(event.host, &event.event);
+                step.pushes.splice(0..0, std::mem::take(&mut closings));
                 tally.expect(step == event.step, event.at, || {
                     let (asked, host, did) = (&event.event, event.host.0, &event.step);
                     format!(
@@ -29,8 +51,8 @@ pub fn check(history: &History) -> Tally {
                     )
                 });
             }
-            ObjectEntry::Woken { .. } => {}
-            ObjectEntry::Restored { back_to, .. } => {
+            Entry::Woken { sessions, .. } => closings = wake(&mut model, sessions),
+            Entry::Restored { back_to, .. } => {
                 model = bookmarks.get(back_to).cloned().unwrap_or_default();
             }
         }

@@ -1,58 +1,27 @@
 //! The mailbox object answers and pushes what the reference model does on the same events, word for
 //! word.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use mailbus_spec::StateMachine;
 use mailbus_spec::mailbox::MailboxMachine;
 
-use crate::history::{History, MailEntry, restore_points};
-use crate::invariants::Tally;
+use crate::history::History;
+use crate::invariants::{Tally, conforms};
 use crate::sut::mail_model::break_all_but;
 
 /// The name of the invariant.
 pub const NAME: &str = "mail_conforms";
 
-/// Its check: a replay, in the object's own order and by the host times it read.
+/// Its check: a replay, in which sessions end with their sockets.
 #[must_use]
 pub fn check(history: &History) -> Tally {
-    let mut tally = Tally::default();
-    let points = restore_points(&history.mail);
-    let mut bookmarks = BTreeMap::from([(0, MailboxMachine::default())]);
-    let mut model = MailboxMachine::default();
-    let mut closings = Vec::new();
-    for (entry, length) in history.mail.iter().zip(1_usize..) {
-        match entry {
-            MailEntry::Event(event) => {
-                let mut step = model.handle(event.host, &event.event);
-                step.pushes.splice(0..0, std::mem::take(&mut closings));
-                tally.expect(step == event.step, event.at, || {
-                    let (asked, host, did) = (&event.event, event.host.0, &event.step);
-                    format!(
-                        "at host {host} {asked:?}: the model does {step:?}, the object did {did:?}"
-                    )
-                });
-            }
-            MailEntry::Woken { sessions, .. } => {
-                let open: BTreeSet<_> = sessions.iter().cloned().collect();
-                closings = break_all_but(&mut model, &open);
-            }
-            MailEntry::Restored { back_to, .. } => {
-                model = bookmarks.get(back_to).cloned().unwrap_or_default();
-            }
-        }
-        if points.contains(&length) {
-            bookmarks.insert(length, model.clone());
-        }
-        if tally.broken.is_some() {
-            break;
-        }
-    }
-    tally
+    conforms::replay::<MailboxMachine>(&history.mail, |model, sessions| {
+        break_all_but(model, &sessions.iter().cloned().collect())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use mailbus_spec::StateMachine;
+
     use super::*;
     use crate::invariants::mail_example::MailExample;
 

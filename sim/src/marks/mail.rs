@@ -109,9 +109,11 @@ impl MailWitness {
                 self.marks.reach(Mark::DeadLettered);
             }
             (Ask::Connect { agent, .. }, Ok(_)) => {
-                let mute =
-                    |mailbox: Option<&Mailbox>| mailbox.map_or(0, |mailbox| mailbox.mute.len());
-                if mute(moment.observer.agents.get(agent)) > mute(self.before.as_ref()) {
+                let superseded = |mailbox: Option<&Mailbox>| {
+                    mailbox.map_or(0, |mailbox| mailbox.superseded.len())
+                };
+                if superseded(moment.observer.agents.get(agent)) > superseded(self.before.as_ref())
+                {
                     self.marks.reach(Mark::SessionMute);
                 }
             }

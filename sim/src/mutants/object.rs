@@ -76,6 +76,7 @@ pub(super) const OF_MAILBOXES: &[Mutant] = &[
     ),
     of_mailboxes(&push::WINDOW_COUNTS_MESSAGES_ALONE, window::NAME, plans::calm_mail),
     of_mailboxes(&push::PUSHES_IN_NO_ORDER, order::NAME, plans::calm_mail),
+    of_mailboxes(&push::BYTES_CHANGE_ON_THE_WAY, no_phantom::NAME, plans::calm_mail),
     of_mailboxes(&mailbox::waking::DUE_TIMES_ARE_MEMORY_ALONE, order::NAME, plans::rough_mail),
     // What is settled, and what is given up.
     of_mailboxes(&settle::ACK_BY_ID_SETTLES_EVERYBODYS, no_loss::NAME, plans::rough_mail),

@@ -70,7 +70,7 @@ pub fn largest_window(program: Program) {
         fill(bus.address(), &["bob".to_owned()], 0..COUNT, 400_000).await;
         let query = "&window=1024&windowBytes=16777216";
         let (mut bob, _) = mail::open(bus.address(), "bob", query).await;
-        // 16 MiB are under way before it reads any of it: a bite a second.
+        // 16 MiB are under way before it reads any of it: a push budget a second.
         for _ in 0..2_500 {
             a_moment().await;
         }

@@ -61,7 +61,7 @@ pub struct Mailbox {
     /// The session that is pushed to.
     pub live: Option<Live>,
     /// Sessions that are open and silent.
-    pub mute: Vec<Ordinal>,
+    pub superseded: Vec<Ordinal>,
     /// What it was ever owed, by `seq`.
     pub owed: BTreeMap<Ordinal, Owed>,
     /// How many losses it has to have been told of.

@@ -43,7 +43,7 @@ impl MailboxObserver {
             if mailbox.live.as_ref().is_some_and(|live| !is_open(live.epoch)) {
                 mailbox.end_session(now);
             }
-            mailbox.mute.retain(|epoch| mailbox.live.is_some() && is_open(*epoch));
+            mailbox.superseded.retain(|epoch| mailbox.live.is_some() && is_open(*epoch));
         }
     }
 

@@ -102,7 +102,7 @@ impl MailboxObserver {
         if let Some(old) = mailbox.end_session(now)
             && old.window.is_none()
         {
-            mailbox.mute.push(old.epoch);
+            mailbox.superseded.push(old.epoch);
         }
         if !resumed {
             mailbox.types = None;
@@ -124,11 +124,11 @@ impl MailboxObserver {
         let is_live = self.is_live(connection);
         let mailbox = self.mailbox(&connection.agent);
         if !is_live {
-            mailbox.mute.retain(|mute| *mute != connection.epoch);
+            mailbox.superseded.retain(|superseded| *superseded != connection.epoch);
             return;
         }
         let Some(live) = mailbox.end_session(now) else { return };
-        mailbox.mute.clear();
+        mailbox.superseded.clear();
         let Some(seq) = live.working.filter(|seq| live.has(*seq)) else { return };
         let Some(owed) = mailbox.owed.get_mut(&seq) else { return };
         owed.failures += 1;

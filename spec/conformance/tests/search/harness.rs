@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Count of what a world has no bound for.
+/// Count of what has no bound: as many as a view leaves distinguishable.
 pub const UNLIMITED: u8 = u8::MAX;
 
 /// Invariant that does not hold, and why.

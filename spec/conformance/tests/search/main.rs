@@ -20,7 +20,7 @@ macro_rules! worlds {
         $(
             #[test]
             fn $test() {
-                crate::harness::holds(model::World { setting: worlds::$world() });
+                crate::harness::holds(model::World { scenario: worlds::$world() });
             }
         )*
     };

@@ -295,5 +295,5 @@ fn no_frame_is_longer_than_a_frame_may_be() {
     let begun = workspace.try_subscribe(query);
     assert!(begun.frames.iter().all(|(_, text)| text.len() <= FRAME_MAX_BYTES));
     let told: Vec<_> = told(&begun).into_iter().map(|(_, kinds)| kinds).collect();
-    assert_eq!(told, [texts(["$connected", "a", "b", "c"]), texts(["d"])], "a bite is 4 MiB");
+    assert_eq!(told, [texts(["$connected", "a", "b", "c"]), texts(["d"])], "an event pushes 4 MiB");
 }

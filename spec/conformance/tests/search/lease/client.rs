@@ -1,5 +1,5 @@
 //! A small pure client over `spec::belief`: what it sends, and what it concludes from replies. Each
-//! rule of the contract is a switch in [`Rules`](crate::lease::setting::Rules).
+//! rule of the contract is a switch in [`Rules`](crate::lease::scenario::Rules).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mailbus_spec::{Ttl, limits};
 
 use crate::harness::UNLIMITED;
 use crate::lease::marks::Mark;
-use crate::lease::setting::{Clocks, CountedFrom, Setting};
+use crate::lease::scenario::{Clocks, CountedFrom, Scenario};
 use crate::lease::state::{Attempt, Body, Client, Guard, Packet, State, in_ms, reading};
 
 /// Takes one from a count that may be without end.
@@ -34,20 +34,20 @@ impl Attempt {
 }
 
 impl Client {
-    /// Whether it may begin its next wish.
-    pub fn may_begin(&self, setting: &Setting, index: u8) -> bool {
-        let part = &setting.parts[usize::from(index)];
-        self.attempts.len() < part.wishes.len()
-            && (part.concurrent || self.attempts.iter().all(Attempt::is_over))
+    /// Whether it may begin its next claim.
+    pub fn may_begin(&self, scenario: &Scenario, index: u8) -> bool {
+        let peer = &scenario.peers[usize::from(index)];
+        self.attempts.len() < peer.claims.len()
+            && (peer.concurrent || self.attempts.iter().all(Attempt::is_over))
     }
 }
 
 /// Whether a copy of the `Acquire` may be sent: without end for a ticket, and for as long as the
 /// contract allows otherwise.
-pub fn may_repeat(setting: &Setting, state: &State, client: u8, wish: u8) -> bool {
+pub fn may_repeat(scenario: &Scenario, state: &State, client: u8, claim: u8) -> bool {
     let known = &state.clients[usize::from(client)];
-    let attempt = &known.attempts[usize::from(wish)];
-    let wanted = setting.wish(client, wish);
+    let attempt = &known.attempts[usize::from(claim)];
+    let wanted = scenario.claim(client, claim);
     let elapsed = state.reading(client).monotonic.saturating_sub(attempt.first_sent.monotonic);
     let in_time = elapsed <= Duration::from_millis(limits::RETRY_MS);
     known.repeats > 0
@@ -55,90 +55,94 @@ pub fn may_repeat(setting: &Setting, state: &State, client: u8, wish: u8) -> boo
         && (wanted.wait.is_some()
             || wanted.request.is_none()
             || in_time
-            || !setting.rules.stops_retrying)
+            || !scenario.rules.stops_retrying)
 }
 
-/// Sends an `Acquire`, the first of its wish or a copy.
-pub fn acquire(setting: &Setting, state: &mut State, client: u8, wish: u8) {
+/// Sends an `Acquire`, the first of its claim or a copy.
+pub fn acquire(scenario: &Scenario, state: &mut State, client: u8, claim: u8) {
     let now = state.reading(client);
     let known = &mut state.clients[usize::from(client)];
-    if usize::from(wish) == known.attempts.len() {
+    if usize::from(claim) == known.attempts.len() {
         let latest_sent = Reading::default();
         known.attempts.push(Attempt { first_sent: now, latest_sent, guard: None, ended: false });
     } else {
         spend(&mut known.repeats);
     }
-    send(setting, state, client, wish, Body::Acquire);
+    send(scenario, state, client, claim, Body::Acquire);
 }
 
 /// Sends a renewal of what it thinks it holds, believed or not.
-pub fn renew(setting: &Setting, state: &mut State, client: u8, wish: u8) {
+pub fn renew(scenario: &Scenario, state: &mut State, client: u8, claim: u8) {
     let known = &mut state.clients[usize::from(client)];
     spend(&mut known.renewals);
-    if let Some(guard) = known.attempts[usize::from(wish)].guard {
-        send(setting, state, client, wish, Body::Renew(guard.token));
+    if let Some(guard) = known.attempts[usize::from(claim)].guard {
+        send(scenario, state, client, claim, Body::Renew(guard.token));
     }
 }
 
 /// Sends `Release`, or `Cancel` where no token is known or wanted.
-pub fn end(setting: &Setting, state: &mut State, client: u8, wish: u8, body: Body) {
+pub fn end(scenario: &Scenario, state: &mut State, client: u8, claim: u8, body: Body) {
     let attempts = &mut state.clients[usize::from(client)].attempts;
     let token = body.token();
     for (index, attempt) in attempts.iter_mut().enumerate() {
         // Acquiring again without request id gave the same lease to two attempts.
         let shares = token.is_some() && attempt.guard.map(|guard| guard.token) == token;
-        if index == usize::from(wish) || shares {
-            if setting.rules.ends_before_release {
+        if index == usize::from(claim) || shares {
+            if scenario.rules.ends_before_release {
                 *attempt = Attempt::ended();
             } else {
                 attempt.ended = true;
             }
         }
     }
-    state.send(Packet { client, wish, body, sent: (0, 0), age: 0 });
+    state.send(Packet { client, claim, body, sent: (0, 0), age: 0 });
 }
 
-fn send(setting: &Setting, state: &mut State, client: u8, wish: u8, body: Body) {
+fn send(scenario: &Scenario, state: &mut State, client: u8, claim: u8, body: Body) {
     let now = state.reading(client);
-    if setting.rules.renewal_counts_from == CountedFrom::Latest {
-        state.clients[usize::from(client)].attempts[usize::from(wish)].latest_sent = now;
+    if scenario.rules.renewal_counts_from == CountedFrom::Latest {
+        state.clients[usize::from(client)].attempts[usize::from(claim)].latest_sent = now;
     }
-    state.send(Packet { client, wish, body, sent: in_ms(now), age: 0 });
+    state.send(Packet { client, claim, body, sent: in_ms(now), age: 0 });
 }
 
 /// A reply or a push arrives.
-pub fn receive(setting: &Setting, state: &mut State, packet: &Packet) {
+pub fn receive(scenario: &Scenario, state: &mut State, packet: &Packet) {
     let now = state.reading(packet.client);
     let known = &mut state.clients[usize::from(packet.client)];
-    let attempt = &mut known.attempts[usize::from(packet.wish)];
-    let ignores = attempt.ended && setting.rules.ends_before_release;
+    let attempt = &mut known.attempts[usize::from(packet.claim)];
+    let ignores = attempt.ended && scenario.rules.ends_before_release;
     if ignores {
-        setting.mark(Mark::LateReplyIgnored);
+        scenario.mark(Mark::LateReplyIgnored);
         return;
     }
     match packet.body {
-        Body::Granted(token, term) => granted(setting, attempt, packet, token, term, now),
+        Body::Granted(token, term) => granted(scenario, attempt, packet, token, term, now),
         Body::Renewed(token) => {
-            let sent = match setting.rules.renewal_counts_from {
+            let sent = match scenario.rules.renewal_counts_from {
                 CountedFrom::Latest => attempt.latest_sent,
                 _ => reading(packet.sent),
             };
-            let ttl = setting.wish(packet.client, packet.wish).renewal;
+            let ttl = scenario.claim(packet.client, packet.claim).renewal;
             let Some(guard) = attempt.guard.as_mut().filter(|guard| guard.token == token) else {
                 return;
             };
-            if guard.lost && setting.rules.lost_stays_lost {
-                setting.mark(Mark::LateReplyIgnored);
+            if guard.lost && scenario.rules.lost_stays_lost {
+                scenario.mark(Mark::LateReplyIgnored);
                 return;
             }
             let begins = guard.belief.is_none();
-            if conclude(setting, guard, sent, ttl, now) {
-                setting.mark(if begins { Mark::BeliefBegunByRenewal } else { Mark::BeliefRenewed });
+            if conclude(scenario, guard, sent, ttl, now) {
+                scenario.mark(if begins {
+                    Mark::BeliefBegunByRenewal
+                } else {
+                    Mark::BeliefRenewed
+                });
             }
         }
         Body::Lost(token) => {
             let guard = attempt.guard.as_mut().filter(|guard| guard.token == token);
-            if let (Some(guard), true) = (guard, setting.rules.refusal_ends) {
+            if let (Some(guard), true) = (guard, scenario.rules.refusal_ends) {
                 (guard.belief, guard.lost) = (None, true);
             }
         }
@@ -147,66 +151,72 @@ pub fn receive(setting: &Setting, state: &mut State, packet: &Packet) {
 }
 
 fn granted(
-    setting: &Setting,
+    scenario: &Scenario,
     attempt: &mut Attempt,
     packet: &Packet,
     token: mailbus_spec::Ordinal,
     term: Ttl,
     now: Reading,
 ) {
-    let has_request = setting.wish(packet.client, packet.wish).request.is_some();
-    let first = setting.rules.grant_counts_from == CountedFrom::First && has_request;
+    let has_request = scenario.claim(packet.client, packet.claim).request.is_some();
+    let first = scenario.rules.grant_counts_from == CountedFrom::First && has_request;
     let sent = if first { attempt.first_sent } else { reading(packet.sent) };
     let guard = attempt.guard.get_or_insert(Guard { token, belief: None, lost: false });
     if guard.token != token {
         *guard = Guard { token, belief: None, lost: false };
-    } else if guard.lost && setting.rules.lost_stays_lost {
-        setting.mark(Mark::LateReplyIgnored);
+    } else if guard.lost && scenario.rules.lost_stays_lost {
+        scenario.mark(Mark::LateReplyIgnored);
         return;
     }
-    if conclude(setting, guard, sent, term, now) {
-        setting.mark(Mark::Believed);
+    if conclude(scenario, guard, sent, term, now) {
+        scenario.mark(Mark::Believed);
     }
 }
 
 /// Believes in a term if that is longer than what is believed already. Whether it is believed now.
-fn conclude(setting: &Setting, guard: &mut Guard, sent: Reading, term: Ttl, now: Reading) -> bool {
-    let bound = if setting.rules.allows_for_steps {
-        setting.bound
+fn conclude(
+    scenario: &Scenario,
+    guard: &mut Guard,
+    sent: Reading,
+    term: Ttl,
+    now: Reading,
+) -> bool {
+    let bound = if scenario.rules.allows_for_steps {
+        scenario.bound
     } else {
-        ClockBound { step_ms: 0, ..setting.bound }
+        ClockBound { step_ms: 0, ..scenario.bound }
     };
     let mut belief = Belief::in_term(sent, term, &bound);
-    if !setting.rules.strictly_below {
+    if !scenario.rules.strictly_below {
         belief.lasts += Duration::from_millis(1);
     }
     let longer = guard.belief.is_none_or(|old| old.monotonic_end() < belief.monotonic_end());
-    if longer && holds(setting, &belief, now) {
+    if longer && holds(scenario, &belief, now) {
         (guard.belief, guard.lost) = (Some(belief), false);
     }
     guard.belief.is_some()
 }
 
-fn holds(setting: &Setting, belief: &Belief, now: Reading) -> bool {
+fn holds(scenario: &Scenario, belief: &Belief, now: Reading) -> bool {
     let by = |now: Duration, then: Duration| now.saturating_sub(then) < belief.lasts;
-    let in_term = match setting.rules.clocks {
-        Clocks::Both if setting.rules.minds_anomalies => belief.holds(now),
+    let in_term = match scenario.rules.clocks {
+        Clocks::Both if scenario.rules.minds_anomalies => belief.holds(now),
         Clocks::Both => by(now.monotonic, belief.sent.monotonic) && by(now.wall, belief.sent.wall),
         Clocks::MonotonicOnly => by(now.monotonic, belief.sent.monotonic),
         Clocks::WallOnly => by(now.wall, belief.sent.wall),
     };
     let anomaly = in_term
-        && setting.rules.minds_anomalies
-        && setting.rules.clocks == Clocks::Both
-        && compare_readings(belief.sent, now, &setting.bound).is_err();
+        && scenario.rules.minds_anomalies
+        && scenario.rules.clocks == Clocks::Both
+        && compare_readings(belief.sent, now, &scenario.bound).is_err();
     if anomaly {
-        setting.mark(Mark::AnomalyEndedBelief);
+        scenario.mark(Mark::AnomalyEndedBelief);
     }
     in_term && !anomaly
 }
 
 /// Clients that are awake look at their clocks: what ran out is lost.
-pub fn look_at_clocks(setting: &Setting, state: &mut State) {
+pub fn look_at_clocks(scenario: &Scenario, state: &mut State) {
     for index in 0..state.clients.len() {
         let now = state.reading(index as u8);
         let client = &mut state.clients[index];
@@ -215,9 +225,9 @@ pub fn look_at_clocks(setting: &Setting, state: &mut State) {
         }
         for attempt in &mut client.attempts {
             let Some(guard) = &mut attempt.guard else { continue };
-            if guard.belief.is_some_and(|belief| !holds(setting, &belief, now)) {
+            if guard.belief.is_some_and(|belief| !holds(scenario, &belief, now)) {
                 (guard.belief, guard.lost) = (None, true);
-                setting.mark(Mark::BeliefRanOut);
+                scenario.mark(Mark::BeliefRanOut);
             }
         }
     }

@@ -13,7 +13,7 @@ use mailbus_spec::{Holder, HostTime, RequestId, StateMachine, Ttl, Wait};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use crate::harness::{now, report};
-use crate::lease::setting::{BEGIN_MS, holder, paths};
+use crate::lease::scenario::{BEGIN_MS, holder, paths};
 
 const HOLDERS: [&str; 3] = ["a/1", "a/2", "b/1"];
 const SETS: [&str; 6] = ["x", "y", "z", "xy", "yz", "xz"];

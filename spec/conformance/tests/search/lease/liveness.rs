@@ -1,6 +1,7 @@
 //! Who keeps asking is granted in the end: from every state the fair continuation is run, in which
 //! faults have stopped, nobody renews, no alarm rings, and all who wait ask again in time.
 
+use mailbus_conformance::mutants;
 use mailbus_spec::lease::state::{LeaseMachine, Ticket};
 use mailbus_spec::lease::{Acquire, Command};
 use mailbus_spec::machine::Event;
@@ -8,13 +9,12 @@ use mailbus_spec::{HostTime, limits};
 
 use crate::lease::marks::Mark;
 use crate::lease::object;
-use crate::lease::setting::Setting;
+use crate::lease::scenario::Scenario;
 use crate::lease::state::State;
-use mailbus_conformance::mutants;
 
 /// `lease_liveness`: each waiting ticket is granted within (claims ahead) × (largest TTL + poll
 /// lateness) + 60 s, in which a clock that stands still is re-anchored.
-pub fn check(setting: &Setting, state: &mut State) {
+pub fn check(scenario: &Scenario, state: &mut State) {
     let object = LeaseMachine::clone(&state.object);
     let tickets: Vec<Ticket> = object.queue.values().cloned().collect();
     let Some(poll_ms) =
@@ -24,30 +24,30 @@ pub fn check(setting: &Setting, state: &mut State) {
     };
     let mut now = object;
     // A ticket that is already past its deadline was not asked for in time.
-    settle(setting, &mut now, state.host());
+    settle(scenario, &mut now, state.host());
     let tickets: Vec<Ticket> = tickets
         .into_iter()
         .filter(|ticket| now.queue.values().any(|live| live == ticket))
         .collect();
     for (place, ticket) in tickets.iter().enumerate() {
         let ahead = now.leases.len() + place;
-        let each = setting.longest_ttl_ms() + poll_ms;
+        let each = scenario.longest_ttl_ms() + poll_ms;
         let bound_ms = ahead as u64 * each + limits::REANCHOR_MS as u64;
-        if granted_within(setting, &now, state.host(), &tickets, ticket, poll_ms, bound_ms) {
-            setting.mark(Mark::GrantedInTheEnd);
+        if granted_within(scenario, &now, state.host(), &tickets, ticket, poll_ms, bound_ms) {
+            scenario.mark(Mark::GrantedInTheEnd);
         } else {
             let why = format!("{} is not granted in {bound_ms} ms", ticket.holder);
-            state.violate(setting, "lease_liveness", why);
+            state.violate(scenario, "lease_liveness", why);
         }
     }
 }
 
-fn settle(setting: &Setting, object: &mut LeaseMachine, host: HostTime) {
-    mutants::wake(setting.mutant).handle(object, host, &object::question());
+fn settle(scenario: &Scenario, object: &mut LeaseMachine, host: HostTime) {
+    mutants::wake(scenario.mutant).handle(object, host, &object::question());
 }
 
 fn granted_within(
-    setting: &Setting,
+    scenario: &Scenario,
     object: &LeaseMachine,
     host: HostTime,
     tickets: &[Ticket],
@@ -55,7 +55,7 @@ fn granted_within(
     poll_ms: u64,
     bound_ms: u64,
 ) -> bool {
-    let (mut object, mut model) = (object.clone(), mutants::wake(setting.mutant));
+    let (mut object, mut model) = (object.clone(), mutants::wake(scenario.mutant));
     for after_ms in (poll_ms..=bound_ms).step_by(poll_ms as usize) {
         for ticket in tickets {
             if !object.queue.values().any(|live| live.key() == ticket.key()) {

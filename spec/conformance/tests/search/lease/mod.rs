@@ -24,7 +24,7 @@ mod marks;
 mod model;
 mod object;
 mod refutations;
-mod setting;
+mod scenario;
 mod state;
 mod view;
 mod worlds;
@@ -46,7 +46,7 @@ worlds! {
 
 #[test]
 fn states_of_one_view_have_successors_of_the_same_views() {
-    let worlds = worlds::all().into_iter().map(|setting| model::World { setting });
+    let worlds = worlds::all().into_iter().map(|scenario| model::World { scenario });
     let all: usize = worlds.map(|world| crate::harness::meetings(&world, 300, 40)).sum();
     assert!(all > 1_000, "the walks met only {all} times");
 }

@@ -13,13 +13,13 @@ use crate::lease::client;
 use crate::lease::liveness;
 use crate::lease::marks::Mark;
 use crate::lease::object;
-use crate::lease::setting::{Budget, Setting};
+use crate::lease::scenario::{Budget, Scenario};
 use crate::lease::state::{Body, Packet, State};
 
 /// A world.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub setting: Setting,
+    pub scenario: Scenario,
 }
 
 /// One thing that happens.
@@ -27,7 +27,7 @@ pub struct World {
 pub enum Action {
     /// Time passes for everybody.
     Tick,
-    /// (client, wish): the first `Acquire`, or a copy.
+    /// (client, claim): the first `Acquire`, or a copy.
     Acquire(u8, u8),
     Renew(u8, u8),
     /// A `Release`, or a `Cancel`.
@@ -48,7 +48,7 @@ pub enum Action {
     Restore,
     /// The operator opens a restored workspace.
     Open,
-    /// (client, wish): a write to the guarded resource, believed in or not.
+    /// (client, claim): a write to the guarded resource, believed in or not.
     Write(u8, u8),
 }
 
@@ -57,14 +57,14 @@ impl Model for World {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::initial(&self.setting)]
+        vec![State::initial(&self.scenario)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         if state.violation.is_some() {
             return;
         }
-        let horizon = self.setting.horizon.map(|ticks| ticks * self.setting.tick_ms);
+        let horizon = self.scenario.horizon.map(|ticks| ticks * self.scenario.tick_ms);
         if horizon.is_none_or(|end| state.elapsed_ms < end) {
             actions.push(Action::Tick);
         }
@@ -89,10 +89,10 @@ impl Model for World {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         self.apply(&mut state, &action);
-        client::look_at_clocks(&self.setting, &mut state);
-        belief_check::check(&self.setting, &mut state);
-        if self.setting.keeps_asking {
-            liveness::check(&self.setting, &mut state);
+        client::look_at_clocks(&self.scenario, &mut state);
+        belief_check::check(&self.scenario, &mut state);
+        if self.scenario.keeps_asking {
+            liveness::check(&self.scenario, &mut state);
         }
         forget_grants(&mut state);
         Some(state)
@@ -117,8 +117,8 @@ fn forget_grants(state: &mut State) {
 
 impl World {
     fn client_actions(&self, state: &State, index: u8, actions: &mut Vec<Action>) {
-        let (client, part) =
-            (&state.clients[usize::from(index)], &self.setting.parts[usize::from(index)]);
+        let (client, peer) =
+            (&state.clients[usize::from(index)], &self.scenario.peers[usize::from(index)]);
         if state.budget.wall_steps > 0 {
             actions.push(Action::WallBack(index));
         }
@@ -130,31 +130,31 @@ impl World {
             actions.push(Action::Suspend(index));
         }
         let mine = |packet: &&Packet| packet.client == index;
-        let may_send = state.network.iter().filter(mine).count() < self.setting.in_flight;
-        if may_send && client.may_begin(&self.setting, index) {
+        let may_send = state.network.iter().filter(mine).count() < self.scenario.in_flight;
+        if may_send && client.may_begin(&self.scenario, index) {
             actions.push(Action::Acquire(index, client.attempts.len() as u8));
         }
-        for (wish, attempt) in client.attempts.iter().enumerate() {
-            let (at, wish) = (wish, wish as u8);
-            if may_send && client::may_repeat(&self.setting, state, index, wish) {
-                actions.push(Action::Acquire(index, wish));
+        for (claim, attempt) in client.attempts.iter().enumerate() {
+            let (at, claim) = (claim, claim as u8);
+            if may_send && client::may_repeat(&self.scenario, state, index, claim) {
+                actions.push(Action::Acquire(index, claim));
             }
             if let Some(guard) = attempt.guard {
                 if state.budget.writes > 0 {
-                    actions.push(Action::Write(index, wish));
+                    actions.push(Action::Write(index, claim));
                 }
                 let open = !attempt.ended;
                 if may_send && open && !guard.lost && client.renewals > 0 {
-                    actions.push(Action::Renew(index, wish));
+                    actions.push(Action::Renew(index, claim));
                 }
                 // Ending comes first: nothing else is worth sending on a lossy network.
-                if open && part.releases {
-                    actions.push(Action::End(index, wish, Body::Release(guard.token)));
+                if open && peer.releases {
+                    actions.push(Action::End(index, claim, Body::Release(guard.token)));
                 }
             }
-            let named = part.wishes[at].request.is_some();
-            if part.cancels && named && !attempt.ended {
-                actions.push(Action::End(index, wish, Body::Cancel));
+            let named = peer.claims[at].request.is_some();
+            if peer.cancels && named && !attempt.ended {
+                actions.push(Action::End(index, claim, Body::Cancel));
             }
         }
     }
@@ -186,12 +186,14 @@ impl World {
     }
 
     fn apply(&self, state: &mut State, action: &Action) {
-        let setting = &self.setting;
+        let scenario = &self.scenario;
         match action {
             Action::Tick => self.tick(state),
-            Action::Acquire(client, wish) => client::acquire(setting, state, *client, *wish),
-            Action::Renew(client, wish) => client::renew(setting, state, *client, *wish),
-            Action::End(client, wish, body) => client::end(setting, state, *client, *wish, *body),
+            Action::Acquire(client, claim) => client::acquire(scenario, state, *client, *claim),
+            Action::Renew(client, claim) => client::renew(scenario, state, *client, *claim),
+            Action::End(client, claim, body) => {
+                client::end(scenario, state, *client, *claim, *body)
+            }
             Action::Deliver(packet) => {
                 state.network.retain({
                     let mut found = false;
@@ -206,61 +208,61 @@ impl World {
             }
             Action::DeliverCopy(packet) => {
                 state.budget.duplicates -= 1;
-                setting.mark(Mark::DuplicateDelivered);
+                scenario.mark(Mark::DuplicateDelivered);
                 self.deliver(state, packet);
             }
             Action::Alarm => {
                 client::spend(&mut state.budget.alarms);
-                object::execute(setting, state, &Event::Alarm);
+                object::execute(scenario, state, &Event::Alarm);
             }
             Action::Read => {
                 client::spend(&mut state.budget.reads);
-                object::execute(setting, state, &object::question());
+                object::execute(scenario, state, &object::question());
             }
             Action::HostForward => {
                 state.budget.forward_steps -= 1;
-                state.host_shift_ms += setting.tick_ms as i64;
+                state.host_shift_ms += scenario.tick_ms as i64;
             }
             Action::HostBack => {
                 state.budget.back_steps -= 1;
-                state.host_shift_ms -= i64::from(setting.back_ticks) * setting.tick_ms as i64;
+                state.host_shift_ms -= i64::from(scenario.back_ticks) * scenario.tick_ms as i64;
             }
             Action::Suspend(client) => {
                 state.budget.suspends -= 1;
-                setting.mark(Mark::Suspended);
+                scenario.mark(Mark::Suspended);
                 state.clients[usize::from(*client)].suspended = true;
             }
             Action::Resume(client) => state.clients[usize::from(*client)].suspended = false,
             Action::WallBack(client) => {
                 state.budget.wall_steps -= 1;
-                let step = u64::from(setting.wall_back_ticks) * setting.tick_ms;
+                let step = u64::from(scenario.wall_back_ticks) * scenario.tick_ms;
                 state.clients[usize::from(*client)].wall_back_ms += step;
             }
             Action::Force(token, drain) => self.force(state, *token, *drain),
             Action::Snapshot => state.backup.snapshot = Some(Arc::clone(&state.object)),
             Action::Restore => self.restore(state),
             Action::Open => self.open(state),
-            Action::Write(client, wish) => self.write(state, *client, *wish),
+            Action::Write(client, claim) => self.write(state, *client, *claim),
         }
     }
 
     fn tick(&self, state: &mut State) {
-        state.elapsed_ms += self.setting.tick_ms;
+        state.elapsed_ms += self.scenario.tick_ms;
         for client in state.clients.iter_mut().filter(|client| client.suspended) {
-            client.frozen_ms += self.setting.tick_ms;
+            client.frozen_ms += self.scenario.tick_ms;
         }
         for packet in &mut state.network {
             packet.age += 1;
         }
-        state.network.retain(|packet| packet.age <= self.setting.travel_ticks);
+        state.network.retain(|packet| packet.age <= self.scenario.travel_ticks);
         state.network.sort_unstable();
     }
 
     fn deliver(&self, state: &mut State, packet: &Packet) {
         if !packet.body.is_request() {
-            client::receive(&self.setting, state, packet);
+            client::receive(&self.scenario, state, packet);
         } else if state.backup.closed_until_ms.is_none() {
-            object::receive(&self.setting, state, packet);
+            object::receive(&self.scenario, state, packet);
         }
     }
 
@@ -273,17 +275,17 @@ impl World {
             (false, _) => budget.force_repeats -= 1,
         }
         let command = Command::ForceRelease { token, reason: String::new(), drain };
-        object::execute(&self.setting, state, &Event::Command(command));
+        object::execute(&self.scenario, state, &Event::Command(command));
     }
 
     /// The storage goes back; what was granted since is void, fencing apart.
     fn restore(&self, state: &mut State) {
         let Some(snapshot) = &state.backup.snapshot else { return };
         state.budget.restores -= 1;
-        self.setting.mark(Mark::Restored);
+        self.scenario.mark(Mark::Restored);
         state.object = Arc::clone(snapshot);
         let closed =
-            if self.setting.rules.operator_closes { self.setting.longest_ttl_ms() } else { 0 };
+            if self.scenario.rules.operator_closes { self.scenario.longest_ttl_ms() } else { 0 };
         state.backup.closed_until_ms = Some(state.elapsed_ms + closed);
         state.history.granted.clear();
         state.history.cancelled.clear();
@@ -295,35 +297,35 @@ impl World {
         state.backup.closed_until_ms = None;
         // A world restores to one snapshot only, so that is no longer needed.
         state.backup.snapshot = None;
-        if self.setting.rules.operator_recovers {
+        if self.scenario.rules.operator_recovers {
             let at_least = state.history.largest;
-            self.setting.mark(Mark::Recovered);
-            object::execute(&self.setting, state, &Event::Command(Command::Recover { at_least }));
+            self.scenario.mark(Mark::Recovered);
+            object::execute(&self.scenario, state, &Event::Command(Command::Recover { at_least }));
         }
     }
 
     /// The resource accepts no token below the largest it has seen. The lease's present holder must
     /// never be the one it refuses.
-    fn write(&self, state: &mut State, client: u8, wish: u8) {
+    fn write(&self, state: &mut State, client: u8, claim: u8) {
         client::spend(&mut state.budget.writes);
-        let attempt = &state.clients[usize::from(client)].attempts[usize::from(wish)];
+        let attempt = &state.clients[usize::from(client)].attempts[usize::from(claim)];
         let Some(token) = attempt.guard.map(|guard| guard.token) else { return };
         if token >= state.history.resource {
-            self.setting.mark(Mark::WriteAccepted);
+            self.scenario.mark(Mark::WriteAccepted);
             state.history.resource = token;
             return;
         }
-        self.setting.mark(Mark::WriteRefused);
+        self.scenario.mark(Mark::WriteRefused);
         let now = state.object_now();
         let void = state.history.void_up_to.is_some_and(|void| token <= void);
         let is_holder = !void
             && state.object.leases.get(&token).is_some_and(|lease| {
-                lease.key.holder == *self.setting.holder(client) && lease.expires_at > now
+                lease.key.holder == *self.scenario.holder(client) && lease.expires_at > now
             });
         if is_holder {
             let largest = state.history.resource;
             let why = format!("the holder's token {token} is refused after {largest}");
-            state.violate(&self.setting, "fencing", why);
+            state.violate(&self.scenario, "fencing", why);
         }
     }
 }
@@ -332,26 +334,26 @@ impl crate::harness::World for World {
     const GENERATED_MAX: usize = 8_000_000;
 
     fn name(&self) -> &'static str {
-        self.setting.name
+        self.scenario.name
     }
 
     fn purpose(&self) -> &'static str {
-        self.setting.purpose
+        self.scenario.purpose
     }
 
     fn only(&self) -> Option<&'static str> {
-        self.setting.only
+        self.scenario.only
     }
 
     fn widened(mut self, more: u8) -> Self {
-        let setting = &mut self.setting;
+        let scenario = &mut self.scenario;
         let Budget { duplicates, back_steps, alarms, reads, forces, drains, writes, .. } =
-            &mut setting.budget;
+            &mut scenario.budget;
         let faults = [duplicates, back_steps, alarms, reads, forces, drains, writes];
-        let parts = setting.parts.iter_mut();
-        let copies = parts.flat_map(|part| [&mut part.repeats, &mut part.renewals]);
+        let peers = scenario.peers.iter_mut();
+        let copies = peers.flat_map(|peer| [&mut peer.repeats, &mut peer.renewals]);
         faults.into_iter().chain(copies).for_each(|count| widen(count, more));
-        setting.horizon = setting.horizon.map(|ticks| ticks + u64::from(more));
+        scenario.horizon = scenario.horizon.map(|ticks| ticks + u64::from(more));
         self
     }
 
@@ -360,6 +362,6 @@ impl crate::harness::World for World {
     }
 
     fn missing(&self) -> Vec<String> {
-        self.setting.missing()
+        self.scenario.missing()
     }
 }

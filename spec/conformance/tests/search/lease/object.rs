@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mailbus_conformance::mutants;
 use mailbus_spec::lease::answer::{HeldBy, Notice};
 use mailbus_spec::lease::invariant::{self, Transition};
 use mailbus_spec::lease::state::ClaimKey;
@@ -12,30 +13,29 @@ use mailbus_spec::limits;
 use mailbus_spec::machine::Event;
 
 use crate::lease::marks::Mark;
-use crate::lease::setting::Setting;
+use crate::lease::scenario::Scenario;
 use crate::lease::state::{Body, GrantOnce, Packet, State};
-use mailbus_conformance::mutants;
 
 /// The command that a packet carries.
-pub fn command(setting: &Setting, packet: &Packet) -> Command {
-    let wish = setting.wish(packet.client, packet.wish);
-    let holder = setting.holder(packet.client).clone();
+pub fn command(scenario: &Scenario, packet: &Packet) -> Command {
+    let claim = scenario.claim(packet.client, packet.claim);
+    let holder = scenario.holder(packet.client).clone();
     match packet.body {
         Body::Acquire => {
-            let (request, paths) = (wish.request.clone(), wish.paths.clone());
-            Command::Acquire(Acquire::new(holder, request, paths, wish.ttl, wish.wait).unwrap())
+            let (request, paths) = (claim.request.clone(), claim.paths.clone());
+            Command::Acquire(Acquire::new(holder, request, paths, claim.ttl, claim.wait).unwrap())
         }
-        Body::Renew(token) => Command::Renew { holder, token, ttl: wish.renewal },
+        Body::Renew(token) => Command::Renew { holder, token, ttl: claim.renewal },
         Body::Release(token) => Command::Release { holder, target: ReleaseTarget::Token(token) },
-        Body::Cancel => Command::Cancel { holder, request: wish.request.clone().unwrap() },
+        Body::Cancel => Command::Cancel { holder, request: claim.request.clone().unwrap() },
         Body::Granted(..) | Body::Renewed(_) | Body::Lost(_) => unreachable!("not a request"),
     }
 }
 
 /// A packet arrives at the object.
-pub fn receive(setting: &Setting, state: &mut State, packet: &Packet) {
-    let command = command(setting, packet);
-    let answer = execute(setting, state, &Event::Command(command));
+pub fn receive(scenario: &Scenario, state: &mut State, packet: &Packet) {
+    let command = command(scenario, packet);
+    let answer = execute(scenario, state, &Event::Command(command));
     let body = match (packet.body, answer) {
         (_, Some(Ok(Outcome::Granted { token, ttl, .. }))) => Body::Granted(token, ttl),
         (Body::Renew(token), Some(Ok(Outcome::Renewed { .. }))) => Body::Renewed(token),
@@ -51,7 +51,7 @@ pub fn receive(setting: &Setting, state: &mut State, packet: &Packet) {
 }
 
 fn cancelled(state: &mut State, packet: &Packet) {
-    let key = (packet.client, packet.wish);
+    let key = (packet.client, packet.claim);
     if !state.history.cancelled.contains(&key) {
         state.history.cancelled.push(key);
         state.history.cancelled.sort_unstable();
@@ -65,29 +65,29 @@ pub fn question() -> Event<Command> {
 
 /// One event, whoever caused it; every invariant of state and step is checked on it.
 pub fn execute(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &mut State,
     event: &Event<Command>,
 ) -> Option<Result<Outcome, Rejection>> {
     let host = state.host();
     let before = Arc::clone(&state.object);
     let mut after = LeaseMachine::clone(&before);
-    let step = mutants::wake(setting.mutant).handle(&mut after, host, event);
+    let step = mutants::wake(scenario.mutant).handle(&mut after, host, event);
     let transition = Transition { before: &before, host, event, step: &step, after: &after };
-    if let Err((name, why)) = check(setting, &transition) {
-        state.violate(setting, name, why);
+    if let Err((name, why)) = check(scenario, &transition) {
+        state.violate(scenario, name, why);
     }
-    mark_transition(setting, &transition);
+    mark_transition(scenario, &transition);
     state.object = Arc::new(after);
-    remember(setting, state, &before, event);
-    if setting.pushes {
-        push(setting, state, &step);
+    remember(scenario, state, &before, event);
+    if scenario.pushes {
+        push(scenario, state, &step);
     }
     step.reply.map(|reply| reply.answer)
 }
 
-fn check(setting: &Setting, transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
-    let Some(only) = setting.only else { return invariant::check(transition) };
+fn check(scenario: &Scenario, transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
+    let Some(only) = scenario.only else { return invariant::check(transition) };
     let watched = invariant::INVARIANTS.iter().find(|each| each.name == only);
     let result = match watched.map(|each| each.check) {
         Some(invariant::Check::State(check)) => check(transition.after),
@@ -98,17 +98,17 @@ fn check(setting: &Setting, transition: &Transition<'_>) -> Result<(), (&'static
 }
 
 /// Which request of which client a claim is.
-fn wish_of(setting: &Setting, key: &ClaimKey) -> Option<(u8, u8)> {
-    let client = setting.parts.iter().position(|part| part.holder == key.holder)?;
-    let wishes = &setting.parts[client].wishes;
-    let wish = wishes.iter().position(|wish| {
-        wish.request.as_ref().is_some_and(|id| ClaimKey::of(&key.holder, id) == *key)
+fn claim_of(scenario: &Scenario, key: &ClaimKey) -> Option<(u8, u8)> {
+    let client = scenario.peers.iter().position(|peer| peer.holder == key.holder)?;
+    let claims = &scenario.peers[client].claims;
+    let claim = claims.iter().position(|claim| {
+        claim.request.as_ref().is_some_and(|id| ClaimKey::of(&key.holder, id) == *key)
     })?;
-    Some((client as u8, wish as u8))
+    Some((client as u8, claim as u8))
 }
 
 /// Brings the history of grants up to date, and checks what only the whole history shows.
-fn remember(setting: &Setting, state: &mut State, before: &LeaseMachine, event: &Event<Command>) {
+fn remember(scenario: &Scenario, state: &mut State, before: &LeaseMachine, event: &Event<Command>) {
     let (after, now) = (Arc::clone(&state.object), state.object_now());
     for once in state.history.granted.iter_mut().filter(|once| once.over.is_none()) {
         if !after.leases.contains_key(&once.token) {
@@ -117,10 +117,10 @@ fn remember(setting: &Setting, state: &mut State, before: &LeaseMachine, event: 
         }
     }
     if let Event::Command(Command::Cancel { holder, request }) = event {
-        let wish = wish_of(setting, &ClaimKey::of(holder, request));
+        let claim = claim_of(scenario, &ClaimKey::of(holder, request));
         for once in &mut state.history.granted {
             let remembered = once.over.is_some_and(|end| end.plus_ms(limits::MEMORY_MS) > now);
-            if Some((once.client, once.wish)) == wish && remembered {
+            if Some((once.client, once.claim)) == claim && remembered {
                 once.over = Some(now);
             }
         }
@@ -131,37 +131,37 @@ fn remember(setting: &Setting, state: &mut State, before: &LeaseMachine, event: 
         }
         if *token <= state.history.largest {
             let largest = state.history.largest;
-            state.violate(setting, "fencing", format!("{token} was granted after {largest}"));
+            state.violate(scenario, "fencing", format!("{token} was granted after {largest}"));
         }
         state.history.largest = state.history.largest.max(*token);
-        let Some((client, wish)) = wish_of(setting, &lease.key) else { continue };
+        let Some((client, claim)) = claim_of(scenario, &lease.key) else { continue };
         let known = state
             .history
             .granted
             .iter()
-            .position(|once| (once.client, once.wish) == (client, wish));
+            .position(|once| (once.client, once.claim) == (client, claim));
         if let Some(known) = known {
             let once = state.history.granted.remove(known);
             if once.over.is_none_or(|end| end.plus_ms(limits::MEMORY_MS) > now) {
                 let why =
                     format!("{} was granted as {} and as {token}", lease.key.holder, once.token);
-                state.violate(setting, "idempotent", why);
+                state.violate(scenario, "idempotent", why);
             }
         }
-        state.history.granted.push(GrantOnce { client, wish, token: *token, over: None });
-        state.history.granted.sort_by_key(|once| (once.client, once.wish));
+        state.history.granted.push(GrantOnce { client, claim, token: *token, over: None });
+        state.history.granted.sort_by_key(|once| (once.client, once.claim));
     }
-    remember_forced(setting, state, before, event);
+    remember_forced(scenario, state, before, event);
     let live = after.leases.values().map(|lease| lease.key.clone());
     for key in live.chain(after.queue.values().map(|ticket| ticket.key())) {
-        if wish_of(setting, &key).is_some_and(|wish| state.history.cancelled.contains(&wish)) {
-            state.violate(setting, "no_orphan", format!("{key:?} lives on after its Cancel"));
+        if claim_of(scenario, &key).is_some_and(|claim| state.history.cancelled.contains(&claim)) {
+            state.violate(scenario, "no_orphan", format!("{key:?} lives on after its Cancel"));
         }
     }
 }
 
 fn remember_forced(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &mut State,
     before: &LeaseMachine,
     event: &Event<Command>,
@@ -181,29 +181,29 @@ fn remember_forced(
     for (token, end) in state.history.draining.clone() {
         if let Some(lease) = after.leases.get(&token).filter(|lease| lease.expires_at != end) {
             let why = format!("{token} drains until {end}, but lives to {}", lease.expires_at);
-            state.violate(setting, "drain_ends", why);
+            state.violate(scenario, "drain_ends", why);
         }
     }
     state.history.draining.retain(|(token, _)| after.leases.contains_key(token));
 }
 
-fn push(setting: &Setting, state: &mut State, step: &LeaseStep) {
+fn push(scenario: &Scenario, state: &mut State, step: &LeaseStep) {
     for push in &step.pushes {
         let Notice::Granted { request, token, ttl, .. } = &push.notice else { continue };
         let key = ClaimKey::of(&push.to, request);
-        let Some((client, wish)) = wish_of(setting, &key) else { continue };
-        setting.mark(Mark::GrantPushed);
+        let Some((client, claim)) = claim_of(scenario, &key) else { continue };
+        scenario.mark(Mark::GrantPushed);
         let body = Body::Granted(*token, *ttl);
         // A push answers no attempt in particular.
-        state.send(Packet { client, wish, body, sent: (0, 0), age: 0 });
+        state.send(Packet { client, claim, body, sent: (0, 0), age: 0 });
     }
 }
 
-fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
+fn mark_transition(scenario: &Scenario, transition: &Transition<'_>) {
     let (before, after) = (transition.before, transition.after);
     let mark = |condition: bool, mark| {
         if condition {
-            setting.mark(mark);
+            scenario.mark(mark);
         }
     };
     if let Ok(seen) = before.clock.observe(transition.host) {
@@ -236,11 +236,11 @@ fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
     mark(from_queue, Mark::GrantedFromQueue);
     let Some(reply) = &transition.step.reply else { return };
     let Event::Command(command) = transition.event else { return };
-    mark_answer(setting, transition, command, &reply.answer);
+    mark_answer(scenario, transition, command, &reply.answer);
 }
 
 fn mark_answer(
-    setting: &Setting,
+    scenario: &Scenario,
     transition: &Transition<'_>,
     command: &Command,
     answer: &Result<Outcome, Rejection>,
@@ -254,7 +254,7 @@ fn mark_answer(
             } else {
                 let key = after.leases.get(token).map(|lease| &lease.key);
                 if key.is_some_and(|key| before.remembered.contains_key(key)) {
-                    setting.mark(Mark::GrantedAfterMemory);
+                    scenario.mark(Mark::GrantedAfterMemory);
                 }
                 Mark::Granted
             }
@@ -268,7 +268,7 @@ fn mark_answer(
         }
         (_, Ok(Outcome::Over { reason, token })) => {
             if *reason == OverReason::Cancelled && token.is_none() {
-                setting.mark(Mark::LateAcquireRefused);
+                scenario.mark(Mark::LateAcquireRefused);
             }
             Mark::OverAnswered
         }
@@ -301,5 +301,5 @@ fn mark_answer(
         }
         _ => return,
     };
-    setting.mark(reached);
+    scenario.mark(reached);
 }

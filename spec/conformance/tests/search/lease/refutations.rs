@@ -6,15 +6,15 @@ use mailbus_conformance::mutants::lease::{Mutant, ending, grant, memory, queue, 
 use crate::harness;
 use crate::harness::UNLIMITED;
 use crate::lease::model::World;
-use crate::lease::setting::{Budget, Clocks, CountedFrom, Setting};
+use crate::lease::scenario::{Budget, Clocks, CountedFrom, Scenario};
 use crate::lease::worlds;
 
-fn refuted(setting: Setting) {
-    harness::refuted(World { setting });
+fn refuted(scenario: Scenario) {
+    harness::refuted(World { scenario });
 }
 
-fn named(name: &'static str, setting: Setting) -> Setting {
-    Setting { name, ..setting }
+fn named(name: &'static str, scenario: Scenario) -> Scenario {
+    Scenario { name, ..scenario }
 }
 
 // The client's rules.
@@ -137,17 +137,17 @@ fn a_restore_without_recovery_under_a_clock_behind_breaks_fencing() {
 fn a_refused_renewal_or_a_lost_guard_revived_breaks_no_belief() {
     let mut world = worlds::direct();
     (world.rules.refusal_ends, world.rules.lost_stays_lost) = (false, false);
-    harness::holds(World { setting: named("revived guards", world) });
+    harness::holds(World { scenario: named("revived guards", world) });
 }
 
 #[test]
 fn copies_without_end_are_harmless_from_a_client_that_cancels() {
     let mut world = worlds::cancel();
     world.rules.stops_retrying = false;
-    world.parts[1].repeats = UNLIMITED;
-    world.parts[1].cancels = true;
+    world.peers[1].repeats = UNLIMITED;
+    world.peers[1].cancels = true;
     world.budget.duplicates = 0;
-    harness::holds(World { setting: named("endless copies", world) });
+    harness::holds(World { scenario: named("endless copies", world) });
 }
 
 // The object's rules.

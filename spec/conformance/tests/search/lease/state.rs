@@ -7,7 +7,7 @@ use mailbus_spec::lease::LeaseMachine;
 use mailbus_spec::{HostTime, Ordinal, Timestamp, Ttl};
 
 use crate::harness::Violation;
-use crate::lease::setting::{BEGIN_MS, Budget, Setting};
+use crate::lease::scenario::{BEGIN_MS, Budget, Scenario};
 
 /// A client's clocks at the beginning: far enough from zero that no step back leaves their range.
 const CLIENT_BEGIN_MS: u64 = 3_600_000;
@@ -76,7 +76,7 @@ pub struct Guard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Packet {
     pub client: u8,
-    pub wish: u8,
+    pub claim: u8,
     pub body: Body,
     /// The client's clocks at the sending of the attempt: `(monotonic, wall)` in milliseconds. The
     /// reply repeats the attempt's number, so it carries them too.
@@ -108,7 +108,7 @@ pub struct History {
     /// The largest token ever granted.
     pub largest: Ordinal,
     pub granted: Vec<GrantOnce>,
-    /// Requests whose `Cancel` was executed, as (client, wish).
+    /// Requests whose `Cancel` was executed, as (client, claim).
     pub cancelled: Vec<(u8, u8)>,
     /// Force-released tokens and the expiry they would have had.
     pub forced: Vec<(Ordinal, Timestamp)>,
@@ -124,7 +124,7 @@ pub struct History {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantOnce {
     pub client: u8,
-    pub wish: u8,
+    pub claim: u8,
     pub token: Ordinal,
     /// When the lease ended.
     pub over: Option<Timestamp>,
@@ -139,32 +139,32 @@ pub struct Backup {
 }
 
 impl State {
-    pub fn initial(setting: &Setting) -> Self {
-        let client = |part: &crate::lease::setting::Part| Client {
+    pub fn initial(scenario: &Scenario) -> Self {
+        let client = |peer: &crate::lease::scenario::Peer| Client {
             frozen_ms: 0,
             wall_back_ms: 0,
             suspended: false,
             attempts: Vec::new(),
-            repeats: part.repeats,
-            renewals: part.renewals,
+            repeats: peer.repeats,
+            renewals: peer.renewals,
         };
         Self {
             elapsed_ms: 0,
             host_shift_ms: 0,
             object: Arc::new(LeaseMachine::default()),
-            clients: setting.parts.iter().map(client).collect(),
+            clients: scenario.peers.iter().map(client).collect(),
             network: Vec::new(),
-            budget: setting.budget,
+            budget: scenario.budget,
             history: History::default(),
             backup: Backup::default(),
             violation: None,
             scale: Scale {
-                back_step_ms: u64::from(setting.back_ticks) * setting.tick_ms,
-                longest_ms: setting.longest_ms(),
-                wall_back_ms: u64::from(setting.budget.wall_steps)
-                    * u64::from(setting.wall_back_ticks)
-                    * setting.tick_ms,
-                exact_tokens: setting.exact_tokens,
+                back_step_ms: u64::from(scenario.back_ticks) * scenario.tick_ms,
+                longest_ms: scenario.longest_ms(),
+                wall_back_ms: u64::from(scenario.budget.wall_steps)
+                    * u64::from(scenario.wall_back_ticks)
+                    * scenario.tick_ms,
+                exact_tokens: scenario.exact_tokens,
             },
         }
     }
@@ -189,8 +189,8 @@ impl State {
         self.network.insert(at, packet);
     }
 
-    pub fn violate(&mut self, setting: &Setting, invariant: &'static str, why: String) {
-        let watched = setting.only.is_none_or(|only| only == invariant);
+    pub fn violate(&mut self, scenario: &Scenario, invariant: &'static str, why: String) {
+        let watched = scenario.only.is_none_or(|only| only == invariant);
         if watched && self.violation.is_none() {
             self.violation = Some(Violation { invariant, why });
         }

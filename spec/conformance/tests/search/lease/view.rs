@@ -168,7 +168,7 @@ impl<'a> View<'a> {
     }
 
     fn packet<H: Hasher>(&self, packet: &Packet, now: Reading, hasher: &mut H) {
-        (packet.client, packet.wish, packet.age).hash(hasher);
+        (packet.client, packet.claim, packet.age).hash(hasher);
         self.since(crate::lease::state::reading(packet.sent), now).hash(hasher);
         std::mem::discriminant(&packet.body).hash(hasher);
         packet.body.token().map(|token| self.token(token)).hash(hasher);
@@ -185,7 +185,7 @@ impl<'a> View<'a> {
             history.void_up_to.map(|token| self.token(token)).hash(hasher);
         }
         for once in &history.granted {
-            (once.client, once.wish, self.token(once.token)).hash(hasher);
+            (once.client, once.claim, self.token(once.token)).hash(hasher);
             once.over.map(|over| self.ahead(over)).hash(hasher);
         }
         history.granted.len().hash(hasher);

@@ -7,7 +7,7 @@ use mailbus_spec::belief::ClockBound;
 
 use crate::harness::UNLIMITED;
 use crate::lease::marks::Mark;
-use crate::lease::setting::{Budget, Part, Setting, Wish};
+use crate::lease::scenario::{Budget, Claim, Peer, Scenario};
 
 const HALF: u64 = 30_000;
 const MINUTE: u64 = 60_000;
@@ -17,7 +17,7 @@ fn error_of(tick_ms: u64) -> ClockBound {
     ClockBound { rate_ppm: 0, step_ms: tick_ms, granularity_ms: 0 }
 }
 
-pub fn all() -> Vec<Setting> {
+pub fn all() -> Vec<Scenario> {
     vec![
         direct(),
         stepping(),
@@ -35,10 +35,10 @@ pub fn all() -> Vec<Setting> {
 }
 
 /// Direct grants to two sessions of one agent, copies, duplicates and renewals on a slow network.
-pub fn direct() -> Setting {
-    let wish = || vec![Wish::new("r", "x", 2 * MINUTE)];
-    let parts = vec![Part::new("a/1", wish()).repeating(1).renewing(2), Part::new("a/2", wish())];
-    Setting {
+pub fn direct() -> Scenario {
+    let claim = || vec![Claim::new("r", "x", 2 * MINUTE)];
+    let peers = vec![Peer::new("a/1", claim()).repeating(1).renewing(2), Peer::new("a/2", claim())];
+    Scenario {
         in_flight: 2,
         budget: Budget { duplicates: 1, ..Budget::default() },
         expected: &[
@@ -57,45 +57,45 @@ pub fn direct() -> Setting {
             Mark::ReleasedAgain,
             Mark::Lapsed,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             "direct",
             "belief counts from the first attempt and the named renewal, and ends before a release",
             MINUTE,
-            parts,
+            peers,
         )
     }
 }
 
 /// A host whose clock steps both ways inside the bound.
-pub fn stepping() -> Setting {
-    let wish = || vec![Wish::new("r", "x", 3 * HALF).renewed_for(2 * HALF)];
-    let parts = vec![
-        Part::new("a/1", wish()).repeating(1).renewing(1),
-        Part::new("b/1", wish()).never_releasing(),
+pub fn stepping() -> Scenario {
+    let claim = || vec![Claim::new("r", "x", 3 * HALF).renewed_for(2 * HALF)];
+    let peers = vec![
+        Peer::new("a/1", claim()).repeating(1).renewing(1),
+        Peer::new("b/1", claim()).never_releasing(),
     ];
-    Setting {
+    Scenario {
         bound: error_of(HALF),
         budget: Budget { forward_steps: 1, back_steps: 1, reads: 1, ..Budget::default() },
         expected: &[Mark::FrozenClock, Mark::Believed, Mark::BeliefRenewed, Mark::Lapsed],
-        ..Setting::new(
+        ..Scenario::new(
             "stepping",
             "L allows for ε, renewals never shorten, object time never runs back",
             HALF,
-            parts,
+            peers,
         )
     }
 }
 
 /// Three holders want one path; grants are pushed, the alarm rings early, late, again or never.
-pub fn queue() -> Setting {
-    let wish = || Wish::new("r", "x", 2 * HALF);
-    let waiting = || vec![wish().waiting(MINUTE)];
-    let parts = vec![
-        Part::new("a/1", vec![wish()]),
-        Part::new("a/2", waiting()).repeating(UNLIMITED).renewing(1),
-        Part::new("b/1", waiting()),
+pub fn queue() -> Scenario {
+    let claim = || Claim::new("r", "x", 2 * HALF);
+    let waiting = || vec![claim().waiting(MINUTE)];
+    let peers = vec![
+        Peer::new("a/1", vec![claim()]),
+        Peer::new("a/2", waiting()).repeating(UNLIMITED).renewing(1),
+        Peer::new("b/1", waiting()),
     ];
-    Setting {
+    Scenario {
         travel_ticks: 0,
         pushes: true,
         budget: Budget { alarms: UNLIMITED, ..Budget::default() },
@@ -108,24 +108,24 @@ pub fn queue() -> Setting {
             Mark::Believed,
             Mark::BeliefBegunByRenewal,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             "queue",
             "order of arrival, extension of tickets, the short first term, grants told by push or poll",
             HALF,
-            parts,
+            peers,
         )
     }
 }
 
 /// Sets over three paths, held and waited for at once, so that waits can close a cycle.
-pub fn sets() -> Setting {
-    let wish = |name: &str, set: &str| Wish::new(name, set, 2 * HALF);
-    let parts = vec![
-        Part::new("a/1", vec![wish("r", "x"), wish("s", "y").waiting(MINUTE)]).concurrent(),
-        Part::new("a/2", vec![wish("r", "xy").waiting(MINUTE)]),
-        Part::new("b/1", vec![wish("r", "yz")]),
+pub fn sets() -> Scenario {
+    let claim = |name: &str, set: &str| Claim::new(name, set, 2 * HALF);
+    let peers = vec![
+        Peer::new("a/1", vec![claim("r", "x"), claim("s", "y").waiting(MINUTE)]).concurrent(),
+        Peer::new("a/2", vec![claim("r", "xy").waiting(MINUTE)]),
+        Peer::new("b/1", vec![claim("r", "yz")]),
     ];
-    Setting {
+    Scenario {
         travel_ticks: 0,
         expected: &[
             Mark::DeadlockRefused,
@@ -133,18 +133,18 @@ pub fn sets() -> Setting {
             Mark::GrantedFromQueue,
             Mark::TimedOut,
         ],
-        ..Setting::new("sets", "all or none, no barging, refused cycles", HALF, parts)
+        ..Scenario::new("sets", "all or none, no barging, refused cycles", HALF, peers)
     }
 }
 
 /// Clients that give up on tickets and leases while copies are under way.
-pub fn cancel() -> Setting {
-    let waiting = || vec![Wish::new("r", "x", MINUTE).waiting(MINUTE)];
-    let parts = vec![
-        Part::new("a/1", waiting()).repeating(UNLIMITED).cancelling(),
-        Part::new("b/1", vec![Wish::new("r", "x", MINUTE)]),
+pub fn cancel() -> Scenario {
+    let waiting = || vec![Claim::new("r", "x", MINUTE).waiting(MINUTE)];
+    let peers = vec![
+        Peer::new("a/1", waiting()).repeating(UNLIMITED).cancelling(),
+        Peer::new("b/1", vec![Claim::new("r", "x", MINUTE)]),
     ];
-    Setting {
+    Scenario {
         in_flight: 2,
         budget: Budget { duplicates: 1, alarms: UNLIMITED, ..Budget::default() },
         expected: &[
@@ -157,65 +157,65 @@ pub fn cancel() -> Setting {
             Mark::GrantedAfterMemory,
             Mark::LateReplyIgnored,
         ],
-        ..Setting::new("cancel", "a cancelled request never lives again", MINUTE, parts)
+        ..Scenario::new("cancel", "a cancelled request never lives again", MINUTE, peers)
     }
 }
 
 /// A host more than a minute behind, or back from there.
-pub fn reanchored() -> Setting {
-    let wish = || vec![Wish::new("r", "x", 3 * HALF)];
-    let waiting = || vec![Wish::new("r", "x", 2 * HALF).waiting(MINUTE)];
-    let parts = vec![Part::new("a/1", wish()).renewing(1), Part::new("b/1", waiting())];
-    Setting {
+pub fn reanchored() -> Scenario {
+    let claim = || vec![Claim::new("r", "x", 3 * HALF)];
+    let waiting = || vec![Claim::new("r", "x", 2 * HALF).waiting(MINUTE)];
+    let peers = vec![Peer::new("a/1", claim()).renewing(1), Peer::new("b/1", waiting())];
+    Scenario {
         travel_ticks: 0,
         bound: error_of(HALF),
         back_ticks: 3,
         budget: Budget { forward_steps: 1, back_steps: 1, reads: 1, ..Budget::default() },
         expected: &[Mark::Reanchored, Mark::Believed, Mark::Lapsed, Mark::GrantedFromQueue],
-        ..Setting::new(
+        ..Scenario::new(
             "re-anchored",
             "time goes on from the floor, and nothing is un-ended",
             HALF,
-            parts,
+            peers,
         )
     }
 }
 
 /// Clients that wait and keep asking, on a host whose clock goes far back once.
-pub fn patient() -> Setting {
-    let wish = |set: &str| Wish::new("r", set, 3 * HALF);
-    let parts = vec![
-        Part::new("a/1", vec![wish("x")]),
-        Part::new("a/2", vec![wish("xy").waiting(MINUTE)]).never_releasing(),
-        Part::new("b/1", vec![wish("y").waiting(MINUTE)]).never_releasing(),
+pub fn patient() -> Scenario {
+    let claim = |set: &str| Claim::new("r", set, 3 * HALF);
+    let peers = vec![
+        Peer::new("a/1", vec![claim("x")]),
+        Peer::new("a/2", vec![claim("xy").waiting(MINUTE)]).never_releasing(),
+        Peer::new("b/1", vec![claim("y").waiting(MINUTE)]).never_releasing(),
     ];
-    Setting {
+    Scenario {
         travel_ticks: 0,
         back_ticks: 4,
         keeps_asking: true,
         budget: Budget { back_steps: 1, ..Budget::default() },
         expected: &[Mark::Queued, Mark::GrantedFromQueue, Mark::GrantedInTheEnd, Mark::Reanchored],
-        ..Setting::new("patient", "who keeps asking is granted in the end", HALF, parts)
+        ..Scenario::new("patient", "who keeps asking is granted in the end", HALF, peers)
     }
 }
 
 /// A client that sleeps with its monotonic clock while its wall clock runs right.
-pub fn suspended() -> Setting {
-    let wish = || vec![Wish::new("r", "x", 3 * HALF)];
-    let parts = vec![Part::new("a/1", wish()).renewing(1), Part::new("a/2", wish())];
-    Setting {
+pub fn suspended() -> Scenario {
+    let claim = || vec![Claim::new("r", "x", 3 * HALF)];
+    let peers = vec![Peer::new("a/1", claim()).renewing(1), Peer::new("a/2", claim())];
+    Scenario {
         travel_ticks: 0,
         budget: Budget { suspends: 2, ..Budget::default() },
         expected: &[Mark::Suspended, Mark::Believed, Mark::BeliefRanOut, Mark::BeliefRenewed],
-        ..Setting::new("suspended", "belief needs the wall clock too", HALF, parts)
+        ..Scenario::new("suspended", "belief needs the wall clock too", HALF, peers)
     }
 }
 
 /// A client whose wall clock is set back while its monotonic clock runs right.
-pub fn wall_back() -> Setting {
-    let wish = || vec![Wish::new("r", "x", 3 * HALF)];
-    let parts = vec![Part::new("a/1", wish()).renewing(1), Part::new("a/2", wish())];
-    Setting {
+pub fn wall_back() -> Scenario {
+    let claim = || vec![Claim::new("r", "x", 3 * HALF)];
+    let peers = vec![Peer::new("a/1", claim()).renewing(1), Peer::new("a/2", claim())];
+    Scenario {
         travel_ticks: 0,
         budget: Budget { wall_steps: 2, ..Budget::default() },
         expected: &[
@@ -224,18 +224,18 @@ pub fn wall_back() -> Setting {
             Mark::BeliefRenewed,
             Mark::AnomalyEndedBelief,
         ],
-        ..Setting::new("wall clock back", "belief needs the monotonic clock too", HALF, parts)
+        ..Scenario::new("wall clock back", "belief needs the monotonic clock too", HALF, peers)
     }
 }
 
 /// An admin forces and drains, and repeats itself after a lost reply.
-pub fn admin() -> Setting {
-    let wish = || Wish::new("r", "x", 2 * HALF);
-    let parts = vec![
-        Part::new("a/1", vec![wish()]).renewing(1).cancelling(),
-        Part::new("b/1", vec![wish().waiting(MINUTE)]).repeating(1).renewing(1),
+pub fn admin() -> Scenario {
+    let claim = || Claim::new("r", "x", 2 * HALF);
+    let peers = vec![
+        Peer::new("a/1", vec![claim()]).renewing(1).cancelling(),
+        Peer::new("b/1", vec![claim().waiting(MINUTE)]).repeating(1).renewing(1),
     ];
-    Setting {
+    Scenario {
         travel_ticks: 0,
         budget: Budget { forces: 1, drains: 1, force_repeats: 1, ..Budget::default() },
         expected: &[
@@ -246,21 +246,21 @@ pub fn admin() -> Setting {
             Mark::RenewalLost,
             Mark::GrantedFromQueue,
         ],
-        ..Setting::new("admin", "force needs the token, drain breaks no belief", HALF, parts)
+        ..Scenario::new("admin", "force needs the token, drain breaks no belief", HALF, peers)
     }
 }
 
 /// The original's protocol beside a session: renewal by acquiring again, for another time.
-pub fn original() -> Setting {
-    let wish = |ttl| Wish::new("r", "x", ttl).without_request();
-    let parts = vec![
-        Part::new("a", vec![wish(3 * HALF), wish(HALF)])
+pub fn original() -> Scenario {
+    let claim = |ttl| Claim::new("r", "x", ttl).without_request();
+    let peers = vec![
+        Peer::new("a", vec![claim(3 * HALF), claim(HALF)])
             .concurrent()
             .repeating(1)
             .never_releasing(),
-        Part::new("b/1", vec![Wish::new("r", "x", 2 * HALF)]),
+        Peer::new("b/1", vec![Claim::new("r", "x", 2 * HALF)]),
     ];
-    Setting {
+    Scenario {
         travel_ticks: 0,
         bound: error_of(HALF),
         budget: Budget { drains: 1, forward_steps: 1, ..Budget::default() },
@@ -271,23 +271,23 @@ pub fn original() -> Setting {
             Mark::DrainEnded,
             Mark::Believed,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             "original",
             "an id-less acquisition renews, never shortens, and moves no drain",
             HALF,
-            parts,
+            peers,
         )
     }
 }
 
 /// Storage goes back to an earlier state while clients go on.
-pub fn restored() -> Setting {
-    let wishes = || vec![Wish::new("r", "x", MINUTE), Wish::new("s", "x", MINUTE)];
-    let parts = vec![
-        Part::new("a/1", wishes()).never_releasing(),
-        Part::new("b/1", vec![Wish::new("r", "x", MINUTE)]),
+pub fn restored() -> Scenario {
+    let claims = || vec![Claim::new("r", "x", MINUTE), Claim::new("s", "x", MINUTE)];
+    let peers = vec![
+        Peer::new("a/1", claims()).never_releasing(),
+        Peer::new("b/1", vec![Claim::new("r", "x", MINUTE)]),
     ];
-    Setting {
+    Scenario {
         exact_tokens: true,
         horizon: Some(4),
         travel_ticks: 0,
@@ -300,6 +300,6 @@ pub fn restored() -> Setting {
             Mark::WriteRefused,
             Mark::Believed,
         ],
-        ..Setting::new("restored", "tokens outlive a restore, belief a closed one", MINUTE, parts)
+        ..Scenario::new("restored", "tokens outlive a restore, belief a closed one", MINUTE, peers)
     }
 }

@@ -7,7 +7,7 @@ use mailbus_spec::{AgentId, Ordinal};
 use crate::harness::UNLIMITED;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object::{self, Answer};
-use crate::mailbox::setting::Setting;
+use crate::mailbox::scenario::Scenario;
 use crate::mailbox::state::{Frame, State};
 
 /// Frames of one session under way at once.
@@ -19,20 +19,20 @@ pub fn spend(count: &mut u8) {
     }
 }
 
-pub fn connect(setting: &Setting, state: &mut State, process: u8) -> Answer {
-    let part = setting.process(process);
-    let agent = part.agent.clone();
+pub fn connect(scenario: &Scenario, state: &mut State, process: u8) -> Answer {
+    let own = scenario.process(process);
+    let agent = own.agent.clone();
     let last_seen =
         state.past.agent(&agent).map(|past| past.complete).filter(|seq| *seq > Ordinal::ZERO);
     state.past.connecting = Some(process);
     let ask = Ask::Connect {
         agent,
-        session: part.session.clone(),
-        window: part.window,
-        types: part.types.clone(),
+        session: own.session.clone(),
+        window: own.window,
+        types: own.types.clone(),
         last_seen,
     };
-    let answer = object::ask(setting, state, ask);
+    let answer = object::ask(scenario, state, ask);
     state.past.connecting = None;
     answer
 }
@@ -48,19 +48,19 @@ pub fn exit(state: &mut State, process: u8) {
 }
 
 /// The object sees the close of a socket that a process has left.
-pub fn close(setting: &Setting, state: &mut State, process: u8, epoch: Ordinal) {
+pub fn close(scenario: &Scenario, state: &mut State, process: u8, epoch: Ordinal) {
     let client = &mut state.clients[usize::from(process)];
     client.closing.retain(|closing| *closing != epoch);
     client.outbox.retain(|(over, _)| *over != epoch);
-    let connection = Connection { agent: setting.process(process).agent.clone(), epoch };
-    let _ = object::ask(setting, state, Ask::Disconnect { connection });
+    let connection = Connection { agent: scenario.process(process).agent.clone(), epoch };
+    let _ = object::ask(scenario, state, Ask::Disconnect { connection });
 }
 
 /// Sends a frame over the session that the process is in.
-pub fn send(setting: &Setting, state: &mut State, process: u8, frame: Frame) {
+pub fn send(scenario: &Scenario, state: &mut State, process: u8, frame: Frame) {
     let at = usize::from(process);
     let Some(epoch) = state.clients[at].epoch else { return };
-    let agent = setting.process(process).agent.clone();
+    let agent = scenario.process(process).agent.clone();
     match frame {
         Frame::Ack(seq) => handle(state, &agent, seq),
         Frame::UpTo(last) => {
@@ -73,35 +73,35 @@ pub fn send(setting: &Setting, state: &mut State, process: u8, frame: Frame) {
     if !matches!(frame, Frame::Working(_) | Frame::UpTo(_)) {
         state.clients[at].put_down(frame.seq());
     }
-    if setting.slow {
+    if scenario.slow {
         state.clients[at].outbox.push((epoch, frame));
     } else {
-        arrive(setting, state, process, epoch, frame);
+        arrive(scenario, state, process, epoch, frame);
     }
 }
 
-pub fn may_send(setting: &Setting, state: &State, process: u8) -> bool {
-    !setting.slow || state.clients[usize::from(process)].outbox.len() < OUTBOX
+pub fn may_send(scenario: &Scenario, state: &State, process: u8) -> bool {
+    !scenario.slow || state.clients[usize::from(process)].outbox.len() < OUTBOX
 }
 
 /// A frame arrives at the object.
-pub fn arrive(setting: &Setting, state: &mut State, process: u8, epoch: Ordinal, frame: Frame) {
-    let agent = setting.process(process).agent.clone();
+pub fn arrive(scenario: &Scenario, state: &mut State, process: u8, epoch: Ordinal, frame: Frame) {
+    let agent = scenario.process(process).agent.clone();
     let over = Connection { agent: agent.clone(), epoch };
     let ask = match frame {
         Frame::Ack(seq) => Ask::Ack { agent, what: Settled::Seqs(vec![seq]) },
         Frame::UpTo(seq) => Ask::Ack { agent, what: Settled::UpTo(seq) },
         Frame::Nack(seq, delay) => {
-            Ask::Nack { agent, seq, delay: setting.delays[usize::from(delay)] }
+            Ask::Nack { agent, seq, delay: scenario.delays[usize::from(delay)] }
         }
         Frame::Working(seq) => Ask::Working { agent, seq },
     };
-    let answer = object::command(setting, state, Command::over(over, ask));
+    let answer = object::command(scenario, state, Command::over(over, ask));
     if let (Frame::UpTo(last), Ok(Outcome::Settled { settled, .. })) = (frame, answer) {
         if settled > 0 {
-            setting.mark(Mark::SettledUpTo);
+            scenario.mark(Mark::SettledUpTo);
         }
-        let name = setting.process(process).agent.clone();
+        let name = scenario.process(process).agent.clone();
         let object = state.object.clone();
         let inbox = object.agents.get(&name).map(|agent| &agent.inbox.open);
         let client = &mut state.clients[usize::from(process)];
@@ -119,35 +119,35 @@ pub fn handle(state: &mut State, name: &AgentId, seq: Ordinal) {
 }
 
 /// An ack in a request of its own, by whoever read the message.
-pub fn ack_alone(setting: &Setting, state: &mut State, name: &AgentId, seq: Ordinal) {
+pub fn ack_alone(scenario: &Scenario, state: &mut State, name: &AgentId, seq: Ordinal) {
     handle(state, name, seq);
     let what = Settled::Seqs(vec![seq]);
-    let _ = object::ask(setting, state, Ask::Ack { agent: name.clone(), what });
-    put_down_everywhere(setting, state, name);
+    let _ = object::ask(scenario, state, Ask::Ack { agent: name.clone(), what });
+    put_down_everywhere(scenario, state, name);
 }
 
 /// The original's acknowledgement: of everything pending under the id of one delivery.
-pub fn ack_id(setting: &Setting, state: &mut State, name: &AgentId, seq: Ordinal) {
+pub fn ack_id(scenario: &Scenario, state: &mut State, name: &AgentId, seq: Ordinal) {
     let Some(logged) = state.object.log.entries.get(&seq) else { return };
     let id = logged.message.id.clone();
     let id = id.unwrap_or_else(|| MessageId::new(derived_id(seq)).unwrap());
     let same: Vec<Ordinal> = state
         .past
         .fates_of(name)
-        .filter(|fate| setting.mail(fate.mail).message.is_called(fate.seq, &id))
+        .filter(|fate| scenario.mail(fate.mail).message.is_called(fate.seq, &id))
         .map(|fate| fate.seq)
         .collect();
     same.iter().for_each(|seq| handle(state, name, *seq));
     let what = Settled::Id(id);
-    let _ = object::ask(setting, state, Ask::Ack { agent: name.clone(), what });
-    put_down_everywhere(setting, state, name);
+    let _ = object::ask(scenario, state, Ask::Ack { agent: name.clone(), what });
+    put_down_everywhere(scenario, state, name);
 }
 
 /// A client does not answer what it knows to be settled.
-fn put_down_everywhere(setting: &Setting, state: &mut State, name: &AgentId) {
+fn put_down_everywhere(scenario: &Scenario, state: &mut State, name: &AgentId) {
     let object = state.object.clone();
     let open = object.agents.get(name).map(|agent| &agent.inbox.open);
-    for (client, process) in state.clients.iter_mut().zip(&setting.processes) {
+    for (client, process) in state.clients.iter_mut().zip(&scenario.processes) {
         if process.agent == *name {
             client.in_hand.retain(|seq| open.is_some_and(|open| open.contains_key(seq)));
         }

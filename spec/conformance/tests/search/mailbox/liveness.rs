@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use mailbus_conformance::mutants;
 use mailbus_spec::limits;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Settled};
@@ -14,9 +15,8 @@ use crate::harness::Violation;
 use crate::mailbox::client;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
-use crate::mailbox::setting::Setting;
+use crate::mailbox::scenario::Scenario;
 use crate::mailbox::state::State;
-use mailbus_conformance::mutants;
 
 /// Rounds after which all must be over: more than the messages, processes and turning points there are.
 const ROUNDS: u32 = 80;
@@ -26,12 +26,12 @@ const RECONNECT_MS: u64 = 5_000;
 const GRACE_MS: u64 = limits::DELAY_MAX_MS + limits::PRESUMED_MS + limits::DEDUP_MS;
 
 /// What does not come to a good end from here.
-pub fn violation(setting: &Setting, state: &State) -> Option<Violation> {
-    if setting.only.is_some_and(|only| only != "mail_liveness") || state.violation.is_some() {
+pub fn violation(scenario: &Scenario, state: &State) -> Option<Violation> {
+    if scenario.only.is_some_and(|only| only != "mail_liveness") || state.violation.is_some() {
         return None;
     }
     let unmarked =
-        Setting { only: Some("mail_liveness"), reached: Arc::default(), ..setting.clone() };
+        Scenario { only: Some("mail_liveness"), reached: Arc::default(), ..scenario.clone() };
     let mut rest = state.clone();
     for client in &mut rest.clients {
         client.outbox.clear();
@@ -41,7 +41,7 @@ pub fn violation(setting: &Setting, state: &State) -> Option<Violation> {
         return Some(Violation { invariant: "mail_liveness", why });
     }
     if !owed.is_empty() {
-        setting.mark(Mark::DeliveredInTheEnd);
+        scenario.mark(Mark::DeliveredInTheEnd);
     }
     None
 }
@@ -61,24 +61,24 @@ fn owed(state: &State) -> Vec<(AgentId, Ordinal)> {
     pending.filter(|(_, seq)| lasting(seq)).collect()
 }
 
-fn run(setting: &Setting, state: &mut State, owed: &[(AgentId, Ordinal)]) -> Result<(), String> {
+fn run(scenario: &Scenario, state: &mut State, owed: &[(AgentId, Ordinal)]) -> Result<(), String> {
     for _ in 0..ROUNDS {
         let busy =
-            settle_sockets(setting, state) | come_back(setting, state) | answer(setting, state);
+            settle_sockets(scenario, state) | come_back(scenario, state) | answer(scenario, state);
         if busy {
             continue;
         }
-        let alarm = mutants::wake(setting.mutant).next_alarm(&state.object);
+        let alarm = mutants::wake(scenario.mutant).next_alarm(&state.object);
         if let Some((seq, due)) =
             pushable(state).filter(|(_, due)| alarm.is_none_or(|at| *due < at))
         {
             return Err(format!("{seq} may be pushed at {due}, and the alarm is set to {alarm:?}"));
         }
-        let Some(at) = alarm else { return nothing_is_left(setting, state, owed) };
+        let Some(at) = alarm else { return nothing_is_left(scenario, state, owed) };
         // A ring is late at times, never early.
         let host = state.object.clock.host_at(at).0.max(state.host_ms);
         state.host_ms = HostTime(host).0;
-        object::execute(setting, state, &Event::Alarm);
+        object::execute(scenario, state, &Event::Alarm);
     }
     Err(format!("it does not come to rest: {:?}", state.object.agents))
 }
@@ -100,11 +100,11 @@ fn pushable(state: &State) -> Option<(Ordinal, Timestamp)> {
 }
 
 /// The object hears of every socket that was left.
-fn settle_sockets(setting: &Setting, state: &mut State) -> bool {
+fn settle_sockets(scenario: &Scenario, state: &mut State) -> bool {
     let mut busy = false;
     for process in 0..state.clients.len() as u8 {
         while let Some(epoch) = state.clients[usize::from(process)].closing.first().copied() {
-            client::close(setting, state, process, epoch);
+            client::close(scenario, state, process, epoch);
             busy = true;
         }
     }
@@ -112,24 +112,24 @@ fn settle_sockets(setting: &Setting, state: &mut State) -> bool {
 }
 
 /// One process that lost its session comes back, if it has no successor of another session.
-fn come_back(setting: &Setting, state: &mut State) -> bool {
+fn come_back(scenario: &Scenario, state: &mut State) -> bool {
     let out = (0..state.clients.len() as u8).find(|process| {
         let client = &state.clients[usize::from(*process)];
         client.epoch.is_none() && !client.is_done && !client.is_gone
     });
     let Some(process) = out else { return false };
     state.host_ms += RECONNECT_MS;
-    let _ = client::connect(setting, state, process);
+    let _ = client::connect(scenario, state, process);
     true
 }
 
 /// Every client answers one of the deliveries it has.
-fn answer(setting: &Setting, state: &mut State) -> bool {
+fn answer(scenario: &Scenario, state: &mut State) -> bool {
     let mut busy = false;
     for at in 0..state.clients.len() {
         let pipe = std::mem::take(&mut state.clients[at].pipe);
         pipe.into_iter().for_each(|seq| state.clients[at].take(seq));
-        let process = &setting.processes[at];
+        let process = &scenario.processes[at];
         let name = process.agent.clone();
         let object = Arc::clone(&state.object);
         let asks_for_it = |seq: &&Ordinal| {
@@ -142,14 +142,14 @@ fn answer(setting: &Setting, state: &mut State) -> bool {
         state.clients[at].put_down(seq);
         client::handle(state, &name, seq);
         let what = Settled::Seqs(vec![seq]);
-        let _ = object::ask(setting, state, Ask::Ack { agent: name, what });
+        let _ = object::ask(scenario, state, Ask::Ack { agent: name, what });
     }
     busy
 }
 
 /// Whoever could be reached has settled what he was owed, and nothing is kept.
 fn nothing_is_left(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &State,
     owed: &[(AgentId, Ordinal)],
 ) -> Result<(), String> {
@@ -157,7 +157,7 @@ fn nothing_is_left(
         return Err(violation.why.clone());
     }
     let runs = |name: &AgentId| {
-        let mut processes = state.clients.iter().zip(&setting.processes);
+        let mut processes = state.clients.iter().zip(&scenario.processes);
         processes.any(|(client, process)| process.agent == *name && client.epoch.is_some())
     };
     for (name, seq) in owed.iter().filter(|(name, _)| runs(name)) {

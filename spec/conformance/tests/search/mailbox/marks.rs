@@ -35,7 +35,7 @@ pub enum Mark {
     Forgotten,
     Replaced,
     TakenOver,
-    BecameMute,
+    BecameSuperseded,
     Reopened,
     Crowded,
     Disconnected,

@@ -17,7 +17,7 @@ mod model;
 mod object;
 mod past;
 mod refutations;
-mod setting;
+mod scenario;
 mod state;
 mod turning;
 mod view;
@@ -28,16 +28,16 @@ worlds! {
     a_window_of_two_holds: window_two,
     a_window_of_three_holds: window_three,
     a_window_of_bytes_holds: byte_window,
-    bites_hold: bites,
+    push_budgets_hold: push_budget,
     up_to_on_a_slow_network_holds: up_to,
     late_frames_hold: late_frames,
     delayed_nacks_hold: delays,
     failures_and_announcements_hold: failures,
     two_agents_hold: two_agents,
     replacements_hold: replaced,
-    mute_sessions_hold: mutes,
-    mute_sessions_with_mail_hold: mutes_and_mail,
-    too_many_mute_sessions_hold: crowded,
+    superseded_sessions_hold: superseded,
+    superseded_sessions_with_mail_hold: superseded_and_mail,
+    too_many_superseded_sessions_hold: crowded,
     forgotten_agents_hold: forgotten,
     ephemeral_messages_hold: ephemeral,
     silence_holds: silent,
@@ -57,10 +57,11 @@ worlds! {
 #[test]
 fn states_of_one_view_have_successors_of_the_same_views() {
     // A step of theirs copies megabytes, and nothing else is special about them.
-    let is_slow =
-        |setting: &setting::Setting| setting.mails.iter().any(|mail| mail.message.bytes() > 1_000);
-    let worlds = worlds::all().into_iter().filter(|setting| !is_slow(setting));
-    let worlds = worlds.map(|setting| model::World { setting });
+    let is_slow = |scenario: &scenario::Scenario| {
+        scenario.mails.iter().any(|mail| mail.message.bytes() > 1_000)
+    };
+    let worlds = worlds::all().into_iter().filter(|scenario| !is_slow(scenario));
+    let worlds = worlds.map(|scenario| model::World { scenario });
     let all: usize = worlds.map(|world| crate::harness::meetings(&world, 60, 30)).sum();
     assert!(all > 100, "the walks met only {all} times");
 }

@@ -12,14 +12,14 @@ use crate::mailbox::client;
 use crate::mailbox::liveness;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
-use crate::mailbox::setting::{Budget, STEP_MS, Setting};
+use crate::mailbox::scenario::{Budget, STEP_MS, Scenario};
 use crate::mailbox::state::{Backup, Frame, State};
 use crate::mailbox::turning;
 
 /// A world.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub setting: Setting,
+    pub scenario: Scenario,
 }
 
 /// One thing that happens.
@@ -62,8 +62,8 @@ impl Model for World {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let prelude = self.setting.prelude.unwrap_or(State::initial);
-        let sound = Setting { mutant: None, only: None, ..self.setting.clone() };
+        let prelude = self.scenario.prelude.unwrap_or(State::initial);
+        let sound = Scenario { mutant: None, only: None, ..self.scenario.clone() };
         vec![prelude(&sound)]
     }
 
@@ -71,7 +71,7 @@ impl Model for World {
         if state.violation.is_some() {
             return;
         }
-        if usize::from(state.sent) < self.setting.mails.len() {
+        if usize::from(state.sent) < self.scenario.mails.len() {
             actions.push(Action::Send);
         }
         for process in 0..state.clients.len() as u8 {
@@ -91,7 +91,7 @@ impl Model for World {
         vec![
             Property::always("every invariant holds", |_, state: &State| state.violation.is_none()),
             Property::always("mail_liveness", |world: &Self, state: &State| {
-                !world.setting.liveness || liveness::violation(&world.setting, state).is_none()
+                !world.scenario.liveness || liveness::violation(&world.scenario, state).is_none()
             }),
         ]
     }
@@ -99,7 +99,7 @@ impl Model for World {
 
 impl World {
     fn process_actions(&self, state: &State, process: u8, actions: &mut Vec<Action>) {
-        let (setting, budget) = (&self.setting, &state.budget);
+        let (scenario, budget) = (&self.scenario, &state.budget);
         let client = &state.clients[usize::from(process)];
         for epoch in &client.closing {
             actions.push(Action::Close(process, *epoch));
@@ -119,18 +119,18 @@ impl World {
         if !client.pipe.is_empty() {
             actions.push(Action::Receive(process));
         }
-        if !client::may_send(setting, state, process) {
+        if !client::may_send(scenario, state, process) {
             return;
         }
         for seq in &client.in_hand {
-            if setting.acks {
+            if scenario.acks {
                 actions.push(Action::Frame(process, Frame::Ack(*seq)));
             }
             if budget.up_tos > 0 {
                 actions.push(Action::Frame(process, Frame::UpTo(*seq)));
             }
             if budget.nacks > 0 {
-                for delay in 0..setting.delays.len() as u8 {
+                for delay in 0..scenario.delays.len() as u8 {
                     actions.push(Action::Frame(process, Frame::Nack(*seq, delay)));
                 }
             }
@@ -175,7 +175,7 @@ impl World {
             }
         }
         if budget.choices > 0 {
-            actions.extend((0..self.setting.choices.len() as u8).map(Action::Choose));
+            actions.extend((0..self.scenario.choices.len() as u8).map(Action::Choose));
         }
     }
 
@@ -192,7 +192,7 @@ impl World {
         if state.object.agents.values().any(|agent| agent.live.is_some()) {
             push_if(budget.crashes, Action::Crash);
         }
-        if turning::next(self.setting.turns, state).is_some() {
+        if turning::next(self.scenario.turns, state).is_some() {
             push_if(budget.jumps, Action::Jump);
         }
         match &state.backup {
@@ -202,7 +202,7 @@ impl World {
     }
 
     fn apply(&self, state: &mut State, action: Action) {
-        let setting = &self.setting;
+        let scenario = &self.scenario;
         match action {
             Action::Send => {
                 let mail = state.sent;
@@ -215,13 +215,13 @@ impl World {
             }
             Action::Connect(process) => {
                 client::spend(&mut state.budget.connects);
-                let _ = client::connect(setting, state, process);
+                let _ = client::connect(scenario, state, process);
             }
             Action::Exit(process) => {
                 client::spend(&mut state.budget.exits);
                 client::exit(state, process);
             }
-            Action::Close(process, epoch) => client::close(setting, state, process, epoch),
+            Action::Close(process, epoch) => client::close(scenario, state, process, epoch),
             Action::Receive(process) => {
                 let client = &mut state.clients[usize::from(process)];
                 let seq = client.pipe.remove(0);
@@ -234,56 +234,56 @@ impl World {
                     Frame::Nack(..) => client::spend(&mut state.budget.nacks),
                     Frame::Working(_) => client::spend(&mut state.budget.workings),
                 }
-                client::send(setting, state, process, frame);
+                client::send(scenario, state, process, frame);
             }
             Action::Arrive(process) => {
                 let (epoch, frame) = state.clients[usize::from(process)].outbox.remove(0);
-                client::arrive(setting, state, process, epoch, frame);
+                client::arrive(scenario, state, process, epoch, frame);
             }
             Action::AckAlone(name, seq) => {
                 client::spend(&mut state.budget.lone_acks);
-                client::ack_alone(setting, state, &name, seq);
+                client::ack_alone(scenario, state, &name, seq);
             }
             Action::AckId(name, seq) => {
                 client::spend(&mut state.budget.id_acks);
-                client::ack_id(setting, state, &name, seq);
+                client::ack_id(scenario, state, &name, seq);
             }
             other => self.apply_rest(state, other),
         }
     }
 
     fn apply_rest(&self, state: &mut State, action: Action) {
-        let setting = &self.setting;
+        let scenario = &self.scenario;
         match action {
             Action::AckGap(agent, through) => {
                 client::spend(&mut state.budget.gap_acks);
                 let what = Settled::Gap(through);
-                let answer = object::ask(setting, state, Ask::Ack { agent, what });
+                let answer = object::ask(scenario, state, Ask::Ack { agent, what });
                 if matches!(answer, Ok(Outcome::Settled { settled: 1.., .. })) {
-                    setting.mark(Mark::GapAcknowledged);
+                    scenario.mark(Mark::GapAcknowledged);
                 }
             }
             Action::Read(agent) => {
                 client::spend(&mut state.budget.reads);
                 let after = state.past.agent(&agent).map_or(Ordinal::ZERO, |past| past.complete);
-                let _ = object::ask(setting, state, Ask::Inbox { agent, after, limit: 100 });
+                let _ = object::ask(scenario, state, Ask::Inbox { agent, after, limit: 100 });
             }
             Action::Redrive(agent, seq) => {
                 client::spend(&mut state.budget.redrives);
-                let _ = object::ask(setting, state, Ask::Redrive { agent, seqs: vec![seq] });
+                let _ = object::ask(scenario, state, Ask::Redrive { agent, seqs: vec![seq] });
             }
             Action::Forget(agent) => {
                 client::spend(&mut state.budget.forgets);
-                let _ = object::ask(setting, state, Ask::Forget { agent });
+                let _ = object::ask(scenario, state, Ask::Forget { agent });
             }
             Action::Choose(index) => {
                 client::spend(&mut state.budget.choices);
-                let ask = setting.choices[usize::from(index)].clone();
-                let _ = object::ask(setting, state, ask);
+                let ask = scenario.choices[usize::from(index)].clone();
+                let _ = object::ask(scenario, state, ask);
             }
             Action::Alarm => {
                 client::spend(&mut state.budget.alarms);
-                object::execute(setting, state, &Event::Alarm);
+                object::execute(scenario, state, &Event::Alarm);
             }
             Action::Step => {
                 client::spend(&mut state.budget.steps);
@@ -291,17 +291,17 @@ impl World {
             }
             Action::Jump => {
                 client::spend(&mut state.budget.jumps);
-                if let Some(at) = turning::next(setting.turns, state) {
+                if let Some(at) = turning::next(scenario.turns, state) {
                     state.host_ms = turning::host_at(&state.object, at).0;
                 }
             }
             Action::HostBack => {
                 client::spend(&mut state.budget.back_steps);
-                state.host_ms -= setting.back_ms;
+                state.host_ms -= scenario.back_ms;
             }
             Action::Crash => {
                 client::spend(&mut state.budget.crashes);
-                setting.mark(Mark::Crashed);
+                scenario.mark(Mark::Crashed);
                 break_sessions(state);
             }
             Action::Snapshot => {
@@ -314,29 +314,29 @@ impl World {
     }
 
     fn send(&self, state: &mut State, mail: u8) {
-        let mail = self.setting.mail(mail);
+        let mail = self.scenario.mail(mail);
         let message = mail.message.clone();
         let ask = match mail.to.clone() {
             Some(to) => Ask::Send { to, message },
             None => Ask::Publish { message },
         };
-        let _ = object::ask(&self.setting, state, ask);
+        let _ = object::ask(&self.scenario, state, ask);
     }
 
     /// The storage goes back, and the sockets are gone.
     fn restore(&self, state: &mut State) {
         client::spend(&mut state.budget.restores);
         let Some(backup) = state.backup.take() else { return };
-        self.setting.mark(Mark::Restored);
+        self.scenario.mark(Mark::Restored);
         state.object = backup.object;
-        state.past = state.past.restored_to(&backup.past, self.setting.recovers);
+        state.past = state.past.restored_to(&backup.past, self.scenario.recovers);
         break_sessions(state);
-        if !self.setting.recovers {
+        if !self.scenario.recovers {
             // Numbers are anchored in time, and a restore takes some.
             state.host_ms += STEP_MS;
         } else {
             let at_least = state.past.largest;
-            let _ = object::ask(&self.setting, state, Ask::Recover { at_least });
+            let _ = object::ask(&self.scenario, state, Ask::Recover { at_least });
         }
     }
 }
@@ -359,20 +359,20 @@ impl crate::harness::World for World {
     const GENERATED_MAX: usize = 4_000_000;
 
     fn name(&self) -> &'static str {
-        self.setting.name
+        self.scenario.name
     }
 
     fn purpose(&self) -> &'static str {
-        self.setting.purpose
+        self.scenario.purpose
     }
 
     fn only(&self) -> Option<&'static str> {
-        self.setting.only
+        self.scenario.only
     }
 
     fn widened(mut self, more: u8) -> Self {
         let Budget { connects, exits, crashes, nacks, lone_acks, gap_acks, reads, steps, .. } =
-            &mut self.setting.budget;
+            &mut self.scenario.budget;
         for count in [connects, exits, crashes, nacks, lone_acks, gap_acks, reads, steps] {
             widen(count, more);
         }
@@ -380,10 +380,10 @@ impl crate::harness::World for World {
     }
 
     fn violation(&self, state: &State) -> Option<Violation> {
-        state.violation.clone().or_else(|| liveness::violation(&self.setting, state))
+        state.violation.clone().or_else(|| liveness::violation(&self.scenario, state))
     }
 
     fn missing(&self) -> Vec<String> {
-        self.setting.missing()
+        self.scenario.missing()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mailbus_conformance::mutants;
 use mailbus_spec::StateMachine;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::invariant::{self, Transition};
@@ -11,43 +12,42 @@ use mailbus_spec::mailbox::{
 
 use crate::mailbox::marks::Mark;
 use crate::mailbox::past;
-use crate::mailbox::setting::Setting;
+use crate::mailbox::scenario::Scenario;
 use crate::mailbox::state::State;
-use mailbus_conformance::mutants;
 
 pub type Answer = Result<Outcome, Rejection>;
 
 /// One command of a request of its own.
-pub fn ask(setting: &Setting, state: &mut State, ask: Ask) -> Answer {
-    command(setting, state, Command::alone(ask))
+pub fn ask(scenario: &Scenario, state: &mut State, ask: Ask) -> Answer {
+    command(scenario, state, Command::alone(ask))
 }
 
-pub fn command(setting: &Setting, state: &mut State, command: Command) -> Answer {
-    execute(setting, state, &Event::Command(command)).expect("a command is answered")
+pub fn command(scenario: &Scenario, state: &mut State, command: Command) -> Answer {
+    execute(scenario, state, &Event::Command(command)).expect("a command is answered")
 }
 
 /// One event, whoever caused it; every invariant of state, step and history is checked on it.
-pub fn execute(setting: &Setting, state: &mut State, event: &Event<Command>) -> Option<Answer> {
+pub fn execute(scenario: &Scenario, state: &mut State, event: &Event<Command>) -> Option<Answer> {
     let host = state.host();
     let before = Arc::clone(&state.object);
     let mut after = MailboxMachine::clone(&before);
-    let step = mutants::wake(setting.mutant).handle(&mut after, host, event);
+    let step = mutants::wake(scenario.mutant).handle(&mut after, host, event);
     let after = Arc::new(after);
     let transition = Transition { before: &before, host, event, step: &step, after: &after };
-    if let Err((name, why)) = check(setting, &transition) {
-        state.violate(setting, name, why);
+    if let Err((name, why)) = check(scenario, &transition) {
+        state.violate(scenario, name, why);
     }
-    past::remember(setting, state, &transition);
-    mark_transition(setting, &transition);
+    past::remember(scenario, state, &transition);
+    mark_transition(scenario, &transition);
     state.object = Arc::clone(&after);
     let answer = step.reply.as_ref().map(|reply| reply.answer.clone());
-    begin(setting, state, event, answer.as_ref());
-    receive(setting, state, &step);
+    begin(scenario, state, event, answer.as_ref());
+    receive(scenario, state, &step);
     answer
 }
 
-fn check(setting: &Setting, transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
-    let Some(only) = setting.only else { return invariant::check(transition) };
+fn check(scenario: &Scenario, transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
+    let Some(only) = scenario.only else { return invariant::check(transition) };
     let watched = invariant::INVARIANTS.iter().find(|each| each.name == only);
     let result = match watched.map(|each| each.check) {
         Some(invariant::Check::State(check)) => check(transition.after),
@@ -59,7 +59,7 @@ fn check(setting: &Setting, transition: &Transition<'_>) -> Result<(), (&'static
 
 /// A session that began belongs to the process that asked for it: the one that is in none and asks as
 /// its agent in its session.
-fn begin(setting: &Setting, state: &mut State, event: &Event<Command>, answer: Option<&Answer>) {
+fn begin(scenario: &Scenario, state: &mut State, event: &Event<Command>, answer: Option<&Answer>) {
     let (Event::Command(Command { ask: Ask::Connect { .. }, .. }), Some(Ok(outcome))) =
         (event, answer)
     else {
@@ -67,17 +67,17 @@ fn begin(setting: &Setting, state: &mut State, event: &Event<Command>, answer: O
     };
     let Outcome::Connected { epoch, .. } = outcome else { return };
     let Some(process) = state.past.connecting.take() else { return };
-    setting.mark(Mark::Connected);
+    scenario.mark(Mark::Connected);
     let client = &mut state.clients[usize::from(process)];
     (client.epoch, client.is_gone) = (Some(*epoch), false);
 }
 
 /// Pushes reach the processes that are in the sessions, or are under way to them.
-fn receive(setting: &Setting, state: &mut State, step: &MailboxStep) {
+fn receive(scenario: &Scenario, state: &mut State, step: &MailboxStep) {
     for push in &step.pushes {
-        let client = state.client_in(setting, &push.to.agent, push.to.epoch);
+        let client = state.client_in(scenario, &push.to.agent, push.to.epoch);
         match (&push.notice, client) {
-            (Notice::Message { seq, .. }, Some(at)) if setting.slow => {
+            (Notice::Message { seq, .. }, Some(at)) if scenario.slow => {
                 state.clients[at].pipe.push(*seq);
             }
             (Notice::Message { seq, .. }, Some(at)) => state.clients[at].take(*seq),
@@ -86,14 +86,14 @@ fn receive(setting: &Setting, state: &mut State, step: &MailboxStep) {
                     state.clients[at].leave();
                     state.clients[at].is_done |= *reason == CloseReason::Replaced;
                     // The platform may tell of a close that the object asked for, too.
-                    if setting.exact {
+                    if scenario.exact {
                         state.clients[at].closing.push(push.to.epoch);
                     }
                 }
-                setting.mark(closed(*reason));
+                scenario.mark(closed(*reason));
             }
-            (Notice::Ephemeral { .. }, _) => setting.mark(Mark::EphemeralSent),
-            (Notice::Gap(_), _) => setting.mark(Mark::GapPushed),
+            (Notice::Ephemeral { .. }, _) => scenario.mark(Mark::EphemeralSent),
+            (Notice::Gap(_), _) => scenario.mark(Mark::GapPushed),
             _ => {}
         }
     }
@@ -110,11 +110,11 @@ fn closed(reason: CloseReason) -> Mark {
     }
 }
 
-fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
+fn mark_transition(scenario: &Scenario, transition: &Transition<'_>) {
     let (before, after) = (transition.before, transition.after);
     let mark = |condition: bool, mark| {
         if condition {
-            setting.mark(mark);
+            scenario.mark(mark);
         }
     };
     if let Ok(seen) = before.clock.observe(transition.host) {
@@ -127,7 +127,7 @@ fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
     let superseded = |state: &MailboxMachine| {
         state.agents.values().map(|agent| agent.superseded.len()).sum::<usize>()
     };
-    mark(superseded(after) > superseded(before), Mark::BecameMute);
+    mark(superseded(after) > superseded(before), Mark::BecameSuperseded);
     mark(after.next_alarm().is_some_and(|at| at <= after.clock.floor), Mark::LeftToTheAlarm);
     let gap = |outcome: &Outcome| match outcome {
         Outcome::Connected { gap, .. } | Outcome::Inbox { gap, .. } => gap.is_some(),
@@ -167,5 +167,5 @@ fn mark_transition(setting: &Setting, transition: &Transition<'_>) {
         (_, Ok(Outcome::Recovered)) => Mark::Recovered,
         _ => return,
     };
-    setting.mark(reached);
+    scenario.mark(reached);
 }

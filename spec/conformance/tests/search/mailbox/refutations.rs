@@ -7,7 +7,7 @@ use mailbus_conformance::mutants::mailbox::{
 
 use crate::harness;
 use crate::mailbox::model::World;
-use crate::mailbox::setting::Setting;
+use crate::mailbox::scenario::Scenario;
 use crate::mailbox::worlds;
 
 macro_rules! refutations {
@@ -17,7 +17,7 @@ macro_rules! refutations {
             fn $test() {
                 static MUTANT: Mutant = $mutant;
                 let world = worlds::$world().with_mutant(&MUTANT, $invariant);
-                harness::refuted(World { setting: Setting { name: $name, ..world } });
+                harness::refuted(World { scenario: Scenario { name: $name, ..world } });
             }
         )*
     };
@@ -62,19 +62,19 @@ refutations! {
     presuming_what_asks_for_an_ack_is_refuted:
         "presumed ackRequired", silence::ACK_REQUIRED_IS_PRESUMED, in silent breaks "no_loss";
     presuming_for_a_session_that_negotiated_is_refuted:
-        "presumed negotiated", silence::NEGOTIATED_IS_PRESUMED, in mutes_and_mail breaks "no_loss";
+        "presumed negotiated", silence::NEGOTIATED_IS_PRESUMED, in superseded_and_mail breaks "no_loss";
     refusing_what_silence_makes_room_for_is_refuted:
         "full of silence", silence::SILENT_INBOX_REFUSES, in silent_and_full breaks "no_loss";
     closing_the_replaced_silent_session_evicts_for_ever:
-        "endless eviction", session::REPLACEMENT_CLOSES_THE_SILENT, in mutes breaks "mail_liveness";
+        "endless eviction", session::REPLACEMENT_CLOSES_THE_SILENT, in superseded breaks "mail_liveness";
     closing_the_replaced_silent_session_is_refuted:
-        "mute closed", session::REPLACEMENT_CLOSES_THE_SILENT, in mutes breaks "one_session";
-    mute_sessions_that_stay_open_get_nothing_for_ever:
-        "mutes stay", session::SUPERSEDED_STAY_OPEN, in mutes breaks "mail_liveness";
-    promoting_a_mute_session_is_refuted:
-        "mute promoted", session::SUPERSEDED_IS_PROMOTED, in mutes_and_mail breaks "one_session";
-    ephemeral_messages_for_mute_sessions_are_refuted:
-        "ephemeral to mutes", session::EPHEMERAL_FOR_SUPERSEDED, in ephemeral breaks "one_session";
+        "silent closed", session::REPLACEMENT_CLOSES_THE_SILENT, in superseded breaks "one_session";
+    superseded_sessions_that_stay_open_get_nothing_for_ever:
+        "superseded stay", session::SUPERSEDED_STAY_OPEN, in superseded breaks "mail_liveness";
+    promoting_a_superseded_session_is_refuted:
+        "superseded promoted", session::SUPERSEDED_IS_PROMOTED, in superseded_and_mail breaks "one_session";
+    ephemeral_messages_for_superseded_sessions_are_refuted:
+        "ephemeral to superseded", session::EPHEMERAL_FOR_SUPERSEDED, in ephemeral breaks "one_session";
     a_late_close_that_ends_the_live_session_is_refuted:
         "late close", session::LATE_CLOSE_ENDS_THE_NEW_SESSION, in replaced breaks "one_session";
     frames_of_older_epochs_that_count_are_refuted:
@@ -136,9 +136,9 @@ refutations! {
     an_alarm_that_forgets_delays_is_refuted:
         "alarm forgets delays", waking::ALARM_FORGETS_DELAYS, in delays breaks "mail_liveness";
     an_alarm_that_forgets_what_is_left_over_is_refuted:
-        "alarm forgets bites", waking::ALARM_FORGETS_WHAT_IS_LEFT_OVER, in bites breaks "mail_liveness";
-    an_event_without_a_bite_is_refuted:
-        "no bites", push::NO_PUSH_BUDGET, in bites breaks "bounded_mail";
+        "alarm forgets what is left", waking::ALARM_FORGETS_WHAT_IS_LEFT_OVER, in push_budget breaks "mail_liveness";
+    an_event_without_a_push_budget_is_refuted:
+        "no push budget", push::NO_PUSH_BUDGET, in push_budget breaks "bounded_mail";
     pushing_what_is_too_old_is_refuted:
         "expired pushed", collect::TOO_OLD_IS_PUSHED, in retention breaks "retention";
 }

@@ -7,7 +7,7 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp};
 
 use crate::harness::Violation;
 use crate::mailbox::past::Past;
-use crate::mailbox::setting::{BEGIN_MS, Budget, Setting};
+use crate::mailbox::scenario::{BEGIN_MS, Budget, Scenario};
 
 /// A moment of a world. Equality of moments for the search is that of their views (see `view`).
 #[derive(Clone, Debug, PartialEq)]
@@ -70,20 +70,20 @@ pub struct Backup {
 }
 
 impl State {
-    pub fn initial(setting: &Setting) -> Self {
+    pub fn initial(scenario: &Scenario) -> Self {
         Self {
             host_ms: BEGIN_MS,
             object: Arc::new(MailboxMachine::default()),
-            clients: vec![Client { is_gone: true, ..Client::default() }; setting.processes.len()],
+            clients: vec![Client { is_gone: true, ..Client::default() }; scenario.processes.len()],
             sent: 0,
-            budget: setting.budget,
+            budget: scenario.budget,
             past: Past::default(),
             backup: None,
             violation: None,
             scale: Scale {
-                back_ms: setting.back_ms,
-                exact: setting.exact,
-                names: setting.processes.iter().map(|process| process.agent.clone()).collect(),
+                back_ms: scenario.back_ms,
+                exact: scenario.exact,
+                names: scenario.processes.iter().map(|process| process.agent.clone()).collect(),
             },
         }
     }
@@ -98,14 +98,14 @@ impl State {
     }
 
     /// Whose socket a session's is: a process that is in it, or that left it.
-    pub fn client_in(&self, setting: &Setting, name: &AgentId, epoch: Ordinal) -> Option<usize> {
+    pub fn client_in(&self, scenario: &Scenario, name: &AgentId, epoch: Ordinal) -> Option<usize> {
         (0..self.clients.len()).find(|at| {
-            setting.processes[*at].agent == *name && self.clients[*at].epoch == Some(epoch)
+            scenario.processes[*at].agent == *name && self.clients[*at].epoch == Some(epoch)
         })
     }
 
-    pub fn violate(&mut self, setting: &Setting, invariant: &'static str, why: String) {
-        let watched = setting.only.is_none_or(|only| only == invariant);
+    pub fn violate(&mut self, scenario: &Scenario, invariant: &'static str, why: String) {
+        let watched = scenario.only.is_none_or(|only| only == invariant);
         if watched && self.violation.is_none() {
             self.violation = Some(Violation { invariant, why });
         }

@@ -5,7 +5,7 @@ use mailbus_spec::mailbox::MailboxMachine;
 use mailbus_spec::mailbox::state::Agent;
 use mailbus_spec::{HostTime, Timestamp};
 
-use crate::mailbox::setting::Turns;
+use crate::mailbox::scenario::Turns;
 use crate::mailbox::state::State;
 
 /// The next instant of object time that the world lets time jump to.

@@ -230,12 +230,12 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
 fn a_round_of_collection_is_eaten_in_bites() {
     let mut pair = Pair::in_runs_of(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
-    let bite = limits::COLLECTION_ROWS as u64;
-    stuff(&mut pair, &Stuff { count: bite + 100, to: None, refused: None });
+    let round = limits::COLLECTION_ROWS as u64;
+    stuff(&mut pair, &Stuff { count: round + 100, to: None, refused: None });
     stuff(&mut pair, &Stuff { count: 3, to: Some("bob"), refused: None });
-    stuff(&mut pair, &Stuff { count: bite + 100, to: None, refused: None });
+    stuff(&mut pair, &Stuff { count: round + 100, to: None, refused: None });
     let now = HostTime(NOON + limits::DEDUP_MS);
-    for left in [bite + 203, 203, 3, 3] {
+    for left in [round + 203, 203, 3, 3] {
         pair.event(now, &Event::Alarm);
         assert_eq!(rows_of_log(&mut pair) as u64, left);
         pair.check_memory();

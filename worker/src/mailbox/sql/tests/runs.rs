@@ -38,7 +38,7 @@ fn a_log_that_an_older_program_wrote_gets_its_runs_one_by_one() {
         assert_eq!(runs(&mut pair), (usize::try_from(written).unwrap(), 0));
         pair.check_memory();
     }
-    // What is settled goes with its run, a bite that ends within one leaves it silent until there is
+    // What is settled goes with its run, a round that ends within one leaves it silent until there is
     // enough to tell.
     let what = Settled::Seqs(seqs[..6].to_vec());
     answer(&mut pair, 7, Ask::Ack { agent: name("bob"), what }).unwrap();

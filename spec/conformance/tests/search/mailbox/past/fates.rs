@@ -6,12 +6,12 @@ use mailbus_spec::mailbox::{Ask, Command, MailboxMachine};
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use crate::mailbox::marks::Mark;
-use crate::mailbox::setting::Setting;
+use crate::mailbox::scenario::Scenario;
 use crate::mailbox::state::State;
 
 /// What is pending no more: settled by somebody who handled it, presumed so, lost, or gone.
 pub fn departures(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &mut State,
     transition: &Transition<'_>,
     command: Option<&Command>,
@@ -32,7 +32,7 @@ pub fn departures(
             }
             state.past.unannounce(name, *seq);
             let Some(fate) = state.past.fate_mut(name, *seq) else { continue };
-            let message = &setting.mail(fate.mail).message;
+            let message = &scenario.mail(fate.mail).message;
             let silent = before.live.as_ref().is_some_and(|live| live.window.is_none());
             // What has just arrived counts: it is there before anything is pushed.
             let arrived = after.into_iter().flat_map(|agent| agent.inbox.open.iter());
@@ -51,43 +51,43 @@ pub fn departures(
             if after.is_some_and(|agent| agent.failed.contains_key(seq)) {
                 (fate.was_dead, fate.returned) = (true, false);
                 let (failures, needed) = (u64::from(fate.failures), limits::MAX_DELIVERIES);
-                lose(setting, state, name, *seq);
-                setting.mark(Mark::DeadLettered);
+                lose(scenario, state, name, *seq);
+                scenario.mark(Mark::DeadLettered);
                 if failures < needed {
                     let why = format!("{seq} of {name} was given up after {failures} failures");
-                    state.violate(setting, "no_innocent_dead", why);
+                    state.violate(scenario, "no_innocent_dead", why);
                 }
             } else if acks && fate.handled {
                 fate.settled = true;
-                setting.mark(Mark::Settled);
+                scenario.mark(Mark::Settled);
             } else if presumed {
                 fate.settled = true;
-                setting.mark(if is_old { Mark::Presumed } else { Mark::PresumedForRoom });
+                scenario.mark(if is_old { Mark::Presumed } else { Mark::PresumedForRoom });
             } else if expired {
                 // A name that never connected has no gap.
                 if is_known {
-                    lose(setting, state, name, *seq);
+                    lose(scenario, state, name, *seq);
                 }
-                setting.mark(Mark::Expired);
+                scenario.mark(Mark::Expired);
             } else {
                 let how = if acks { "settled, and nobody handled it" } else { "gone" };
-                state.violate(setting, "no_loss", format!("{seq} of {name} is {how}"));
+                state.violate(scenario, "no_loss", format!("{seq} of {name} is {how}"));
             }
         }
     }
 }
 
-pub fn lose(setting: &Setting, state: &mut State, name: &AgentId, seq: Ordinal) {
+pub fn lose(scenario: &Scenario, state: &mut State, name: &AgentId, seq: Ordinal) {
     let past = state.past.agent_mut(name);
     past.lost.push(seq);
     if past.lost.is_sorted() {
         return;
     }
-    setting.mark(Mark::LostOutOfOrder);
+    scenario.mark(Mark::LostOutOfOrder);
 }
 
 pub fn pushed(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &mut State,
     name: &AgentId,
     seq: Ordinal,
@@ -100,7 +100,7 @@ pub fn pushed(
     let through = state.past.agent_mut(name).first_through;
     let Some(fate) = state.past.fate_mut(name, seq) else {
         state.violate(
-            setting,
+            scenario,
             "no_phantom",
             format!("{seq} was pushed to {name}, whom nobody sent it"),
         );
@@ -110,33 +110,33 @@ pub fn pushed(
     let (overtaken, settled) = (!again && later_is_out && !fate.was_dead, fate.settled);
     let (other_bytes, returned) = (mail != Some(fate.mail), fate.returned);
     (fate.pushed, fate.pushed_at) = (true, now);
-    setting.mark(if again { Mark::PushedAgain } else { Mark::Pushed });
+    scenario.mark(if again { Mark::PushedAgain } else { Mark::Pushed });
     if settled {
         let why = format!("{seq} is settled and was pushed to {name}");
-        state.violate(setting, "no_delivery_after_settle", why);
+        state.violate(scenario, "no_delivery_after_settle", why);
     }
     if other_bytes {
         state.violate(
-            setting,
+            scenario,
             "no_phantom",
             format!("{seq} was pushed to {name} with other bytes"),
         );
     }
     if overtaken {
         let why = format!("a later message was pushed to {name} before {seq} ever was");
-        state.violate(setting, "order", why);
+        state.violate(scenario, "order", why);
     }
     if !returned {
         state.past.agent_mut(name).first_through = seq;
         if seq <= through {
             let why = format!("{seq} was pushed to {name} after {through}, in one session");
-            state.violate(setting, "order", why);
+            state.violate(scenario, "order", why);
         }
     }
 }
 
 /// The gap an agent is told of is that of its losses which it has not acknowledged.
-pub fn gaps_are_honest(setting: &Setting, state: &mut State, object: &MailboxMachine) {
+pub fn gaps_are_honest(scenario: &Scenario, state: &mut State, object: &MailboxMachine) {
     for past in state.past.agents.clone() {
         let known = object.agents.get(&past.agent).and_then(|agent| agent.registration.as_ref());
         let Some(known) = known else { continue };
@@ -149,7 +149,7 @@ pub fn gaps_are_honest(setting: &Setting, state: &mut State, object: &MailboxMac
         let never_told = past.acknowledged > past.told;
         if count != open.len() as u64 || !covered || never_told {
             let why = format!("{} lost {open:?}, and its gap is {gap:?}", past.agent);
-            state.violate(setting, "honest_gap", why);
+            state.violate(scenario, "honest_gap", why);
         }
     }
 }

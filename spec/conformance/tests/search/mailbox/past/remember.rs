@@ -12,25 +12,25 @@ use mailbus_spec::{AgentId, Ordinal, Timestamp};
 use super::fates::{departures, gaps_are_honest, lose, pushed};
 use super::{AgentPast, Fate};
 use crate::mailbox::marks::Mark;
-use crate::mailbox::setting::Setting;
+use crate::mailbox::scenario::Scenario;
 use crate::mailbox::state::State;
 
 /// Brings the past up to date with one event, and checks what only the past shows.
-pub fn remember(setting: &Setting, state: &mut State, transition: &Transition<'_>) {
+pub fn remember(scenario: &Scenario, state: &mut State, transition: &Transition<'_>) {
     let Some(now) = transition.now() else { return };
     let command = match transition.event {
         Event::Command(command) => Some(command),
         Event::Alarm => None,
     };
     if let (Some(command), Some(reply)) = (command, &transition.step.reply) {
-        answered(setting, state, transition, command, &reply.answer, now);
+        answered(scenario, state, transition, command, &reply.answer, now);
     }
-    departures(setting, state, transition, command, now);
+    departures(scenario, state, transition, command, now);
     for push in &transition.step.pushes {
         match &push.notice {
             Notice::Message { seq, message, .. } => {
-                let mail = setting.mail_of(message);
-                pushed(setting, state, &push.to.agent, *seq, mail, now);
+                let mail = scenario.mail_of(message);
+                pushed(scenario, state, &push.to.agent, *seq, mail, now);
             }
             Notice::Gap(gap) => tell(state, &push.to.agent, *gap),
             Notice::Ephemeral { .. } | Notice::Closed(_) => {}
@@ -38,11 +38,11 @@ pub fn remember(setting: &Setting, state: &mut State, transition: &Transition<'_
     }
     for (name, agent) in &transition.before.agents {
         if agent.registration.is_some() && !transition.after.agents.contains_key(name) {
-            setting.mark(Mark::Forgotten);
+            scenario.mark(Mark::Forgotten);
             forgotten(state, name);
         }
     }
-    gaps_are_honest(setting, state, transition.after);
+    gaps_are_honest(scenario, state, transition.after);
 }
 
 fn tell(state: &mut State, name: &AgentId, gap: Gap) {
@@ -51,7 +51,7 @@ fn tell(state: &mut State, name: &AgentId, gap: Gap) {
 }
 
 fn answered(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &mut State,
     transition: &Transition<'_>,
     command: &Command,
@@ -63,8 +63,8 @@ fn answered(
             Ask::Publish { message } | Ask::Send { message, .. },
             Ok(Outcome::Accepted { seq, .. }),
         ) => {
-            if let Some(mail) = setting.mail_of(message) {
-                accepted(setting, state, transition, *seq, mail, now);
+            if let Some(mail) = scenario.mail_of(message) {
+                accepted(scenario, state, transition, *seq, mail, now);
             }
         }
         (Ask::Connect { agent, .. }, Ok(Outcome::Connected { epoch, gap, .. })) => {
@@ -73,7 +73,7 @@ fn answered(
             (past.first_through, past.announced) = (Ordinal::ZERO, None);
             if *epoch <= last {
                 let why = format!("{agent} was given the epoch {epoch} after {last}");
-                state.violate(setting, "one_session", why);
+                state.violate(scenario, "one_session", why);
             }
             state.past.largest = state.past.largest.max(*epoch);
             gap.iter().for_each(|gap| tell(state, agent, *gap));
@@ -89,7 +89,7 @@ fn answered(
         (Ask::Disconnect { connection }, Ok(_)) if transition.before.is_live(connection) => {
             if let Some(seq) = state.past.agent_mut(&connection.agent).announced.take() {
                 state.past.fail(&connection.agent, seq);
-                setting.mark(Mark::FailedWhileWorking);
+                scenario.mark(Mark::FailedWhileWorking);
             }
         }
         (Ask::Nack { agent, seq, .. }, Ok(Outcome::Returned(verdict)))
@@ -111,7 +111,7 @@ fn answered(
             }
         }
         (Ask::Redrive { agent, seqs }, Ok(Outcome::Redriven { .. })) => {
-            redriven(setting, state, transition, agent, seqs);
+            redriven(scenario, state, transition, agent, seqs);
         }
         _ => {}
     }
@@ -125,30 +125,30 @@ fn forgotten(state: &mut State, name: &AgentId) {
 }
 
 fn accepted(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &mut State,
     transition: &Transition<'_>,
     seq: Ordinal,
     mail: u8,
     now: Timestamp,
 ) {
-    let message = &setting.mail(mail).message;
+    let message = &scenario.mail(mail).message;
     let same = |known: &&(Ordinal, u8, Timestamp)| {
-        let known = &setting.mail(known.1).message;
+        let known = &scenario.mail(known.1).message;
         message.id.is_some() && (&known.from, &known.id) == (&message.from, &message.id)
     };
     let before = state.past.accepted.iter().filter(same).map(|known| known.2).max();
     if before.is_some_and(|at| now < at.plus_ms(limits::DEDUP_MS)) {
         let why = format!("{:?} was accepted as {seq} too", message.id);
-        state.violate(setting, "accept_once", why);
+        state.violate(scenario, "accept_once", why);
     }
     if state.past.accepted.iter().any(|(known, ..)| *known >= seq) {
-        state.violate(setting, "accept_once", format!("{seq} was given twice, or not in order"));
+        state.violate(scenario, "accept_once", format!("{seq} was given twice, or not in order"));
     }
     let told = state.past.agents.iter().find(|past| seq <= past.complete);
     if let Some(agent) = told.map(|past| past.agent.clone()) {
         let why = format!("{agent} was told that it knows everything up to {seq}");
-        state.violate(setting, "no_loss", why);
+        state.violate(scenario, "no_loss", why);
     }
     state.past.largest = state.past.largest.max(seq);
     state.past.accepted.push((seq, mail, now));
@@ -182,7 +182,7 @@ fn accepted(
 }
 
 fn redriven(
-    setting: &Setting,
+    scenario: &Scenario,
     state: &mut State,
     transition: &Transition<'_>,
     name: &AgentId,
@@ -200,13 +200,13 @@ fn redriven(
             continue;
         }
         if is_pending(transition.after, seq) {
-            setting.mark(Mark::Redriven);
+            scenario.mark(Mark::Redriven);
             if let Some(fate) = state.past.fate_mut(name, *seq) {
                 (fate.failures, fate.returned, fate.was_dead) = (0, true, true);
             }
         } else if is_letter(transition.before, seq) {
             // It came back after its retention, and was lost again at once.
-            lose(setting, state, name, *seq);
+            lose(scenario, state, name, *seq);
         }
     }
 }

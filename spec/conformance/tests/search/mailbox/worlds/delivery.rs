@@ -8,11 +8,11 @@ use crate::harness::UNLIMITED;
 use crate::mailbox::client;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
-use crate::mailbox::setting::{Budget, Mail, Process, STEP_MS, Setting, Turns, agent, delay};
+use crate::mailbox::scenario::{Budget, Mail, Process, STEP_MS, Scenario, Turns, agent, delay};
 use crate::mailbox::state::{Frame, State};
 
-fn windows(name: &'static str, window: u64) -> Setting {
-    Setting {
+fn windows(name: &'static str, window: u64) -> Scenario {
+    Scenario {
         budget: Budget {
             connects: 3,
             exits: 2,
@@ -33,7 +33,7 @@ fn windows(name: &'static str, window: u64) -> Setting {
             Mark::LateClose,
             Mark::Crashed,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             name,
             "pushes follow the order of acceptance and keep the window, whatever is acked or lost",
             to_r(["1", "2", "3"]),
@@ -42,22 +42,22 @@ fn windows(name: &'static str, window: u64) -> Setting {
     }
 }
 
-pub fn window_one() -> Setting {
+pub fn window_one() -> Scenario {
     windows("window one", 1)
 }
 
-pub fn window_two() -> Setting {
+pub fn window_two() -> Scenario {
     windows("window two", 2)
 }
 
-pub fn window_three() -> Setting {
+pub fn window_three() -> Scenario {
     windows("window three", 3)
 }
 
 /// A window of bytes: 3 fits with any one of the others, 4 does not even fit alone.
-pub fn byte_window() -> Setting {
+pub fn byte_window() -> Scenario {
     let sizes = [("1", 60), ("2", 90), ("3", 10), ("4", 120)];
-    Setting {
+    Scenario {
         delays: vec![Delay::NONE, delay(STEP_MS)],
         turns: Turns { due: true, ..Turns::default() },
         budget: Budget {
@@ -70,7 +70,7 @@ pub fn byte_window() -> Setting {
         },
         liveness: true,
         expected: &[Mark::Pushed, Mark::PushedAgain, Mark::DeliveredInTheEnd],
-        ..Setting::new(
+        ..Scenario::new(
             "byte window",
             "a message that does not fit waits, the younger with it, and goes alone if it must",
             sizes.map(|(id, bytes)| Mail::published(id).to("r").sized(bytes)).to_vec(),
@@ -80,16 +80,16 @@ pub fn byte_window() -> Setting {
 }
 
 /// More bytes than one event pushes, for two agents.
-pub fn bites() -> Setting {
+pub fn push_budget() -> Scenario {
     let sizes = [("1", "r"), ("2", "q"), ("3", "r"), ("4", "r"), ("5", "r"), ("6", "r")];
     let mails =
         sizes.map(|(id, to)| Mail::published(id).to(to).sized(limits::MESSAGE_MAX_BYTES - 8));
-    Setting {
-        prelude: Some(|setting| {
-            let mut state = State::initial(setting);
-            for mail in &setting.mails {
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = State::initial(scenario);
+            for mail in &scenario.mails {
                 let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
-                let _ = object::ask(setting, &mut state, ask);
+                let _ = object::ask(scenario, &mut state, ask);
                 state.sent += 1;
             }
             state
@@ -98,8 +98,8 @@ pub fn bites() -> Setting {
         liveness: true,
         budget: Budget { connects: 3, exits: 1, alarms: 2, lone_acks: 1, ..Budget::default() },
         expected: &[Mark::LeftToTheAlarm, Mark::DeliveredInTheEnd],
-        ..Setting::new(
-            "bites",
+        ..Scenario::new(
+            "push budget",
             "what one event does not push is left to the alarm or to any earlier event",
             mails.to_vec(),
             vec![
@@ -111,12 +111,12 @@ pub fn bites() -> Setting {
 }
 
 /// A slow network between `up_to`, nacks and pushes.
-pub fn up_to() -> Setting {
-    Setting {
+pub fn up_to() -> Scenario {
+    Scenario {
         slow: true,
         budget: Budget { connects: 2, exits: 1, nacks: 1, up_tos: 2, ..Budget::default() },
         expected: &[Mark::SettledUpTo, Mark::PushedAgain, Mark::Nacked, Mark::StaleFrame],
-        ..Setting::new(
+        ..Scenario::new(
             "up to",
             "`up_to` settles first pushes of its session alone: what it was sent again may not be there yet",
             to_r(["1", "2", "3"]),
@@ -126,12 +126,12 @@ pub fn up_to() -> Setting {
 }
 
 /// Frames of all kinds that arrive after their session was replaced or ended.
-pub fn late_frames() -> Setting {
-    Setting {
+pub fn late_frames() -> Scenario {
+    Scenario {
         slow: true,
         budget: Budget { connects: 3, exits: 1, nacks: 1, workings: 1, ..Budget::default() },
         expected: &[Mark::StaleFrame, Mark::Announced, Mark::LateClose],
-        ..Setting::new(
+        ..Scenario::new(
             "late frames",
             "frames of an older epoch have no effect",
             to_r(["1", "2"]),
@@ -141,8 +141,8 @@ pub fn late_frames() -> Setting {
 }
 
 /// Nacks with and without delay, and the alarm at any moment.
-pub fn delays() -> Setting {
-    Setting {
+pub fn delays() -> Scenario {
+    Scenario {
         delays: vec![Delay::NONE, delay(STEP_MS), delay(3 * STEP_MS)],
         turns: Turns { due: true, ..Turns::default() },
         liveness: true,
@@ -155,7 +155,7 @@ pub fn delays() -> Setting {
             ..Budget::default()
         },
         expected: &[Mark::Nacked, Mark::NackedForLater, Mark::PushedAgain, Mark::DeliveredInTheEnd],
-        ..Setting::new(
+        ..Scenario::new(
             "delays",
             "a nacked message frees its slot and comes back when it is due, the lowest first",
             to_r(["1", "2", "3"]),
@@ -165,29 +165,29 @@ pub fn delays() -> Setting {
 }
 
 /// Both messages are sent, and have failed often.
-fn failed_thrice(setting: &Setting) -> State {
-    let mut state = State::initial(setting);
-    for mail in &setting.mails {
+fn failed_thrice(scenario: &Scenario) -> State {
+    let mut state = State::initial(scenario);
+    for mail in &scenario.mails {
         let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
-        let _ = object::ask(setting, &mut state, ask);
+        let _ = object::ask(scenario, &mut state, ask);
         state.sent += 1;
     }
-    let _ = client::connect(setting, &mut state, 0);
+    let _ = client::connect(scenario, &mut state, 0);
     for _ in 0..limits::MAX_DELIVERIES - 2 {
         let in_hand: Vec<Ordinal> = state.clients[0].in_hand.clone();
         for seq in in_hand {
-            client::send(setting, &mut state, 0, Frame::Nack(seq, 0));
+            client::send(scenario, &mut state, 0, Frame::Nack(seq, 0));
         }
     }
     client::exit(&mut state, 0);
     let epoch = state.clients[0].closing[0];
-    client::close(setting, &mut state, 0, epoch);
+    client::close(scenario, &mut state, 0, epoch);
     state
 }
 
 /// Failures, replacements and lost sessions close to the end of a message's patience.
-pub fn failures() -> Setting {
-    Setting {
+pub fn failures() -> Scenario {
+    Scenario {
         prelude: Some(failed_thrice),
         budget: Budget {
             connects: 4,
@@ -207,7 +207,7 @@ pub fn failures() -> Setting {
             Mark::Replaced,
             Mark::TakenOver,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             "failures",
             "only a nack, or the end of a session that had announced it, is a failure of a message",
             to_r(["1", "2"]),
@@ -217,15 +217,15 @@ pub fn failures() -> Setting {
 }
 
 /// One message for two agents: what one does, the other does not see.
-pub fn two_agents() -> Setting {
+pub fn two_agents() -> Scenario {
     let mails = ["1", "2"].map(Mail::published);
-    Setting {
-        prelude: Some(|setting| {
-            let mut state = State::initial(setting);
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = State::initial(scenario);
             for name in ["q", "r"] {
-                let types = crate::mailbox::setting::patterns(&["*"]);
+                let types = crate::mailbox::scenario::patterns(&["*"]);
                 let ask = Ask::Subscribe { agent: agent(name), types };
-                let _ = object::ask(setting, &mut state, ask);
+                let _ = object::ask(scenario, &mut state, ask);
             }
             state
         }),
@@ -238,7 +238,7 @@ pub fn two_agents() -> Setting {
             ..Budget::default()
         },
         expected: &[Mark::Pushed, Mark::Settled, Mark::SettledNothing],
-        ..Setting::new(
+        ..Scenario::new(
             "two agents",
             "what one recipient settles, nacks or loses is nothing to the other",
             mails.to_vec(),

@@ -8,27 +8,27 @@ use crate::harness::UNLIMITED;
 use crate::mailbox::client;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
-use crate::mailbox::setting::{
-    Budget, Mail, Process, STEP_MS, Setting, Turns, agent, delay, patterns,
+use crate::mailbox::scenario::{
+    Budget, Mail, Process, STEP_MS, Scenario, Turns, agent, delay, patterns,
 };
 use crate::mailbox::state::{Frame, State};
 
 /// Losses out of order, acknowledged late, twice and in between.
-pub fn gaps() -> Setting {
-    Setting {
-        prelude: Some(|setting| {
-            let mut state = State::initial(setting);
+pub fn gaps() -> Scenario {
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = State::initial(scenario);
             for mail in 0..2 {
-                let mail = setting.mail(mail);
+                let mail = scenario.mail(mail);
                 let ask = Ask::Send { to: agent("r"), message: mail.message.clone() };
-                let _ = object::ask(setting, &mut state, ask);
+                let _ = object::ask(scenario, &mut state, ask);
                 state.sent += 1;
                 state.host_ms += STEP_MS;
             }
-            let _ = client::connect(setting, &mut state, 0);
+            let _ = client::connect(scenario, &mut state, 0);
             let second = state.clients[0].in_hand[1];
             for _ in 0..limits::MAX_DELIVERIES - 1 {
-                client::send(setting, &mut state, 0, Frame::Nack(second, 0));
+                client::send(scenario, &mut state, 0, Frame::Nack(second, 0));
             }
             state
         }),
@@ -54,7 +54,7 @@ pub fn gaps() -> Setting {
             Mark::SettledNothing,
             Mark::Redriven,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             "gaps",
             "losses are acknowledged by their number, so that none is that nobody was told of",
             to_r(["1", "2"]),
@@ -64,18 +64,18 @@ pub fn gaps() -> Setting {
 }
 
 /// Retries, one id of two senders, one id for two messages, and collection.
-pub fn dedup() -> Setting {
+pub fn dedup() -> Scenario {
     let mails = vec![
         Mail::published("1").to("r"),
         Mail::published("1").to("r").from("x"),
         Mail::published("1").to("r").with_payload("2"),
     ];
-    Setting {
+    Scenario {
         turns: Turns { dedup: true, ..Turns::default() },
         budget: Budget { connects: 1, retries: 2, alarms: 2, jumps: 2, ..Budget::default() },
         liveness: true,
         expected: &[Mark::Duplicate, Mark::Conflict, Mark::Settled, Mark::Collected, Mark::Drained],
-        ..Setting::new(
+        ..Scenario::new(
             "dedup",
             "a sender's id is accepted once within the window, settled and collected or not",
             mails,
@@ -85,8 +85,8 @@ pub fn dedup() -> Setting {
 }
 
 /// Mail that is too old, for agents who are there, who were there, and rounds at any moment.
-pub fn retention() -> Setting {
-    Setting {
+pub fn retention() -> Scenario {
+    Scenario {
         turns: Turns { retention: true, round: true, silence: true, ..Turns::default() },
         delays: vec![delay(limits::DELAY_MAX_MS)],
         budget: Budget {
@@ -107,7 +107,7 @@ pub fn retention() -> Setting {
             Mark::NackedForLater,
             Mark::DeliveredInTheEnd,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             "retention",
             "what is too old is lost and counted, never pushed, and everything is forgotten in the end",
             to_r(["1", "2"]),
@@ -117,8 +117,8 @@ pub fn retention() -> Setting {
 }
 
 /// Mail for a name that never connected, read and acked over requests, and expired.
-pub fn strangers() -> Setting {
-    Setting {
+pub fn strangers() -> Scenario {
+    Scenario {
         turns: Turns {
             dedup: true,
             retention: true,
@@ -137,7 +137,7 @@ pub fn strangers() -> Setting {
         },
         liveness: true,
         expected: &[Mark::Settled, Mark::Expired, Mark::Pushed, Mark::Drained],
-        ..Setting::new(
+        ..Scenario::new(
             "strangers",
             "mail for names that never connected is kept, in order, and has no gap",
             to_r(["1", "2"]),
@@ -147,7 +147,7 @@ pub fn strangers() -> Setting {
 }
 
 /// Subscriptions that change before, between and after what they match.
-pub fn subscriptions() -> Setting {
+pub fn subscriptions() -> Scenario {
     let mails = vec![
         Mail::published("1").kind("t.x"),
         Mail::published("2").kind("t").from("r"),
@@ -155,7 +155,7 @@ pub fn subscriptions() -> Setting {
         Mail::published("4").kind("t.x"),
     ];
     let types = || patterns(&["t.*"]);
-    Setting {
+    Scenario {
         choices: vec![
             Ask::Subscribe { agent: agent("r"), types: types() },
             Ask::Unsubscribe { agent: agent("r"), types: types() },
@@ -163,7 +163,7 @@ pub fn subscriptions() -> Setting {
         ],
         budget: Budget { connects: 2, choices: 2, ..Budget::default() },
         expected: &[Mark::Accepted, Mark::ForNobody, Mark::Pushed, Mark::Settled],
-        ..Setting::new(
+        ..Scenario::new(
             "subscriptions",
             "who is addressed is fixed at the commit; a connect that names no types changes none",
             mails,
@@ -176,20 +176,20 @@ pub fn subscriptions() -> Setting {
 }
 
 /// A full inbox, before and after some of it is settled.
-pub fn overflow() -> Setting {
+pub fn overflow() -> Scenario {
     let fillers = (0..64).map(|number| {
         Mail::published(&format!("f{number}")).to("r").sized(limits::MESSAGE_MAX_BYTES)
     });
-    Setting {
-        prelude: Some(|setting| {
-            let mut state = full(setting);
-            let _ = client::connect(setting, &mut state, 0);
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = full(scenario);
+            let _ = client::connect(scenario, &mut state, 0);
             state
         }),
         acks: false,
         budget: Budget { up_tos: 2, redrives: 2, reads: 2, ..Budget::default() },
         expected: &[Mark::RefusedByFullInbox, Mark::Redriven, Mark::RedriveRefused, Mark::Settled],
-        ..Setting::new(
+        ..Scenario::new(
             "overflow",
             "a full inbox refuses the new message, says so to its sender, and keeps it as a dead letter",
             fillers.chain(to_r(["1", "2"])).collect(),
@@ -199,8 +199,8 @@ pub fn overflow() -> Setting {
 }
 
 /// Storage that goes back to an earlier state, and an operator who says so.
-pub fn restored() -> Setting {
-    Setting {
+pub fn restored() -> Scenario {
+    Scenario {
         exact: true,
         back_ms: 2 * STEP_MS,
         budget: Budget {
@@ -213,7 +213,7 @@ pub fn restored() -> Setting {
             ..Budget::default()
         },
         expected: &[Mark::Restored, Mark::Recovered, Mark::Pushed, Mark::Settled],
-        ..Setting::new(
+        ..Scenario::new(
             "restored",
             "no number is used twice over a restore, and nobody's cursor passes over new mail",
             to_r(["1", "2"]),
@@ -223,13 +223,13 @@ pub fn restored() -> Setting {
 }
 
 /// The same with an operator who does not.
-pub fn ahead() -> Setting {
-    Setting {
+pub fn ahead() -> Scenario {
+    Scenario {
         exact: true,
         recovers: false,
         budget: Budget { connects: 2, restores: 1, reads: 3, steps: 1, ..Budget::default() },
         expected: &[Mark::Restored, Mark::Ahead],
-        ..Setting::new(
+        ..Scenario::new(
             "ahead",
             "who knows more than the storage is told so, and forgets it",
             to_r(["1", "2"]),
@@ -239,9 +239,9 @@ pub fn ahead() -> Setting {
 }
 
 /// A host whose clock steps back, by less and by more than it takes to be re-anchored.
-pub fn clocks() -> Setting {
+pub fn clocks() -> Scenario {
     let what = Settled::Seqs(Vec::new());
-    Setting {
+    Scenario {
         exact: true,
         back_ms: limits::DEDUP_MS,
         delays: vec![delay(STEP_MS)],
@@ -259,7 +259,7 @@ pub fn clocks() -> Setting {
         },
         liveness: true,
         expected: &[Mark::Reanchored, Mark::FrozenClock, Mark::Collected, Mark::NackedForLater],
-        ..Setting::new(
+        ..Scenario::new(
             "clocks",
             "a step back of the clock uses no number twice and holds nothing up for long",
             to_r(["1", "2"]),

@@ -10,23 +10,23 @@ pub use keeping::*;
 pub use sessions::*;
 pub use silence::*;
 
-use crate::mailbox::setting::{Mail, Setting};
+use crate::mailbox::scenario::{Mail, Scenario};
 
-pub fn all() -> Vec<Setting> {
+pub fn all() -> Vec<Scenario> {
     vec![
         window_one(),
         window_two(),
         window_three(),
         byte_window(),
-        bites(),
+        push_budget(),
         up_to(),
         late_frames(),
         delays(),
         failures(),
         two_agents(),
         replaced(),
-        mutes(),
-        mutes_and_mail(),
+        superseded(),
+        superseded_and_mail(),
         crowded(),
         forgotten(),
         ephemeral(),

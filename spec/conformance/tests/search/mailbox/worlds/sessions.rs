@@ -4,24 +4,24 @@ use super::to_r;
 use crate::harness::UNLIMITED;
 use crate::mailbox::client;
 use crate::mailbox::marks::Mark;
-use crate::mailbox::setting::{Budget, Mail, Process, Setting, Turns};
+use crate::mailbox::scenario::{Budget, Mail, Process, Scenario, Turns};
 use crate::mailbox::state::State;
 
 /// Sessions of both kinds replace one another.
-pub fn replaced() -> Setting {
-    Setting {
+pub fn replaced() -> Scenario {
+    Scenario {
         budget: Budget { connects: 4, exits: 2, nacks: 1, workings: 1, ..Budget::default() },
         liveness: true,
         expected: &[
             Mark::Replaced,
             Mark::TakenOver,
-            Mark::BecameMute,
+            Mark::BecameSuperseded,
             Mark::Reopened,
             Mark::LateClose,
             Mark::Disconnected,
             Mark::DeliveredInTheEnd,
         ],
-        ..Setting::new(
+        ..Scenario::new(
             "replaced",
             "a replaced session is closed or becomes superseded, by what it negotiated, and its close is late",
             to_r(["1"]),
@@ -35,13 +35,13 @@ pub fn replaced() -> Setting {
 }
 
 /// Three processes of one agent in the original's protocol, without mail.
-pub fn mutes() -> Setting {
-    Setting {
+pub fn superseded() -> Scenario {
+    Scenario {
         budget: Budget { connects: UNLIMITED, exits: 2, crashes: 1, ..Budget::default() },
         liveness: true,
-        expected: &[Mark::BecameMute, Mark::Reopened, Mark::LateClose, Mark::Disconnected],
-        ..Setting::new(
-            "mutes",
+        expected: &[Mark::BecameSuperseded, Mark::Reopened, Mark::LateClose, Mark::Disconnected],
+        ..Scenario::new(
+            "superseded",
             "superseded sessions are left alone until the live one ends; nobody evicts anybody for ever",
             to_r(["1"]),
             vec![Process::original("r"), Process::original("r"), Process::original("r")],
@@ -50,8 +50,8 @@ pub fn mutes() -> Setting {
 }
 
 /// Two processes in the original's protocol and one that negotiated, with mail.
-pub fn mutes_and_mail() -> Setting {
-    Setting {
+pub fn superseded_and_mail() -> Scenario {
+    Scenario {
         turns: Turns { presumed: true, ..Turns::default() },
         budget: Budget {
             connects: 3,
@@ -65,14 +65,14 @@ pub fn mutes_and_mail() -> Setting {
         acks: false,
         liveness: true,
         expected: &[
-            Mark::BecameMute,
+            Mark::BecameSuperseded,
             Mark::Reopened,
             Mark::Presumed,
             Mark::PushedAgain,
             Mark::DeliveredInTheEnd,
         ],
-        ..Setting::new(
-            "mutes and mail",
+        ..Scenario::new(
+            "superseded and mail",
             "mail goes to the live session alone, and comes back when that ends unsettled",
             vec![Mail::published("1").to("r"), Mail::published("2").to("r").ack_required()],
             vec![Process::original("r"), Process::original("r"), Process::new("r", "1", 2, 1_000)],
@@ -81,18 +81,18 @@ pub fn mutes_and_mail() -> Setting {
 }
 
 /// As many superseded sessions as there may be, and one more.
-pub fn crowded() -> Setting {
-    Setting {
-        prelude: Some(|setting| {
-            let mut state = State::initial(setting);
+pub fn crowded() -> Scenario {
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = State::initial(scenario);
             for process in 0..9 {
-                let _ = client::connect(setting, &mut state, process);
+                let _ = client::connect(scenario, &mut state, process);
             }
             state
         }),
         budget: Budget { connects: 2, exits: 2, ..Budget::default() },
         expected: &[Mark::Crowded, Mark::Reopened, Mark::LateClose],
-        ..Setting::new(
+        ..Scenario::new(
             "crowded",
             "of too many superseded sessions the oldest is closed",
             to_r(["1"]),
@@ -102,12 +102,12 @@ pub fn crowded() -> Setting {
 }
 
 /// An agent is forgotten while sockets of it are open or about to close.
-pub fn forgotten() -> Setting {
-    Setting {
+pub fn forgotten() -> Scenario {
+    Scenario {
         exact: true,
         budget: Budget { connects: 3, exits: 1, forgets: 2, steps: 1, ..Budget::default() },
         expected: &[Mark::Forgotten, Mark::LateClose, Mark::Settled],
-        ..Setting::new(
+        ..Scenario::new(
             "forgotten",
             "who was forgotten comes back as nobody; what closes late is not his session",
             to_r(["1", "2"]),
@@ -117,17 +117,17 @@ pub fn forgotten() -> Setting {
 }
 
 /// Ephemeral messages among superseded, live and absent sessions, and to the sender.
-pub fn ephemeral() -> Setting {
+pub fn ephemeral() -> Scenario {
     let mails = vec![
         Mail::published("1").ephemeral(),
         Mail::published("2"),
         Mail::published("3").to("r").ephemeral(),
         Mail::published("1").ephemeral(),
     ];
-    Setting {
+    Scenario {
         budget: Budget { connects: 4, exits: 1, crashes: 1, retries: 1, ..Budget::default() },
-        expected: &[Mark::EphemeralSent, Mark::BecameMute, Mark::Accepted, Mark::Duplicate],
-        ..Setting::new(
+        expected: &[Mark::EphemeralSent, Mark::BecameSuperseded, Mark::Accepted, Mark::Duplicate],
+        ..Scenario::new(
             "ephemeral",
             "ephemeral messages reach whoever is live, and leave nothing",
             mails,

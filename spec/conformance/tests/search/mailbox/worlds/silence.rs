@@ -7,12 +7,12 @@ use super::to_r;
 use crate::harness::UNLIMITED;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
-use crate::mailbox::setting::{Budget, Mail, Process, Setting, Turns};
+use crate::mailbox::scenario::{Budget, Mail, Process, Scenario, Turns};
 use crate::mailbox::state::State;
 
 /// Silence settles what was pushed long enough ago, what asks for an ack excepted.
-pub fn silent() -> Setting {
-    Setting {
+pub fn silent() -> Scenario {
+    Scenario {
         acks: false,
         turns: Turns { presumed: true, ..Turns::default() },
         budget: Budget {
@@ -28,7 +28,7 @@ pub fn silent() -> Setting {
         },
         liveness: true,
         expected: &[Mark::Presumed, Mark::Settled, Mark::PushedAgain, Mark::DeliveredInTheEnd],
-        ..Setting::new(
+        ..Scenario::new(
             "silent",
             "silence counts from the push, takes effect where it is recorded, and spares what asks for an ack",
             vec![
@@ -41,8 +41,8 @@ pub fn silent() -> Setting {
 }
 
 /// A silent session nacks, over a request of its own, and is pushed again.
-pub fn silent_again() -> Setting {
-    Setting {
+pub fn silent_again() -> Scenario {
+    Scenario {
         acks: false,
         delays: vec![Delay::NONE],
         turns: Turns { presumed: true, ..Turns::default() },
@@ -56,7 +56,7 @@ pub fn silent_again() -> Setting {
             ..Budget::default()
         },
         expected: &[Mark::Presumed, Mark::Nacked, Mark::PushedAgain],
-        ..Setting::new(
+        ..Scenario::new(
             "silent again",
             "what a silent session is pushed again is not presumed in the same breath",
             to_r(["1", "2"]),
@@ -66,17 +66,17 @@ pub fn silent_again() -> Setting {
 }
 
 /// The inbox of a silent session is full of what it was pushed.
-pub fn silent_and_full() -> Setting {
+pub fn silent_and_full() -> Scenario {
     let fillers = (0..64).map(|number| {
         Mail::published(&format!("f{number}")).to("r").sized(limits::MESSAGE_MAX_BYTES)
     });
     let mails = fillers.chain(to_r(["1", "2"])).collect();
-    Setting {
+    Scenario {
         prelude: Some(full),
         acks: false,
         budget: Budget { connects: 2, exits: 1, steps: 1, alarms: 1, ..Budget::default() },
         expected: &[Mark::RefusedByFullInbox, Mark::PresumedForRoom],
-        ..Setting::new(
+        ..Scenario::new(
             "silent and full",
             "what a silent session was pushed makes room, the oldest first, before anything is refused",
             mails,
@@ -86,15 +86,15 @@ pub fn silent_and_full() -> Setting {
 }
 
 /// The inbox of `r` holds as many bytes as it may.
-pub fn full(setting: &Setting) -> State {
-    let mut state = State::initial(setting);
-    let fillers = setting
+pub fn full(scenario: &Scenario) -> State {
+    let mut state = State::initial(scenario);
+    let fillers = scenario
         .mails
         .iter()
         .take_while(|mail| mail.message.bytes() as usize == limits::MESSAGE_MAX_BYTES);
     for mail in fillers {
         let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
-        let _ = object::ask(setting, &mut state, ask);
+        let _ = object::ask(scenario, &mut state, ask);
         state.sent += 1;
     }
     state

@@ -4,19 +4,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mailbus_conformance::mutants::lease::Mutant;
 use mailbus_spec::belief::ClockBound;
 use mailbus_spec::{AgentId, Holder, LeasePath, PathSet, RequestId, SessionId, Ttl, Wait};
 
 use crate::lease::marks::Mark;
-use mailbus_conformance::mutants::lease::Mutant;
 
 /// Host time at which every world begins: a full minute in 2027.
 pub const BEGIN_MS: u64 = 1_800_000_000_000;
-/// As many as the view leaves distinguishable: without end.
-
 /// One attempt a client means to make.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct Claim {
     /// `None` for the original's protocol.
     pub request: Option<RequestId>,
     pub paths: PathSet,
@@ -28,9 +26,9 @@ pub struct Wish {
 
 /// One client: a holder, its attempts in order, and how much it may send.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct Peer {
     pub holder: Holder,
-    pub wishes: Vec<Wish>,
+    pub claims: Vec<Claim>,
     /// Whether it begins an attempt while another is not over.
     pub concurrent: bool,
     /// Copies of an `Acquire` it may send after the first.
@@ -47,7 +45,7 @@ pub struct Budget {
     pub duplicates: u8,
     /// Steps of the host's clock by one tick ahead.
     pub forward_steps: u8,
-    /// Steps of the host's clock by `Setting::back_ticks`.
+    /// Steps of the host's clock by `Scenario::back_ticks`.
     pub back_steps: u8,
     /// Rings of the alarm, at any moment.
     pub alarms: u8,
@@ -55,7 +53,7 @@ pub struct Budget {
     pub reads: u8,
     /// Suspensions of a client: its monotonic clock stands still.
     pub suspends: u8,
-    /// Steps of a client's wall clock by `Setting::wall_back_ticks`.
+    /// Steps of a client's wall clock by `Scenario::wall_back_ticks`.
     pub wall_steps: u8,
     pub forces: u8,
     pub drains: u8,
@@ -135,13 +133,13 @@ impl Default for Rules {
 
 /// A world: everything that is fixed while it is searched.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub struct Scenario {
     pub name: &'static str,
     /// The rules that this world is there to refute when they are broken.
     pub purpose: &'static str,
     pub tick_ms: u64,
     pub bound: ClockBound,
-    pub parts: Vec<Part>,
+    pub peers: Vec<Peer>,
     /// Ticks a packet may be under way; older ones are lost.
     pub travel_ticks: u8,
     /// Packets of one client, requests and replies, under way when it sends another.
@@ -167,15 +165,15 @@ pub struct Setting {
     pub reached: Arc<AtomicU64>,
 }
 
-impl Setting {
-    /// A world of `parts` in which nothing goes wrong yet.
-    pub fn new(name: &'static str, purpose: &'static str, tick_ms: u64, parts: Vec<Part>) -> Self {
+impl Scenario {
+    /// A world of `peers` in which nothing goes wrong yet.
+    pub fn new(name: &'static str, purpose: &'static str, tick_ms: u64, peers: Vec<Peer>) -> Self {
         Self {
             name,
             purpose,
             tick_ms,
             bound: ClockBound { rate_ppm: 0, step_ms: 0, granularity_ms: 0 },
-            parts,
+            peers,
             travel_ticks: 1,
             in_flight: 1,
             budget: Budget::default(),
@@ -219,24 +217,24 @@ impl Setting {
         missing.map(|mark| format!("{mark:?}")).collect()
     }
 
-    pub fn wish(&self, client: u8, wish: u8) -> &Wish {
-        &self.parts[usize::from(client)].wishes[usize::from(wish)]
+    pub fn claim(&self, client: u8, claim: u8) -> &Claim {
+        &self.peers[usize::from(client)].claims[usize::from(claim)]
     }
 
     pub fn holder(&self, client: u8) -> &Holder {
-        &self.parts[usize::from(client)].holder
+        &self.peers[usize::from(client)].holder
     }
 
     /// Past this elapsed time nothing that a client noted can matter any more.
     pub fn longest_ms(&self) -> u64 {
-        let wishes = self.parts.iter().flat_map(|part| &part.wishes);
-        let ttl = wishes.map(|wish| wish.ttl.ms().max(wish.renewal.ms())).max().unwrap_or(0);
+        let claims = self.peers.iter().flat_map(|peer| &peer.claims);
+        let ttl = claims.map(|claim| claim.ttl.ms().max(claim.renewal.ms())).max().unwrap_or(0);
         ttl.max(mailbus_spec::limits::RETRY_MS) + self.tick_ms
     }
 
     pub fn longest_ttl_ms(&self) -> u64 {
-        let wishes = self.parts.iter().flat_map(|part| &part.wishes);
-        wishes.map(|wish| wish.ttl.ms().max(wish.renewal.ms())).max().unwrap_or(0)
+        let claims = self.peers.iter().flat_map(|peer| &peer.claims);
+        claims.map(|claim| claim.ttl.ms().max(claim.renewal.ms())).max().unwrap_or(0)
     }
 }
 
@@ -252,7 +250,7 @@ pub fn paths(text: &str) -> PathSet {
     PathSet::new(each.collect()).unwrap()
 }
 
-impl Wish {
+impl Claim {
     /// The attempt called `request` on `set` for `ttl_ms`, renewed for as long.
     pub fn new(request: &str, set: &str, ttl_ms: u64) -> Self {
         let ttl = Ttl::from_ms(ttl_ms).unwrap();
@@ -276,12 +274,12 @@ impl Wish {
     }
 }
 
-impl Part {
+impl Peer {
     /// A client that asks once, releases, and neither repeats nor renews.
-    pub fn new(name: &str, wishes: Vec<Wish>) -> Self {
+    pub fn new(name: &str, claims: Vec<Claim>) -> Self {
         Self {
             holder: holder(name),
-            wishes,
+            claims,
             concurrent: false,
             repeats: 0,
             renewals: 0,

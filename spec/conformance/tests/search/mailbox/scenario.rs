@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mailbus_conformance::mutants::mailbox::Mutant;
 use mailbus_spec::mailbox::{
     Ask, Delay, Message, MessageId, MessageType, Pattern, Patterns, Window,
 };
@@ -11,11 +12,9 @@ use mailbus_spec::{AgentId, SessionId};
 
 use crate::mailbox::marks::Mark;
 use crate::mailbox::state::State;
-use mailbus_conformance::mutants::mailbox::Mutant;
 
 /// Host time at which every world begins: a full minute in 2027.
 pub const BEGIN_MS: u64 = 1_800_000_000_000;
-/// Without end, as far as the world lets it make a difference.
 /// The small step of time: what makes two events come at different times.
 pub const STEP_MS: u64 = 1_000;
 
@@ -65,7 +64,7 @@ pub struct Budget {
     pub jumps: u8,
     /// Steps of [`STEP_MS`].
     pub steps: u8,
-    /// Steps of the host's clock by `Setting::back_ms` back.
+    /// Steps of the host's clock by `Scenario::back_ms` back.
     pub back_steps: u8,
     pub restores: u8,
 }
@@ -83,7 +82,7 @@ pub struct Turns {
 
 /// A world: everything that is fixed while it is searched.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub struct Scenario {
     pub name: &'static str,
     /// The rules that this world is there to refute when they are broken.
     pub purpose: &'static str,
@@ -105,7 +104,7 @@ pub struct Setting {
     pub recovers: bool,
     /// Whether every state is continued without faults, until all is delivered and settled.
     pub liveness: bool,
-    pub prelude: Option<fn(&Setting) -> State>,
+    pub prelude: Option<fn(&Scenario) -> State>,
     pub mutant: Option<&'static Mutant>,
     /// Look for violations of this invariant alone.
     pub only: Option<&'static str>,
@@ -113,7 +112,7 @@ pub struct Setting {
     pub reached: Arc<AtomicU64>,
 }
 
-impl Setting {
+impl Scenario {
     /// A world without faults.
     pub fn new(
         name: &'static str,
