@@ -14,7 +14,7 @@ use mailbus_worker::object::SocketId;
 /// After how many settled messages is measured. What the silent agent is owed is full after 10 000, and
 /// what may come again is kept for 24 000.
 const SETTLED: [u64; 4] = [2_000, 20_000, 50_000, 200_000];
-/// How many messages are measured there.
+/// Number of messages that are measured there.
 const MEASURED: u64 = 2_000;
 /// How many messages there are between two looks at the alarm.
 const BATCH: u64 = 100;

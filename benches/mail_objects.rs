@@ -27,7 +27,7 @@ use mailbus_worker::native::{
 };
 use mailbus_worker::object::{Body, Request, SocketId};
 
-/// How many messages a session is pushed before it settles them.
+/// Number of messages that a session is pushed before it settles them.
 const UNSETTLED: usize = 200;
 
 /// An object whose connected agents settle now and then.

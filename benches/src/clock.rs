@@ -7,7 +7,7 @@ use futures_util::future::{LocalBoxFuture, pending};
 use mailbus_spec::HostTime;
 use mailbus_worker::native::HostClock;
 
-/// When the benchmarks begin, in milliseconds.
+/// Time at which the benchmarks begin, in milliseconds.
 pub const NOON: u64 = 1_800_000_000_000;
 
 /// A clock on which a millisecond passes with every look, so that every renewal moves a deadline and what

@@ -14,7 +14,7 @@ thread_local! {
     static ABANDONING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether what is dropped on this thread now belongs to a future that is given up on.
+/// True if what is dropped on this thread now belongs to a future that is given up on.
 pub(crate) fn is_abandoning() -> bool {
     ABANDONING.get()
 }

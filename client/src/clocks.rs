@@ -118,7 +118,7 @@ mod system {
 
     use super::*;
 
-    /// How many times the clocks are looked at when something came between the looks.
+    /// Number of times that the clocks are looked at when something came between the looks.
     const LOOKS: u32 = 4;
     /// How far apart two looks may be to count as one.
     const TOGETHER: Duration = Duration::from_micros(500);

@@ -10,7 +10,7 @@ use mailbus_spec::{Holder, limits};
 use crate::session::CallFailure;
 use crate::session::lease::Refusal;
 
-/// Why a set of paths is not held.
+/// Reason why a set of paths is not held.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AcquireError {
     /// A path is not one.
@@ -33,7 +33,7 @@ pub enum AcquireError {
     Deadlock {
         /// The asker first, then who waits for whom.
         cycle: Vec<Holder>,
-        /// How many they are, those who are not named included.
+        /// Number of them, those who are not named included.
         length: u64,
     },
     /// A bound is reached.
@@ -83,7 +83,7 @@ impl From<Refusal> for AcquireError {
     }
 }
 
-/// Why giving a lease back did not simply work.
+/// Reason why giving a lease back did not simply work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// It had already ended.
@@ -94,7 +94,7 @@ pub enum ReleaseError {
     Unanswered,
 }
 
-/// Why a plain call has no answer.
+/// Reason why a plain call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No answer came. Whether it took effect is unknown.

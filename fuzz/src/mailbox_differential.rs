@@ -279,7 +279,7 @@ fn shape(step: &MailboxStep) -> (usize, bool, Option<(u64, usize)>) {
     (step.pushes.len(), step.wrote, accepted)
 }
 
-/// Which event it was, for people.
+/// Event that it was, for people.
 struct Place<'a> {
     number: usize,
     host: HostTime,

@@ -34,7 +34,7 @@ const ACTIONS: [&str; 15] = [
 const STATUSES: [u16; 4] = [200, 409, 429, 503];
 const READERS: u8 = 6;
 
-/// How many bytes of words make one text.
+/// Number of bytes of words that make one text.
 const TEXT: usize = 34;
 
 /// A text as it came, or several that `words` makes of the bytes. Of each the first byte says who

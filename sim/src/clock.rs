@@ -51,7 +51,7 @@ impl std::fmt::Display for TrueTime {
 pub struct SkewedClock {
     /// What it shows at the start, in µs.
     origin_us: i64,
-    /// How much faster than true time it runs, in parts per million.
+    /// Rate by which it runs faster than true time, in parts per million.
     rate_ppm: i64,
     /// True instants and by how much it is set then, in µs; by instant.
     steps: Vec<(TrueTime, i64)>,

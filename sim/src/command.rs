@@ -36,7 +36,7 @@ enum Request {
 
 #[derive(Clone, Debug, Args)]
 struct Exploring {
-    /// How many seeds, or a range of them.
+    /// Number of seeds, or a range of them.
     #[arg(long, value_name = "N|A..B", default_value = "200")]
     seeds: Seeds,
     /// What stands behind the endpoints.
@@ -45,7 +45,7 @@ struct Exploring {
     /// How rough the world is; without it, a third of the seeds each.
     #[arg(long, value_enum)]
     profile: Option<Profile>,
-    /// Where to write what the run came to, as JSON.
+    /// File to write what the run came to, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ struct Hunting {
     /// Which; all if none is named.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Where to write which bugs were caught, as JSON.
+    /// File to write which bugs were caught, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -113,7 +113,7 @@ impl Exploring {
     }
 }
 
-/// Which seeds.
+/// Seeds to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seeds(std::ops::Range<u64>);
 

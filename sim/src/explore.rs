@@ -49,29 +49,29 @@ pub struct Failure {
 /// What a run over many seeds came to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Exploration {
-    /// How many plans ran.
+    /// Number of plans that ran.
     pub seeds: u64,
-    /// How many operations they began.
+    /// Number of operations that they began.
     pub operations: u64,
-    /// How much time passed in them, in s.
+    /// Seconds that passed in them.
     pub simulated_seconds: u64,
-    /// How much time passed outside, in s.
+    /// Seconds that passed outside.
     pub wall_seconds: f64,
     /// What was broken.
     pub violations: Vec<Failure>,
-    /// How often each invariant looked.
+    /// Number of times that each invariant looked.
     pub invariants: BTreeMap<String, u64>,
-    /// How often each mark was reached.
+    /// Number of times that each mark was reached.
     pub marks: Marks,
-    /// How often each kind of fault happened.
+    /// Number of times that each kind of fault happened.
     pub faults: BTreeMap<String, u64>,
-    /// How many events the object handled.
+    /// Number of events that the object handled.
     pub events: u64,
-    /// Whether every promise held, and everything was met that has to be.
+    /// True if every promise held, and everything was met that has to be.
     pub passed: bool,
     /// The same in words.
     pub verdict: String,
-    /// How many plans had clocks outside the bound, and in how many of them two holders believed at
+    /// Number of plans that had clocks outside the bound, and in how many of them two holders believed at
     /// once.
     pub outside: (u64, u64),
 }

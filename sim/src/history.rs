@@ -21,7 +21,7 @@ pub use wait::Wait;
 /// A stretch of true time in which a client would have said that it holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BeliefSpan {
-    /// Who believes.
+    /// Agent that believes.
     pub holder: Holder,
     /// The lease.
     pub token: Ordinal,
@@ -36,30 +36,30 @@ pub struct BeliefSpan {
 /// A write of a holder that has arrived at the resource behind a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// When it arrived.
+    /// Time at which it arrived.
     pub at: TrueTime,
-    /// Whose it is.
+    /// Holder of it.
     pub holder: Holder,
-    /// Where to.
+    /// Addressee of it.
     pub path: LeasePath,
     /// The token it showed.
     pub token: Ordinal,
-    /// Whether the resource took it: it refuses tokens smaller than the largest it has seen.
+    /// True if the resource took it: it refuses tokens smaller than the largest it has seen.
     pub accepted: bool,
 }
 
 /// A claim of the healing phase that has to succeed, or one that waited when it began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Who asks.
+    /// Holder that asks.
     pub holder: Holder,
     /// For what.
     pub paths: PathSet,
     /// Since when, truly.
     pub asked: TrueTime,
-    /// When the client knew that it holds the set.
+    /// Time at which the client knew that it holds the set.
     pub learned: Option<TrueTime>,
-    /// When the client stopped asking, if it did so without holding the set.
+    /// Time at which the client stopped asking, if it did so without holding the set.
     pub gave_up: Option<TrueTime>,
     /// What the largest TTL asked for so far is, in ms.
     pub largest_ttl_ms: u64,
@@ -72,7 +72,7 @@ pub struct Residue {
     pub rows: u64,
     /// Messages of the mailbox object.
     pub logged: u64,
-    /// Whether alarms rang at all at the end.
+    /// True if alarms rang at all at the end.
     pub alarms_rang: bool,
 }
 
@@ -95,15 +95,15 @@ pub struct History {
     pub claims: Vec<Claim>,
     /// What storage held at the end.
     pub residue: Option<Residue>,
-    /// When faults stopped.
+    /// Time at which faults stopped.
     pub healed: TrueTime,
-    /// When everybody had had what the healing has to let through, or the time for it was over.
+    /// Time at which everybody had had what the healing has to let through, or the time for it was over.
     pub healing_ended: TrueTime,
-    /// When the simulation ended.
+    /// Time at which the simulation ended.
     pub ended: TrueTime,
-    /// Whose mail has to come through: agents that want to be connected when the world has healed.
+    /// Agents whose mail has to come through: they want to be connected when the world has healed.
     pub listening: BTreeSet<AgentId>,
-    /// Whether alarms ring after the healing.
+    /// True if alarms ring after the healing.
     pub alarms_ring: bool,
     /// The wall clock of the object's host.
     pub object_clock: SkewedClock,
@@ -113,7 +113,7 @@ pub struct History {
     pub lease_waits: Vec<Wait>,
     /// The same of the mailbox object.
     pub mail_waits: Vec<Wait>,
-    /// When alarms could be late or lost through something else than clocks.
+    /// Times at which alarms could be late or lost through something else than clocks.
     pub alarm_troubles: Vec<(TrueTime, TrueTime)>,
     /// Operations begun.
     pub operations: u64,
@@ -136,7 +136,7 @@ impl History {
         events(&self.mail)
     }
 
-    /// How many events there are, of both objects.
+    /// Number of events, of both objects.
     #[must_use]
     pub fn event_count(&self) -> usize {
         self.events().count() + self.mail_events().count()

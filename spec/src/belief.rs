@@ -79,7 +79,7 @@ pub struct Reading {
     pub wall: Duration,
 }
 
-/// Why a client's clocks can no longer be trusted with anything noted before.
+/// Reason why a client's clocks can no longer be trusted with anything noted before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockAnomaly {
     /// A clock showed less than it had shown before.
@@ -104,7 +104,7 @@ impl Belief {
         Self { sent, lasts: bound.believable(ttl) }
     }
 
-    /// Whether it still holds at `at`: both clocks must say that less than `L` has passed.
+    /// True if it still holds at `at`: both clocks must say that less than `L` has passed.
     #[must_use]
     pub fn holds(&self, at: Reading) -> bool {
         let by = |now: Duration, then: Duration| {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// Why a text is not an id.
+/// Reason why a text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidId {
     /// It is empty.
@@ -138,7 +138,7 @@ impl SessionId {
         Self(String::new())
     }
 
-    /// Whether this is the session of the original's protocol.
+    /// True if this is the session of the original's protocol.
     #[must_use]
     pub fn is_original(&self) -> bool {
         self.0.is_empty()

@@ -34,9 +34,9 @@ pub const WAIT_MAX_MS: u64 = 600_000;
 pub const POLL_MAX_MS: u64 = 10_000;
 /// First term of a lease granted out of the queue, at most: 30 s.
 pub const QUEUED_TERM_MS: u64 = 30_000;
-/// How long a request is remembered after its end: 2 min.
+/// Time for which a request is remembered after its end: 2 min.
 pub const MEMORY_MS: u64 = 120_000;
-/// How long a client goes on sending copies of an unanswered command: 60 s.
+/// Time for which a client goes on sending copies of an unanswered command: 60 s.
 ///
 /// Invariant: this, plus the 60 s a copy is taken to travel, is at most [`MEMORY_MS`].
 pub const RETRY_MS: u64 = 60_000;
@@ -115,13 +115,13 @@ pub const WINDOWLESS_REDELIVERIES: u64 = 1_024;
 pub const DELAY_MAX_MS: u64 = 86_400_000;
 /// Failures after which a message is given up.
 pub const MAX_DELIVERIES: u64 = 5;
-/// How long a message's id is remembered: 2 min.
+/// Time for which a message's id is remembered: 2 min.
 ///
 /// Invariant: as [`MEMORY_MS`], no less than a client's retries and the way of a copy.
 pub const DEDUP_MS: u64 = 120_000;
 /// After how long a delivery to a session that negotiated nothing is presumed settled: 10 min.
 pub const PRESUMED_MS: u64 = 600_000;
-/// How long a message is kept that nobody settles: 7 days.
+/// Time for which a message is kept that nobody settles: 7 days.
 pub const RETENTION_MS: u64 = 604_800_000;
 /// Least time between two rounds of collection.
 pub const COLLECTION_MS: u64 = 60_000;

@@ -13,7 +13,7 @@ use crate::time::{HostTime, Timestamp};
 /// histories checkable from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Commit {
-    /// How many commands and alarms have written in this generation, this one included.
+    /// Number of commands and alarms that have written in this generation, this one included.
     pub sequence: u64,
     /// Object time of the event.
     pub now: Timestamp,
@@ -38,7 +38,7 @@ pub struct Step<O, R, P> {
     pub reply: Option<Reply<O, R>>,
     /// What is sent to sockets besides the reply, in order. An attempt: it may be lost.
     pub pushes: Vec<P>,
-    /// Whether anything became durable.
+    /// True if anything became durable.
     pub wrote: bool,
 }
 
@@ -72,6 +72,6 @@ pub trait StateMachine: Clone {
         event: &Event<Self::Command>,
     ) -> Step<Self::Outcome, Self::Rejection, Self::Push>;
 
-    /// When the object wants to be woken next, in object time.
+    /// Time at which the object wants to be woken next, in object time.
     fn next_alarm(&self) -> Option<Timestamp>;
 }

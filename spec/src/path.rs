@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// Why a text is not a path (`path_invalid`).
+/// Reason why a text is not a path (`path_invalid`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidPath {
     /// Nothing is left of it.
@@ -78,8 +78,8 @@ impl LeasePath {
         &self.0
     }
 
-    /// Whether a claim on one excludes a claim on the other. Equality today; directory and glob
-    /// claims would change this line and no transition.
+    /// True if a claim on one excludes a claim on the other. Equality today; directory and glob claims
+    /// would change this line and no transition.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self == other
@@ -104,7 +104,7 @@ impl<'de> Deserialize<'de> for LeasePath {
     }
 }
 
-/// Why a list of paths is not a claimable set.
+/// Reason why a list of paths is not a claimable set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidPaths {
     /// There is none (`malformed`).
@@ -158,7 +158,7 @@ impl PathSet {
         &self.0
     }
 
-    /// Whether any path of one overlaps any path of the other.
+    /// True if any path of one overlaps any path of the other.
     ///
     /// Both are sorted and overlap is equality, so one pass over both finds it. What changes
     /// [`LeasePath::overlaps`] changes this too, and nothing outside this file.
@@ -178,7 +178,7 @@ impl PathSet {
         false
     }
 
-    /// Whether a claim on this set excludes a claim on `path`.
+    /// True if a claim on this set excludes a claim on `path`.
     #[must_use]
     pub fn covers(&self, path: &LeasePath) -> bool {
         self.0.iter().any(|own| own.overlaps(path))

@@ -84,14 +84,14 @@ impl<'de> Deserialize<'de> for Timestamp {
 pub struct HostTime(pub u64);
 
 impl HostTime {
-    /// Whether an object serves at this host time: within the years 2024 up to and without 2200.
+    /// True if an object serves at this host time: within the years 2024 up to and without 2200.
     #[must_use]
     pub const fn is_plausible(self) -> bool {
         HOST_FIRST_MS <= self.0 && self.0 < HOST_END_MS
     }
 }
 
-/// How long a lease lives: 1 ms ..= 24 h.
+/// Time for which a lease lives: 1 ms ..= 24 h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Ttl(u64);
@@ -124,7 +124,7 @@ impl<'de> Deserialize<'de> for Ttl {
     }
 }
 
-/// How long a ticket keeps its place without being asked for again: 1 s ..= 10 min.
+/// Time for which a ticket keeps its place without being asked for again: 1 s ..= 10 min.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Wait(u64);
@@ -145,7 +145,7 @@ impl Wait {
         self.0
     }
 
-    /// How long a waiting client lets pass between two questions: `min(10 s, wait / 3)`.
+    /// Time that a waiting client lets pass between two questions: `min(10 s, wait / 3)`.
     ///
     /// Even with a socket: a push may be lost, and the first term of a queued grant is short.
     #[must_use]
@@ -188,11 +188,11 @@ pub struct Observation {
     pub host: HostTime,
     /// The offset after the reading.
     pub offset: i64,
-    /// Whether this reading moved the offset. Such an event writes the clock, whatever else it does.
+    /// True if this reading moved the offset. Such an event writes the clock, whatever else it does.
     pub reanchored: bool,
 }
 
-/// Why a host's clock was refused. The event changes nothing (503 `clock`).
+/// Reason why a host's clock was refused. The event changes nothing (503 `clock`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImplausibleClock(
     /// What the host's clock said.

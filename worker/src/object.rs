@@ -53,7 +53,7 @@ pub struct Request<'a> {
     pub action: &'a str,
     /// The query without its question mark, still encoded.
     pub query: &'a str,
-    /// Whether it asks to become a WebSocket.
+    /// True if it asks to become a WebSocket.
     pub upgrade: bool,
     /// The body, at most [`BODY_MAX_BYTES`](mailbus_spec::limits::BODY_MAX_BYTES) of it.
     pub body: Body<'a>,
@@ -112,7 +112,7 @@ pub struct Accept {
     /// Under which names the socket is found again; at most nine of at most 256
     /// characters: the platform takes ten, and its shell needs one.
     pub tags: Vec<String>,
-    /// How many bytes of messages the object lets be under way to it before it hears from it; `None`
+    /// Number of bytes of messages that the object lets be under way to it before it hears from it; `None`
     /// for one that is sent everything.
     pub window: Option<u64>,
 }
@@ -155,7 +155,7 @@ pub struct Woken {
     pub sockets: Vec<(SocketId, Attachment)>,
 }
 
-/// How far an object has come with waking.
+/// Progress of an object that wakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Waking {
@@ -169,7 +169,7 @@ pub enum Waking {
 ///
 /// Invariant: an event that fails leaves the storage to the shell's rollback and asks for no effects.
 pub trait Object: Sized {
-    /// Whether it has to be told of its sockets when it wakes. Listing them wakes each of them.
+    /// True if it has to be told of its sockets when it wakes. Listing them wakes each of them.
     const NEEDS_SOCKETS: bool = false;
 
     /// An object that has just woken. It reads nothing yet: the first event will.
@@ -199,8 +199,8 @@ pub trait Object: Sized {
         0
     }
 
-    /// Whether the object, which is [`Waking::Ready`], is at this host time as good as one that never
-    /// was: nobody would miss its storage, and one that begins anew uses no ordinal twice.
+    /// True if the object, which is [`Waking::Ready`], is at this host time as good as one that never was:
+    /// nobody would miss its storage, and one that begins anew uses no ordinal twice.
     fn is_blank(&self, now: HostTime) -> bool {
         let _ = now;
         false

@@ -205,7 +205,7 @@ fn an_alarm_that_can_push_nothing_does_not_ring_again_and_again() {
     assert!(due.0 > workspace.now, "it would ring at once, for ever");
 }
 
-/// How many messages are pending for the agent.
+/// Number of messages that are pending for the agent.
 fn pending(workspace: &mut Workspace) -> usize {
     let (mut after, mut pending) = (json!(0), 0);
     loop {

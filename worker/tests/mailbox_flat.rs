@@ -20,7 +20,7 @@ const NOON: u64 = 1_800_000_000_000;
 const MESSAGE_MS: u64 = 25;
 const EARLY: u64 = 2_000;
 const LATE: u64 = 60_000;
-/// How many messages are measured after each.
+/// Number of messages that are measured after each.
 const MEASURED: u64 = 200;
 
 /// What passed the storage seam.
@@ -31,7 +31,7 @@ struct Cost {
     rows_written: u64,
     /// Of parameters of statements that write.
     bytes_written: u64,
-    /// How many runs of messages were written, for waking to read them instead of the messages.
+    /// Number of runs of messages that were written, for waking to read them instead of the messages.
     runs: u64,
 }
 

@@ -67,7 +67,7 @@ impl<O: Object + 'static> Running<O> {
 }
 
 impl Running<Toy> {
-    /// How many texts the object has; looked up in its database, so that nobody asks the object.
+    /// Number of texts that the object has; looked up in its database, so that nobody asks the object.
     fn count(&self) -> i64 {
         let rows = self.namespace.with(&workspace("w"), |instance| {
             use mailbus_worker::storage::Storage;

@@ -139,7 +139,8 @@ fn an_upgrade_in_http_1_0_is_refused_and_leaves_no_socket() {
     });
 }
 
-/// When the other end hangs up: before, with or after the end of the flush that its accept waits for.
+/// Time at which the other end hangs up: before, with or after the end of the flush that its accept
+/// waits for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum HangUp {
     Before,

@@ -25,7 +25,7 @@ use crate::transport::{Carrier, Options, drive, drive_mailbox};
 /// What a bus is set up with.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Whose bus it is.
+    /// Agent of the bus.
     pub agent: AgentId,
     /// Which run of the agent. No two of an agent share one, the empty one apart: that is the original's
     /// identity, under which one process may release what another acquired, and which speaks the
@@ -37,7 +37,7 @@ pub struct Setup {
     pub mail: session::mailbox::Config,
     /// The constants of the lease session.
     pub leases: session::lease::Config,
-    /// How the lease session's transport behaves.
+    /// Behaviour of the lease session's transport.
     pub options: Options,
 }
 
@@ -138,7 +138,7 @@ impl<K: Clocks> CloudflareMailBus<K> {
         &self.inner.files
     }
 
-    /// Whether the session has been begun.
+    /// True if the session has been begun.
     fn is_begun(&self) -> bool {
         self.inner.mail.inspect(|session, _| session.is_begun())
     }

@@ -25,9 +25,9 @@ const HANDLING_MOST: usize = 1_024;
 pub enum BusEvent {
     /// The agent's session has begun.
     Connected {
-        /// Whether the service knew the agent.
+        /// True if the service knew the agent.
         resumed: bool,
-        /// How many messages the agent's full inbox has refused, of those among its dead letters.
+        /// Number of messages that the agent's full inbox has refused, of those among its dead letters.
         refused: u64,
     },
     /// The connection is lost and is being opened again.
@@ -39,7 +39,7 @@ pub enum BusEvent {
     Restored {
         /// What had been accepted last, oldest first.
         unknown: Vec<Accepted>,
-        /// How many more before those.
+        /// Number of more before those.
         more: u64,
     },
     /// A message found no handler, and nobody had chosen to be sent it: it is settled.
@@ -49,7 +49,7 @@ pub enum BusEvent {
         /// The message's place in the workspace's order; `None` for one that nobody keeps, which
         /// does not come again.
         seq: Option<Ordinal>,
-        /// Why.
+        /// Reason.
         error: HandlerError,
     },
     /// A handler took too long and was stopped; its message comes again.

@@ -8,7 +8,7 @@ use crate::error::{AcquireError, CallError};
 use crate::mailbox::MailboxError;
 use crate::session::mailbox::Unsendable;
 
-/// Why something did not work.
+/// Reason why something did not work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
     /// Of messages.

@@ -14,7 +14,7 @@ use super::BusEvent;
 use crate::abandon::Abandonable;
 use crate::mailbox::Mail;
 
-/// Why a handler failed: any error will do.
+/// Reason why a handler failed: any error will do.
 pub type HandlerError = Box<dyn Error + Send + Sync>;
 /// What became of a message in a handler's hands.
 pub type HandlerResult = Result<(), HandlerError>;
@@ -50,7 +50,7 @@ mod bounds {
 use bounds::{Handler, Handling, Listener};
 pub use bounds::{MaybeSend, MaybeSync};
 
-/// Who handles what, and who wants to know what happens.
+/// Handlers by type, and listeners.
 #[derive(Default)]
 pub(super) struct Registry {
     handlers: Mutex<BTreeMap<Pattern, Vec<Arc<Handler>>>>,
@@ -67,7 +67,7 @@ impl Registry {
         lock(&self.handlers).entry(pattern).or_default().push(handler);
     }
 
-    /// Whether there was any.
+    /// True if there was any.
     pub(super) fn remove(&self, pattern: &Pattern) -> bool {
         lock(&self.handlers).remove(pattern).is_some()
     }

@@ -86,7 +86,7 @@ pub const TASK_COMPLETED: &str = "task_completed";
 pub const TASK_FAILED: &str = "task_failed";
 /// An agent is ready for work.
 pub const AGENT_READY: &str = "agent_ready";
-/// How somebody is getting on.
+/// Progress of somebody.
 pub const STATUS_UPDATE: &str = "status_update";
 /// An agent is alive. Nobody keeps it.
 pub const HEARTBEAT: &str = "heartbeat";
@@ -98,7 +98,7 @@ pub const SYNC_COMPLETE: &str = "sync_complete";
 /// A messaging bus and file-lease service, for one agent.
 #[expect(async_fn_in_trait, reason = "whether a future is `Send` follows from the implementation")]
 pub trait MailBus {
-    /// Whose bus it is.
+    /// Agent of the bus.
     fn agent_id(&self) -> &AgentId;
 
     /// Connects, and returns once the agent's session has begun. What there are handlers for by then is
@@ -176,7 +176,7 @@ pub trait MailBus {
     /// [`BusError`] if it is no file, or the service does not answer. It may be asked again then.
     async fn release_lease(&self, file: &str) -> Result<bool, BusError>;
 
-    /// Whether anybody holds a file.
+    /// True if anybody holds a file.
     ///
     /// # Errors
     /// [`BusError`] if it is no file, or the service does not answer.

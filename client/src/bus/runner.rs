@@ -1,4 +1,4 @@
-//! Who runs a bus's loop.
+//! Runner of a bus's loop.
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use outside::Runner;

@@ -6,7 +6,7 @@ use mailbus_spec::wire::Problem;
 use crate::session::CallFailure;
 use crate::session::mailbox::{Ended, Unsendable};
 
-/// Why a message was not accepted, or a call not answered.
+/// Reason why a message was not accepted, or a call not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailboxError {
     /// It is no message that can be sent.

@@ -59,7 +59,7 @@ pub(crate) use delivery::next;
 pub use delivery::{Delivery, GapReport, Incoming, Mail};
 pub use error::MailboxError;
 
-/// Where a session stands.
+/// State of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     /// There is no socket at present, or not yet.
@@ -161,7 +161,7 @@ impl<K: Clocks> MailboxClient<K> {
         }
     }
 
-    /// Where the session stands.
+    /// State of the session.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.handle.inspect(|state, _| state.status())

@@ -10,7 +10,7 @@ pub struct CallNumber(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryId(pub(super) u64);
 
-/// Why a plain call has no reply.
+/// Reason why a plain call has no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallFailure {
     /// No answer came within the retry horizon. Whether it took effect is unknown.

@@ -203,7 +203,7 @@ impl Retry {
         self.due.is_some() || self.awaited.is_some()
     }
 
-    /// When something is to be done about it next.
+    /// Time at which something is to be done about it next.
     pub fn timeout(&self) -> Option<Duration> {
         if let Some(awaited) = self.awaited {
             return Some(awaited.until);

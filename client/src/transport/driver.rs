@@ -19,19 +19,19 @@ use crate::lease::state::State;
 use crate::session::CallNumber;
 use crate::session::lease::{LeaseSession, Transmit};
 
-/// How the transport behaves.
+/// Behaviour of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether a WebSocket is kept open. Without one, waiting for a lease takes up to a poll longer.
+    /// True if a WebSocket is kept open. Without one, waiting for a lease takes up to a poll longer.
     pub socket: bool,
-    /// How long opening a socket may take, its handshakes included.
+    /// Time that opening a socket may take, its handshakes included.
     pub connect_timeout: Duration,
     /// The pauses between attempts to open the socket.
     pub reconnect: Backoff,
     /// After how long a silence the socket is pinged. Invariant: at most 25 s, or idle sockets die on
     /// the way; a longer one is cut to it.
     pub ping_after: Duration,
-    /// How long a frame may take to leave, and a ping to be answered by anything.
+    /// Time that a frame may take to leave, and a ping to be answered by anything.
     pub socket_timeout: Duration,
     /// Most HTTP exchanges at a time; 0 counts as 1.
     pub exchanges: usize,
@@ -90,7 +90,7 @@ struct Turn {
     idle: bool,
 }
 
-/// How long the loop sleeps when nothing is due: any length is right.
+/// Time for which the loop sleeps when nothing is due: any length is right.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// How short it sleeps at least, so that clocks of a coarser grain get on.
 const GRAIN: Duration = Duration::from_millis(1);

@@ -25,13 +25,13 @@ use crate::mailbox::state::State;
 use crate::session::CallNumber;
 use crate::session::mailbox::{MailboxSession, Route, SocketNumber, SocketOrder, Transmit};
 
-/// How long the loop sleeps when nothing is due: any length is right.
+/// Time for which the loop sleeps when nothing is due: any length is right.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// How short it sleeps at least, so that clocks of a coarser grain get on.
 const GRAIN: Duration = Duration::from_millis(1);
-/// How long a frame may take to leave.
+/// Time that a frame may take to leave.
 const FRAME_TIME: Duration = Duration::from_secs(5);
-/// How long the ceremony of closing a socket may take.
+/// Time that the ceremony of closing a socket may take.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// Most commands of one frame.
 const FRAME_COMMANDS: usize = 256;
@@ -82,7 +82,7 @@ struct Desk {
 #[derive(Default)]
 struct Waiting {
     orders: VecDeque<SocketOrder>,
-    /// Whether a socket is open, being opened or being closed.
+    /// True if a socket is open, being opened or being closed.
     busy: bool,
     outbox: VecDeque<(SocketNumber, Transmit)>,
 }

@@ -66,7 +66,7 @@ pub struct Service {
     log: RefCell<Vec<String>>,
     mode: Cell<Mode>,
     connections: Cell<usize>,
-    /// How many connections are dead, the oldest.
+    /// Number of connections that are dead, the oldest.
     forgotten: Cell<usize>,
     token: RefCell<Option<String>>,
     /// The step at which clients are put aside next, and for how long.

@@ -15,14 +15,14 @@ use crate::world::Context;
 /// How long after the healing mail may take at most: a message that fails as often as it may, each time
 /// after a handler that took too long, and a clock that stands still before it is re-anchored.
 const MAIL_HEALING_MS: u64 = 420_000;
-/// How often it is looked whether mail is still open.
+/// Interval at which it is looked whether mail is still open.
 const LOOK_MS: u64 = 1_000;
 
-/// Who is to have had what.
+/// Messages by the agents that are to have had them.
 pub(super) struct MailWatch {
-    /// Whose mail has to come through.
+    /// Agents whose mail has to come through.
     pub listening: BTreeSet<AgentId>,
-    /// Whether alarms ring after the healing.
+    /// True if alarms ring after the healing.
     pub alarms_ring: bool,
     walker: Walker,
     looked: TrueTime,
@@ -44,7 +44,7 @@ impl MailWatch {
         }
     }
 
-    /// Whether somebody still waits for something, and may wait longer.
+    /// True if somebody still waits for something, and may wait longer.
     pub fn is_open(&mut self, context: &Context, now: TrueTime) -> bool {
         let latest = context.heals_at().plus_ms(MAIL_HEALING_MS);
         if self.listening.is_empty() || !self.alarms_ring || latest <= now {

@@ -195,7 +195,7 @@ impl Engine {
         self.context.history.borrow_mut().residue = Some(Residue { rows, logged, alarms_rang });
     }
 
-    /// How many rows the lease object keeps.
+    /// Number of rows that the lease object keeps.
     fn rows(&self) -> u64 {
         let context = &self.context;
         match context.sut.object {
@@ -212,7 +212,7 @@ impl Engine {
         }
     }
 
-    /// How many messages the mailbox object keeps.
+    /// Number of messages that the mailbox object keeps.
     fn logged(&self) -> u64 {
         let context = &self.context;
         match context.sut.mail {

@@ -25,7 +25,7 @@ use crate::world::Context;
 use crate::world::hosted::Hosted;
 use crate::world::hosts::{ObjectHost, PORT, workspace};
 
-/// How long the objects' host takes to flush a log.
+/// Time that the objects' host takes to flush a log.
 const FLUSH: Duration = Duration::from_millis(40);
 
 /// What runs on the objects' host.
@@ -84,7 +84,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
         (self.hosted)(&self.context)
     }
 
-    /// Whether the object came through its last event: a failed one costs it its memory.
+    /// True if the object came through its last event: a failed one costs it its memory.
     fn came_through(&self) -> bool {
         self.namespace.with(&workspace(), |instance| instance.is_awake()).unwrap_or(false)
     }

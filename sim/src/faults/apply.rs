@@ -22,7 +22,7 @@ use crate::world::operator::{largest_known_seq, largest_known_token};
 
 /// The oldest command that may still be copied: a copy travels less than a minute.
 const OLDEST_COPY_MS: u64 = 57_000;
-/// How many commands in a row are delivered once more.
+/// Number of commands in a row that are delivered once more.
 const COPIES: usize = 40;
 
 /// Makes a fault begin or end, between two steps of the network.

@@ -1,4 +1,4 @@
-//! When faults begin and end.
+//! Times at which faults begin and end.
 
 use crate::clock::TrueTime;
 use crate::faults::Links;

@@ -13,7 +13,7 @@ use crate::clock::TrueTime;
 /// One event that an object committed or answered, in the object's own order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happened<C, S> {
-    /// When, truly.
+    /// True time of it.
     pub at: TrueTime,
     /// What the host's clock said.
     pub host: HostTime,
@@ -31,7 +31,7 @@ pub enum Entry<C, S> {
     /// The object woke for the next event, and these sessions have an open socket. A lease object has
     /// none.
     Woken {
-        /// When.
+        /// Time.
         at: TrueTime,
         /// The sessions.
         sessions: Vec<Connection>,
@@ -39,7 +39,7 @@ pub enum Entry<C, S> {
     /// The storage went back to what it was after the first `back_to` entries of the history. A new
     /// life begins, in which only fencing is promised for what was granted before.
     Restored {
-        /// When.
+        /// Time.
         at: TrueTime,
         /// After how many entries, restores among them, the storage was as it is now.
         back_to: usize,
@@ -57,7 +57,7 @@ pub type MailEntry = Entry<mailbox::Command, MailboxStep>;
 
 /// A step that says whether anything became durable.
 pub trait Wrote {
-    /// Whether anything did.
+    /// True if anything did.
     fn wrote(&self) -> bool;
 }
 
@@ -77,7 +77,7 @@ impl<C, S> Entry<C, S> {
         }
     }
 
-    /// When it was.
+    /// Time at which it was.
     #[must_use]
     pub fn at(&self) -> TrueTime {
         match self {

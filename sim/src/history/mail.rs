@@ -18,15 +18,15 @@ pub enum HandlerOutcome {
 /// One run of a handler, or one message that a reader without a handler saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handling {
-    /// When it began.
+    /// Time at which it began.
     pub began: TrueTime,
-    /// When it ended.
+    /// Time at which it ended.
     pub at: TrueTime,
-    /// Who handled.
+    /// Agent that handled.
     pub agent: AgentId,
     /// The run of the agent, which names a session together with it.
     pub run: String,
-    /// Who sent it.
+    /// Sender.
     pub from: AgentId,
     /// Which message, by its sender's key; `None` if it had none.
     pub id: String,
@@ -38,7 +38,7 @@ pub struct Handling {
     pub outcome: HandlerOutcome,
 }
 
-/// How a sending ended for its client.
+/// End of a sending, for its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendingEnd {
     /// It was accepted, now or earlier, under this `seq`.
@@ -52,16 +52,16 @@ pub enum SendingEnd {
 /// One message that a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sending {
-    /// When the client gave it to the bus.
+    /// Time at which the client gave it to the bus.
     pub began: TrueTime,
-    /// When the client knew, or gave up.
+    /// Time at which the client knew, or gave up.
     pub ended: TrueTime,
-    /// Who sent it.
+    /// Sender.
     pub agent: AgentId,
     /// Its key.
     pub id: String,
     /// The JSON text of its payload.
     pub payload: String,
-    /// How it ended.
+    /// End of it.
     pub end: SendingEnd,
 }

@@ -8,7 +8,7 @@ use crate::invariants::timeline::{Standing, Timeline};
 /// The name of the invariant.
 pub const NAME: &str = "belief_within_grant";
 
-/// Its check: at both ends of every belief, and at whatever the object did in between.
+/// Check of the invariant: at both ends of every belief, and at whatever the object did in between.
 #[must_use]
 pub fn check(history: &History, timeline: &Timeline) -> Tally {
     let mut tally = Tally::default();

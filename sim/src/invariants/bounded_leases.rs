@@ -6,7 +6,7 @@ use crate::invariants::Tally;
 /// The name of the invariant.
 pub const NAME: &str = "bounded_leases";
 
-/// Its check.
+/// Check of the invariant.
 #[must_use]
 pub fn check(history: &History) -> Tally {
     let mut tally = Tally::default();

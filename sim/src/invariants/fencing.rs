@@ -16,7 +16,7 @@ use crate::observer::lease::{Change, LeaseObserver, Moment, Reader};
 /// The name of the invariant.
 pub const NAME: &str = "fencing";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct Fencing {
     pub(super) tally: Tally,
@@ -24,7 +24,7 @@ pub struct Fencing {
     first_after_restore: bool,
     /// The order of grants: the place of each token.
     order: BTreeMap<Ordinal, usize>,
-    /// Whether a restore happened whose condition did not hold: order is then not promised.
+    /// True if a restore happened whose condition did not hold: order is then not promised.
     void: bool,
 }
 

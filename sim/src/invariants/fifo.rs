@@ -8,7 +8,7 @@ use crate::observer::lease::{Change, EndOfTicket, Moment, Reader, Ticket};
 /// The name of the invariant.
 pub const NAME: &str = "fifo";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct Fifo {
     pub(super) tally: Tally,

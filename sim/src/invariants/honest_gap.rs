@@ -7,7 +7,7 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 /// The name of the invariant.
 pub const NAME: &str = "honest_gap";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct HonestGap {
     pub(super) tally: Tally,

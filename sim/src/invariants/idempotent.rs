@@ -13,11 +13,11 @@ use crate::observer::lease::{Change, LeaseObserver, Moment, Reader};
 /// The name of the invariant.
 pub const NAME: &str = "idempotent";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct Idempotent {
     pub(super) tally: Tally,
-    /// When each request that was ever granted or ended is forgotten at the earliest.
+    /// Time at which each request that was ever granted or ended is forgotten at the earliest.
     known_until: BTreeMap<(Holder, RequestId), Timestamp>,
 }
 

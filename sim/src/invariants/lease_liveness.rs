@@ -24,7 +24,7 @@ pub const NAME: &str = "lease_liveness";
 /// than 20 s, and after the healing much less.
 const ANSWER_MS: u64 = 20_000;
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug)]
 pub struct LeaseLiveness {
     pub(super) tally: Tally,
@@ -59,7 +59,7 @@ impl LeaseLiveness {
     }
 }
 
-/// How many live claims stand before a claim on `paths`, those before them included.
+/// Number of live claims that stand before a claim on `paths`, those before them included.
 fn claims_ahead(observer: &LeaseObserver, paths: &PathSet) -> usize {
     let leases = observer.leases.values().map(|lease| &lease.paths);
     let mut others: Vec<&PathSet> =
@@ -76,7 +76,7 @@ fn claims_ahead(observer: &LeaseObserver, paths: &PathSet) -> usize {
     reached.len() - 1
 }
 
-/// Whether a holder stands before itself: it waits for somebody's lease or earlier ticket, who waits,
+/// True if a holder stands before itself: it waits for somebody's lease or earlier ticket, who waits,
 /// at last, for one of its own.
 fn waits_for_itself(observer: &LeaseObserver, holder: &Holder) -> bool {
     let before = |waiting: &Holder| -> Vec<Holder> {

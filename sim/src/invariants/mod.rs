@@ -49,18 +49,18 @@ use crate::plan::ClockClass;
 /// What an invariant found broken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
-    /// Which invariant.
+    /// Invariant that is meant.
     pub invariant: String,
-    /// When, in true microseconds from the start.
+    /// True microseconds from the start.
     pub at_us: u64,
     /// What was seen.
     pub why: String,
 }
 
-/// How often an invariant looked, and what it found first.
+/// Number of times that an invariant looked, and what it found first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How often it looked.
+    /// Number of times that it looked.
     pub checks: u64,
     /// The first thing that it found broken.
     pub broken: Option<(TrueTime, String)>,
@@ -83,7 +83,7 @@ pub struct Judgement {
     pub checks: BTreeMap<&'static str, u64>,
     /// What is broken, the first of each invariant, by time.
     pub violations: Vec<Violation>,
-    /// How often `belief_exclusion` was found broken where it is not promised.
+    /// Number of times that `belief_exclusion` was found broken where it is not promised.
     pub broken_outside: u64,
 }
 
@@ -115,7 +115,7 @@ pub const NAMES: [&str; 24] = [
     mail_conforms::NAME,
 ];
 
-/// Whether an invariant compares with a reference model: a bug it finds breaks no promise by itself.
+/// True if an invariant compares with a reference model: a bug it finds breaks no promise by itself.
 #[must_use]
 pub fn compares(name: &str) -> bool {
     name == conforms::NAME || name == mail_conforms::NAME

@@ -15,7 +15,7 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader, Owing};
 /// The name of the invariant.
 pub const NAME: &str = "no_delivery_after_settle";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct NoDeliveryAfterSettle {
     pub(super) tally: Tally,

@@ -9,7 +9,7 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader, Owing};
 /// The name of the invariant.
 pub const NAME: &str = "no_innocent_dead";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct NoInnocentDead {
     pub(super) tally: Tally,

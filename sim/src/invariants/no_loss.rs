@@ -18,12 +18,12 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 /// The name of the invariant.
 pub const NAME: &str = "no_loss";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct NoLoss {
     pub(super) tally: Tally,
     accepted: BTreeSet<(AgentId, String)>,
-    /// When an ack settled each delivery.
+    /// Times at which acks settled each delivery.
     settled: BTreeMap<(AgentId, Ordinal), TrueTime>,
 }
 
@@ -101,7 +101,7 @@ impl NoLoss {
     }
 }
 
-/// Whether an ack names messages by their id, under which its agent may have handled an earlier one.
+/// True if an ack names messages by their id, under which its agent may have handled an earlier one.
 fn names_by_id(event: &Event<Command>) -> bool {
     matches!(event, Event::Command(Command { ask: Ask::Ack { what: Settled::Id(_), .. }, .. }))
 }

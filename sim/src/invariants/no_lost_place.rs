@@ -11,7 +11,7 @@ use crate::observer::lease::{Change, EndOfTicket, LeaseObserver, Moment, Reader}
 /// The name of the invariant.
 pub const NAME: &str = "no_lost_place";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct NoLostPlace {
     pub(super) tally: Tally,

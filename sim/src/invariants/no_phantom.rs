@@ -13,7 +13,7 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 /// The name of the invariant.
 pub const NAME: &str = "no_phantom";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct NoPhantom {
     pub(super) tally: Tally,

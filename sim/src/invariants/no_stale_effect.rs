@@ -14,7 +14,7 @@ use crate::observer::lease::{Change, EndOfLease, LeaseObserver, Moment, Reader};
 /// The name of the invariant.
 pub const NAME: &str = "no_stale_effect";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct NoStaleEffect {
     pub(super) tally: Tally,

@@ -10,7 +10,7 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 /// The name of the invariant.
 pub const NAME: &str = "order";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct Order {
     pub(super) tally: Tally,

@@ -8,7 +8,7 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxObserver, MailboxRead
 /// The name of the invariant.
 pub const NAME: &str = "retention";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct Retention {
     pub(super) tally: Tally,

@@ -75,7 +75,7 @@ impl Timeline {
         ))
     }
 
-    /// Whether a force-release exempts a belief in this lease at `at`.
+    /// True if a force-release exempts a belief in this lease at `at`.
     #[must_use]
     pub fn is_exempt(&self, token: Ordinal, at: TrueTime) -> bool {
         matches!(self.standing(token, at), Some((_, Standing::Forced(_))))

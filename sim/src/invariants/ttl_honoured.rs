@@ -9,7 +9,7 @@ use crate::observer::lease::{Change, EndOfLease, Moment, Reader};
 /// The name of the invariant.
 pub const NAME: &str = "ttl_honoured";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct TtlHonoured {
     pub(super) tally: Tally,

@@ -28,7 +28,7 @@ pub(super) fn check(history: &History, waits: &[Wait], tally: &mut Tally) {
     }
 }
 
-/// When what an object waits for is due, truly.
+/// Time at which what an object waits for is due, truly.
 fn due(history: &History, wait: &Wait) -> Option<TrueTime> {
     let alarm = wait.alarm.filter(|_| wait.wrote)?;
     let left_us = alarm.0.saturating_sub(wait.told.0).saturating_mul(1_000);

@@ -6,7 +6,7 @@ use crate::observer::mailbox::{Fact, MailboxMoment, MailboxReader};
 /// The name of the invariant.
 pub const NAME: &str = "window";
 
-/// Its check.
+/// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct WindowKept {
     pub(super) tally: Tally,

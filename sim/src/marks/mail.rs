@@ -80,7 +80,7 @@ impl MailboxReader for MailWitness {
     }
 }
 
-/// Whether what the event means shows in what it changes about its agent.
+/// True if what the event means shows in what it changes about its agent.
 fn tells_by_change(event: &MailEvent) -> bool {
     matches!(&event.event, Event::Command(command) if matches!(
         command.ask,

@@ -136,7 +136,7 @@ marks! {
     Forgotten "agent forgotten"
 }
 
-/// How often each mark was reached.
+/// Number of times that each mark was reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     counts: std::collections::BTreeMap<Mark, u64>,
@@ -148,7 +148,7 @@ impl Marks {
         *self.counts.entry(mark).or_default() += 1;
     }
 
-    /// How often it was reached.
+    /// Number of times that it was reached.
     #[must_use]
     pub fn count(&self, mark: Mark) -> u64 {
         self.counts.get(&mark).copied().unwrap_or(0)

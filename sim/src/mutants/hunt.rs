@@ -25,22 +25,22 @@ const COMPARED: u64 = 12;
 /// Most simulations that the shrinking of a plan may take.
 const TRIES: u32 = 1_000;
 
-/// How a bug was caught, or not.
+/// Catch of a bug, or none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Catch {
     /// The bug.
     pub name: &'static str,
-    /// Where it comes from.
+    /// Source of it.
     pub source: &'static str,
-    /// Whether its invariant found it, and in a plan without which the mistake does no harm.
+    /// True if its invariant found it, and in a plan without which the mistake does no harm.
     pub caught: bool,
     /// The invariant that has to find it.
     pub invariant: &'static str,
-    /// How many seeds were tried.
+    /// Number of seeds that were tried.
     pub seeds_tried: u64,
-    /// How many parts the shrunk plan has.
+    /// Number of parts that the shrunk plan has.
     pub parts: usize,
-    /// How many simulations the shrinking took.
+    /// Number of simulations that the shrinking took.
     pub shrinking: u32,
     /// In how many of the first plans each invariant was broken.
     pub broken: BTreeMap<String, u64>,
@@ -51,13 +51,13 @@ pub struct Catch {
 }
 
 impl Catch {
-    /// Whether the bug was caught, in a plan small enough to be read.
+    /// True if the bug was caught, in a plan small enough to be read.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.caught && self.parts <= PARTS
     }
 
-    /// Whether no other invariant finds anything in the shrunk plan.
+    /// True if no other invariant finds anything in the shrunk plan.
     #[must_use]
     pub fn is_found_by_one_alone(&self) -> bool {
         self.caught && self.also.is_empty()
@@ -141,7 +141,7 @@ impl Catch {
 }
 
 impl Mutant {
-    /// Whether a plan shows the bug: with the mistake its invariant is broken, without it is not.
+    /// True if a plan shows the bug: with the mistake its invariant is broken, without it is not.
     #[must_use]
     pub fn is_shown_by(&self, plan: &Plan) -> bool {
         let broken = self.broken(plan, self.sut);

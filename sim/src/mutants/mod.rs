@@ -33,7 +33,7 @@ pub struct Mutant {
     pub source: &'static str,
     /// The invariant that has to find it.
     pub breaks: &'static str,
-    /// Who has it.
+    /// System that has it.
     pub sut: Sut,
     /// The plan of a seed in which it is looked for.
     pub plan: fn(u64) -> Plan,

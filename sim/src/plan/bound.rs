@@ -5,7 +5,7 @@ use mailbus_spec::belief::ClockBound;
 
 use crate::plan::{ClockPlan, MachinePlan, Plan};
 
-/// Where a plan's clocks are.
+/// Bound of a plan's clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockClass {
     /// Inside the bound: every invariant is claimed.
@@ -15,7 +15,7 @@ pub enum ClockClass {
 }
 
 impl Plan {
-    /// Whether belief is promised to be exclusive under these clocks.
+    /// True if belief is promised to be exclusive under these clocks.
     #[must_use]
     pub fn clock_class(&self) -> ClockClass {
         let bound = ClockBound::PROMISED;

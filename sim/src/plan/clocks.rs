@@ -32,7 +32,7 @@ impl Plan {
             })
     }
 
-    /// When the object's host clock is set, and by how many ms.
+    /// Time at which the object's host clock is set, and by how many ms.
     pub(super) fn object_steps(&self) -> Vec<(TrueTime, i64)> {
         let steps = self.faults.iter().filter_map(|fault| match fault.kind {
             FaultKind::ObjectStep { by_ms } | FaultKind::HostMove { by_ms } => {
@@ -59,7 +59,7 @@ impl Plan {
         clocks
     }
 
-    /// When a machine sleeps.
+    /// Times at which a machine sleeps.
     #[must_use]
     pub fn suspended(&self, machine: u8) -> Vec<(TrueTime, TrueTime)> {
         let stretches = self.faults.iter().filter_map(|fault| match fault.kind {
@@ -87,7 +87,8 @@ impl Plan {
         steps.collect()
     }
 
-    /// When the process of an agent does not run: it is paused, there is a lull, or its machine sleeps.
+    /// Times at which the process of an agent does not run: it is paused, there is a lull, or its machine
+    /// sleeps.
     #[must_use]
     pub fn stopped(&self, agent: u8) -> Vec<(TrueTime, TrueTime)> {
         let paused = self.faults.iter().filter_map(|fault| {

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// When it begins, in ms of true time from the start.
+    /// Time at which it begins, in ms of true time from the start.
     pub at_ms: u64,
-    /// What it is.
+    /// Kind of it.
     pub kind: FaultKind,
 }
 
@@ -153,7 +153,7 @@ fault_kinds! {
     }
     /// Alarms ring late.
     AlarmLate "alarm late" {
-        /// How late, in ms.
+        /// Lateness in ms.
         by_ms: u64,
         /// For how long alarms do, in ms.
         for_ms: u64,
@@ -184,17 +184,17 @@ fault_kinds! {
     }
     /// The storage is restored to an earlier point.
     Restore "restore" {
-        /// How far back, in ms.
+        /// Distance back in ms.
         back_ms: u64,
-        /// How long the operator keeps the workspace closed, in ms.
+        /// Time for which the operator keeps the workspace closed, in ms.
         closed_ms: u64,
-        /// Whether the operator then sends `Recover` with the largest token it knows of.
+        /// True if the operator then sends `Recover` with the largest token it knows of.
         recover: bool,
     }
 }
 
 impl FaultKind {
-    /// How long it lasts, in ms; 0 for what is over at once.
+    /// Time for which it lasts, in ms; 0 for what is over at once.
     #[must_use]
     pub fn lasts_ms(&self) -> u64 {
         match self {

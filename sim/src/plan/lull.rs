@@ -18,8 +18,8 @@ const LEAST_MS: u64 = 45_000;
 const FULL: u64 = 3;
 
 impl Plan {
-    /// When alarms may be late or lost through something else than clocks: the plan's trouble with alarms,
-    /// and ends of the process in which they are set.
+    /// Times at which alarms may be late or lost through something else than clocks: the plan's trouble
+    /// with alarms, and ends of the process in which they are set.
     #[must_use]
     pub fn alarm_troubles(&self) -> Vec<(TrueTime, TrueTime)> {
         let troubles = self.faults.iter().filter_map(|fault| {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many types of messages the workload knows.
+/// Number of types of messages that the workload knows.
 pub const KINDS: u8 = 4;
 
 /// A subscription by number: below [`KINDS`] the type itself; then all of them by their prefix; then
@@ -17,7 +17,7 @@ pub const EVERYTHING: PatternNumber = KINDS + 1;
 /// Names from here on are of agents that never connect.
 pub const NOBODY: u8 = 100;
 
-/// How an agent gets its mail.
+/// Transport of an agent's mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailPlan {
     /// The means.
@@ -55,17 +55,17 @@ pub enum HandlerScript {
     Done,
     /// They take a while.
     Slow {
-        /// How long, in ms.
+        /// Length in ms.
         for_ms: u64,
     },
     /// They fail, each agent's this often.
     Fail {
-        /// How often.
+        /// Number of times.
         times: u8,
     },
     /// Their process dies, each agent's this often.
     Crash {
-        /// How often.
+        /// Number of times.
         times: u8,
     },
 }
@@ -81,14 +81,14 @@ pub enum MailAction {
         to: Option<u8>,
         /// Of which type.
         kind: u8,
-        /// How many.
+        /// Number of them.
         copies: u16,
-        /// How many bytes of filling each has.
+        /// Number of bytes of filling that each has.
         bytes: u16,
-        /// Whether only an ack settles them.
+        /// True if only an ack settles them.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         ack_required: bool,
-        /// Whether nobody keeps them.
+        /// True if nobody keeps them.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         ephemeral: bool,
         /// Their script for handlers.
@@ -97,17 +97,17 @@ pub enum MailAction {
     },
     /// Wants more.
     Subscribe {
-        /// What.
+        /// Pattern of types.
         pattern: PatternNumber,
     },
     /// Wants less.
     Unsubscribe {
-        /// What.
+        /// Pattern of types.
         pattern: PatternNumber,
     },
     /// Asks for the inbox, page by page, and settles what it reads.
     Poll {
-        /// Whether it settles.
+        /// True if it settles.
         ack: bool,
     },
     /// Looks at its dead letters and gives them a second chance.
@@ -116,7 +116,7 @@ pub enum MailAction {
     AcknowledgeGap,
     /// An admin forgets an agent.
     Forget {
-        /// Whom.
+        /// Agent that it concerns.
         agent: u8,
     },
     /// A second process of the same name gets mail for a while.

@@ -26,13 +26,13 @@ pub use mail::{HandlerScript, MailAction, MailPlan, Transport};
 pub use operation::{Action, Ending, Operation};
 pub(crate) use operation::{path, path_set};
 
-/// How many paths the workload knows: few, so that claims meet.
+/// Number of paths that the workload knows: few, so that claims meet.
 pub const PATHS: u8 = 7;
 
 /// Longer than any simulation, in ms: alarms that are lost for so long are lost after the healing too.
 pub const FOR_EVER_MS: u64 = 100_000_000;
 
-/// How rough the world is.
+/// Roughness of the world.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
 )]
@@ -53,7 +53,7 @@ pub struct Plan {
     pub seed: u64,
     /// How rough the drawing was.
     pub profile: Profile,
-    /// When faults and new claims stop and the world heals, in ms.
+    /// Time at which faults and new claims stop and the world heals, in ms.
     pub heal_at_ms: u64,
     /// Latency of an undisturbed link, in ms: at least, at most.
     pub latency_ms: (u64, u64),
@@ -77,7 +77,7 @@ pub struct Plan {
 pub struct ClockPlan {
     /// How far it is ahead of the true time at the start, in ms.
     pub offset_ms: i64,
-    /// How much faster than true time it runs, in parts per million.
+    /// Rate by which it runs faster than true time, in parts per million.
     pub rate_ppm: i64,
 }
 
@@ -143,13 +143,13 @@ impl Plan {
         self
     }
 
-    /// Whether anybody gets mail.
+    /// True if anybody gets mail.
     #[must_use]
     pub fn has_mail(&self) -> bool {
         self.agents.iter().any(|agent| agent.mail.is_some())
     }
 
-    /// Whether the platform may lose an alarm that the object has set.
+    /// True if the platform may lose an alarm that the object has set.
     #[must_use]
     pub fn may_lose_alarms(&self) -> bool {
         self.faults.iter().any(|fault| {
@@ -160,7 +160,7 @@ impl Plan {
         })
     }
 
-    /// How many things of a plan can be deleted one by one.
+    /// Number of things of a plan that can be deleted one by one.
     #[must_use]
     pub fn parts(&self) -> usize {
         self.operations.len() + self.faults.len()

@@ -8,11 +8,11 @@ use crate::plan::mail::MailAction;
 /// One thing that somebody does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// When, in ms of true time from the start.
+    /// Milliseconds of true time from the start.
     pub at_ms: u64,
     /// Who. An operation of an agent that is not there, or down, does not happen.
     pub agent: u8,
-    /// What.
+    /// Action of it.
     pub action: Action,
 }
 
@@ -30,11 +30,11 @@ pub enum Action {
         wait_ms: Option<u64>,
         /// After how long the agent gives up on the request and cancels it, in ms.
         patience_ms: Option<u64>,
-        /// How long it works, in ms.
+        /// Time for which it works, in ms.
         hold_ms: u64,
-        /// Whether it renews while it works.
+        /// True if it renews while it works.
         renew: bool,
-        /// How it ends.
+        /// End of it.
         ending: Ending,
     },
     /// Asks who holds a path.
@@ -53,7 +53,7 @@ pub enum Action {
     Force {
         /// The path's number.
         path: u8,
-        /// Whether the lease may live on to its expiry.
+        /// True if the lease may live on to its expiry.
         drain: bool,
     },
     /// Takes, and after a while gives back, a path by the original's protocol: no session, no token.

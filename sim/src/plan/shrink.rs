@@ -7,7 +7,7 @@ use crate::plan::{ClockPlan, Plan};
 pub struct Shrunk {
     /// The plan. Unless `tries` met the limit, no single part of it can be deleted.
     pub plan: Plan,
-    /// How many simulations it took.
+    /// Number of simulations that it took.
     pub tries: u32,
 }
 

@@ -33,11 +33,11 @@ struct Swarm<'a> {
     inside: bool,
     /// How far the object's clock may still be set ahead, in ms.
     forward_left_ms: i64,
-    /// When much goes wrong at once, in ms.
+    /// Time at which much goes wrong at once, in ms.
     storms: Vec<u64>,
 }
 
-/// How long a storm lasts, in ms.
+/// Time for which a storm lasts, in ms.
 const STORM_MS: u64 = 8_000;
 
 /// Draws the faults of a plan that has everything else.

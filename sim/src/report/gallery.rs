@@ -16,7 +16,7 @@ pub fn line(catch: &Catch) -> String {
     )
 }
 
-/// Which planted bugs were caught, and which invariants found them.
+/// Planted bugs that were caught, and the invariants that found them.
 #[must_use]
 pub fn gallery(caught: &[Catch]) -> String {
     let mut mutants =

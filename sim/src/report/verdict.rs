@@ -4,7 +4,7 @@ use crate::explore::Exploration;
 use crate::mutants::Catch;
 use crate::report::table::grouped;
 
-/// Whether everything held and everything was met, in one line.
+/// Verdict in one line: whether everything held and everything was met.
 ///
 /// `gaps` says what the run should have met and did not; nothing for a run that is too short for that.
 /// `again` are the arguments, but for the seed, with which a plan of the run is replayed.
@@ -29,7 +29,7 @@ pub fn exploration(exploration: &Exploration, gaps: Option<&[String]>, again: &s
     }
 }
 
-/// Whether every planted bug was caught, in one line.
+/// Verdict in one line: whether every planted bug was caught.
 #[must_use]
 pub fn gallery(caught: &[Catch]) -> String {
     let missed: Vec<&str> =

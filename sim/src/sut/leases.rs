@@ -19,7 +19,7 @@ pub struct SutLeases {
     awake: Instance,
     /// An instance that was replaced and does not know it.
     zombie: Option<Instance>,
-    /// How many commands came while there was one.
+    /// Number of commands that came while there was one.
     turn: u32,
     pending: Option<HostTime>,
 }

@@ -34,7 +34,7 @@ pub struct Sut {
     pub mail: Variant<MailboxMachine>,
     /// What mail clients do otherwise than production's.
     pub mail_client: MailClientRules,
-    /// Which clocks the host of the objects has.
+    /// Clocks of the host of the objects.
     pub host_clocks: HostClocks,
 }
 

@@ -11,8 +11,8 @@ const CREATE: &str =
 const READ: &str = "SELECT version FROM model WHERE one = 1";
 const WRITE: &str = "INSERT INTO model (one, version) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";
 
-/// How many committed states are kept where power may be lost: more than are committed while a flush
-/// runs.
+/// Number of committed states that are kept where power may be lost: more than are committed while a
+/// flush runs.
 const UNFLUSHED: usize = 1_000;
 
 /// The states of a model by number. The database holds the number; so whatever it undoes, loses or

@@ -96,7 +96,7 @@ impl Agent {
         sleep_until(&self.context, until).await;
     }
 
-    /// How long a write is on its way to its resource.
+    /// Time for which a write is on its way to its resource.
     fn way_of_a_write(&self) -> Duration {
         Duration::from_micros(self.random.borrow_mut().random_range(0..=60_000))
     }

@@ -58,7 +58,7 @@ pub struct Context {
     /// The processes that their handlers have killed.
     killed: RefCell<BTreeSet<u8>>,
     kill_bells: RefCell<BTreeMap<u8, Rc<Notify>>>,
-    /// How often each agent's handlers had trouble with each message.
+    /// Number of times that each agent's handlers had trouble with each message.
     troubles: RefCell<BTreeMap<(u8, String), u8>>,
     zombie_until: Cell<TrueTime>,
 }
@@ -152,7 +152,7 @@ impl Context {
         host_time(&self.object_clock, self.now())
     }
 
-    /// When faults stop.
+    /// Time at which faults stop.
     #[must_use]
     pub fn heals_at(&self) -> TrueTime {
         TrueTime::from_ms(self.plan.heal_at_ms)
@@ -246,7 +246,7 @@ impl Context {
         Rc::clone(self.kill_bells.borrow_mut().entry(agent).or_default())
     }
 
-    /// How often an agent's handlers had trouble with a message before; now once more.
+    /// Number of times that an agent's handlers had trouble with a message before; now once more.
     pub(crate) fn count_trouble(&self, agent: u8, id: &str) -> u8 {
         let mut troubles = self.troubles.borrow_mut();
         let times = troubles.entry((agent, id.to_owned())).or_default();

@@ -26,11 +26,11 @@ pub(crate) struct Hosted<O, C, S> {
     pub waits: RefCell<Vec<Wait>>,
     /// Restored to when a restore happens: by the index of its fault, with how long the history was.
     pub bookmarks: RefCell<BTreeMap<usize, (Bookmark, usize)>>,
-    /// How many events are durable.
+    /// Number of events that are durable.
     pub durable: Cell<usize>,
     committed: Cell<usize>,
     handled: RefCell<Vec<Entry<C, S>>>,
-    /// Whether one of them set an alarm.
+    /// True if one of them set an alarm.
     alarm_set: Cell<bool>,
 }
 
@@ -55,7 +55,7 @@ impl<O: Object + 'static, C, S: Wrote> Hosted<O, C, S> {
         }
     }
 
-    /// How many events are committed.
+    /// Number of events that are committed.
     pub fn committed(&self) -> usize {
         self.committed.get()
     }

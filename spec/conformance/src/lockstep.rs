@@ -11,10 +11,10 @@ use super::system::{Capability, Failure, SystemUnderTest};
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::HostTime;
 
-/// Where a system said something else than the specification.
+/// Place where a system said something else than the specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disagreement {
-    /// Which directive, from 0.
+    /// Directive by its number, from 0.
     pub at: usize,
     /// The line.
     pub directive: String,

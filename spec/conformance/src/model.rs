@@ -19,11 +19,11 @@ pub struct ModelSystem<S: Service> {
     pub machine: S,
     /// The host's clock.
     pub host: HostTime,
-    /// When the platform will ring, by the host's clock.
+    /// Time at which the platform will ring, by the host's clock.
     pub pending: Option<HostTime>,
     /// The host's clock at the last event.
     last_event: HostTime,
-    /// Whether the alarm is followed: finding the next one looks at the whole state.
+    /// True if the alarm is followed: finding the next one looks at the whole state.
     follows_alarm: bool,
     connected: BTreeSet<S::Peer>,
     received: Vec<S::Push>,
@@ -77,7 +77,7 @@ impl<S: Service> ModelSystem<S> {
         self.machine.next_alarm().map(|at| self.machine.clock().host_at(at))
     }
 
-    /// Whether an alarm that is pending elsewhere will do: it rings no later than it has to, or at once.
+    /// True if an alarm that is pending elsewhere will do: it rings no later than it has to, or at once.
     ///
     /// A platform may have lost an alarm that is overdue, so a system may set it anew; and while its
     /// host's clock is not believed it can only put it off.

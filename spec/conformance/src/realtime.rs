@@ -64,7 +64,7 @@ struct Run<'a, S: Service, T> {
     /// How much later the system's clock was at the start than the case's.
     shift_ms: i64,
     moment: u64,
-    /// Whether a command of the case was sent.
+    /// True if a command of the case was sent.
     has_begun: bool,
 }
 

@@ -41,7 +41,7 @@ pub trait Service:
     /// Its name: the folder of its scripts.
     const NAME: &'static str;
 
-    /// Whether commands begin and end the sessions that pushes go to. Then every push has a socket to go
+    /// True if commands begin and end the sessions that pushes go to. Then every push has a socket to go
     /// to, a closed socket is an event, and no two clients use one session.
     const HAS_SESSIONS: bool = false;
 
@@ -54,16 +54,16 @@ pub trait Service:
     /// The largest ordinal issued, or not to be issued any more.
     fn last_ordinal(&self) -> Ordinal;
 
-    /// Whether an answer mostly comes from an event that wrote. A hint: it decides what is tried first.
+    /// True if an answer mostly comes from an event that wrote. A hint: it decides what is tried first.
     fn usually_writes(answer: &AnswerOf<Self>) -> bool;
 
     /// A question that changes nothing but what settling changes.
     fn probe() -> Self::Command;
 
-    /// Whom a push is for.
+    /// Addressee of a push.
     fn addressee(push: &Self::Push) -> &Self::Peer;
 
-    /// Who speaks in a command, if anybody.
+    /// Speaker of a command, if there is one.
     fn speaker(command: &Self::Command) -> Option<&Self::Peer>;
 
     /// Reads a peer.
@@ -134,7 +134,7 @@ pub trait Service:
     /// The instants at which time alone changes something in this state.
     fn turning_points(&self) -> BTreeSet<Timestamp>;
 
-    /// How many rows an event may write, and how many alarms it may set (`wrote` decides zero).
+    /// Number of rows that an event may write, and how many alarms it may set (`wrote` decides zero).
     fn row_budget(before: &Self, step: &StepOf<Self>, after: &Self) -> u64;
 
     /// A random command for an object in this state, from a small world of names.
@@ -143,7 +143,7 @@ pub trait Service:
     /// The peers of that world.
     fn peers_of_the_small_world() -> Vec<Self::Peer>;
 
-    /// Whose sessions are open.
+    /// Agents whose sessions are open.
     fn sessions(&self) -> Vec<Self::Peer> {
         Vec::new()
     }
@@ -153,8 +153,8 @@ pub trait Service:
         None
     }
 
-    /// Whether a client has a way to send this to an object in this state. What cannot be sent is left
-    /// out of a case.
+    /// True if a client has a way to send this to an object in this state. What cannot be sent is left out
+    /// of a case.
     fn is_sayable(&self, _command: &Self::Command) -> bool {
         true
     }
@@ -166,7 +166,7 @@ pub trait Service:
 /// Hint that an answer gives away about an event of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown<P> {
-    /// Whose event; `None` is who asked.
+    /// Agent of the event; `None` is who asked.
     pub peer: Option<P>,
     /// An ordinal that the event issued: it is anchored in the event's host time.
     pub ordinal: Option<Ordinal>,

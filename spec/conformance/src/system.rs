@@ -63,13 +63,13 @@ impl Capabilities {
         self
     }
 
-    /// Whether it can do this.
+    /// True if it can do this.
     #[must_use]
     pub fn has(&self, capability: Capability) -> bool {
         self.able.contains(&capability)
     }
 
-    /// Why a case with these needs cannot run here, or nothing.
+    /// Reason why a case with these needs cannot run here, or nothing.
     #[must_use]
     pub fn lacks(&self, needs: &Needs) -> Option<String> {
         let missing = needs.capabilities.iter().find(|needed| !self.has(**needed));
@@ -89,11 +89,11 @@ impl Capabilities {
 pub struct Needs {
     /// What the system must be able to do.
     pub capabilities: BTreeSet<Capability>,
-    /// How much time passes.
+    /// Time that passes.
     pub elapsed_ms: u64,
 }
 
-/// Why a system gave no answer.
+/// Reason why a system gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// It never can do this.
@@ -165,7 +165,7 @@ pub trait SystemUnderTest<S: Service> {
         Err(Failure::Unsupported(Capability::Alarm))
     }
 
-    /// When the platform will ring the alarm.
+    /// Time at which the platform will ring the alarm.
     async fn pending_alarm(&mut self) -> Result<Option<HostTime>, Failure> {
         Err(Failure::Unsupported(Capability::Alarm))
     }

@@ -17,7 +17,7 @@ pub enum Outcome {
     Granted {
         /// Fences every write under this lease.
         token: Ordinal,
-        /// When it ends unless renewed, as of this commit.
+        /// Time at which it ends unless renewed, as of this commit.
         expires_at: Timestamp,
         /// The term granted *at first*, also in a repetition and whatever was renewed since; a
         /// re-acquisition without request id answers the term it asked for. Belief is reckoned from it.
@@ -25,21 +25,21 @@ pub enum Outcome {
     },
     /// The claim waits.
     Queued {
-        /// How many overlapping tickets arrived earlier; 0 is next.
+        /// Number of overlapping tickets that arrived earlier; 0 is next.
         position: u64,
     },
     /// The request has ended.
     Over {
-        /// How.
+        /// Reason of its end.
         reason: OverReason,
         /// The token it had held, if it was ever granted.
         token: Option<Ordinal>,
     },
     /// The lease lives on.
     Renewed {
-        /// When it ends unless renewed again.
+        /// Time at which it ends unless renewed again.
         expires_at: Timestamp,
-        /// How many live tickets overlap it, so that a polite holder can let go.
+        /// Number of live tickets that overlap it, so that a polite holder can let go.
         waiting: u64,
     },
     /// The lease is given back (or was, within the memory).
@@ -48,7 +48,7 @@ pub enum Outcome {
     Cancelled,
     /// Nobody holds the path.
     Free {
-        /// How many live tickets want it.
+        /// Number of live tickets that want it.
         queue: u64,
     },
     /// Somebody holds the path.
@@ -57,7 +57,7 @@ pub enum Outcome {
         lease: LeaseEntry,
         /// The whole set it covers.
         paths: PathSet,
-        /// How many live tickets want the path.
+        /// Number of live tickets that want the path.
         queue: u64,
     },
     /// A page of leased paths in byte order: as many as the command's limit and
@@ -65,7 +65,7 @@ pub enum Outcome {
     Leases {
         /// One entry a path.
         leases: Vec<LeaseEntry>,
-        /// Whether there are more after the last.
+        /// True if there are more after the last.
         more: bool,
     },
     /// The token guards the path, as of this commit.
@@ -84,18 +84,18 @@ pub enum Outcome {
 pub struct LeaseEntry {
     /// The path.
     pub path: LeasePath,
-    /// Who holds it.
+    /// Holder of it.
     pub holder: Holder,
     /// The lease's token.
     pub token: Ordinal,
-    /// When it ends unless renewed.
+    /// Time at which it ends unless renewed.
     pub expires_at: Timestamp,
-    /// Whether it is being drained: nothing moves its end.
+    /// True if it is being drained: nothing moves its end.
     pub draining: bool,
 }
 
 impl LeaseEntry {
-    /// How many bytes its path, agent and session have: what
+    /// Number of bytes that its path, agent and session have: what
     /// [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES) bounds.
     #[must_use]
     pub fn name_bytes(&self) -> usize {
@@ -105,7 +105,7 @@ impl LeaseEntry {
     }
 }
 
-/// How a request ended.
+/// End of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OverReason {
@@ -121,7 +121,7 @@ pub enum OverReason {
     TimedOut,
 }
 
-/// Why a command changed nothing.
+/// Reason why a command changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// Something overlapping is in the way.
@@ -132,7 +132,7 @@ pub enum Rejection {
         /// The asker first, then each holder once, along a shortest path of waits: the first
         /// [`limits::CYCLE_NAMED`](crate::limits::CYCLE_NAMED) of the cycle.
         cycle: Vec<Holder>,
-        /// How many holders wait for each other, those who are not named included.
+        /// Number of holders that wait for each other, those who are not named included.
         length: u64,
     },
     /// The request id is known with other paths, TTL or wait.
@@ -150,17 +150,17 @@ pub enum Rejection {
 pub struct Blocker {
     /// Its kind.
     pub by: HeldBy,
-    /// Whose it is.
+    /// Holder of it.
     pub holder: Holder,
     /// Its whole set.
     pub paths: PathSet,
     /// The lease's expiry or the ticket's deadline.
     pub until: Timestamp,
-    /// How many live tickets overlap the asked paths.
+    /// Number of live tickets that overlap the asked paths.
     pub queue: u64,
 }
 
-/// Which kind of claim is in the way.
+/// Kind of claim that is in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeldBy {
@@ -173,7 +173,7 @@ pub enum HeldBy {
     Own,
 }
 
-/// Which bound is reached.
+/// Bound that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitKind {
@@ -196,9 +196,9 @@ pub enum LimitKind {
 /// What the object sends unasked to the sockets of a holder. An attempt: it may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
-    /// Whose sockets.
+    /// Sessions of the sockets.
     pub to: Holder,
-    /// What.
+    /// Notice that it carries.
     pub notice: Notice,
 }
 
@@ -211,7 +211,7 @@ pub enum Notice {
         request: RequestId,
         /// Fences every write under the lease.
         token: Ordinal,
-        /// When it ends unless renewed.
+        /// Time at which it ends unless renewed.
         expires_at: Timestamp,
         /// The first term, at most 30 s.
         ttl: Ttl,
@@ -227,7 +227,7 @@ pub enum Notice {
         token: Ordinal,
         /// What the admin said.
         reason: String,
-        /// Whether it lives on to its expiry.
+        /// True if it lives on to its expiry.
         drain: bool,
     },
 }

@@ -15,25 +15,25 @@ pub enum Command {
     Acquire(Acquire),
     /// Asks for more time. Never shortens.
     Renew {
-        /// Who holds it.
+        /// Holder of it.
         holder: Holder,
         /// The lease's token.
         token: Ordinal,
-        /// How long it shall live from now on.
+        /// Time for which it shall live from now on.
         ttl: Ttl,
     },
     /// Gives a lease back.
     Release {
-        /// Who holds it.
+        /// Holder of it.
         holder: Holder,
-        /// Which lease.
+        /// Lease that is meant.
         target: ReleaseTarget,
     },
     /// Ends a request whatever it became.
     Cancel {
-        /// Whose request.
+        /// Holder of the request.
         holder: Holder,
-        /// Which one.
+        /// Request id of the attempt.
         request: RequestId,
     },
     /// Asks who holds a path.
@@ -66,7 +66,7 @@ pub enum Command {
         token: Ordinal,
         /// What its holder is told, at most [`limits::REASON_MAX_BYTES`](crate::limits::REASON_MAX_BYTES).
         reason: String,
-        /// Whether it may live on to its expiry, which nothing then moves.
+        /// True if it may live on to its expiry, which nothing then moves.
         drain: bool,
     },
     /// Says that the storage was restored to an earlier state (admin): a new generation begins.
@@ -76,7 +76,7 @@ pub enum Command {
     },
 }
 
-/// Which lease a release means.
+/// Lease that a release means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReleaseTarget {
     /// The one with this token. A holder with a session has to say it.
@@ -97,7 +97,7 @@ pub struct Acquire {
     wait: Option<Wait>,
 }
 
-/// Why the parts of an [`Acquire`] do not make one (400 `malformed`).
+/// Reason why the parts of an [`Acquire`] do not make one (400 `malformed`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MalformedAcquire {
     /// A holder with a session gave no request id.
@@ -129,7 +129,7 @@ impl Acquire {
         Ok(Self { holder, request, paths, ttl, wait })
     }
 
-    /// Who asks.
+    /// Holder that asks.
     #[must_use]
     pub fn holder(&self) -> &Holder {
         &self.holder
@@ -153,7 +153,7 @@ impl Acquire {
         self.ttl
     }
 
-    /// How long a place in the queue is kept without being asked for again; `None` refuses to queue.
+    /// Time for which a place in the queue is kept without being asked for again; `None` refuses to queue.
     #[must_use]
     pub fn wait(&self) -> Option<Wait> {
         self.wait

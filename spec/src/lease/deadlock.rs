@@ -66,7 +66,7 @@ impl LeaseMachine {
         leases.chain(tickets).collect()
     }
 
-    /// Whether `holder` waits, directly or not, for itself. Never so in a reachable state.
+    /// True if `holder` waits, directly or not, for itself. Never so in a reachable state.
     pub(super) fn waits_for_itself(&self, holder: &Holder) -> bool {
         let mut seen: BTreeMap<Holder, ()> = BTreeMap::new();
         let mut to_expand = self.blockers_of(holder);

@@ -85,7 +85,7 @@ impl LeaseMachine {
         }
     }
 
-    /// Whether something overlapping stands before a claim on `paths` that arrived at `arrival`.
+    /// True if something overlapping stands before a claim on `paths` that arrived at `arrival`.
     pub(super) fn is_blocked(&self, paths: &PathSet, arrival: u64) -> bool {
         self.leases_on(paths).next().is_some()
             || self.queue.range(..arrival).any(|(_, ticket)| ticket.content.paths.overlaps(paths))

@@ -34,7 +34,7 @@ pub struct Transition<'a> {
     pub after: &'a LeaseMachine,
 }
 
-/// How an invariant is checked.
+/// Kinds of checks of an invariant.
 #[derive(Clone, Copy, Debug)]
 pub enum Check {
     /// On every state.
@@ -52,7 +52,7 @@ pub struct Invariant {
     pub name: &'static str,
     /// What it says.
     pub claim: &'static str,
-    /// How it is checked here.
+    /// Check of it here.
     pub check: Check,
 }
 
@@ -215,7 +215,7 @@ fn ttl_honoured(transition: &Transition<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the event is one that may end this lease early: its holder's, or an admin's.
+/// True if the event is one that may end this lease early: its holder's, or an admin's.
 fn may_end(event: &Event<Command>, lease: &Grant<'_>) -> bool {
     match event {
         Event::Command(Command::Release { holder, target }) => {

@@ -19,8 +19,8 @@ pub(super) struct Turn {
     pub floor: Timestamp,
     /// Pushes, in order.
     pub pushes: Vec<Push>,
-    /// Whether something has to become durable. An answer that depends on what time has ended
-    /// counts: the clock is written, so that no later event can see that end undone.
+    /// True if something has to become durable. An answer that depends on what time has ended counts: the
+    /// clock is written, so that no later event can see that end undone.
     pub wrote: bool,
 }
 

@@ -56,7 +56,7 @@ impl LeaseMachine {
         }
     }
 
-    /// Whether the holder itself ended the lease under `token`, within the memory.
+    /// True if the holder itself ended the lease under `token`, within the memory.
     fn was_given_back(&self, turn: &mut Turn, holder: &Holder, token: Ordinal) -> bool {
         self.remembers(turn, token, |key, over| {
             key.holder == *holder
@@ -64,7 +64,7 @@ impl LeaseMachine {
         })
     }
 
-    /// Whether a request that had held `token` and fits is still within its memory.
+    /// True if a request that had held `token` and fits is still within its memory.
     pub(super) fn remembers(
         &self,
         turn: &mut Turn,

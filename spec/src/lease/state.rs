@@ -23,9 +23,9 @@ pub struct LeaseMachine {
     pub clock: Clock,
     /// The largest token issued.
     pub last_token: Ordinal,
-    /// How many commands and alarms have written.
+    /// Number of commands and alarms that have written.
     pub sequence: u64,
-    /// Which life of the storage this is; 0 before the first write.
+    /// Life of the storage; 0 before the first write.
     pub generation: u64,
     /// Live leases by token.
     pub leases: BTreeMap<Ordinal, Lease>,
@@ -38,9 +38,9 @@ pub struct LeaseMachine {
 /// What identifies one attempt to hold a set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimKey {
-    /// Whose attempt.
+    /// Holder of the attempt.
     pub holder: Holder,
-    /// Which one.
+    /// Claim that it is.
     pub name: ClaimName,
 }
 
@@ -73,22 +73,22 @@ pub struct Lease {
     pub content: Content,
     /// The term granted at first.
     pub first_term: Ttl,
-    /// When it ends.
+    /// Time at which it ends.
     pub expires_at: Timestamp,
-    /// Whether an admin is draining it: nothing moves its end.
+    /// True if an admin is draining it: nothing moves its end.
     pub draining: bool,
 }
 
 /// A live ticket: a lease on a place in the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket {
-    /// Who waits.
+    /// Agent that waits.
     pub holder: Holder,
     /// The request that waits.
     pub request: RequestId,
     /// What it asked for. Invariant: `content.wait` is there.
     pub content: Content,
-    /// When the place is given up unless asked for again.
+    /// Time at which the place is given up unless asked for again.
     pub deadline: Timestamp,
 }
 
@@ -100,9 +100,9 @@ pub struct Remembered {
     pub content: Option<Content>,
     /// The token it had held.
     pub token: Option<Ordinal>,
-    /// How it ended.
+    /// End of it.
     pub reason: OverReason,
-    /// When it ended: its own expiry, deadline or release, not the moment that was noticed. A
+    /// Time at which it ended: its own expiry, deadline or release, not the moment that was noticed. A
     /// `Cancel` moves it to its own instant.
     pub end: Timestamp,
 }
@@ -153,7 +153,7 @@ impl Ticket {
 }
 
 impl Remembered {
-    /// When the memory of it is over.
+    /// Time at which the memory of it is over.
     #[must_use]
     pub fn memory_ends(&self) -> Timestamp {
         self.end.plus_ms(limits::MEMORY_MS)
@@ -201,13 +201,13 @@ impl LeaseMachine {
             .map(|(token, lease)| (*token, lease))
     }
 
-    /// How many live tickets overlap `paths`.
+    /// Number of live tickets that overlap `paths`.
     #[must_use]
     pub fn queue_on(&self, paths: &PathSet) -> u64 {
         self.tickets_on(paths).count() as u64
     }
 
-    /// How many requests are remembered at `at`, of `agent` or of everybody. A request counts until
+    /// Number of requests that are remembered at `at`, of `agent` or of everybody. A request counts until
     /// the minute in which it may be collected, whether or not it has been.
     #[must_use]
     pub fn remembered_count(&self, at: Timestamp, agent: Option<&AgentId>) -> usize {

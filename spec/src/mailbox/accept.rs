@@ -100,7 +100,7 @@ impl MailboxMachine {
         }
     }
 
-    /// Whom a message is for, by name.
+    /// Agents that a message is for, by name.
     fn addressed(&self, to: Option<&AgentId>, message: &Message) -> Vec<AgentId> {
         match to {
             Some(to) => alloc::vec![to.clone()],
@@ -126,7 +126,7 @@ impl MailboxMachine {
     }
 }
 
-/// Whether only an ack settles the message.
+/// True if only an ack settles the message.
 pub(super) fn needs_ack(
     entries: &alloc::collections::BTreeMap<Ordinal, Logged>,
     seq: Ordinal,
@@ -135,7 +135,7 @@ pub(super) fn needs_ack(
 }
 
 impl Agent {
-    /// Whether one more message fits, counting what a session that never acknowledges was pushed as
+    /// True if one more message fits, counting what a session that never acknowledges was pushed as
     /// settled: it is, as soon as something is recorded.
     pub(super) fn has_room_for(&self, bytes: u64, needs_ack: impl Fn(Ordinal) -> bool) -> bool {
         let silent = self.live.iter().filter(|live| live.window.is_none());

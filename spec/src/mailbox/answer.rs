@@ -18,11 +18,11 @@ pub enum Outcome {
     Connected {
         /// Fences its frames.
         epoch: Ordinal,
-        /// Whether the agent was known.
+        /// True if the agent was known.
         resumed: bool,
         /// What it was owed and will not get.
         gap: Option<Gap>,
-        /// How many messages its full inbox has refused, of those still among its dead letters.
+        /// Number of messages that its full inbox has refused, of those still among its dead letters.
         refused: u64,
     },
     /// The session is over, now or earlier.
@@ -36,9 +36,9 @@ pub enum Outcome {
     Accepted {
         /// Its place in the workspace's order.
         seq: Ordinal,
-        /// How many agents it was given to.
+        /// Number of agents that it was given to.
         recipients: u64,
-        /// Whose inbox was full, by name: it is among their dead letters.
+        /// Agents whose inbox was full, by name: it is among their dead letters.
         refused: Vec<AgentId>,
     },
     /// It had been accepted already.
@@ -50,16 +50,16 @@ pub enum Outcome {
     Sent,
     /// What was acknowledged is settled.
     Settled {
-        /// How many messages, or losses.
+        /// Number of messages, or of losses.
         settled: u64,
-        /// How many of those named were not pending: settled before, expired, or never there.
+        /// Number of those named that were not pending: settled before, expired, or never there.
         unknown: u64,
     },
     /// What became of a delivery that was given back.
     Returned(Fate),
-    /// Whether the announced delivery is in flight.
+    /// True if the announced delivery is in flight.
     Noted {
-        /// Whether it is.
+        /// True if it is.
         known: bool,
     },
     /// What is pending.
@@ -78,7 +78,7 @@ pub enum Outcome {
     Agents {
         /// One entry an agent.
         agents: Vec<AgentEntry>,
-        /// Whether there are more after the last.
+        /// True if there are more after the last.
         more: bool,
     },
     /// A heartbeat was heard.
@@ -87,21 +87,21 @@ pub enum Outcome {
     DeadLetters {
         /// One entry a letter.
         letters: Vec<DeadLetter>,
-        /// Whether there are more after the last.
+        /// True if there are more after the last.
         more: bool,
     },
     /// Dead letters are pending again.
     Redriven {
-        /// How many.
+        /// Number of them.
         redriven: u64,
-        /// How many of those named are no dead letters.
+        /// Number of those named that are no dead letters.
         unknown: u64,
-        /// How many the inbox had no room for.
+        /// Number of those that the inbox had no room for.
         refused: u64,
     },
     /// The agent is forgotten.
     Forgotten {
-        /// Whether there was anything to forget.
+        /// True if there was anything to forget.
         known: bool,
     },
     /// A new generation has begun; the commit names it.
@@ -113,7 +113,7 @@ pub enum Outcome {
 pub enum Fate {
     /// It comes again.
     Due {
-        /// When.
+        /// Time.
         at: Timestamp,
     },
     /// It has failed too often: it is a dead letter.
@@ -125,13 +125,13 @@ pub enum Fate {
 /// What an agent was owed and will not get, until it acknowledges that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gap {
-    /// How many messages expired or failed for good and are not acknowledged. At least 1.
+    /// Number of messages that expired or failed for good and are not acknowledged. At least 1.
     pub count: u64,
     /// No lost message is earlier.
     pub first: Ordinal,
     /// No lost message is later.
     pub last: Ordinal,
-    /// How many losses there ever were: acknowledging it acknowledges these.
+    /// Number of losses that there ever were: acknowledging it acknowledges these.
     pub through: u64,
 }
 
@@ -140,7 +140,7 @@ pub struct Gap {
 pub struct Pending {
     /// Its place in the workspace's order.
     pub seq: Ordinal,
-    /// Whether it was a dead letter once.
+    /// True if it was a dead letter once.
     pub redriven: bool,
     /// The message.
     pub message: Message,
@@ -153,12 +153,12 @@ pub struct AgentEntry {
     pub agent: AgentId,
     /// Its subscriptions; `None` if it has never chosen.
     pub types: Option<Patterns>,
-    /// How many messages are pending for it.
+    /// Number of messages that are pending for it.
     pub pending: u64,
 }
 
 impl AgentEntry {
-    /// How many bytes its name and its patterns have: what
+    /// Number of bytes that its name and its patterns have: what
     /// [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES) bounds in a page.
     #[must_use]
     pub fn name_bytes(&self) -> u64 {
@@ -172,17 +172,17 @@ impl AgentEntry {
 pub struct DeadLetter {
     /// Its place in the workspace's order.
     pub seq: Ordinal,
-    /// Why it was given up.
+    /// Reason why it was given up.
     pub reason: DeadReason,
-    /// How many deliveries of it are on record.
+    /// Number of deliveries of it that are on record.
     pub attempts: u64,
-    /// When it was given up.
+    /// Time at which it was given up.
     pub at: Timestamp,
     /// The message.
     pub message: Message,
 }
 
-/// Why a message was given up.
+/// Reason why a message was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadReason {
@@ -192,7 +192,7 @@ pub enum DeadReason {
     Refused,
 }
 
-/// Why a command changed nothing.
+/// Reason why a command changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// The id is known with another type, recipient or payload.
@@ -212,7 +212,7 @@ pub enum Rejection {
     Clock(HostTime),
 }
 
-/// Which bound is reached.
+/// Bound that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitKind {
@@ -231,9 +231,9 @@ pub enum LimitKind {
 /// What the object sends unasked over one session's socket. An attempt: it may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
-    /// Which session.
+    /// Session that is meant.
     pub to: Connection,
-    /// What.
+    /// Notice that it carries.
     pub notice: Notice,
 }
 
@@ -246,7 +246,7 @@ pub enum Notice {
         seq: Ordinal,
         /// 1 + the earlier deliveries on record: a lower bound.
         attempt: u64,
-        /// Whether it was a dead letter once.
+        /// True if it was a dead letter once.
         redriven: bool,
         /// The message.
         message: Message,
@@ -262,7 +262,7 @@ pub enum Notice {
     Closed(CloseReason),
 }
 
-/// Why the object closes a socket.
+/// Reason why the object closes a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CloseReason {
     /// Another session of the agent took its place (close code 4001): its client does not come back.

@@ -157,7 +157,8 @@ impl MailboxMachine {
         }
     }
 
-    /// When an agent is forgotten that is not heard of any more; never while something is kept for it.
+    /// Time at which an agent is forgotten that is not heard of any more; never while something is kept for
+    /// it.
     fn forgotten_at(&self, name: &AgentId, agent: &Agent) -> Option<Timestamp> {
         let registration = agent.registration.as_ref()?;
         let keeps = agent.live.is_some() || !agent.superseded.is_empty() || !agent.inbox.is_empty();
@@ -167,7 +168,7 @@ impl MailboxMachine {
         Some(registration.written_at.plus_ms(limits::RETENTION_MS))
     }
 
-    /// When the next round of collection has something to do.
+    /// Time at which the next round of collection has something to do.
     pub(super) fn next_round(&self) -> Option<Timestamp> {
         let held = self.held();
         let rows = self.log.entries.iter().map(|(seq, logged)| {

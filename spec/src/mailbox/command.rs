@@ -13,7 +13,7 @@ use crate::ordinal::Ordinal;
 /// A session of an agent at the object: its epoch fences every frame it sends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connection {
-    /// Whose session.
+    /// Agent of the session.
     pub agent: AgentId,
     /// The epoch that [`Outcome::Connected`](super::Outcome::Connected) gave it.
     pub epoch: Ordinal,
@@ -42,7 +42,7 @@ pub struct Command {
 pub enum Ask {
     /// Begins a session: the agent's one live session from now on.
     Connect {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
         /// Which run of the agent. The empty session is the original's.
         session: SessionId,
@@ -57,21 +57,21 @@ pub enum Ask {
     },
     /// Ends a session. Ignored if it is not there (any more).
     Disconnect {
-        /// Which.
+        /// Session that it concerns.
         connection: Connection,
     },
     /// Adds patterns to the agent's durable subscriptions.
     Subscribe {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Patterns of types.
         types: Patterns,
     },
     /// Takes literal patterns out of them.
     Unsubscribe {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Patterns of types.
         types: Patterns,
     },
     /// Gives a message to every agent whose subscriptions match at this commit, its sender excepted.
@@ -88,30 +88,30 @@ pub enum Ask {
     },
     /// Settles deliveries, or acknowledges losses.
     Ack {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Messages that it settles.
         what: Settled,
     },
     /// Gives a delivery back.
     Nack {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Place of the message in the workspace's order.
         seq: Ordinal,
-        /// When it shall come again.
+        /// Time at which it shall come again.
         delay: Delay,
     },
     /// Says which delivery the session is about to handle.
     Working {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Place of the message in the workspace's order.
         seq: Ordinal,
     },
     /// Asks what is pending. No delivery.
     Inbox {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
         /// Messages after this one; redriven ones are listed whatever it is.
         after: Ordinal,
@@ -127,12 +127,12 @@ pub enum Ask {
     },
     /// Says that an agent is alive. Nothing durable.
     Heartbeat {
-        /// Who.
+        /// Agent that it concerns.
         agent: AgentId,
     },
     /// Asks what was given up for an agent, oldest first.
     DeadLetters {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
         /// Letters after this one.
         after: Ordinal,
@@ -141,14 +141,14 @@ pub enum Ask {
     },
     /// Gives dead letters a second chance.
     Redrive {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
         /// Which, at most [`limits::ACK_SEQS`].
         seqs: Vec<Ordinal>,
     },
     /// Forgets an agent with all its mail (admin).
     Forget {
-        /// Whom.
+        /// Agent that it concerns.
         agent: AgentId,
     },
     /// Says that the storage was restored to an earlier state (admin): a new generation begins.
@@ -216,7 +216,7 @@ impl Window {
     }
 }
 
-/// How long a nacked message stays away: 0 ..= 24 h.
+/// Time for which a nacked message stays away: 0 ..= 24 h.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Delay(u64);
 
@@ -275,7 +275,7 @@ impl Ask {
         }
     }
 
-    /// Who asks, if a single agent does.
+    /// Agent that asks, if a single one does.
     #[must_use]
     pub fn agent(&self) -> Option<&AgentId> {
         match self {

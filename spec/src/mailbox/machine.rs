@@ -20,11 +20,11 @@ pub(super) struct Turn {
     pub seen: Observation,
     /// Pushes, in order.
     pub pushes: Vec<Push>,
-    /// Whether something has to become durable.
+    /// True if something has to become durable.
     pub wrote: bool,
     /// Push budget that is left.
     pub budget: PushBudget,
-    /// Who lost something in this event.
+    /// Agents that lost something in this event.
     pub lost: BTreeSet<AgentId>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct PushBudget {
 }
 
 impl PushBudget {
-    /// Whether a message of this size still fits; if so it is taken.
+    /// True if a message of this size still fits; if so it is taken.
     pub fn take(&mut self, bytes: u64) -> bool {
         match (self.messages.checked_sub(1), self.bytes.checked_sub(bytes)) {
             (Some(messages), Some(left)) => {

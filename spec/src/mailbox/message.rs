@@ -10,7 +10,7 @@ use crate::id::{AgentId, InvalidId};
 use crate::limits;
 use crate::ordinal::Ordinal;
 
-/// Why a text is not the type of a message or a pattern.
+/// Reason why a text is not the type of a message or a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidType {
     /// It is empty.
@@ -59,7 +59,7 @@ impl MessageType {
         &self.0
     }
 
-    /// Whether messages of this type are ephemeral, whatever they say: a `heartbeat`.
+    /// True if messages of this type are ephemeral, whatever they say: a `heartbeat`.
     #[must_use]
     pub fn is_heartbeat(&self) -> bool {
         self.0 == "heartbeat"
@@ -139,16 +139,16 @@ pub fn derived_id(seq: Ordinal) -> String {
 /// makes one out of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
-    /// Who sends it: the authenticated agent.
+    /// Sender: the authenticated agent.
     pub from: AgentId,
     /// The sender's idempotency key. Without one the message is not deduplicated; it is then delivered
     /// under an id that follows from its `seq`.
     pub id: Option<MessageId>,
     /// What it is about.
     pub kind: MessageType,
-    /// Whether only an ack settles it, in a session that negotiated nothing too.
+    /// True if only an ack settles it, in a session that negotiated nothing too.
     pub ack_required: bool,
-    /// Whether it is for those who are there now, and kept by nobody.
+    /// True if it is for those who are there now, and kept by nobody.
     pub ephemeral: bool,
     /// The raw JSON text of its payload: what a repetition must repeat.
     pub payload: Option<String>,
@@ -158,7 +158,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether the message of this `seq` is known by this id: its sender's, or the one it was delivered
+    /// True if the message of this `seq` is known by this id: its sender's, or the one it was delivered
     /// under.
     #[must_use]
     pub fn is_called(&self, seq: Ordinal, id: &MessageId) -> bool {
@@ -168,7 +168,7 @@ impl Message {
         }
     }
 
-    /// How many bytes it counts for in windows, inboxes and the log.
+    /// Number of bytes that it counts for in windows, inboxes and the log.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.body.len() as u64

@@ -42,7 +42,7 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether a message of this type matches.
+    /// True if a message of this type matches.
     #[must_use]
     pub fn matches(&self, kind: &MessageType) -> bool {
         if self.0 == "*" {

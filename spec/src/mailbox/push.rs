@@ -20,8 +20,8 @@ impl Session {
         self.flights.remove(&seq)
     }
 
-    /// Whether one more push keeps the window. A single message may exceed its bytes; a session without
-    /// one bounds its redeliveries alone, since its socket has to remember those one by one.
+    /// True if one more push keeps the window. A single message may exceed its bytes; a session without one
+    /// bounds its redeliveries alone, since its socket has to remember those one by one.
     fn allows(&self, inbox: &BTreeMap<Ordinal, Open>, open: &Open) -> bool {
         let Some(window) = self.window else {
             let again = self.flights.values().filter(|flight| flight.again).count() as u64;
@@ -46,8 +46,9 @@ impl Agent {
         live.allows(&self.inbox.open, open).then_some((*seq, *open))
     }
 
-    /// When something can be pushed although nothing else happens, not before `floor`: at once, for what
-    /// is left over. What is due by then counts together, since only the lowest of it could be pushed.
+    /// Time at which something can be pushed although nothing else happens, not before `floor`: at once,
+    /// for what is left over. What is due by then counts together, since only the lowest of it could be
+    /// pushed.
     fn next_push(&self, floor: Timestamp) -> Option<Timestamp> {
         let live = self.live.as_ref()?;
         let waiting = self.inbox.open.iter().filter(|(seq, _)| !live.flights.contains_key(seq));
@@ -144,7 +145,7 @@ impl MailboxMachine {
         }
     }
 
-    /// When somebody can be pushed something although nothing else happens.
+    /// Time at which somebody can be pushed something although nothing else happens.
     pub(super) fn next_push(&self) -> Option<Timestamp> {
         let floor = self.clock.floor;
         self.agents.values().filter_map(|agent| agent.next_push(floor)).min()

@@ -252,7 +252,7 @@ impl MailboxMachine {
         flights.filter(|seq| !needs_ack(&self.log.entries, **seq)).copied().collect()
     }
 
-    /// When a delivery to the agent's session is presumed settled.
+    /// Time at which a delivery to the agent's session is presumed settled.
     pub(super) fn presumed_at(&self, name: &AgentId, seq: Ordinal) -> Option<Timestamp> {
         let since = self.agents.get(name)?.live.as_ref()?.since;
         let at = self.log.entries.get(&seq)?.at;

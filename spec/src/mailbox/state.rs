@@ -24,15 +24,15 @@ pub struct MailboxMachine {
     pub clock: Clock,
     /// The largest `seq` issued, or not to be issued any more.
     pub last_seq: Ordinal,
-    /// How many commands and alarms have written.
+    /// Number of commands and alarms that have written.
     pub sequence: u64,
-    /// Which life of the storage this is; 0 before the first write.
+    /// Life of the storage; 0 before the first write.
     pub generation: u64,
-    /// When a round of collection last came to its end.
+    /// Time at which a round of collection last came to its end.
     pub round_at: Timestamp,
     /// The messages that are kept.
     pub log: Log,
-    /// Who is known by name, and whoever mail is kept for.
+    /// Agents that are known by name, or have mail kept for them.
     pub agents: BTreeMap<AgentId, Agent>,
 }
 
@@ -56,7 +56,7 @@ pub struct Logged {
     pub message: Arc<Message>,
     /// The one agent it was sent to; `None` if it was published.
     pub to: Option<AgentId>,
-    /// Whose inbox was full.
+    /// Agents whose inbox was full.
     pub refused: BTreeSet<AgentId>,
 }
 
@@ -92,9 +92,9 @@ pub struct Registration {
 /// The losses of an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Losses {
-    /// How many are not acknowledged.
+    /// Number of those that are not acknowledged.
     pub count: u64,
-    /// How many there ever were.
+    /// Number of all that there ever were.
     pub through: u64,
     /// A bound from below of their `seq`, since `count` was last 0.
     pub first: Ordinal,
@@ -116,24 +116,24 @@ pub struct Inbox {
 /// One pending message of one agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Open {
-    /// How many bytes it has.
+    /// Number of bytes that it has.
     pub bytes: u64,
-    /// How many deliveries are on record.
+    /// Number of deliveries that are on record.
     pub attempts: u64,
-    /// How many of them failed.
+    /// Number of those that failed.
     pub failures: u64,
-    /// When it may be pushed again, once it was given back or redriven.
+    /// Time at which it may be pushed again, once it was given back or redriven.
     pub due: Option<Timestamp>,
-    /// Whether it was a dead letter once.
+    /// True if it was a dead letter once.
     pub redriven: bool,
 }
 
 /// A message that failed for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Failed {
-    /// How many deliveries are on record.
+    /// Number of deliveries that are on record.
     pub attempts: u64,
-    /// When it was given up.
+    /// Time at which it was given up.
     pub at: Timestamp,
 }
 
@@ -142,7 +142,7 @@ pub struct Failed {
 pub struct Session {
     /// Its epoch.
     pub epoch: Ordinal,
-    /// Which run of the agent.
+    /// Run of the agent.
     pub session: SessionId,
     /// Its window; `None` for a session that negotiated nothing.
     pub window: Option<Window>,
@@ -157,9 +157,9 @@ pub struct Session {
 /// A delivery in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flight {
-    /// Whether the message had been given back or redriven before.
+    /// True if the message had been given back or redriven before.
     pub again: bool,
-    /// Whether this delivery is on record.
+    /// True if this delivery is on record.
     pub counted: bool,
 }
 
@@ -192,19 +192,19 @@ impl Inbox {
         Some(open)
     }
 
-    /// How many messages are pending.
+    /// Number of messages that are pending.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.open.len() as u64
     }
 
-    /// Whether nothing is pending.
+    /// True if nothing is pending.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Whether it holds more than it may.
+    /// True if it holds more than it may.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.len() > limits::INBOX_MESSAGES || self.bytes > limits::INBOX_BYTES
@@ -225,14 +225,14 @@ impl Log {
 }
 
 impl Agent {
-    /// Whether the agent is subscribed to messages like this one.
+    /// True if the agent is subscribed to messages like this one.
     #[must_use]
     pub fn wants(&self, message: &Message) -> bool {
         let types = self.registration.as_ref().and_then(|registration| registration.types.as_ref());
         types.is_some_and(|types| types.iter().any(|pattern| pattern.matches(&message.kind)))
     }
 
-    /// Whether nothing is left to be known of a name.
+    /// True if nothing is left to be known of a name.
     #[must_use]
     pub fn is_nobody(&self) -> bool {
         self.registration.is_none() && self.inbox.is_empty()
@@ -254,7 +254,7 @@ impl MailboxMachine {
         }
     }
 
-    /// Whether the session is its agent's live one.
+    /// True if the session is its agent's live one.
     #[must_use]
     pub fn is_live(&self, connection: &Connection) -> bool {
         let agent = self.agents.get(&connection.agent);
@@ -263,7 +263,7 @@ impl MailboxMachine {
             .is_some_and(|live| live.epoch == connection.epoch)
     }
 
-    /// How many agents are known by name.
+    /// Number of agents that are known by name.
     #[must_use]
     pub fn registered(&self) -> usize {
         self.agents.values().filter(|agent| agent.registration.is_some()).count()
@@ -298,7 +298,7 @@ impl MailboxMachine {
         self.log.entries.iter().rev().filter_map(letter).take(limits::AGENT_DEAD)
     }
 
-    /// How many of an agent's dead letters its full inbox has refused.
+    /// Number of an agent's dead letters that its full inbox has refused.
     #[must_use]
     pub fn refused(&self, name: &AgentId) -> u64 {
         self.letters(name).filter(|(_, _, failed)| failed.is_none()).count() as u64

@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident: $status:literal $text:literal $title:literal;)*) => {
-        /// Why a request was refused: stable, and what a client decides by. The prose beside it may
+        /// Reason why a request was refused: stable, and what a client decides by. The prose beside it may
         /// change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {

@@ -24,7 +24,7 @@ pub struct Problem {
     pub code: Code,
     /// What a person reads: what happened, to what, and what to do about it.
     pub detail: String,
-    /// Which attempt this answers.
+    /// Attempt that this answers.
     pub call: Option<u64>,
     /// The object's order of the refusal. Absent when no object was asked, or it did not get to it.
     pub commit: Option<Commit>,

@@ -40,7 +40,7 @@ impl Envelope {
 /// A reply as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received<O, R> {
-    /// Which attempt it answers.
+    /// Attempt that it answers.
     pub call: Option<u64>,
     /// What the object said; or the problem of a request that never was a command, or that somebody
     /// on the way refused. With a status from 500 on, whether it took effect is unknown.

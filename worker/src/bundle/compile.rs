@@ -48,7 +48,7 @@ pub(super) struct Module {
     pub wasm: PathBuf,
     /// Every source it was compiled from, as cargo's dep-info lists them.
     pub sources: Vec<PathBuf>,
-    /// When the compiler began to read them, by the clock of the file system.
+    /// Time at which the compiler began to read them, by the clock of the file system.
     pub begun: SystemTime,
 }
 

@@ -1,4 +1,4 @@
-//! Why there is no bundle, for a person who can do something about it.
+//! Reason why there is no bundle, for a person who can do something about it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub enum Error {
         .0.display()
     )]
     NoCheckout(
-        /// Where they were.
+        /// Places where they were.
         PathBuf,
     ),
     /// A program that the set-up needs is not there.
@@ -40,7 +40,7 @@ pub enum Error {
     Failed {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// End of it.
         status: std::process::ExitStatus,
         /// What to try.
         advice: &'static str,

@@ -30,7 +30,7 @@ const MANIFESTS: [&str; 6] = [
 ];
 const RECIPE: &str = "worker/src/bundle";
 
-/// Whether the bundle in `folder` is what its sources would give again.
+/// True if the bundle in `folder` is what its sources would give again.
 pub(super) fn is_fresh(
     checkout: &Checkout,
     compiler: &Compiler,

@@ -6,8 +6,8 @@ use crate::storage::StorageError;
 
 use super::js::{JsStorage, reason};
 
-/// How long an object whose alarm's event failed is left alone. The platform would try again six
-/// times by itself, and then never.
+/// Time for which an object whose alarm's event failed is left alone. The platform would try again
+/// six times by itself, and then never.
 const RETRY_MS: u64 = 10_000;
 
 /// What the host's clock says.
@@ -30,7 +30,7 @@ pub(super) fn set_alarm(storage: &JsStorage, at: HostTime) -> Result<(), Storage
     }
 }
 
-/// When an alarm whose event failed is tried again.
+/// Time at which an alarm whose event failed is tried again.
 pub(super) fn retry_at() -> HostTime {
     HostTime(now().0.saturating_add(RETRY_MS))
 }

@@ -28,7 +28,7 @@ async fn fetch(mut request: Request, env: Env, _: Context) -> Result<Response> {
     }
 }
 
-/// Who asks, for what, in which form: everything that the head decides.
+/// Head of a request: who asks, for what, in which form.
 fn address<'a>(
     request: &Request,
     env: &Env,

@@ -55,7 +55,7 @@ pub(super) async fn read_body(request: &mut Request) -> Result<ReadBody> {
     Ok(if length > BODY_MAX_BYTES { ReadBody::TooLarge } else { ReadBody::Whole(whole) })
 }
 
-/// Whether a request asks to become a WebSocket.
+/// True if a request asks to become a WebSocket.
 pub(super) fn asks_for_upgrade(request: &Request, method: &str) -> Result<bool> {
     let upgrade = request.headers().get("upgrade")?;
     Ok(method == "GET" && upgrade.is_some_and(|name| name.eq_ignore_ascii_case("websocket")))

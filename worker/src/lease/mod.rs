@@ -64,7 +64,7 @@ pub trait Leases: Sized {
         0
     }
 
-    /// Whether it is as good as one that never was, on the terms of
+    /// True if it is as good as one that never was, on the terms of
     /// [`Object::is_blank`](crate::object::Object::is_blank).
     fn is_blank(&self, now: HostTime) -> bool {
         let _ = now;

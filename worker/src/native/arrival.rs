@@ -78,7 +78,7 @@ impl Arrival<'_> {
         }
     }
 
-    /// How many bytes it carries.
+    /// Number of bytes that it carries.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {

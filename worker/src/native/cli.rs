@@ -21,7 +21,7 @@ pub const SECRET: &str = "MAILBUS_SECRET";
 /// The arguments of `mailbusd` and `mailbus-workerd`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
-    /// Where to listen; port 0 lets the system choose.
+    /// Address to listen on; port 0 lets the system choose.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
     pub listen: SocketAddr,
     /// The folder of the databases, made if it is not there. One process at a time.
@@ -80,7 +80,7 @@ fn lets_everybody_in(value: &str) -> Result<bool, Infallible> {
 }
 
 impl Arguments {
-    /// Whom to let in. Says so on standard error if that is everybody.
+    /// Access that is given. Says so on standard error if that is to everybody.
     ///
     /// # Errors
     /// [`StartError::Exposed`] for anonymous access on an address that others can reach.
@@ -167,7 +167,7 @@ pub async fn asked_to_stop() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-/// How many files the process may have open, after asking for as many as it may ask for.
+/// Number of files that the process may have open, after asking for as many as it may ask for.
 #[must_use]
 pub fn open_files() -> u64 {
     #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! How many files the process may have open, and who gets them: databases and connections. Pure, but
-//! for [`raise`].
+//! Number of files that the process may have open, and who gets them: databases and connections. Pure,
+//! but for [`raise`].
 
 use std::num::NonZeroUsize;
 
@@ -22,7 +22,7 @@ const DATABASES_MIN: u64 = 4;
 /// Most databases that are opened by default: what they take in memory is better spent otherwise.
 const DATABASES_MAX: u64 = 1_024;
 
-/// Who gets the files.
+/// Owner of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Most databases that each namespace has open at once; at least 1.
@@ -51,13 +51,13 @@ pub enum TooFew {
          most {most}, or raise the limit (`ulimit -n {needed}`)"
     )]
     ForDatabases {
-        /// How many databases were asked for.
+        /// Number of databases that were asked for.
         asked: u64,
         /// What the limit has to be at least.
         needed: u64,
         /// The limit.
         files: u64,
-        /// How many databases it is good for.
+        /// Number of databases that it is good for.
         most: u64,
     },
 }

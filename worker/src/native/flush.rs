@@ -1,4 +1,4 @@
-//! When what an event wrote is durable.
+//! Time at which what an event wrote is durable.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -41,7 +41,7 @@ struct Log {
     /// A descriptor of our own: SQLite holds no locks on the log that closing it could drop.
     file: File,
     folder: Option<PathBuf>,
-    /// Whether the names of the database and of its log are durable.
+    /// True if the names of the database and of its log are durable.
     is_named: AtomicBool,
 }
 

@@ -32,7 +32,7 @@ pub struct Delivered {
 }
 
 impl Delivered {
-    /// Whether the event made anything durable, and so has to be flushed before its effects leave.
+    /// True if the event made anything durable, and so has to be flushed before its effects leave.
     #[must_use]
     pub fn wrote(&self) -> bool {
         self.rows > 0 || self.alarm.is_some()
@@ -227,7 +227,7 @@ impl<O: Object> Instance<O> {
         delivered
     }
 
-    /// Whether its storage can be deleted: it is awake, and as good as one that never was.
+    /// True if its storage can be deleted: it is awake, and as good as one that never was.
     pub(super) fn is_blank(&self, now: HostTime) -> bool {
         let is_blank = self.object.as_ref().is_some_and(|object| object.is_blank(now));
         is_blank && self.alarm.is_none() && self.sockets.is_empty() && self.database.is_made()
@@ -239,7 +239,7 @@ impl<O: Object> Instance<O> {
         self.sockets.remove(socket);
     }
 
-    /// Whether its database is where it will stay: an empty one may be nowhere yet.
+    /// True if its database is where it will stay: an empty one may be nowhere yet.
     pub(super) fn is_made(&self) -> bool {
         self.database.is_made()
     }
@@ -255,7 +255,7 @@ impl<O: Object> Instance<O> {
         self.sockets.drop_all()
     }
 
-    /// Whether the object is in memory.
+    /// True if the object is in memory.
     #[must_use]
     pub fn is_awake(&self) -> bool {
         self.object.is_some()
@@ -281,7 +281,7 @@ impl<O: Object> Instance<O> {
         Ok(())
     }
 
-    /// When the alarm is set to ring, by the host's clock. Ringing it is an [`Arrival::Alarm`].
+    /// Time at which the alarm is set to ring, by the host's clock. Ringing it is an [`Arrival::Alarm`].
     #[must_use]
     pub fn due_alarm(&self) -> Option<HostTime> {
         self.alarm

@@ -21,7 +21,7 @@ struct Socket {
     attachment: Attachment,
     tags: Vec<String>,
     window: Option<u64>,
-    /// Whether the object has closed it; the other end has not said so yet.
+    /// True if the object has closed it; the other end has not said so yet.
     closing: bool,
 }
 
@@ -38,13 +38,13 @@ impl Sockets {
         self.last
     }
 
-    /// How many there are, those that are being closed too.
+    /// Number of them, those that are being closed too.
     #[must_use]
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()

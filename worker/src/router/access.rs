@@ -11,7 +11,7 @@ use super::refusal;
 /// The variable of the environment that says whether everybody is let in.
 pub const ALLOW_ANONYMOUS: &str = "MAILBUS_ALLOW_ANONYMOUS";
 
-/// Whom a deployment lets in.
+/// Agents that a deployment lets in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody who reaches it, under any name: for one machine, on its loopback address.
@@ -32,7 +32,7 @@ pub struct Credentials<'a> {
     pub origin: Option<&'a str>,
 }
 
-/// Who was let in.
+/// Agent that was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// Somebody who may take any name.
@@ -83,12 +83,12 @@ impl Access {
     }
 }
 
-/// Whether the page of an origin (`scheme://host[:port]`) is of this machine.
+/// True if the page of an origin (`scheme://host[:port]`) is of this machine.
 fn is_of_loopback(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, authority)| is_loopback(authority))
 }
 
-/// Whether `host[:port]` is this machine, whatever a name server says.
+/// True if `host[:port]` is this machine, whatever a name server says.
 fn is_loopback(authority: &str) -> bool {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,

@@ -34,7 +34,7 @@ impl Class {
     }
 }
 
-/// Where a request goes.
+/// Address of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// `GET /v1/version`.

@@ -1,4 +1,5 @@
-//! When to ask the platform for its alarm. Each time costs a row, so it is asked only to ring earlier.
+//! Times at which to ask the platform for its alarm. Each time costs a row, so it is asked only to ring
+//! earlier.
 
 use mailbus_spec::HostTime;
 

@@ -5,7 +5,7 @@ use mailbus_spec::{Clock, HostTime, Ordinal};
 /// For how long nothing may have been written: by so much a clock may be set back.
 const PAST_MS: u64 = 86_400_000;
 
-/// Whether all of an object's numbers are a day old or older. Then one that begins anew is told later
+/// True if all of an object's numbers are a day old or older. Then one that begins anew is told later
 /// times and uses larger ordinals, also on a host whose clock is set back by less than that.
 pub(crate) fn is_past(now: HostTime, clock: &Clock, last: Ordinal, generation: u64) -> bool {
     let newest = clock.floor.ms().max(last.anchor_ms()).max(generation);

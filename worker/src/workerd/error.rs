@@ -1,4 +1,4 @@
-//! Why the runtime does not run, for a person who can do something about it.
+//! Reason why the runtime does not run, for a person who can do something about it.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ pub enum Error {
     /// The data folder or a file in it could not be made.
     #[error("cannot write {}: {source}", path.display())]
     Data {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -25,7 +25,7 @@ pub enum Error {
     NotListening {
         /// The address it was given.
         listen: std::net::SocketAddr,
-        /// How it ended.
+        /// End of it.
         status: String,
         /// Its last messages, each on a line of its own, or nothing.
         messages: String,

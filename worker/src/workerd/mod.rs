@@ -24,20 +24,20 @@ pub use error::Error;
 
 use process::Process;
 
-/// How to run a bundle.
+/// Options for running a bundle.
 #[derive(Clone)]
 pub struct Options {
     /// What to run.
     pub bundle: Bundle,
     /// The folder for the objects' databases, made if it is not there. One process at a time.
     pub data: PathBuf,
-    /// Where to listen for HTTP; port 0 lets the system choose.
+    /// Address to listen on for HTTP; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// Text bindings of the worker. Their values pass through the process's environment, so no
     /// secret is written to disk.
     pub environment: BTreeMap<String, String>,
-    /// Whether [`Workerd::evict`] works. It opens a second port, on loopback, without any
-    /// authentication: for tests alone.
+    /// True if [`Workerd::evict`] works. It opens a second port, on loopback, without any authentication:
+    /// for tests alone.
     pub evictable: bool,
     /// Another worker in the same process: the source of its one module. It is bound to the objects under
     /// the names that the deployment gives them, and listens on a second port of loopback.
@@ -64,7 +64,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Where messages go.
+/// Place where messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Log {
     /// To the standard error of this program.
@@ -91,7 +91,7 @@ impl Workerd {
         Ok(Self { options, process })
     }
 
-    /// Where it listens, the real port included.
+    /// Address where it listens, the real port included.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.options.listen.ip(), self.process.ports().http)

@@ -15,7 +15,7 @@ use super::{Error, Log, Options, config, eviction};
 /// Enough of the last messages to see why a start failed.
 const MESSAGE_LINES: usize = 20;
 
-/// Where a process listens.
+/// Addresses where a process listens.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ports {
     /// The worker.

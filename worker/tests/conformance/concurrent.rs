@@ -26,9 +26,9 @@ use crate::support::on_event_loop;
 
 /// Half of them send requests, half frames.
 const CLIENTS: usize = 16;
-/// How often the server is killed.
+/// Number of times that the server is killed.
 const KILLS: u64 = 4;
-/// How many commands are answered before each kill, and after the last.
+/// Number of commands that are answered before each kill, and after the last.
 const ANSWERS_BETWEEN: u64 = 500;
 const WORKSPACE: &str = "concurrent";
 
@@ -50,13 +50,13 @@ impl Observations {
 
 /// What a client needs to know of its world.
 struct World {
-    /// Where the server is, while it runs.
+    /// Address of the server, while it runs.
     address: Cell<Option<SocketAddr>>,
     over: Cell<bool>,
     seen: RefCell<Observations>,
 }
 
-/// How a client is connected.
+/// Connection of a client.
 enum Line {
     Requests(Connection),
     Frames(Box<Socket>),

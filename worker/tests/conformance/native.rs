@@ -17,7 +17,7 @@ use mailbus_worker::storage::StorageError;
 
 use super::spelling;
 
-/// How commands reach an object.
+/// Ways in which commands reach an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Each as an HTTP request.

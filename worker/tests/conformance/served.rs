@@ -25,7 +25,7 @@ use crate::support::bundle::release_bundle;
 use crate::support::daemon::Daemon;
 use crate::support::http::Connection;
 
-/// How long a case may wait for real time to pass.
+/// Time for which a case may wait for real time to pass.
 const PATIENCE_MS: u64 = 3_000;
 
 /// A server that can be killed, and the folder of its data.
@@ -69,7 +69,7 @@ impl Server {
         Ok(Self { program: Program::Mailbusd(Box::new(daemon)), folder })
     }
 
-    /// Where it listens now.
+    /// Address where it listens now.
     pub fn address(&self) -> SocketAddr {
         match &self.program {
             Program::Workerd(workerd) => workerd.address(),

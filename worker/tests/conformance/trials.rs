@@ -9,7 +9,7 @@ use mailbus_conformance::{Capabilities, Needs, Service, SystemUnderTest, differe
 
 use crate::support::on_event_loop;
 
-/// How long a case may take: one that takes longer hangs.
+/// Time that a case may take: one that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A system that can be started for a trial.
@@ -82,7 +82,7 @@ pub fn differential_trials<S: Start>(start: S, seeds: Range<u64>, each: u64) -> 
     firsts.map(trial).collect()
 }
 
-/// How many directives a random history has.
+/// Number of directives that a random history has.
 const HISTORY_LENGTH: usize = 120;
 
 async fn differential<S: Start>(start: S, seeds: Range<u64>) -> Result<(), Failed> {

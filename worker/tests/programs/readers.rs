@@ -130,7 +130,7 @@ async fn stalled(address: SocketAddr, agent: &str) -> WebSocketStream<TcpStream>
     subscribe_over(stream, &format!("/v1/w/mailbox/subscribe?agentId={agent}&types=bulk")).await
 }
 
-/// How long others wait for answers meanwhile.
+/// Time for which others wait for answers meanwhile.
 struct Others {
     connection: Connection,
     quick: Socket,

@@ -203,7 +203,7 @@ pub fn the_originals_cycle_costs_two_rows(program: Program) {
     });
 }
 
-/// How often the read is raced against the alarm, which may be first to see the lapse.
+/// Number of times that the read is raced against the alarm, which may be first to see the lapse.
 const RACES: u64 = 2_000;
 
 pub fn a_lapse_costs_who_sees_it_one_row(program: Program) {

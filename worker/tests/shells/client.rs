@@ -74,7 +74,7 @@ impl Client {
         }
     }
 
-    /// How many answers it has.
+    /// Number of answers that it has.
     pub fn answers(&self) -> usize {
         self.answers
     }

@@ -85,7 +85,7 @@ async fn pushed(address: SocketAddr) -> (Socket, Vec<Value>) {
     (bob, came)
 }
 
-/// Whether an answer says all that was recorded. A later release may say more.
+/// True if an answer says all that was recorded. A later release may say more.
 fn says(answer: &Value, recorded: &Value) -> bool {
     match (answer, recorded) {
         (Value::Object(said), Value::Object(recorded)) => {

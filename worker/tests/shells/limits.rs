@@ -9,7 +9,7 @@ use crate::mail;
 use crate::support::daemon::{Daemon, Program};
 use crate::support::http::Connection;
 
-/// How many connections there have to be files for, besides the databases.
+/// Number of connections that there have to be files for, besides the databases.
 const CONNECTIONS: usize = 64;
 
 /// The program, under this limit of open files.

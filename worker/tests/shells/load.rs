@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all};
 use crate::a_moment;
 use crate::client::Client;
 
-/// How far the clients are.
+/// Distance of the clients.
 #[derive(Clone, Default)]
 pub struct Progress {
     answered: Rc<Cell<usize>>,

@@ -9,7 +9,7 @@ use crate::load::Swarm;
 use crate::support::daemon::{Daemon, Program};
 use crate::support::preload::Watched;
 
-/// How often a trial kills.
+/// Number of times that a trial kills.
 const KILLS: usize = 8;
 
 /// With the default flags.

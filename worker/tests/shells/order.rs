@@ -16,7 +16,7 @@ fn is_kept(path: &Path) -> bool {
     path.is_dir() || name.ends_with(".sqlite") || name.ends_with(".sqlite-wal")
 }
 
-/// Whether this write begins a log anew: what it said before has to be in the database by then.
+/// True if this write begins a log anew: what it said before has to be in the database by then.
 fn database_of_new_log(disk: &Disk, call: &Call) -> Option<std::path::PathBuf> {
     let Call::Write { inode, offset: 0, .. } = call else { return None };
     let log = disk.path_of(*inode)?.to_str()?.strip_suffix("-wal")?.to_owned();

@@ -25,7 +25,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// How much time has passed.
+    /// Time that has passed.
     pub fn passed(&self) -> Duration {
         self.passed.get()
     }

@@ -215,7 +215,7 @@ impl Disk {
         }
     }
 
-    /// Where the file of this inode is.
+    /// Path of the file of this inode.
     pub fn path_of(&self, inode: u64) -> Option<&Path> {
         let file = Named::File(*self.by_inode.get(&inode)?);
         self.names.iter().find(|(_, named)| **named == file).map(|(path, _)| path.as_path())

@@ -18,7 +18,7 @@ use super::settle;
 pub struct HeldDatabases {
     databases: MemoryDatabases,
     begun: Rc<RefCell<VecDeque<oneshot::Sender<bool>>>>,
-    /// Whether none can be opened.
+    /// True if none can be opened.
     pub closed: Rc<Cell<bool>>,
     /// The databases that are not trusted, in order.
     pub distrusted: Rc<RefCell<Vec<Workspace>>>,
@@ -34,7 +34,7 @@ impl HeldDatabases {
         }
     }
 
-    /// How many flushes are under way.
+    /// Number of flushes that are under way.
     pub async fn under_way(&self) -> usize {
         settle().await;
         self.begun.borrow().len()

@@ -16,8 +16,8 @@ use super::disk::{Call, Disk, read_record};
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/preload.c");
 
-/// Why there can be no such process here: a trial's kind, if it has to be ignored. One that needs another
-/// system says so; a tool that is missing on this one is not forgiven by `.ci/run`.
+/// Reason why there can be no such process here: a trial's kind, if it has to be ignored. One that needs
+/// another system says so; a tool that is missing on this one is not forgiven by `.ci/run`.
 pub fn lacking() -> Option<&'static str> {
     if !cfg!(target_os = "linux") {
         return Some("needs Linux");
@@ -125,7 +125,7 @@ impl Watched {
         self.set(Control::Left, call);
     }
 
-    /// How many calls there are before that.
+    /// Number of calls before that.
     pub fn calls_left(&self) -> i64 {
         let mut value = [0; 8];
         self.control.read_exact_at(&mut value, Control::Left as u64 * 8).unwrap();

@@ -29,9 +29,9 @@ pub struct Toy {
     events: u64,
     /// The alarm it was woken with.
     woken_with: Option<HostTime>,
-    /// How many sockets there were.
+    /// Number of sockets that there were.
     sockets: usize,
-    /// How many pieces it has read.
+    /// Number of pieces that it has read.
     pieces: i64,
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Claim {
     /// The present request as it is asked; always the same words, or it would be a conflict.
     pub(super) acquire: Acquire,
     pub(super) request: RequestId,
-    /// When the caller's patience is over; `None` for those who would not wait at all.
+    /// Time at which the caller's patience is over; `None` for those who would not wait at all.
     pub(super) give_up_at: Option<Duration>,
     pub(super) acquiring: Retry,
     pub(super) attempts: AttemptLog,
@@ -68,9 +68,9 @@ impl AttemptLog {
 }
 
 impl Claim {
-    /// When something is to be done about it next. `seen` is the latest reading: what it has already
-    /// judged is not waited for again. An `Acquire` that is `held_back` is not waited for either: the
-    /// end of what is before it is.
+    /// Time at which something is to be done about it next. `seen` is the latest reading: what it has
+    /// already judged is not waited for again. An `Acquire` that is `held_back` is not waited for either:
+    /// the end of what is before it is.
     pub(super) fn timeout(&self, seen: Duration, held_back: bool) -> Option<Duration> {
         let patience = self.give_up_at.filter(|_| !self.is_believed());
         let hold = self.hold.as_ref().and_then(|hold| hold.timeout(seen));

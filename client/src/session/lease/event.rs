@@ -53,7 +53,7 @@ pub enum Event {
     Refused {
         /// The claim.
         claim: ClaimId,
-        /// Why.
+        /// Reason.
         refusal: Refusal,
     },
     /// The lease lives on.
@@ -74,7 +74,7 @@ pub enum Event {
     Lost {
         /// The claim.
         claim: ClaimId,
-        /// Why.
+        /// Reason.
         cause: LossCause,
     },
     /// The end of what a caller gave back.
@@ -101,7 +101,7 @@ pub enum Event {
     },
 }
 
-/// Why a claim will not be held.
+/// Reason why a claim will not be held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The object refused: `Held`, `Deadlock`, `Limit` or `Conflict`.
@@ -126,7 +126,7 @@ pub enum Refusal {
     Unexpected,
 }
 
-/// Why a lease is believed no more.
+/// Reason why a lease is believed no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LossCause {
     /// No renewal came through in time.

@@ -26,7 +26,7 @@ pub(super) struct Unrenewed {
     why: Why,
 }
 
-/// Why nobody renews it.
+/// Reason why nobody renews it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
     /// It was wanted for one term.

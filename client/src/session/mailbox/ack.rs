@@ -13,7 +13,7 @@ use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
 
-/// How many settled messages are remembered, besides those whose ack is not answered.
+/// Number of settled messages that are remembered, besides those whose ack is not answered.
 const SETTLED_MEMORY: usize = 16_384;
 /// Most names in one ack. Invariant: at most [`limits::ACK_SEQS`].
 const ACK_MOST: usize = 1_000;

@@ -37,7 +37,7 @@ pub(super) struct Live {
     pub(super) epoch: Ordinal,
     since: Duration,
     ping_at: Duration,
-    /// When the socket is given up, unless something is heard before. There only after a ping.
+    /// Time at which the socket is given up, unless something is heard before. There only after a ping.
     silent_until: Option<Duration>,
     failures: u32,
 }

@@ -18,7 +18,7 @@ pub struct Draft {
     ephemeral: bool,
 }
 
-/// Why a message cannot be sent.
+/// Reason why a message cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsendable {
     /// Its type is none.
@@ -102,8 +102,8 @@ struct Written<'a> {
     #[serde(rename = "type")]
     kind: &'a MessageType,
     from: &'a AgentId,
-    /// When it was written, in milliseconds since the epoch by the sender's wall clock. Nobody reads it
-    /// but people.
+    /// Time at which it was written, in milliseconds since the epoch by the sender's wall clock. Nobody
+    /// reads it but people.
     timestamp: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,

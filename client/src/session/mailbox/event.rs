@@ -204,7 +204,7 @@ pub enum Handled {
     Failed,
 }
 
-/// Why a session is over.
+/// Reason why a session is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Somebody shut it down.

@@ -18,9 +18,9 @@ const LONG: Duration = Duration::from_secs(300);
 pub(super) struct Handling {
     pub(super) number: u64,
     since: Duration,
-    /// When it is given back, where handlers have a limit.
+    /// Time at which it is given back, where handlers have a limit.
     until: Option<Duration>,
-    /// When it is told of as one that has been there for long.
+    /// Time at which it is told of as one that has been there for long.
     tell_at: Duration,
 }
 

@@ -19,7 +19,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// A shutdown under way.
 #[derive(Debug)]
 pub(super) struct Shutdown {
-    /// When what is under way is left behind.
+    /// Time at which what is under way is left behind.
     deadline: Duration,
     /// The end of the session, once nothing is under way; then `deadline` is the end of all.
     goodbye: Option<Goodbye>,

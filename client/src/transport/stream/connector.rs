@@ -1,4 +1,4 @@
-//! How a byte stream to the service is made.
+//! Maker of byte streams to the service.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -16,9 +16,9 @@ use futures_util::{FutureExt, StreamExt, select_biased};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
-/// How long an address is tried before the next is tried beside it (RFC 8305, section 8).
+/// Time for which an address is tried before the next is tried beside it (RFC 8305, section 8).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// How long one address is tried. Systems try for minutes, and hold a port meanwhile.
+/// Time for which one address is tried. Systems try for minutes, and hold a port meanwhile.
 const ATTEMPT_MOST: Duration = Duration::from_secs(10);
 
 /// The addresses of a name, as the system knows them.
@@ -115,7 +115,7 @@ mod tests {
     /// What an address does with an attempt, and how long after the beginning.
     type Story = (&'static str, Option<(u64, bool)>);
 
-    /// Who answered, when, and who was tried when, in milliseconds.
+    /// Address that answered and when, and when each was tried, in milliseconds.
     async fn raced(story: &[Story]) -> (Result<SocketAddr, io::Error>, u128, Vec<u128>) {
         let began = Instant::now();
         let tried = RefCell::default();

@@ -1,4 +1,4 @@
-//! Where the service is, and who asks.
+//! Address of the service, and the agent that asks.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use mailbus_spec::Workspace;
 
 use crate::transport::carrier::Object;
 
-/// Whether bytes travel in the clear.
+/// True if bytes travel in the clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// `http`, `ws`.
@@ -20,7 +20,7 @@ pub enum Scheme {
 /// What a byte stream is opened to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
-    /// Whether it speaks TLS.
+    /// True if it speaks TLS.
     pub scheme: Scheme,
     /// The host's name or address; an IPv6 address without its brackets.
     pub host: String,
@@ -29,7 +29,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Where a URL leads.
+    /// Address of a URL.
     ///
     /// # Errors
     /// [`InvalidEndpoint`] says what is wrong with the URL.
@@ -70,7 +70,7 @@ pub struct Endpoint {
     token: Option<BearerToken>,
 }
 
-/// Why a text is not the URL of a service.
+/// Reason why a text is not the URL of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
     /// It is not a URL.

@@ -39,7 +39,7 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Http<S> {
-    /// Whether it can take another exchange. Looking lets it notice that the other end has closed.
+    /// True if it can take another exchange. Looking lets it notice that the other end has closed.
     fn is_usable(&mut self) -> bool {
         self.connection.as_mut().now_or_never().is_none() && self.sender.is_ready()
     }

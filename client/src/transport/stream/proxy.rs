@@ -20,7 +20,7 @@ pub(super) struct Proxies(Arc<Matcher>);
 
 /// A proxy that connects to others when asked.
 pub(super) struct Proxy {
-    /// Where it is.
+    /// Address of it.
     pub(super) authority: Authority,
     intercept: Intercept,
 }

@@ -74,8 +74,8 @@ impl<C: Connector> Streams<C> {
     }
 }
 
-/// Why the service refused. Whatever else refuses on the way there, a proxy or a page that stands in
-/// for it during a deploy, has no say: with what status it does passes.
+/// Reason why the service refused. Whatever else refuses on the way there, a proxy or a page that
+/// stands in for it during a deploy, has no say: with what status it does passes.
 fn problem(body: &[u8]) -> Option<Problem> {
     let text = std::str::from_utf8(body).ok()?;
     Problem::from_json(text).ok()

@@ -4,7 +4,7 @@ use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp};
 
 use crate::observer::lease::{Lease, Ticket};
 
-/// How a lease ended.
+/// End of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndOfLease {
     /// Its time ran out.
@@ -21,7 +21,7 @@ pub enum EndOfLease {
     Denied,
 }
 
-/// How a ticket ended.
+/// End of a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndOfTicket {
     /// It became a lease.
@@ -41,7 +41,7 @@ pub enum Change {
     Granted {
         /// It.
         lease: Lease,
-        /// Whether it was a ticket before.
+        /// True if it was a ticket before.
         from_queue: bool,
     },
     /// A lease was given more time.
@@ -57,7 +57,7 @@ pub enum Change {
     Ended {
         /// It, as it was.
         lease: Lease,
-        /// How.
+        /// Kind of its end.
         how: EndOfLease,
     },
     /// An admin began to drain a lease.
@@ -85,14 +85,14 @@ pub enum Change {
         ticket: Ticket,
         /// Its arrival.
         arrival: u64,
-        /// How.
+        /// Kind of its end.
         how: EndOfTicket,
     },
     /// A request that was not known was cancelled.
     Tombstone {
-        /// Whose.
+        /// Holder of it.
         holder: Holder,
-        /// Which.
+        /// Request id of the attempt.
         request: RequestId,
     },
 }

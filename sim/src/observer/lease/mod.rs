@@ -22,7 +22,7 @@ pub use walk::{Moment, Reader, walk};
 /// A lease as it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Whose it is.
+    /// Holder of it.
     pub holder: Holder,
     /// The request that was granted; none in the original's protocol.
     pub request: Option<RequestId>,
@@ -30,26 +30,26 @@ pub struct Lease {
     pub paths: PathSet,
     /// Its token.
     pub token: Ordinal,
-    /// When it was granted, by the object.
+    /// Time at which it was granted, by the object.
     pub granted: Timestamp,
     /// The latest expiry that was told.
     pub expires_at: Timestamp,
-    /// Whether an admin drains it.
+    /// True if an admin drains it.
     pub draining: bool,
 }
 
 /// A ticket as it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// Whose it is.
+    /// Holder of it.
     pub holder: Holder,
     /// The request that waits.
     pub request: RequestId,
     /// What it waits for.
     pub paths: PathSet,
-    /// When its place is given up, by the object.
+    /// Time at which its place is given up, by the object.
     pub deadline: Timestamp,
-    /// When it came, truly.
+    /// Time at which it came, truly.
     pub asked: TrueTime,
     /// The position it was last told.
     pub position: u64,
@@ -60,9 +60,9 @@ pub struct Ticket {
 pub struct Ended {
     /// The token it had, if it was granted.
     pub token: Option<Ordinal>,
-    /// How the lease ended, if there was one.
+    /// End of the lease, if there was one.
     pub lease: Option<EndOfLease>,
-    /// When it ended, by the object; a Cancel renews it.
+    /// Time at which it ended, by the object; a Cancel renews it.
     pub at: Timestamp,
 }
 

@@ -10,7 +10,7 @@ use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp};
 use crate::history::ObjectEvent;
 use crate::observer::lease::{Change, EndOfLease, EndOfTicket, Lease, LeaseObserver};
 
-/// Whether a command can end a claim, so that others may be granted after it.
+/// True if a command can end a claim, so that others may be granted after it.
 fn ends_claims(command: &Command) -> bool {
     matches!(
         command,
@@ -55,7 +55,7 @@ impl LeaseObserver {
         }
     }
 
-    /// Whether a lease or an earlier ticket stands before what the push says was granted.
+    /// True if a lease or an earlier ticket stands before what the push says was granted.
     fn is_in_the_way(&self, now: Timestamp, push: &Push) -> bool {
         let Notice::Granted { request, .. } = &push.notice else { return false };
         let Some((arrival, ticket)) = self.ticket_of(&push.to, request) else { return false };

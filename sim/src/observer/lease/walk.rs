@@ -13,7 +13,7 @@ use crate::observer::lease::{Change, LeaseObserver};
 pub struct Moment<'a> {
     /// Its place among the object's events.
     pub index: usize,
-    /// How often the storage had been restored.
+    /// Number of times that the storage had been restored.
     pub life: usize,
     /// The event.
     pub event: &'a ObjectEvent,

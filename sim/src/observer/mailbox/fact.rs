@@ -14,31 +14,31 @@ pub enum Fact {
         seq: Ordinal,
         /// The largest place before.
         last: Ordinal,
-        /// How many agents it was given to, by the object's word.
+        /// Number of agents that it was given to, by the object's word.
         told: u64,
-        /// Who wants it, at least.
+        /// Agents that want it, at least.
         least: Vec<AgentId>,
-        /// How many want it at most: the object may have forgotten some of them.
+        /// Number of those who want it, at most: the object may have forgotten some of them.
         most: u64,
         /// An earlier message of the same sender and key that is still remembered.
         repeats: Option<Ordinal>,
     },
     /// A message was said to have been accepted before.
     Repeated {
-        /// Where.
+        /// Place of the message in the workspace's order.
         seq: Ordinal,
-        /// Whether that is the message with this sender and key.
+        /// True if that is the message with this sender and key.
         known: bool,
     },
     /// A session began.
     Connected {
-        /// Whose, and its epoch.
+        /// Agent, and the epoch of its session.
         connection: Connection,
         /// The largest epoch before.
         last: Ordinal,
-        /// Whether the object knew the agent.
+        /// True if the object knew the agent.
         resumed: bool,
-        /// Whether it has to.
+        /// True if it has to.
         known: bool,
     },
     /// A command of a session that is not the live one was answered as if it were.
@@ -62,38 +62,38 @@ pub enum Fact {
     },
     /// Deliveries were settled.
     Settled {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
         /// Those of the named that may be pending.
         seqs: Vec<Ordinal>,
-        /// How many, by the object's word.
+        /// Number of them, by the object's word.
         told: u64,
-        /// How many of those named are certainly pending.
+        /// Number of those named that are certainly pending.
         least: u64,
-        /// How many may be.
+        /// Number that there may be.
         most: u64,
     },
     /// A delivery was given back.
     Returned {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Place of the message in the workspace's order.
         seq: Ordinal,
-        /// How many of its deliveries have failed, this one included.
+        /// Number of its deliveries that have failed, this one included.
         failures: u64,
     },
     /// A message was given up after failures.
     Died {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Place of the message in the workspace's order.
         seq: Ordinal,
         /// Number of its deliveries that have failed.
         failures: u64,
     },
     /// An inbox was listed.
     Listed {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
         /// What is certainly pending and is not in the list.
         missing: Vec<Ordinal>,
@@ -102,11 +102,11 @@ pub enum Fact {
     },
     /// A dead letter was listed.
     Letter {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Place of the message in the workspace's order.
         seq: Ordinal,
-        /// Why, by the object's word.
+        /// Reason, by the object's word.
         reason: DeadReason,
         /// State of it as the observer knows it.
         owing: Option<Owing>,
@@ -115,20 +115,20 @@ pub enum Fact {
     },
     /// Dead letters were listed without one that must be among them.
     LetterMissing {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
-        /// Which.
+        /// Place of the message in the workspace's order.
         seq: Ordinal,
     },
     /// An agent was told of its losses.
     Gap {
-        /// Whose.
+        /// Agent that it concerns.
         agent: AgentId,
         /// What it was told.
         told: Option<Gap>,
-        /// How many losses there must have been.
+        /// Number of losses that there must have been.
         lost: u64,
-        /// How many it has acknowledged.
+        /// Number of those that it has acknowledged.
         acknowledged: u64,
     },
     /// A delivery.
@@ -150,23 +150,23 @@ pub enum Fact {
 pub struct Pushed {
     /// To which session.
     pub to: Connection,
-    /// Which message.
+    /// Message that is meant.
     pub seq: Ordinal,
-    /// Whether the session is the agent's live one.
+    /// True if the session is the agent's live one.
     pub is_live: bool,
-    /// Whether the message is what was accepted, byte for byte.
+    /// True if the message is what was accepted, byte for byte.
     pub is_genuine: bool,
     /// What the agent was owed of it before.
     pub owing: Option<Owing>,
-    /// Whether its retention was over.
+    /// True if its retention was over.
     pub is_expired: bool,
-    /// Whether the agent was pushed it for the first time ever.
+    /// True if the agent was pushed it for the first time ever.
     pub is_first: bool,
     /// The first earlier message that the agent was certainly owed and never pushed.
     pub overtakes: Option<Ordinal>,
-    /// Whether it came after a later one in this session, and was never given back.
+    /// True if it came after a later one in this session, and was never given back.
     pub is_behind: bool,
-    /// Whether it had been given back and was not due yet.
+    /// True if it had been given back and was not due yet.
     pub is_early: bool,
     /// The session's unsettled deliveries, this one included.
     pub flying: Flying,
@@ -175,7 +175,7 @@ pub struct Pushed {
 /// What is in flight to a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Flying {
-    /// How many deliveries.
+    /// Number of deliveries.
     pub deliveries: u64,
     /// Their bytes.
     pub bytes: u64,

@@ -50,7 +50,7 @@ pub struct Accepted {
 /// One agent.
 #[derive(Clone, Debug, Default)]
 pub struct Mailbox {
-    /// Whether the object keeps something of it by name.
+    /// True if the object keeps something of it by name.
     pub known: bool,
     /// Its subscriptions; `None` if it has never chosen.
     pub types: Option<Patterns>,
@@ -64,9 +64,9 @@ pub struct Mailbox {
     pub superseded: Vec<Ordinal>,
     /// What it was ever owed, by `seq`.
     pub owed: BTreeMap<Ordinal, Owed>,
-    /// How many losses it has to have been told of.
+    /// Number of losses that it has to have been told of.
     pub lost: u64,
-    /// How many losses it has acknowledged.
+    /// Number of losses that it has acknowledged.
     pub acknowledged: u64,
 }
 
@@ -75,7 +75,7 @@ pub struct Mailbox {
 pub struct Live {
     /// Its epoch.
     pub epoch: Ordinal,
-    /// Which run of the agent.
+    /// Run of the agent.
     pub session: SessionId,
     /// Its window; `None` for one that negotiated nothing.
     pub window: Option<Window>,
@@ -92,13 +92,13 @@ pub struct Live {
 pub struct Flight {
     /// Of which message.
     pub seq: Ordinal,
-    /// How many bytes it has.
+    /// Number of bytes that it has.
     pub bytes: u64,
     /// The object's time of it.
     pub at: Timestamp,
-    /// Whether the message had been given back or redriven before.
+    /// True if the message had been given back or redriven before.
     pub again: bool,
-    /// Whether the message says that only an ack settles it.
+    /// True if the message says that only an ack settles it.
     pub ack_required: bool,
 }
 
@@ -122,15 +122,15 @@ pub enum Owing {
 pub struct Owed {
     /// What has become of it.
     pub owing: Owing,
-    /// How many of its deliveries have failed.
+    /// Number of its deliveries that have failed.
     pub failures: u64,
-    /// Whether it was ever pushed.
+    /// True if it was ever pushed.
     pub pushed: bool,
-    /// Whether it was ever a dead letter: order says nothing of it then.
+    /// True if it was ever a dead letter: order says nothing of it then.
     pub was_dead: bool,
-    /// When it may be pushed again, once it was given back or redriven.
+    /// Time at which it may be pushed again, once it was given back or redriven.
     pub due: Option<Timestamp>,
-    /// Whether time may have ended it without a word.
+    /// True if time may have ended it without a word.
     pub may_be_over: bool,
 }
 
@@ -150,7 +150,7 @@ impl Owed {
 }
 
 impl Flight {
-    /// Whether its session may be presumed to have settled it by now.
+    /// True if its session may be presumed to have settled it by now.
     #[must_use]
     pub fn is_presumable(&self, now: Timestamp) -> bool {
         !self.ack_required && self.at.plus_ms(PRESUMED_MS) <= now
@@ -158,7 +158,7 @@ impl Flight {
 }
 
 impl Live {
-    /// Whether a message is in flight.
+    /// True if a message is in flight.
     #[must_use]
     pub fn has(&self, seq: Ordinal) -> bool {
         self.flights.iter().any(|flight| flight.seq == seq)
@@ -173,7 +173,7 @@ impl Live {
 }
 
 impl Accepted {
-    /// Whether its retention is over.
+    /// True if its retention is over.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.at.plus_ms(RETENTION_MS) <= now
@@ -181,13 +181,13 @@ impl Accepted {
 }
 
 impl Mailbox {
-    /// Whether the object may have forgotten the agent without a word.
+    /// True if the object may have forgotten the agent without a word.
     #[must_use]
     pub fn may_be_forgotten(&self, now: Timestamp) -> bool {
         self.live.is_none() && self.written_at.plus_ms(RETENTION_MS) <= now
     }
 
-    /// Whether it is subscribed to a message.
+    /// True if it is subscribed to a message.
     #[must_use]
     pub fn wants(&self, message: &Message) -> bool {
         let mut types = self.types.iter().flatten();
@@ -215,7 +215,7 @@ impl Mailbox {
 }
 
 impl MailboxObserver {
-    /// Whether an agent is certainly still owed a message.
+    /// True if an agent is certainly still owed a message.
     #[must_use]
     pub fn is_certainly_owed(&self, agent: &AgentId, seq: Ordinal, now: Timestamp) -> bool {
         let Some(mailbox) = self.agents.get(agent) else { return false };

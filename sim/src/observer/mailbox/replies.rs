@@ -185,7 +185,7 @@ impl MailboxObserver {
         }
     }
 
-    /// Who certainly gets a message, and who may.
+    /// Agents that certainly get a message, and those that may.
     fn recipients(
         &self,
         now: Timestamp,

@@ -16,7 +16,7 @@ use crate::world::hosts::sleep_until;
 
 /// How patient an agent is that was given no patience of its own.
 const PATIENCE_MS: u64 = 600_000;
-/// How long an agent works between two writes.
+/// Time for which an agent works between two writes.
 const WORK: Duration = Duration::from_millis(700);
 
 pub(in crate::workload) async fn hold(agent: &Agent, action: &Action) {

@@ -16,11 +16,11 @@ use crate::workload::mailbox::process::Process;
 use crate::world::hosts::sleep_until;
 use crate::world::operator::post;
 
-/// When it comes back after a close.
+/// Time at which it comes back after a close.
 const RECONNECT_MS: u64 = 5_000;
 /// After how much silence its runtime gives a socket up: the other end pings every 25 s.
 const SILENCE_MS: u64 = 80_000;
-/// How long a socket may take to open.
+/// Time that a socket may take to open.
 const OPEN_MS: u64 = 10_000;
 
 /// Socket after socket, until its time is over.

@@ -30,7 +30,7 @@ pub(crate) struct Process {
     /// The agent by number.
     pub number: u8,
     pub agent: AgentId,
-    /// Which process of the agent.
+    /// Process of the agent.
     pub run: u32,
     pub plan: MailPlan,
     pub clocks: Rc<AgentClocks>,
@@ -39,7 +39,7 @@ pub(crate) struct Process {
     /// The bus, while there is one.
     client: Rc<RefCell<Option<Mail>>>,
     sessions: Rc<Cell<u32>>,
-    /// How far its inbox was read.
+    /// Place up to which its inbox was read.
     pub read_through: Rc<Cell<Ordinal>>,
 }
 

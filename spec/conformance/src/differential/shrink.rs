@@ -11,7 +11,7 @@ use crate::system::SystemUnderTest;
 use mailbus_spec::machine::Event;
 use mailbus_spec::ordinal::Ordinal;
 
-/// How many times a failing case is run again, at most.
+/// Number of times that a failing case is run again, at most.
 const RUNS: u32 = 2_000;
 
 /// Deletes what can be deleted while the history still fails, in ever smaller pieces, to a fixpoint.

@@ -51,7 +51,7 @@ impl Agent {
         PATHS.iter().filter_map(|text| LeasePath::new(text).ok()).collect()
     }
 
-    /// Who it is.
+    /// Name of it.
     #[must_use]
     pub fn holder(&self) -> &Holder {
         &self.holder

@@ -36,7 +36,7 @@ pub(super) struct Fork {
     pub(super) choices: Vec<Way>,
     /// What was tried last.
     pub(super) current: Option<Way>,
-    /// Whether hidden events are among the choices already.
+    /// True if hidden events are among the choices already.
     pub(super) complete: bool,
     /// Once hidden events are among them: where this is, to know it again.
     pub(super) place: Option<u64>,
@@ -109,14 +109,14 @@ impl<S: Service> Search<'_, S> {
         }
     }
 
-    /// Whether there are hidden events that might write here.
+    /// True if there are hidden events that might write here.
     fn may_be_hidden(&self) -> bool {
         let Some(group) = self.sorted.groups.get(self.group) else { return false };
         self.machine.next_alarm().is_some_and(|due| due <= group.latest)
             || self.sorted.unknown.iter().any(|index| self.may_be_here(*index, group))
     }
 
-    /// Whether a command of unknown outcome may have written the group's sequence.
+    /// True if a command of unknown outcome may have written the group's sequence.
     fn may_be_here(&self, index: usize, group: &Group) -> bool {
         let used = self.used.get(index).copied().unwrap_or(true);
         let in_time = |one: &Invocation<S>| {

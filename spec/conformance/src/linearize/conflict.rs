@@ -10,7 +10,7 @@ use super::search::Search;
 use crate::service::{ReplyOf, Service, Shown};
 use mailbus_spec::time::Timestamp;
 
-/// How many choices are looked back at.
+/// Number of choices that are looked back at.
 const LOOKED_BACK: usize = 400;
 
 /// What a dead end says about its cause.

@@ -82,14 +82,14 @@ impl<S: Service> Hints<S> {
         }
     }
 
-    /// Whether a step from `last` would go past an ordinal that somebody was shown without issuing it:
+    /// True if a step from `last` would go past an ordinal that somebody was shown without issuing it:
     /// nothing could issue it later.
     pub fn skips(&self, last: Ordinal, after: &S, issued: &[Ordinal]) -> bool {
         let passed = (Bound::Excluded(last), Bound::Included(after.last_ordinal().max(last)));
         self.all.ordinals.range(passed).any(|shown| !issued.contains(shown))
     }
 
-    /// Whether it is later than an ordinal that is still to come, which only a clock that steps back
+    /// True if it is later than an ordinal that is still to come, which only a clock that steps back
     /// explains.
     fn is_late(&self, after: &S) -> bool {
         let to_come = (Bound::Excluded(after.last_ordinal()), Bound::Unbounded);
@@ -189,7 +189,7 @@ impl<S: Service> Hints<S> {
 }
 
 impl<S: Service> Invocation<S> {
-    /// Whether both ask the same.
+    /// True if both ask the same.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         self.client == other.client && self.command == other.command
     }

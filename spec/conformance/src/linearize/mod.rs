@@ -35,11 +35,11 @@ use mailbus_spec::time::Timestamp;
 /// One command that a client sent, and what it learned of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invocation<S: Service> {
-    /// Which client.
+    /// Client that is meant.
     pub client: usize,
-    /// When it was sent, by an order that all clients of the history share.
+    /// Time at which it was sent, by an order that all clients of the history share.
     pub started: u64,
-    /// When it was over, by the same order. For an unknown outcome: after this it no longer took
+    /// Time at which it was over, by the same order. For an unknown outcome: after this it no longer took
     /// effect; `None` if it might at any time.
     pub ended: Option<u64>,
     /// What was asked.
@@ -90,7 +90,7 @@ pub struct Explained<S: Service> {
     pub now: Timestamp,
     /// The sequence after it.
     pub sequence: u64,
-    /// Whether nobody saw its reply.
+    /// True if nobody saw its reply.
     pub hidden: bool,
     /// What it pushed.
     pub pushes: Vec<S::Push>,
@@ -103,12 +103,12 @@ pub struct Explanation<S: Service> {
     pub order: Vec<Explained<S>>,
     /// The object after all of them.
     pub last: S,
-    /// How many choices were tried; 0 where nothing was hidden.
+    /// Number of choices that were tried; 0 where nothing was hidden.
     pub tried: u64,
 }
 
 impl<S: Service> Explanation<S> {
-    /// How many events nobody saw.
+    /// Number of events that nobody saw.
     #[must_use]
     pub fn hidden(&self) -> usize {
         self.order.iter().filter(|event| event.hidden).count()

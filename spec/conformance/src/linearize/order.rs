@@ -6,7 +6,7 @@ use crate::service::Service;
 use mailbus_spec::machine::Commit;
 use mailbus_spec::time::Timestamp;
 
-/// Where in the object's order a reply stands.
+/// Place of a reply in the object's order.
 pub(super) type Position = (u64, u64);
 
 fn position(commit: &Commit) -> Position {

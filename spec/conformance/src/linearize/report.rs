@@ -8,17 +8,17 @@ use crate::notation::Epoch;
 use crate::service::{ReplyOf, Service};
 use mailbus_spec::time::HostTime;
 
-/// How many events before it are shown.
+/// Number of events before it that are shown.
 const SHOWN_BEFORE: usize = 12;
 
-/// Why no order explains a history.
+/// Reason why no order explains a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contradiction {
     /// What cannot be.
     pub what: String,
     /// Events before it, oldest first.
     pub before: Vec<String>,
-    /// Whether all choices were tried; otherwise an order might exist beyond the bound.
+    /// True if all choices were tried; otherwise an order might exist beyond the bound.
     pub exhaustive: bool,
 }
 

@@ -40,11 +40,11 @@ pub(super) struct Search<'a, S: Service> {
     pub(super) conflict: Option<Conflict<S::Peer>>,
     /// What was moved forward because of one: by trail, event and time.
     pub(super) promoted: BTreeSet<(usize, Option<usize>, Timestamp)>,
-    /// Whether hidden events are looked for at unlikely instants, too.
+    /// True if hidden events are looked for at unlikely instants, too.
     pub(super) thorough: bool,
-    /// How often a gap was begun anew.
+    /// Number of times that a gap was begun anew.
     pub(super) attempt: u64,
-    /// How many choices had been tried by then.
+    /// Number of choices that had been tried by then.
     pub(super) tried_before: u64,
     pub(super) tried: u64,
     tries: u64,

@@ -39,7 +39,7 @@ pub enum Entry<S: Service> {
     Received(Vec<S::Push>),
 }
 
-/// Why no world agrees with what was seen, for a reader.
+/// Reason why no world agrees with what was seen, for a reader.
 type Difference = String;
 
 /// What was pushed to each session, in order.

@@ -141,7 +141,7 @@ pub(super) fn row_budget(
     rows.max(1) + u64::from(reanchored) + tables
 }
 
-/// Whether something is written of an agent by name. A message that is new to it is no row of its own,
+/// True if something is written of an agent by name. A message that is new to it is no row of its own,
 /// unless it comes back.
 fn is_written(old: &Agent, new: &Agent) -> bool {
     let changed = |(seq, open)| new.inbox.open.get(seq) != Some(open);
@@ -163,7 +163,7 @@ pub(super) fn sessions(state: &MailboxMachine) -> Vec<Connection> {
     state.agents.iter().flat_map(of).collect()
 }
 
-/// Whether a session that negotiated nothing can say it: the original says one pattern at a time.
+/// True if a session that negotiated nothing can say it: the original says one pattern at a time.
 pub(super) fn is_original(ask: &Ask) -> bool {
     matches!(ask, Ask::Subscribe { types, .. } | Ask::Unsubscribe { types, .. } if types.len() == 1)
 }

@@ -27,13 +27,13 @@ pub struct Ledger {
 /// One attempt to send a message. Its id is new with every message, and the same in every attempt.
 #[derive(Clone, Debug)]
 pub struct Sending {
-    /// What.
+    /// Message of it.
     pub message: Message,
     /// To whom; `None` if it was published.
     pub to: Option<AgentId>,
-    /// When it began, by an order that all agents share.
+    /// Time at which it began, by an order that all agents share.
     pub started: u64,
-    /// When it was answered, and with which place in the order; `None` if the outcome is unknown.
+    /// Time at which it was answered, and with which place in the order; `None` if the outcome is unknown.
     pub accepted: Option<(u64, Ordinal)>,
 }
 
@@ -46,18 +46,18 @@ pub struct Delivery {
     pub seq: Ordinal,
     /// What came.
     pub message: Message,
-    /// When, by the order that all share.
+    /// Time of it, by the order that all share.
     pub at: u64,
 }
 
 /// The object said that a delivery is settled.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// Whose.
+    /// Agent that it concerns.
     pub agent: AgentId,
-    /// Which.
+    /// Place of the message in the workspace's order.
     pub seq: Ordinal,
-    /// When the answer was there, by the order that all share.
+    /// Time at which the answer was there, by the order that all share.
     pub at: u64,
 }
 
@@ -80,7 +80,7 @@ pub struct Totals {
 type Name = (AgentId, Option<MessageId>);
 
 impl Ledger {
-    /// Whether everything is as it was promised.
+    /// True if everything is as it was promised.
     ///
     /// # Errors
     /// The first promise that was broken, for a reader.

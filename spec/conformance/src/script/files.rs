@@ -10,7 +10,7 @@ use super::super::service::Service;
 pub struct ScriptFile {
     /// What it tells, from the file's name: `a_cancel_leaves_no_orphan`.
     pub name: String,
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
@@ -35,7 +35,7 @@ pub fn scripts_of<S: Service>() -> io::Result<Vec<ScriptFile>> {
     Ok(files)
 }
 
-/// Whether expectations are to be written anew: `REWRITE=1`.
+/// True if expectations are to be written anew: `REWRITE=1`.
 #[must_use]
 pub fn rewriting() -> bool {
     env::var_os("REWRITE").is_some_and(|value| value == "1")

@@ -77,7 +77,7 @@ impl fmt::Display for ScriptError {
 
 impl core::error::Error for ScriptError {}
 
-/// Why a script did not pass.
+/// Reason why a script did not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptFailure {
     /// The system is not what the specification says.
@@ -214,7 +214,7 @@ impl<S: Service> Script<S> {
         shown
     }
 
-    /// Whether the specification still shows what the script says.
+    /// True if the specification still shows what the script says.
     ///
     /// # Errors
     /// [`ScriptFailure::Outdated`] with the first line that differs.
@@ -222,7 +222,7 @@ impl<S: Service> Script<S> {
         self.says(self.shown())
     }
 
-    /// Whether the script says what was shown for each directive.
+    /// True if the script says what was shown for each directive.
     fn says(&self, shown: Vec<Vec<String>>) -> Result<(), ScriptFailure> {
         let mut shown = shown.into_iter();
         for section in &self.sections {

@@ -248,7 +248,7 @@ pub fn grants(history: &Leases) -> Vec<usize> {
     all.filter(|(_, one)| is_grant(one)).map(|(index, _)| index).collect()
 }
 
-/// Whether *some* order that agrees with real time gives every answer, whatever the sequences say.
+/// True if *some* order that agrees with real time gives every answer, whatever the sequences say.
 /// Exponential; everything has to be answered.
 pub fn judge(history: &Leases) -> bool {
     let left: Vec<usize> = (0..history.invocations.len()).collect();

@@ -44,7 +44,7 @@ pub fn generated_max<W: World>() -> usize {
     W::GENERATED_MAX << (4 * usize::from(more()).min(4))
 }
 
-/// How many more of each fault than usual: `MAILBUS_EXHAUSTIVE_MORE`.
+/// Number of each fault more than usual: `MAILBUS_EXHAUSTIVE_MORE`.
 fn more() -> u8 {
     std::env::var("MAILBUS_EXHAUSTIVE_MORE").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }

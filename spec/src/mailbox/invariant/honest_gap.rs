@@ -120,7 +120,7 @@ fn losses_are_counted(
     ensure(told.iter().copied().eq(due), || format!("{name} was told of {told:?}, due was {due:?}"))
 }
 
-/// How many losses are left to acknowledge of those before, after an acknowledgement in this event.
+/// Number of losses that are left to acknowledge of those before, after an acknowledgement in this event.
 fn unacknowledged(transition: &Transition<'_>, name: &AgentId, before: &Losses) -> u64 {
     let Some(Ask::Ack { agent, what: Settled::Gap(through) }) = transition.ask() else {
         return before.count;

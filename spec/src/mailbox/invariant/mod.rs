@@ -49,7 +49,7 @@ pub struct Transition<'a> {
     pub after: &'a MailboxMachine,
 }
 
-/// How an invariant is checked.
+/// Kinds of checks of an invariant.
 #[derive(Clone, Copy, Debug)]
 pub enum Check {
     /// On every state.
@@ -67,7 +67,7 @@ pub struct Invariant {
     pub name: &'static str,
     /// What it says.
     pub claim: &'static str,
-    /// How it is checked here.
+    /// Check of it here.
     pub check: Check,
 }
 
@@ -224,7 +224,7 @@ impl<'a> Transition<'a> {
         gone.map(|(seq, open)| (*seq, *open))
     }
 
-    /// Whether the event is an ack that names this message of this agent.
+    /// True if the event is an ack that names this message of this agent.
     fn acknowledges(&self, name: &AgentId, seq: Ordinal) -> bool {
         let Some(Ask::Ack { agent, what }) = self.ask() else { return false };
         if agent != name || !matches!(self.outcome(), Some(Outcome::Settled { .. })) {
@@ -247,14 +247,14 @@ impl<'a> Transition<'a> {
         }
     }
 
-    /// Whether the event is a nack of this delivery that was heard.
+    /// True if the event is a nack of this delivery that was heard.
     fn gives_back(&self, name: &AgentId, seq: Ordinal) -> bool {
         let named = matches!(self.ask(), Some(Ask::Nack { agent, seq: named, .. }) if agent == name && *named == seq);
         named && matches!(self.outcome(), Some(Outcome::Returned(_)))
     }
 
-    /// Whether the silence of the agent's session may settle this message in this event. A nack that
-    /// names it breaks the silence.
+    /// True if the silence of the agent's session may settle this message in this event. A nack that names
+    /// it breaks the silence.
     fn presumes(&self, name: &AgentId, seq: Ordinal) -> Option<Presumed> {
         if self.gives_back(name, seq) {
             return None;
@@ -308,7 +308,7 @@ impl<'a> Transition<'a> {
     }
 }
 
-/// Why silence settles a message.
+/// Reason why silence settles a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presumed {
     /// It was pushed long enough ago.
@@ -336,7 +336,7 @@ fn letters(state: &MailboxMachine, name: &AgentId) -> BTreeSet<Ordinal> {
     newest.map(|(seq, _)| *seq).collect()
 }
 
-/// Whom a message is for, by the subscriptions of `state`.
+/// Agents that a message is for, by the subscriptions of `state`.
 fn addressed(state: &MailboxMachine, to: Option<&AgentId>, message: &Message) -> BTreeSet<AgentId> {
     let subscribed = state.agents.iter().filter(|(name, agent)| {
         let types = agent.registration.as_ref().and_then(|known| known.types.as_ref());
@@ -375,7 +375,7 @@ fn lowest_due(agent: &Agent, live: &Session, now: Timestamp) -> Option<(Ordinal,
     waiting.next().map(|(seq, open)| (*seq, *open))
 }
 
-/// Whether one more delivery of this entry keeps the bounds of the session.
+/// True if one more delivery of this entry keeps the bounds of the session.
 fn fits(agent: &Agent, live: &Session, open: &Open) -> bool {
     let Some(window) = live.window else {
         let again = live.flights.values().filter(|flight| flight.again).count() as u64;

@@ -9,7 +9,7 @@ use crate::lease::{Blocker, HeldBy, LimitKind, OverReason, Rejection};
 use crate::limits;
 use crate::path::PathSet;
 
-/// How the request ended.
+/// End of the request.
 pub(super) fn over(reason: OverReason) -> String {
     let how = match reason {
         OverReason::Released => "its holder released the lease",
@@ -21,7 +21,7 @@ pub(super) fn over(reason: OverReason) -> String {
     format!("The request is over: {how}. Acquire under a new request id.")
 }
 
-/// Why nothing was changed.
+/// Reason why nothing was changed.
 pub(super) fn rejection(rejection: &Rejection) -> String {
     match rejection {
         Rejection::Held(blocker) => held(blocker),

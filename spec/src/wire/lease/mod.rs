@@ -88,7 +88,7 @@ use crate::lease::Command;
 pub struct Call {
     /// Its number, fresh for every attempt, if the client gave it one. The reply repeats it.
     pub number: Option<u64>,
-    /// How the command was spelled.
+    /// Spelling of the command.
     pub dialect: Dialect,
     /// The command.
     pub command: Command,

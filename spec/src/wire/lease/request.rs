@@ -142,7 +142,7 @@ impl<'a> Request<'a> {
         Ok(Call { number, dialect, command })
     }
 
-    /// Who asks.
+    /// Holder that asks.
     pub(super) fn holder(&self) -> Result<Holder, Problem> {
         let agent = self.agent_id;
         let session = self.session.id(SessionId::new)?;

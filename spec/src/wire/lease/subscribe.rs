@@ -6,10 +6,10 @@ use alloc::string::String;
 use crate::id::{AgentId, Holder, SessionId};
 use crate::wire::{Code, Problem, Protocol, query};
 
-/// Who subscribes, and what the socket will speak.
+/// Subscriber, and the protocol that the socket will speak.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
-    /// Whose socket it is.
+    /// Session of the socket.
     pub holder: Holder,
     /// What it speaks.
     pub protocol: Protocol,

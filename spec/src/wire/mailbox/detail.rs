@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::limits;
 use crate::mailbox::{LimitKind, Rejection};
 
-/// Why nothing was changed.
+/// Reason why nothing was changed.
 pub(super) fn rejection(rejection: &Rejection) -> String {
     match rejection {
         Rejection::Conflict => String::from(

@@ -184,7 +184,7 @@ impl<'a> Request<'a> {
         Ok(Call { number, command: Command { over: self.socket.cloned(), ask } })
     }
 
-    /// Who asks.
+    /// Agent that asks.
     pub(super) fn agent(&self) -> Result<AgentId, Problem> {
         speaker(self.agent_id, self.socket.map(|socket| &socket.agent))
     }

@@ -10,12 +10,12 @@ use crate::mailbox::{Ask, Patterns, Window};
 use crate::ordinal::Ordinal;
 use crate::wire::{Code, Problem, Protocol, query};
 
-/// Who subscribes, and what the session will be.
+/// Subscriber, and the session that it will have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
-    /// Whose session it is.
+    /// Agent of the session.
     pub agent: AgentId,
-    /// Which run of the agent.
+    /// Run of the agent.
     pub session: SessionId,
     /// The window of a session that speaks `protocol=1`; `None` for one that speaks the original's.
     pub window: Option<Window>,

@@ -11,7 +11,7 @@ use super::paths::{PathIndex, SharedPath};
 /// Part that a live lease and a live ticket have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
-    /// Whose it is.
+    /// Holder of it.
     pub holder: Holder,
     /// The client's name for it; none in the original's protocol.
     pub request: Option<RequestId>,
@@ -30,9 +30,9 @@ pub(super) struct Lease {
     pub claim: Claim,
     /// The term granted at first.
     pub first_term: Ttl,
-    /// When it ends.
+    /// Time at which it ends.
     pub expires_at: Timestamp,
-    /// Whether an admin is draining it.
+    /// True if an admin is draining it.
     pub draining: bool,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Lease {
 pub(super) struct Ticket {
     /// What was asked for, and by whom.
     pub claim: Claim,
-    /// When the place is given up.
+    /// Time at which the place is given up.
     pub deadline: Timestamp,
 }
 
@@ -92,12 +92,12 @@ impl Claim {
         PathSet::new(self.paths().cloned().collect())
     }
 
-    /// Whether these are its paths.
+    /// True if these are its paths.
     pub fn is_on(&self, paths: &PathSet) -> bool {
         self.paths().eq(paths.as_slice())
     }
 
-    /// Whether `acquire` asks for the same.
+    /// True if `acquire` asks for the same.
     pub fn agrees(&self, acquire: &Acquire) -> bool {
         self.ttl == acquire.ttl() && self.wait == acquire.wait() && self.is_on(acquire.paths())
     }
@@ -120,17 +120,17 @@ impl Claims {
         paths.as_slice().iter().map(|path| self.index.share(path)).collect()
     }
 
-    /// Which claims are on which paths.
+    /// Claims by the paths that they are on.
     pub fn index(&self) -> &PathIndex {
         &self.index
     }
 
-    /// How many leases and tickets there are.
+    /// Number of leases and tickets.
     pub fn claim_count(&self) -> usize {
         self.leases.len().saturating_add(self.tickets.len())
     }
 
-    /// How many paths are under them; one under two claims counts twice.
+    /// Number of paths that are under them; one under two claims counts twice.
     pub fn path_count(&self) -> usize {
         self.path_count
     }
@@ -160,7 +160,7 @@ impl Claims {
         self.share(holder)?.requests.get(request).copied()
     }
 
-    /// When the next claim ends.
+    /// Time at which the next claim ends.
     pub fn first_end(&self) -> Option<Timestamp> {
         self.ends.first().map(|(end, _)| *end)
     }

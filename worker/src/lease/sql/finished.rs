@@ -17,9 +17,9 @@ const BY_REQUEST: &str = "\
 /// A request that is over and not yet collected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finished {
-    /// When it ended.
+    /// Time at which it ended.
     pub end: Timestamp,
-    /// How.
+    /// Reason of its end.
     pub reason: OverReason,
     /// The token it had held.
     pub token: Option<Ordinal>,
@@ -71,12 +71,12 @@ impl Finished {
         Ok(Self { end, reason: state.reason(), token, content })
     }
 
-    /// When the memory of it is over.
+    /// Time at which the memory of it is over.
     pub fn memory_ends(&self) -> Timestamp {
         memory_ends(self.end)
     }
 
-    /// Whether it had asked for the same.
+    /// True if it had asked for the same.
     pub fn agrees(&self, acquire: &Acquire) -> bool {
         let Content::Known { ttl_ms, wait_ms, paths } = &self.content else { return true };
         *ttl_ms == acquire.ttl().ms()

@@ -58,13 +58,13 @@ impl FinishedTokens {
         }
     }
 
-    /// When `holder` gave this token back, if it did.
+    /// Time at which `holder` gave this token back, if it did.
     pub fn given_back(&self, holder: &Holder, token: Ordinal) -> Option<Timestamp> {
         let given = self.given_back.get(&token)?;
         (given.by == HolderHash::of(holder)).then_some(given.end)
     }
 
-    /// When an admin took this token, if one did.
+    /// Time at which an admin took this token, if one did.
     pub fn forced(&self, token: Ordinal) -> Option<Timestamp> {
         self.forced.get(&token).copied()
     }

@@ -10,13 +10,13 @@ use mailbus_spec::{Clock, Commit, Ordinal, Timestamp};
 /// which is written whenever they move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Header {
-    /// How many commands and alarms have written.
+    /// Number of commands and alarms that have written.
     pub sequence: u64,
     /// The object's clock.
     pub clock: Clock,
     /// The largest token issued.
     pub last_token: Ordinal,
-    /// Which life of the storage this is; 0 before the first write.
+    /// Life of the storage; 0 before the first write.
     pub generation: u64,
 }
 

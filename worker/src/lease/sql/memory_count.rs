@@ -37,7 +37,7 @@ impl AgentHash {
     }
 }
 
-/// When the memory of what ended at `end` is over.
+/// Time at which the memory of what ended at `end` is over.
 pub(super) fn memory_ends(end: Timestamp) -> Timestamp {
     end.plus_ms(limits::MEMORY_MS)
 }
@@ -90,7 +90,7 @@ impl MemoryCount {
         self.after(at).map(|minute| minute.total).sum()
     }
 
-    /// How many of `agent` count at `at`.
+    /// Number of those of `agent` that count at `at`.
     pub fn count_of(&self, agent: &AgentId, at: Timestamp) -> usize {
         let hash = AgentHash::of(agent);
         self.after(at).filter_map(|minute| minute.agents.get(&hash)).sum()

@@ -80,7 +80,7 @@ use crate::storage::{Storage, StorageError};
 pub struct SqlLeases {
     memory: Memory,
     alarm: Alarm,
-    /// Whether it has handled an event since it woke.
+    /// True if it has handled an event since it woke.
     has_begun: bool,
 }
 
@@ -94,7 +94,7 @@ enum Memory {
 }
 
 impl SqlLeases {
-    /// When the object wants to be woken next, in object time; nothing before the first event.
+    /// Time at which the object wants to be woken next, in object time; nothing before the first event.
     #[must_use]
     pub fn next_alarm(&self) -> Option<Timestamp> {
         match &self.memory {

@@ -1,4 +1,4 @@
-//! Which live claims are on a path.
+//! Live claims by the path that they are on.
 //!
 //! The index is by equal paths because [`LeasePath::overlaps`] is equality. Claims on directories or
 //! patterns would change this file and no other of the machine.
@@ -83,7 +83,7 @@ impl PathIndex {
         overlap
     }
 
-    /// How many tickets overlap a set.
+    /// Number of tickets that overlap a set.
     pub fn queue<'p>(&self, mut paths: impl Iterator<Item = &'p LeasePath>) -> usize {
         match (paths.next(), paths.next()) {
             (None, _) => 0,
@@ -94,7 +94,7 @@ impl PathIndex {
         }
     }
 
-    /// Whether a lease, or a ticket that arrived before `arrival`, overlaps a set.
+    /// True if a lease, or a ticket that arrived before `arrival`, overlaps a set.
     pub fn is_blocked<'p>(
         &self,
         mut paths: impl Iterator<Item = &'p LeasePath>,

@@ -67,12 +67,12 @@ impl Machine {
         }
     }
 
-    /// Whether the holder itself ended the lease under `token`, within the memory.
+    /// True if the holder itself ended the lease under `token`, within the memory.
     fn was_given_back(&self, turn: &mut Turn<'_>, holder: &Holder, token: Ordinal) -> bool {
         is_remembered(turn, self.finished_tokens.given_back(holder, token))
     }
 
-    /// Whether a lease that an admin ended under `token` is remembered.
+    /// True if a lease that an admin ended under `token` is remembered.
     pub(super) fn was_forced(&self, turn: &mut Turn<'_>, token: Ordinal) -> bool {
         is_remembered(turn, self.finished_tokens.forced(token))
     }
@@ -155,7 +155,7 @@ impl Machine {
     }
 }
 
-/// Whether the memory of what ended at `end` goes on.
+/// True if the memory of what ended at `end` goes on.
 fn is_remembered(turn: &mut Turn<'_>, end: Option<Timestamp>) -> bool {
     let Some(memory_ends) = end.map(memory_ends) else { return false };
     let is_over = memory_ends <= turn.now();

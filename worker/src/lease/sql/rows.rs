@@ -10,7 +10,7 @@ use crate::storage::{Storage, StorageError, Value};
 
 const TABLES: &str = include_str!("lease.sql");
 
-/// Whether the tables are there, on any database.
+/// True if the tables are there, on any database.
 pub(super) const FIND_TABLES: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'claim'";
 /// The least that touches the storage.
@@ -90,7 +90,7 @@ impl State {
         ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// How it ended, once its end is past.
+    /// End of it, once that is past.
     pub const fn reason(self) -> OverReason {
         match self {
             Self::Lease => OverReason::Lapsed,
@@ -102,7 +102,7 @@ impl State {
     }
 }
 
-/// How a live claim is ended by a command.
+/// End of a live claim by a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Released,

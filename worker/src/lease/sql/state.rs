@@ -11,13 +11,13 @@ use crate::sql::is_past;
 /// The machine's memory: all of it is in the rows too.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Machine {
-    /// Whether the tables are there: nothing is created for a read or a refusal.
+    /// True if the tables are there: nothing is created for a read or a refusal.
     pub has_tables: bool,
     /// The numbers.
     pub header: Header,
     /// The live claims.
     pub claims: Claims,
-    /// How much is remembered.
+    /// Number of things that are remembered.
     pub remembered: MemoryCount,
     /// The tokens among it.
     pub finished_tokens: FinishedTokens,
@@ -38,13 +38,13 @@ impl Machine {
             .saturating_add(bytes(self.remembered.total(), REMEMBERED_BYTES))
     }
 
-    /// Whether nobody would miss its rows, and nothing of them is used again.
+    /// True if nobody would miss its rows, and nothing of them is used again.
     pub fn is_blank(&self, now: HostTime) -> bool {
         let Header { clock, last_token, generation, .. } = &self.header;
         self.next_alarm().is_none() && is_past(now, clock, *last_token, *generation)
     }
 
-    /// When the object wants to be woken next, in object time.
+    /// Time at which the object wants to be woken next, in object time.
     pub fn next_alarm(&self) -> Option<Timestamp> {
         let collection = self
             .remembered

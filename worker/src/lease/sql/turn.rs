@@ -11,7 +11,7 @@ use super::header::Header;
 use super::rows;
 use crate::storage::{Row, Storage, StorageError, Value};
 
-/// Why a command came to no outcome.
+/// Reason why a command came to no outcome.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The protocol's answer is a refusal.

@@ -32,10 +32,10 @@ pub(super) enum Kept<'a> {
     Foreign,
 }
 
-/// Who is at the other end.
+/// Agent at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Speaker {
-    /// Whose session.
+    /// Agent of the session.
     pub connection: Connection,
     /// What its socket speaks.
     pub protocol: Protocol,

@@ -16,10 +16,10 @@ use super::encoding;
 /// letters beyond ASCII, is below the platform's 16 384 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Whose.
+    /// Agent that it concerns.
     #[serde(rename = "a")]
     pub agent: AgentId,
-    /// Which run of the agent.
+    /// Run of the agent.
     #[serde(rename = "s")]
     pub session: SessionId,
     /// Its epoch.

@@ -111,7 +111,7 @@ struct Handler<'e, M, S> {
     sessions: BTreeMap<Connection, Session>,
     /// The sessions that are over.
     over: Vec<(Connection, CloseReason)>,
-    /// Whose socket the event came over.
+    /// Session whose socket the event came over.
     asking: Option<(SocketId, Connection)>,
     /// Whose socket is gone: nothing can be sent to it, and it keeps nothing any more.
     gone: Option<Connection>,

@@ -62,9 +62,9 @@ impl Outgoing {
         told.texts.push(text);
     }
 
-    /// Whether an event that besides replies to this session with so many bytes has said so much that no
-    /// further command of its frame may be executed: a few short ones can ask for more than there is
-    /// memory for, and for more than a reader may be behind.
+    /// True if an event that besides replies to this session with so many bytes has said so much that no
+    /// further command of its frame may be executed: a few short ones can ask for more than there is memory
+    /// for, and for more than a reader may be behind.
     pub(super) fn is_full(&self, asking: &Connection, replies: usize) -> bool {
         let pushed = self.by_connection.get(asking).map_or(0, |told| told.bytes);
         self.fullest.max(pushed.saturating_add(replies)) >= FRAME_REPLY_BYTES

@@ -85,7 +85,7 @@ fn kinds(frame: &Value) -> Vec<String> {
     objects.iter().map(kind).collect()
 }
 
-/// Who is told what in an event.
+/// Receivers of what an event tells.
 fn told(delivered: &Delivered) -> Vec<(SocketId, Vec<String>)> {
     frames(delivered).iter().map(|(socket, frame)| (*socket, kinds(frame))).collect()
 }

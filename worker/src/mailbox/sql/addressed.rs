@@ -88,7 +88,7 @@ impl Reading {
         }
     }
 
-    /// Whom a message of this type may have been for.
+    /// Agents that a message of this type may have been for.
     fn audience(&mut self, kind: &MessageType) -> Rc<[usize]> {
         if let Some(known) = self.audiences.get(kind) {
             return Rc::clone(known);

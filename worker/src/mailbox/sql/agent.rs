@@ -15,7 +15,7 @@ use crate::mailbox::Session;
 pub(super) struct Agent {
     /// What is kept of it by name; `None` for a name that only others have used.
     pub registration: Option<Registration>,
-    /// Whether it has a row.
+    /// True if it has a row.
     pub has_row: bool,
     /// What its inbox refused up to here is forgotten.
     pub forgotten: Ordinal,
@@ -56,12 +56,12 @@ pub(super) struct Registration {
 /// The losses of an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Losses {
-    /// How many are not acknowledged.
+    /// Number of those that are not acknowledged.
     pub count: u64,
     /// Bounds of their `seq`, since `count` was last 0.
     pub first: Ordinal,
     pub last: Ordinal,
-    /// How many there ever were.
+    /// Number of all that there ever were.
     pub through: u64,
 }
 
@@ -81,7 +81,7 @@ impl Losses {
 }
 
 impl Agent {
-    /// Whether nothing is left to be known of a name, as the protocol sees it.
+    /// True if nothing is left to be known of a name, as the protocol sees it.
     pub fn is_nobody(&self) -> bool {
         self.registration.is_none() && self.inbox.is_empty()
     }
@@ -95,7 +95,7 @@ impl Agent {
         self.next_push = None;
     }
 
-    /// Whether one more message fits, counting what only silence settles as settled: it is, as soon as
+    /// True if one more message fits, counting what only silence settles as settled: it is, as soon as
     /// something is recorded.
     pub fn has_room_for(&self, bytes: u64) -> bool {
         let presumable = self.live.as_ref().map_or_else(Tally::default, |live| live.presumable);
@@ -229,8 +229,8 @@ impl Agent {
         self.live.as_ref().is_some_and(|live| live.allows(u64::from(entry.bytes), is_again))
     }
 
-    /// When something can be pushed although nothing else happens, not before `floor`: at once, for what
-    /// is left over.
+    /// Time at which something can be pushed although nothing else happens, not before `floor`: at once,
+    /// for what is left over.
     pub fn next_push(&mut self, log: &Log, floor: Timestamp) -> Option<Timestamp> {
         let holds = |known: &Option<Timestamp>| known.is_none_or(|at| at > floor);
         if let Some(known) = self.next_push.filter(holds) {

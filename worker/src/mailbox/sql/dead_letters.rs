@@ -17,7 +17,7 @@ pub(super) struct DeadLetters {
     kept: BTreeMap<Ordinal, DeadReason>,
     older_failed: BTreeSet<Ordinal>,
     refused: u64,
-    /// Whether the log may have more refusals below all in `kept`.
+    /// True if the log may have more refusals below all in `kept`.
     has_older_refused: bool,
 }
 
@@ -43,7 +43,7 @@ impl DeadLetters {
         self.kept.is_empty()
     }
 
-    /// How many a full inbox has refused.
+    /// Number of those that a full inbox has refused.
     pub fn refused(&self) -> u64 {
         self.refused
     }
@@ -92,7 +92,7 @@ impl DeadLetters {
         Some(reason)
     }
 
-    /// Whether any has a row.
+    /// True if any has a row.
     pub fn has_failed(&self) -> bool {
         !self.older_failed.is_empty() || self.kept.len() as u64 > self.refused
     }

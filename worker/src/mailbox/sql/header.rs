@@ -10,15 +10,15 @@ use mailbus_spec::{Clock, Commit, Ordinal, Timestamp};
 /// `meta` alone, which is written whenever they move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Header {
-    /// How many commands and alarms have written.
+    /// Number of commands and alarms that have written.
     pub sequence: u64,
     /// The object's clock.
     pub clock: Clock,
-    /// Which life of the storage this is; 0 before the first write.
+    /// Life of the storage; 0 before the first write.
     pub generation: u64,
     /// The largest `seq` issued.
     pub last_seq: Ordinal,
-    /// When a round of collection last came to its end.
+    /// Time at which a round of collection last came to its end.
     pub round_at: Timestamp,
     /// What was accepted up to here is past its retention for everybody.
     pub expired: Ordinal,

@@ -9,13 +9,13 @@ use super::encoding::{Reader, put};
 /// One pending message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Open {
-    /// How many deliveries are on record.
+    /// Number of deliveries that are on record.
     pub attempts: u64,
-    /// How many of them failed.
+    /// Number of those that failed.
     pub failures: u64,
-    /// When it may be pushed again, once it was given back or redriven.
+    /// Time at which it may be pushed again, once it was given back or redriven.
     pub due: Option<Timestamp>,
-    /// Whether it was a dead letter once.
+    /// True if it was a dead letter once.
     pub redriven: bool,
     /// Whether it is in flight although it has a due time, and then whether that delivery is on record.
     pub again: Option<bool>,
@@ -46,7 +46,7 @@ impl Inbox {
         self.listed().saturating_add(self.fresh.len()) as u64
     }
 
-    /// How many its row lists.
+    /// Number of those that its row lists.
     pub fn listed(&self) -> usize {
         self.recorded.len().saturating_add(self.returned.len())
     }
@@ -197,7 +197,7 @@ impl Inbox {
         }
     }
 
-    /// How many are due later than `now`, in flight or not.
+    /// Number of those that are due later than `now`, in flight or not.
     pub fn delayed(&self, now: Timestamp) -> u64 {
         self.returned.values().filter(|open| open.due > Some(now)).count() as u64
     }

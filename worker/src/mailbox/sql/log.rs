@@ -20,11 +20,11 @@ pub(super) struct Entry {
     pub at: Timestamp,
     /// Its place in the index of ids; 0 for a message without one.
     pub key: u64,
-    /// How many bytes its body has.
+    /// Number of bytes that its body has.
     pub bytes: u32,
-    /// How many agents are owed it or keep it among their dead letters.
+    /// Number of agents that are owed it or keep it among their dead letters.
     pub holders: u16,
-    /// Whether only an ack settles it.
+    /// True if only an ack settles it.
     pub ack_required: bool,
 }
 
@@ -45,12 +45,12 @@ pub(super) struct Log {
     outdated: BTreeSet<Ordinal>,
     /// Runs of which nothing is left.
     emptied: BTreeSet<Ordinal>,
-    /// How many messages no run tells of.
+    /// Number of messages that no run tells of.
     untold: u64,
     ids: BTreeSet<(u64, Ordinal)>,
     messages: u64,
     bytes: u64,
-    /// How many holders all messages have together.
+    /// Number of holders that all messages have together.
     holds: u64,
     first_free: Option<Ordinal>,
     first_held: Option<Ordinal>,

@@ -108,7 +108,7 @@ use crate::storage::{Storage, StorageError};
 pub struct SqlMailboxes {
     memory: Memory,
     alarm: Alarm,
-    /// Whether it has handled an event since it woke.
+    /// True if it has handled an event since it woke.
     has_begun: bool,
 }
 
@@ -122,7 +122,7 @@ enum Memory {
 }
 
 impl SqlMailboxes {
-    /// When the object wants to be woken next, in object time; nothing before the first event.
+    /// Time at which the object wants to be woken next, in object time; nothing before the first event.
     pub fn next_alarm(&mut self) -> Option<Timestamp> {
         match &mut self.memory {
             Memory::Awake(machine) => machine.next_alarm(),

@@ -20,7 +20,7 @@ impl Room {
         Self { entries: limit, bytes: limits::PAGE_BYTES, is_empty: true }
     }
 
-    /// Whether an entry of this size fits; if so it is taken. The first always fits.
+    /// True if an entry of this size fits; if so it is taken. The first always fits.
     fn take(&mut self, bytes: u64) -> bool {
         let Some(entries) = self.entries.checked_sub(1) else { return false };
         let left = self.bytes.checked_sub(bytes);

@@ -15,7 +15,7 @@ use crate::storage::{Row, Storage, StorageError, Value};
 
 const TABLES: &str = include_str!("mailbox.sql");
 
-/// Whether the tables are there, on any database.
+/// True if the tables are there, on any database.
 pub(super) const FIND_TABLES: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log'";
 /// The least that touches the storage.
@@ -203,7 +203,7 @@ pub(super) const AGENTS: &str = "\
     gap_through, subs, commit_no, at \
     FROM agent WHERE agent > ?1 ORDER BY agent LIMIT 64";
 
-/// Whether there are runs.
+/// True if there are runs.
 pub(super) const FIND_RUNS: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'run'";
 /// A page of runs. Parameters: the seq that the run before began with.
@@ -214,7 +214,7 @@ pub(super) const RUNS: &str = "\
 pub(super) const LOG: &str = "\
     SELECT seq, at, commit_no, sender, id, type, recipient, refused, need_ack, length(body) \
     FROM log WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq LIMIT 256";
-/// How many rows a page of the log has: few, since each may name a thousand agents.
+/// Number of rows that a page of the log has: few, since each may name a thousand agents.
 pub(super) const LOG_PAGE: usize = 256;
 
 /// A message out of its row, without what was said.

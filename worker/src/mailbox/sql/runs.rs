@@ -37,7 +37,7 @@ const ACK_REQUIRED: u64 = 1;
 const HAS_KEY: u64 = 2;
 const HAS_RECIPIENT: u64 = 4;
 const HAS_REFUSED: u64 = 8;
-/// How many bits of a message's size the flags take.
+/// Number of bits of a message's size that the flags take.
 const FLAG_BITS: u32 = 4;
 
 /// One message as waking reads it.
@@ -47,7 +47,7 @@ pub(super) struct Told<'t> {
     pub sender: &'t AgentId,
     pub kind: &'t MessageType,
     pub recipient: Option<&'t AgentId>,
-    /// Whose inbox was full, in order.
+    /// Agents whose inbox was full, in order.
     pub refused: Vec<&'t AgentId>,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct LiveSession {
     pub working: Option<Ordinal>,
     /// What is in flight.
     pub flights: Tally,
-    /// How many of that are again.
+    /// Number of those that are again.
     pub again: u64,
     /// What of it silence alone settles.
     pub presumable: Tally,
@@ -104,8 +104,8 @@ impl LiveSession {
         }
     }
 
-    /// Whether one more push keeps the window. A single message may exceed its bytes; a session without
-    /// one bounds its redeliveries alone, since its socket has to remember those one by one.
+    /// True if one more push keeps the window. A single message may exceed its bytes; a session without one
+    /// bounds its redeliveries alone, since its socket has to remember those one by one.
     pub fn allows(&self, bytes: u64, is_again: bool) -> bool {
         let Some(window) = self.window else {
             return !is_again || self.again < limits::WINDOWLESS_REDELIVERIES;
@@ -115,7 +115,7 @@ impl LiveSession {
                 && self.flights.bytes.saturating_add(bytes) <= window.bytes())
     }
 
-    /// Whether no push at all keeps the window.
+    /// True if no push at all keeps the window.
     pub fn is_full(&self) -> bool {
         let window = self.window.filter(|_| self.flights.messages > 0);
         window.is_some_and(|window| self.flights.messages >= window.messages())

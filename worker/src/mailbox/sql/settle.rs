@@ -133,7 +133,7 @@ impl Machine {
         Outcome::Returned(if self.fail(turn, name, seq) { Fate::Dead } else { Fate::Due { at } })
     }
 
-    /// When a message given back comes again: at once if too many wait already.
+    /// Time at which a message given back comes again: at once if too many wait already.
     fn delayed_until(
         &self,
         turn: &Turn<'_>,

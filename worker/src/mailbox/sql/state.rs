@@ -18,15 +18,15 @@ use crate::storage::Value;
 /// The machine's memory: all of it is in the rows too, and in what sockets keep.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Machine {
-    /// Whether the tables are there: nothing is created for a read or a refusal.
+    /// True if the tables are there: nothing is created for a read or a refusal.
     pub has_tables: bool,
-    /// Whether the table of runs is there.
+    /// True if the table of runs is there.
     pub has_runs: bool,
     /// The numbers.
     pub header: Header,
     /// The messages, without what was said.
     pub log: Log,
-    /// Who is known by name, was once, or has mail kept for him.
+    /// Agents that are known by name, were once, or have mail kept for them.
     pub agents: BTreeMap<AgentId, Agent>,
     /// Sockets that were found open on waking and whose sessions are over: the next event says so.
     pub closings: Vec<Push>,
@@ -42,14 +42,14 @@ impl Machine {
         agents.saturating_add(self.log.footprint())
     }
 
-    /// Whether nobody would miss its rows, and nothing of them is used again.
+    /// True if nobody would miss its rows, and nothing of them is used again.
     pub fn is_blank(&self, now: HostTime) -> bool {
         let Header { clock, last_seq, generation, .. } = &self.header;
         let keeps = self.log.first().is_some() || !self.agents.is_empty();
         !keeps && self.closings.is_empty() && is_past(now, clock, *last_seq, *generation)
     }
 
-    /// How many agents are known by name.
+    /// Number of agents that are known by name.
     pub fn registered(&self) -> usize {
         self.agents.values().filter(|agent| agent.registration.is_some()).count()
     }
@@ -130,19 +130,19 @@ impl Machine {
         Some(rows::agent_columns(name, agent))
     }
 
-    /// When the object wants to be woken next, in object time.
+    /// Time at which the object wants to be woken next, in object time.
     pub fn next_alarm(&mut self) -> Option<Timestamp> {
         self.next_push().into_iter().chain(self.next_round()).min()
     }
 
-    /// When somebody can be pushed something although nothing else happens.
+    /// Time at which somebody can be pushed something although nothing else happens.
     pub fn next_push(&mut self) -> Option<Timestamp> {
         let Self { agents, log, header, .. } = self;
         let floor = header.clock.floor;
         agents.values_mut().filter_map(|agent| agent.next_push(log, floor)).min()
     }
 
-    /// When the next round of collection has something to do.
+    /// Time at which the next round of collection has something to do.
     fn next_round(&self) -> Option<Timestamp> {
         let free = self.log.first_free().map(|entry| entry.at.plus_ms(limits::DEDUP_MS));
         let held = self.log.first_held().map(|entry| entry.at.plus_ms(limits::RETENTION_MS));
@@ -152,7 +152,7 @@ impl Machine {
         Some(next.max(self.header.round_at.plus_ms(limits::COLLECTION_MS)))
     }
 
-    /// When the first delivery to the agent's session is presumed settled.
+    /// Time at which the first delivery to the agent's session is presumed settled.
     pub fn presumes_at(&self, agent: &Agent) -> Option<Timestamp> {
         let live = agent.live.as_ref()?;
         let at = self.log.get(live.first_presumable?)?.at;
@@ -161,7 +161,8 @@ impl Machine {
 }
 
 impl Agent {
-    /// When an agent is forgotten that is not heard of any more; never while something is kept for it.
+    /// Time at which an agent is forgotten that is not heard of any more; never while something is kept for
+    /// it.
     pub fn forgotten_at(&self) -> Option<Timestamp> {
         let registration = self.registration.as_ref()?;
         let keeps = self.live.is_some() || !self.superseded.is_empty() || !self.inbox.is_empty();

@@ -50,17 +50,17 @@ impl Subscriptions {
         self.spans.iter().filter(move |(_, spans)| is_open(spans)).map(|(pattern, _)| pattern)
     }
 
-    /// Whether a message that is accepted now is wanted.
+    /// True if a message that is accepted now is wanted.
     pub fn want(&self, kind: &MessageType) -> bool {
         self.open().any(|pattern| pattern.matches(kind))
     }
 
-    /// Whether any pattern that matches was ever subscribed to, as far as that is still known.
+    /// True if any pattern that matches was ever subscribed to, as far as that is still known.
     pub fn ever_wanted(&self, kind: &MessageType) -> bool {
         self.spans.keys().any(|pattern| pattern.matches(kind))
     }
 
-    /// Whether the message was wanted when it was accepted.
+    /// True if the message was wanted when it was accepted.
     pub fn wanted(&self, kind: &MessageType, seq: Ordinal) -> bool {
         let has = |spans: &[Span]| spans.iter().any(|span| span.has(seq));
         self.spans.iter().any(|(pattern, spans)| has(spans) && pattern.matches(kind))
@@ -89,7 +89,7 @@ impl Subscriptions {
         }
     }
 
-    /// How many spans there are.
+    /// Number of spans.
     pub fn len(&self) -> usize {
         self.spans.values().map(Vec::len).fold(0, usize::saturating_add)
     }

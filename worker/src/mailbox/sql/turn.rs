@@ -14,7 +14,7 @@ use super::state::Machine;
 use crate::sql::{Columns, checked};
 use crate::storage::{Row, Storage, StorageError, Value};
 
-/// Why a command came to no outcome.
+/// Reason why a command came to no outcome.
 #[derive(Debug)]
 pub(super) enum Stop {
     /// The protocol's answer is a refusal.
@@ -66,7 +66,7 @@ pub(super) struct Turn<'s> {
     lost: BTreeSet<AgentId>,
     /// The message that was last read.
     message: Option<(Ordinal, Message)>,
-    /// How many runs may be written.
+    /// Number of runs that may be written.
     runs: usize,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Done {
     pub pushes: Vec<Push>,
     pub wrote: bool,
     pub rows: u64,
-    /// Whose live sessions began or changed.
+    /// Agents whose live sessions began or changed.
     pub sessions: BTreeSet<AgentId>,
 }
 
@@ -156,12 +156,12 @@ impl<'s> Turn<'s> {
         self.lost.insert(agent.clone());
     }
 
-    /// Who lost something in this event.
+    /// Agents that lost something in this event.
     pub fn take_lost(&mut self) -> BTreeSet<AgentId> {
         std::mem::take(&mut self.lost)
     }
 
-    /// Whether something has to become durable; from here on it has not.
+    /// True if something has to become durable; from here on it has not.
     pub fn take_wrote(&mut self) -> bool {
         std::mem::take(&mut self.wrote)
     }
@@ -176,7 +176,7 @@ impl<'s> Turn<'s> {
         self.pushes.push(Push { to, notice });
     }
 
-    /// Whether a message of this size still fits into what the event may push; if so it is taken.
+    /// True if a message of this size still fits into what the event may push; if so it is taken.
     pub fn take_budget(&mut self, bytes: u64) -> bool {
         let PushBudget { messages, bytes: left } = self.budget;
         match (messages.checked_sub(1), left.checked_sub(bytes)) {

@@ -28,7 +28,7 @@ use super::{Databases, Opened};
 pub struct FileDatabases {
     folder: PathBuf,
     known: Arc<Known>,
-    /// How many there may be.
+    /// Number that there may be.
     most: usize,
 }
 
@@ -37,7 +37,7 @@ pub struct FileDatabases {
 struct Known {
     /// The files whose logs this process has opened, and flushed well since.
     trusted: Mutex<BTreeSet<PathBuf>>,
-    /// How many databases there are.
+    /// Number of databases.
     count: AtomicUsize,
 }
 

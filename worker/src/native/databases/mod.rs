@@ -1,4 +1,4 @@
-//! Where the databases of one class of objects are.
+//! Place of the databases of one class of objects.
 
 mod file;
 mod memory;
@@ -30,7 +30,7 @@ pub trait Databases {
         let _ = workspace;
     }
 
-    /// Whether one more workspace may get a database.
+    /// True if one more workspace may get a database.
     fn has_room(&self) -> bool {
         true
     }
@@ -52,6 +52,6 @@ pub trait Databases {
 pub struct Opened {
     /// The database.
     pub database: Database,
-    /// How its commits become durable; `None` where a commit is durable when it returns.
+    /// Durability of its commits; `None` where a commit is durable when it returns.
     pub flush: Option<Rc<dyn Flush>>,
 }

@@ -55,7 +55,7 @@ pub struct EventLoop {
     inbox: mpsc::Receiver<Crossing>,
 }
 
-/// Where a loop is among the others.
+/// Place of a loop among the others.
 #[derive(Clone, Debug)]
 pub struct Place {
     index: usize,
@@ -110,7 +110,7 @@ impl Place {
         self.index
     }
 
-    /// Whether a workspace lives on this loop.
+    /// True if a workspace lives on this loop.
     #[must_use]
     pub fn owns(&self, workspace: &Workspace) -> bool {
         self.index_of(workspace) == self.index

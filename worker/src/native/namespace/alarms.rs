@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Bytes that may wait for the readers of an object when its alarm rings, which as a rule sends as many more.
 const PUSH_BUDGET: usize = mailbus_spec::limits::PUSH_BUDGET_BYTES as usize;
 
-/// How long an alarm is put off for readers that have more to read: one that has stalled shall not hold
-/// up what others wait for.
+/// Time for which an alarm is put off for readers that have more to read: one that has stalled shall
+/// not hold up what others wait for.
 const PUT_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// How often to look whether they have read.

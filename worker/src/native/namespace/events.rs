@@ -16,7 +16,7 @@ use super::slots::{Roused, Slots};
 use super::trouble::Refusal;
 use super::waiting::Tell;
 
-/// How long an event waits before it looks for room again: what is in the way is a flush.
+/// Time for which an event waits before it looks for room again: what is in the way is a flush.
 const ROOM_PAUSE: Duration = Duration::from_millis(1);
 
 impl<O: Object + 'static> Inner<O> {

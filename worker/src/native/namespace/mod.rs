@@ -57,7 +57,7 @@ pub use outbox::{
 use slots::Slots;
 pub use waiting::{WAITING_MAX, WAITING_MAX_BYTES};
 
-/// How a namespace is run.
+/// Settings of a namespace.
 #[derive(Clone, Debug)]
 pub struct NamespaceSettings {
     /// Most databases open at once; the one that has been idle longest is closed for another. While all
@@ -210,7 +210,7 @@ impl<O: Object + 'static> Namespace<O> {
 }
 
 impl<O: Object> Inner<O> {
-    /// How many bytes wait for the readers of an object.
+    /// Number of bytes that wait for the readers of an object.
     fn backlog(&self, workspace: &Workspace) -> usize {
         let mut slots = self.slots.borrow_mut();
         let outboxes = slots.get(workspace).map(|slot| &slot.outboxes);

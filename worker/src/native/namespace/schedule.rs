@@ -1,4 +1,4 @@
-//! When whose alarm rings, and what time its object is told: by two clocks, pure.
+//! Alarms: when whose rings, and what time its object is told: by two clocks, pure.
 //!
 //! A wall clock may be set; a monotonic clock only runs. Whichever comes first rings an alarm, and an
 //! event's time is never below what the monotonic clock has added to the time of its object's last
@@ -15,11 +15,11 @@ use mailbus_spec::{HostTime, Workspace};
 
 use crate::native::clock::Moment;
 
-/// How long a sleeper trusts the wall clock not to step ahead.
+/// Time for which a sleeper trusts the wall clock not to step ahead.
 const STEP_CHECK: Duration = Duration::from_secs(10);
 
-/// When an alarm whose event failed rings again: after 2 s, doubled each time up to 64 s, by the
-/// monotonic clock alone.
+/// Time at which an alarm whose event failed rings again: after 2 s, doubled each time up to 64 s, by
+/// the monotonic clock alone.
 const RETRY: Duration = Duration::from_secs(2);
 const RETRY_DOUBLINGS: u32 = 5;
 
@@ -38,12 +38,12 @@ pub(super) struct Schedule {
 struct Waiting {
     /// What the object asked for.
     at: HostTime,
-    /// When it rings; nothing while it does.
+    /// Time at which it rings; nothing while it does.
     ring: Option<Ring>,
     /// How far the time at which the object last wrote was ahead of uptime, in ms: the largest, so that
     /// the time it is told never falls behind.
     ahead_ms: u64,
-    /// How often in a row its alarm has failed.
+    /// Number of times in a row that its alarm has failed.
     failures: u32,
 }
 
@@ -135,7 +135,7 @@ impl Schedule {
         Some(by_uptime.min(by_wall).min(STEP_CHECK))
     }
 
-    /// Whose alarms ring now, in order. They are pending no longer.
+    /// Workspaces whose alarms ring now, in order. They are pending no longer.
     pub(super) fn take_due(&mut self, now: Moment) -> Vec<Workspace> {
         let mut due = Vec::new();
         while let Some(workspace) = self.first_due(now) {

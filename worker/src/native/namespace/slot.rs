@@ -25,7 +25,7 @@ pub(super) struct Slot<O> {
     pub(super) parked: Parked<O>,
     /// What is to be sent over its sockets.
     pub(super) outboxes: BTreeMap<SocketId, Arc<Outbox>>,
-    /// How its commits become durable, while the database is open.
+    /// Durability of its commits, while the database is open.
     pub(super) flush: Option<Rc<dyn Flush>>,
     /// The events that wait until it is awake.
     pub(super) waiting: Waiting,
@@ -33,7 +33,7 @@ pub(super) struct Slot<O> {
     pub(super) trouble: Option<Trouble>,
     /// The turn of its last event.
     pub(super) used: u64,
-    /// Where it is listed under that turn.
+    /// Place where it is listed under that turn.
     pub(super) list: List,
     held: VecDeque<Held>,
     written: u64,
@@ -119,20 +119,20 @@ impl Held {
 }
 
 impl<O: Object> Slot<O> {
-    /// Whether its database can be closed: nothing waits, nothing is held, everything is flushed.
+    /// True if its database can be closed: nothing waits, nothing is held, everything is flushed.
     pub(super) fn is_idle(&self) -> bool {
         let is_flushed = !self.flushing && self.flushed == self.written;
         is_flushed && self.held.is_empty() && !self.waiting.is_served()
     }
 
-    /// Whether it can be forgotten altogether.
+    /// True if it can be forgotten altogether.
     pub(super) fn is_nothing(&self) -> bool {
         let is_closed = self.instance.is_none() && self.is_idle() && self.trouble.is_none();
         let keeps = self.parked.footprint().is_some() || !self.parked.sockets.is_empty();
         is_closed && !keeps && self.outboxes.is_empty()
     }
 
-    /// Where it has to be listed.
+    /// Place where it has to be listed.
     pub(super) fn lists(&self) -> List {
         match (&self.instance, self.parked.footprint()) {
             (Some(instance), _) if instance.is_made() => List::Files,
@@ -187,7 +187,7 @@ impl<O: Object> Slot<O> {
         flush.map(|flush| (self.written, flush))
     }
 
-    /// Whether this is the flush of the database that is open.
+    /// True if this is the flush of the database that is open.
     pub(super) fn is_flushed_by(&self, flush: &Rc<dyn Flush>) -> bool {
         self.flush.as_ref().is_some_and(|current| Rc::ptr_eq(current, flush))
     }
@@ -203,7 +203,7 @@ impl<O: Object> Slot<O> {
         }
     }
 
-    /// Whether a flush of its database has failed that nobody waited for.
+    /// True if a flush of its database has failed that nobody waited for.
     pub(super) fn is_doubtful(&mut self) -> bool {
         self.instance.as_mut().is_some_and(|instance| instance.database().is_doubtful())
     }

@@ -14,7 +14,7 @@ use super::tidy::Untidy;
 use super::trouble::Refusal;
 use super::{Inner, NamespaceSettings};
 
-/// Whether the next event of an object can be handled.
+/// True if the next event of an object can be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roused {
     /// It can.

@@ -21,12 +21,12 @@ use super::slots::Slots;
 /// How long after a write its database is tidied, and how long an object has to be idle for what takes
 /// all of it.
 const REST: Duration = Duration::from_secs(10);
-/// How often it is looked for what is due.
+/// Interval at which it is looked for what is due.
 const ROUND: Duration = Duration::from_secs(2);
-/// How often it is looked whether nobody has used a workspace for a day.
+/// Interval at which it is looked whether nobody has used a workspace for a day.
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY_MS: u64 = 86_400_000;
-/// How many pages are given back at a time: a few milliseconds.
+/// Number of pages that are given back at a time: a few milliseconds.
 const PIECE: u32 = 256;
 /// Free pages that are left alone: what is written next takes them.
 const SLACK: u32 = 64;

@@ -25,7 +25,7 @@ pub(super) struct Trouble {
     /// The end of the pause, by the host's monotonic clock.
     until: Duration,
     pause: Duration,
-    /// Whether the storage has taken a write since.
+    /// True if the storage has taken a write since.
     pub(super) probed: bool,
 }
 
@@ -44,7 +44,7 @@ impl Trouble {
     }
 }
 
-/// Why an event was not begun.
+/// Reason why an event was not begun.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     problem: Problem,

@@ -13,7 +13,7 @@ pub const WAITING_MAX: usize = 1_000;
 /// Most bytes that they carry: 16 MiB.
 pub const WAITING_MAX_BYTES: usize = 16 << 20;
 
-/// Who is told what came of an event.
+/// Receiver of what came of an event.
 pub(super) type Tell = oneshot::Sender<Completion>;
 
 /// The events of one object that have arrived and are not handled yet, in their order.
@@ -23,17 +23,17 @@ pub(super) type Tell = oneshot::Sender<Completion>;
 pub(super) struct Waiting {
     events: VecDeque<(OwnedArrival, Tell)>,
     bytes: usize,
-    /// Whether a task serves them; the next to arrive has to wait behind them then.
+    /// True if a task serves them; the next to arrive has to wait behind them then.
     served: bool,
 }
 
 impl Waiting {
-    /// Whether an event has to wait.
+    /// True if an event has to wait.
     pub(super) fn is_served(&self) -> bool {
         self.served
     }
 
-    /// Whether one more may wait. A close is never refused: its socket is gone.
+    /// True if one more may wait. A close is never refused: its socket is gone.
     pub(super) fn has_room(&self, arrival: &Arrival<'_>) -> bool {
         let bytes = self.bytes.saturating_add(arrival.bytes());
         let fits = self.events.len() < WAITING_MAX && bytes <= WAITING_MAX_BYTES;
@@ -59,7 +59,7 @@ impl Waiting {
         next
     }
 
-    /// Whether none waits.
+    /// True if none waits.
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
     }

@@ -61,7 +61,7 @@ pub(super) async fn read(
     Ok(if seen <= keep { Read::Whole(kept) } else { Read::TooLarge })
 }
 
-/// How long a body of this length takes at the least speed.
+/// Time that a body of this length takes at the least speed.
 fn time_of(length: Option<usize>) -> Duration {
     let bytes = length.unwrap_or(BODY_MAX_BYTES).min(BODY_MAX_BYTES);
     Duration::from_millis(u64::try_from(bytes / (BYTES_PER_SECOND / 1_000)).unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! How long a connection may keep the server waiting for a request.
+//! Time for which a connection may keep the server waiting for a request.
 
 use std::cell::Cell;
 use std::time::Duration;

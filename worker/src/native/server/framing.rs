@@ -60,7 +60,7 @@ impl Framing {
         }
     }
 
-    /// Whether the next request is ambiguous; asked once for each, in their order.
+    /// True if the next request is ambiguous; asked once for each, in their order.
     pub(super) fn next_is_ambiguous(&mut self) -> bool {
         self.ambiguous.pop_front().unwrap_or(false)
     }

@@ -15,7 +15,7 @@ use super::framing::Framing;
 pub(super) struct Heads(Arc<Mutex<Framing>>);
 
 impl Heads {
-    /// Whether the next request says its length twice; asked once for each, in their order.
+    /// True if the next request says its length twice; asked once for each, in their order.
     pub(super) fn next_is_ambiguous(&self) -> bool {
         self.with(Framing::next_is_ambiguous)
     }
@@ -114,7 +114,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Guarded<Io> {
     }
 }
 
-/// Whether this is an answer that hyper gives by itself, to a head that it cannot read: the only ones of
+/// True if this is an answer that hyper gives by itself, to a head that it cannot read: the only ones of
 /// 400 and more that do not say of which type they are.
 fn is_automatic(bytes: &[u8]) -> bool {
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);

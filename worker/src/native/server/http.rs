@@ -195,7 +195,7 @@ impl Exchanger {
         }
     }
 
-    /// Who asks, for what, in which form: everything that the head decides.
+    /// Head of a request: who asks, for what, in which form.
     fn address<'a>(&self, head: &'a http::request::Parts) -> Result<Route<'a>, Response> {
         let text = |name: HeaderName| text_in(&head.headers, name);
         let (authorization, host, origin) = (text(AUTHORIZATION), text(HOST), text(ORIGIN));

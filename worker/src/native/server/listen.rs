@@ -15,11 +15,11 @@ use super::Server;
 
 /// How long to wait after a connection could not be accepted: for want of descriptors, usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long connections have to end when the server stops.
+/// Time that connections have to end when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many connections there may be at a time. Servers that share it, on threads of their own too,
-/// count together, and end together.
+/// Number of connections that there may be at a time. Servers that share it, on threads of their own
+/// too, count together, and end together.
 #[derive(Clone, Debug)]
 pub struct Places {
     most: u32,

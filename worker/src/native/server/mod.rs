@@ -41,14 +41,14 @@ pub use listen::Places;
 /// The bounds of a server that are not part of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// How long a connection may go without a (next) request: it is closed after one to two times this.
+    /// Time for which a connection may go without a (next) request: it is closed after one to two times this.
     pub idle: Duration,
-    /// How long a body may pause.
+    /// Time for which a body may pause.
     pub body_pause: Duration,
     /// After how much silence a WebSocket is asked for a sign of life; after three times this it is
     /// given up.
     pub ping: Duration,
-    /// How long a peer has to answer a close.
+    /// Time that a peer has to answer a close.
     pub close: Duration,
 }
 
@@ -76,8 +76,8 @@ pub struct Server {
     connections: Cell<usize>,
 }
 
-/// Whether the server has been asked to stop. Its waiters wake in the order in which they came, so
-/// that a simulated server does the same every time.
+/// True if the server has been asked to stop. Its waiters wake in the order in which they came, so that
+/// a simulated server does the same every time.
 #[derive(Default)]
 struct Stopping {
     asked: Cell<bool>,
@@ -119,7 +119,7 @@ impl Server {
         self.stopping.ask();
     }
 
-    /// How many connections are open.
+    /// Number of connections that are open.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.get()

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::native::clock::HostClock;
 use crate::native::namespace::Outbox;
 
-/// When the other end of a connection has given a sign of life last.
+/// Time at which the other end of a connection has given a sign of life last.
 #[derive(Clone)]
 pub(super) struct Life(Rc<Cell<Duration>>);
 
@@ -36,7 +36,7 @@ pub(super) struct Moving<Io> {
     clock: Rc<dyn HostClock>,
     life: Life,
     outbox: Arc<Outbox>,
-    /// Whether the last write had to wait.
+    /// True if the last write had to wait.
     blocked: bool,
 }
 

@@ -30,7 +30,7 @@ const BATCH_MAX: usize = 64;
 type Io = Moving<TokioIo<Upgraded>>;
 type Socket = WebSocketStream<Io>;
 
-/// Why nothing more is read.
+/// Reason why nothing more is read.
 enum ReadEnd {
     /// The other end is gone, or the object is.
     Gone,
@@ -38,7 +38,7 @@ enum ReadEnd {
     Refused(u16, &'static str),
 }
 
-/// Why nothing more is written.
+/// Reason why nothing more is written.
 #[derive(PartialEq)]
 enum WriteEnd {
     /// The close has been sent.
@@ -84,7 +84,7 @@ struct Conversation<'a> {
     /// Tells the object that the socket is nobody's from here on.
     over: &'a dyn Fn(),
     life: Life,
-    /// Whether either side has closed: what still comes in is read and dropped.
+    /// True if either side has closed: what still comes in is read and dropped.
     closing: Cell<bool>,
 }
 

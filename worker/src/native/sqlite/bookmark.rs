@@ -17,7 +17,7 @@ pub struct Bookmark(Rc<[u8]>);
 const FORMAT_BYTES: std::ops::Range<usize> = 18..20;
 
 impl Bookmark {
-    /// How many bytes it has.
+    /// Number of bytes that it has.
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.len()

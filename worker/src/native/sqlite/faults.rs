@@ -8,7 +8,7 @@ pub struct Faults {
     /// The statement that fails, once: 1 is the next one. The commit of an event counts as its last
     /// statement, also that of an event which reads only.
     pub fail_at: Option<u64>,
-    /// Whether the storage is full: whatever writes fails, and reading goes on.
+    /// True if the storage is full: whatever writes fails, and reading goes on.
     pub full: bool,
 }
 

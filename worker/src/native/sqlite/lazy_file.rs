@@ -35,7 +35,7 @@ impl Database {
         Ok(database)
     }
 
-    /// Whether it is where it will stay: its file is there, or it never gets one.
+    /// True if it is where it will stay: its file is there, or it never gets one.
     pub(in crate::native) fn is_made(&self) -> bool {
         self.lazy_file.is_none()
     }
@@ -60,7 +60,7 @@ impl Database {
         Ok(())
     }
 
-    /// Whether somebody else has made the file since the last event; then this goes on in it.
+    /// True if somebody else has made the file since the last event; then this goes on in it.
     ///
     /// # Errors
     /// [`StorageError`] if it cannot be opened.

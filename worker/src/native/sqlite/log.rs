@@ -18,7 +18,7 @@ use super::Database;
 /// From how many pages on the log is brought into the database: 4 MB of the usual pages.
 pub(super) const LONG_PAGES: u32 = 1_000;
 
-/// How long the log is, in pages that were written since it began anew.
+/// Length of the log, in pages that were written since it began anew.
 #[derive(Clone, Default)]
 pub(super) struct Length(Arc<AtomicU32>);
 
@@ -49,8 +49,8 @@ pub(in crate::native) fn file_of(database: &Path) -> PathBuf {
 }
 
 impl Database {
-    /// Whether a flush of SQLite's own has failed: what is durable is unknown then, and the database has
-    /// to be [cut off](Self::cut_off) and opened again.
+    /// True if a flush of SQLite's own has failed: what is durable is unknown then, and the database has to
+    /// be [cut off](Self::cut_off) and opened again.
     pub(in crate::native) fn is_doubtful(&self) -> bool {
         self.doubtful
     }
@@ -82,7 +82,7 @@ impl Database {
         Ok(())
     }
 
-    /// Whether there is anything in the log.
+    /// True if there is anything in the log.
     pub(in crate::native) fn has_log(&self) -> bool {
         self.connection.length.pages() > 0
     }
@@ -101,7 +101,7 @@ impl Database {
     }
 }
 
-/// Whether this is a flush that failed.
+/// True if this is a flush that failed.
 pub(super) fn is_failed_flush(error: &rusqlite::Error) -> bool {
     let failed = error.sqlite_error();
     failed.is_some_and(|failed| {

@@ -34,7 +34,7 @@ pub(super) use log::file_of as log_of;
 pub(super) use space::Space;
 use strict::Watch;
 
-/// How many prepared statements a database keeps: more than an object has.
+/// Number of prepared statements that a database keeps: more than an object has.
 const STATEMENTS: usize = 128;
 
 /// The number that a database in a file calls itself by: `mbus`.
@@ -50,7 +50,7 @@ pub struct Database {
     faults: Faults,
     rows: u64,
     costs: BTreeMap<&'static str, Cost>,
-    /// Whether a flush of SQLite's own has failed.
+    /// True if a flush of SQLite's own has failed.
     doubtful: bool,
     /// From how many pages on its log is too long.
     long_log: u32,

@@ -13,7 +13,7 @@ pub(in crate::native) struct Space {
     pub(in crate::native) pages: u32,
     /// Those that nothing is in.
     pub(in crate::native) free: u32,
-    /// Whether free ones can be given back a few at a time. Databases of before this was so have to be
+    /// True if free ones can be given back a few at a time. Databases of before this was so have to be
     /// [converted](Database::convert).
     pub(in crate::native) gives_back: bool,
 }

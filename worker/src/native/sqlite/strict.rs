@@ -35,7 +35,7 @@ pub(super) struct Watch(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    /// Whether the shell itself is at work.
+    /// True if the shell itself is at work.
     open: AtomicBool,
     touched: Mutex<Touched>,
 }
@@ -45,7 +45,7 @@ struct State {
 pub(super) struct Touched {
     /// Tables whose rows are inserted, updated or deleted.
     pub(super) tables: BTreeSet<String>,
-    /// Whether the schema is changed.
+    /// True if the schema is changed.
     pub(super) schema: bool,
 }
 

@@ -31,11 +31,11 @@ use crate::trials::{Start, within_patience};
 
 /// Half of them send requests, half frames. All have a socket for what they are delivered.
 const AGENTS: usize = 16;
-/// How many messages each sends.
+/// Number of messages that each sends.
 const MESSAGES: u32 = 50;
-/// How often the server is killed.
+/// Number of times that the server is killed.
 const KILLS: u64 = 4;
-/// How many commands are answered before each kill.
+/// Number of commands that are answered before each kill.
 const ANSWERS_BETWEEN: u64 = 250;
 const WORKSPACE: &str = "concurrent";
 
@@ -46,9 +46,9 @@ struct Observations {
     answered: u64,
     /// How many have been connected once: from then on nothing can miss them.
     connected: usize,
-    /// How many have sent all they had to send.
+    /// Number of those that have sent all they had to send.
     said_all: usize,
-    /// How many have handled all they were owed after that.
+    /// Number of those that have handled all they were owed after that.
     done: usize,
     ledger: Ledger,
     broken: Option<Failure>,
@@ -64,7 +64,7 @@ impl Observations {
 /// What an agent needs to know of its world.
 #[derive(Default)]
 struct World {
-    /// Where the server is, while it runs.
+    /// Address of the server, while it runs.
     address: Cell<Option<SocketAddr>>,
     over: Cell<bool>,
     seen: RefCell<Observations>,
@@ -133,7 +133,7 @@ fn wanted(index: usize) -> Patterns {
     ["all", &group].into_iter().map(|text| Pattern::new(text).expect("a pattern")).collect()
 }
 
-/// How an agent is connected.
+/// Connection of an agent.
 struct Line {
     socket: Socket,
     http: http::Connection,

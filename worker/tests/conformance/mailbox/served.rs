@@ -28,7 +28,7 @@ pub struct Socket {
     session: Connection,
     negotiated: bool,
     stream: WebSocketStream<TcpStream>,
-    /// Whether the object has closed it.
+    /// True if the object has closed it.
     is_closed: bool,
     /// What it received unasked.
     pub pushes: Vec<Push>,
@@ -168,7 +168,7 @@ pub struct Served {
     received: Vec<Push>,
 }
 
-/// Which server.
+/// Server that is meant.
 #[derive(Clone, Copy)]
 pub struct MailboxServe(pub Serve);
 
@@ -300,7 +300,7 @@ impl SystemUnderTest<MailboxMachine> for Served {
     }
 }
 
-/// Whether a push says that the session is over.
+/// True if a push says that the session is over.
 pub fn ends(push: &Push) -> bool {
     matches!(push.notice, Notice::Closed(_))
 }

@@ -113,7 +113,7 @@ pub fn begun(ask: &Ask, reply: &MailboxReply) -> Option<Connection> {
     }
 }
 
-/// Why the object closed a socket.
+/// Reason why the object closed a socket.
 pub fn closed(code: u16, reason: &str) -> Result<Notice, Failure> {
     use CloseReason::{Crowded, Disconnected, Forgotten, Reopen, Replaced, TakenOver};
     let all = [Replaced, TakenOver, Reopen, Crowded, Disconnected, Forgotten];

@@ -34,7 +34,7 @@ impl Attempt {
 }
 
 impl Client {
-    /// Whether it may begin its next claim.
+    /// True if it may begin its next claim.
     pub fn may_begin(&self, scenario: &Scenario, index: u8) -> bool {
         let peer = &scenario.peers[usize::from(index)];
         self.attempts.len() < peer.claims.len()
@@ -42,7 +42,7 @@ impl Client {
     }
 }
 
-/// Whether a copy of the `Acquire` may be sent: without end for a ticket, and for as long as the
+/// True if a copy of the `Acquire` may be sent: without end for a ticket, and for as long as the
 /// contract allows otherwise.
 pub fn may_repeat(scenario: &Scenario, state: &State, client: u8, claim: u8) -> bool {
     let known = &state.clients[usize::from(client)];

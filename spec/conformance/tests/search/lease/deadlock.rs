@@ -17,10 +17,10 @@ use crate::lease::scenario::{BEGIN_MS, holder, paths};
 
 const HOLDERS: [&str; 3] = ["a/1", "a/2", "b/1"];
 const SETS: [&str; 6] = ["x", "y", "z", "xy", "yz", "xz"];
-/// How many claims a holder may have at once.
+/// Number of claims that a holder may have at once.
 const CLAIMS: usize = 2;
 
-/// How the object looks for cycles.
+/// Look of the object for cycles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Looks {
     AsSpecified,
@@ -106,7 +106,7 @@ fn queue_anyway(object: &LeaseMachine, refused: &Acquire) -> LeaseMachine {
     object
 }
 
-/// Whether the cycle runs over leases alone.
+/// True if the cycle runs over leases alone.
 fn through_leases(object: &LeaseMachine, refused: &Acquire, cycle: &[Holder]) -> bool {
     let mut wanted = vec![refused.paths().clone()];
     let asker = [refused.holder().clone()];

@@ -97,7 +97,7 @@ fn check(scenario: &Scenario, transition: &Transition<'_>) -> Result<(), (&'stat
     result.map_err(|why| (only, why))
 }
 
-/// Which request of which client a claim is.
+/// Client and claim by their numbers.
 fn claim_of(scenario: &Scenario, key: &ClaimKey) -> Option<(u8, u8)> {
     let client = scenario.peers.iter().position(|peer| peer.holder == key.holder)?;
     let claims = &scenario.peers[client].claims;

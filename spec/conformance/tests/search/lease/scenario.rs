@@ -29,7 +29,7 @@ pub struct Claim {
 pub struct Peer {
     pub holder: Holder,
     pub claims: Vec<Claim>,
-    /// Whether it begins an attempt while another is not over.
+    /// True if it begins an attempt while another is not over.
     pub concurrent: bool,
     /// Copies of an `Acquire` it may send after the first.
     pub repeats: u8,
@@ -38,7 +38,7 @@ pub struct Peer {
     pub cancels: bool,
 }
 
-/// How often each fault may still happen.
+/// Number of times that each fault may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     /// Packets delivered and kept for another delivery.
@@ -64,7 +64,7 @@ pub struct Budget {
     pub writes: u8,
 }
 
-/// Which sending a term is counted from.
+/// Sending that a term is counted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountedFrom {
     /// The first attempt of the request.
@@ -147,12 +147,12 @@ pub struct Scenario {
     pub budget: Budget,
     pub back_ticks: u8,
     pub wall_back_ticks: u8,
-    /// Whether grants out of the queue are pushed as well.
+    /// True if grants out of the queue are pushed as well.
     pub pushes: bool,
     /// Tokens are compared by distance from the host's clock, not by rank: after a restore their
     /// values matter. Such a world needs a `horizon`.
     pub exact_tokens: bool,
-    /// Whether every state is asked if those who wait are granted in the end.
+    /// True if every state is asked if those who wait are granted in the end.
     pub keeps_asking: bool,
     /// The last tick; `None` where time is unbounded.
     pub horizon: Option<u64>,

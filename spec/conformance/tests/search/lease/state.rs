@@ -126,7 +126,7 @@ pub struct GrantOnce {
     pub client: u8,
     pub claim: u8,
     pub token: Ordinal,
-    /// When the lease ended.
+    /// Time at which the lease ended.
     pub over: Option<Timestamp>,
 }
 

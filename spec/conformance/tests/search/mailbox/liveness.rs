@@ -20,7 +20,7 @@ use crate::mailbox::state::State;
 
 /// Rounds after which all must be over: more than the messages, processes and turning points there are.
 const ROUNDS: u32 = 80;
-/// How long a process takes to come back.
+/// Time that a process takes to come back.
 const RECONNECT_MS: u64 = 5_000;
 /// A message whose retention ends sooner than the longest delay and the rest may expire.
 const GRACE_MS: u64 = limits::DELAY_MAX_MS + limits::PRESUMED_MS + limits::DEDUP_MS;

@@ -36,7 +36,7 @@ pub struct Process {
     pub types: Option<Patterns>,
 }
 
-/// How often each thing may still happen.
+/// Number of times that each thing may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     pub connects: u8,
@@ -69,7 +69,7 @@ pub struct Budget {
     pub restores: u8,
 }
 
-/// Which instants time may jump to.
+/// Instants that time may jump to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turns {
     pub due: bool,
@@ -96,13 +96,13 @@ pub struct Scenario {
     pub back_ms: u64,
     /// Pushes and frames are under way for a while, in order.
     pub slow: bool,
-    /// Whether clients ack deliveries over their sessions.
+    /// True if clients ack deliveries over their sessions.
     pub acks: bool,
     /// Ordinals are told apart by their distance from the host's clock, not only by rank.
     pub exact: bool,
-    /// Whether the operator recovers a restored workspace before it serves.
+    /// True if the operator recovers a restored workspace before it serves.
     pub recovers: bool,
-    /// Whether every state is continued without faults, until all is delivered and settled.
+    /// True if every state is continued without faults, until all is delivered and settled.
     pub liveness: bool,
     pub prelude: Option<fn(&Scenario) -> State>,
     pub mutant: Option<&'static Mutant>,
@@ -169,7 +169,7 @@ impl Scenario {
         &self.mails[usize::from(index)]
     }
 
-    /// Which of the messages this one is.
+    /// Number of this one among the messages.
     pub fn mail_of(&self, message: &Message) -> Option<u8> {
         let index = self.mails.iter().position(|mail| mail.message == *message)?;
         Some(index as u8)

@@ -15,7 +15,7 @@ pub struct State {
     pub host_ms: u64,
     pub object: Arc<MailboxMachine>,
     pub clients: Vec<Client>,
-    /// How many of the world's messages were sent, in order.
+    /// Number of the world's messages that were sent, in order.
     pub sent: u8,
     pub budget: Budget,
     pub past: Past,
@@ -29,7 +29,7 @@ pub struct State {
 pub struct Scale {
     pub back_ms: u64,
     pub exact: bool,
-    /// Whose processes there are.
+    /// Agents whose processes there are.
     pub names: Arc<[AgentId]>,
 }
 

@@ -14,9 +14,9 @@ const YEAR: i64 = 31_557_600_000;
 pub(super) struct Op {
     /// How the host's clock moves before it, in milliseconds.
     pub clock_ms: i64,
-    /// Whether the object loses its memory before it.
+    /// True if the object loses its memory before it.
     pub evicted: bool,
-    /// Which statement of it fails the first time it is tried.
+    /// Statement of it that fails the first time it is tried.
     pub failing_statement: Option<u64>,
     /// What happens.
     pub action: Action,

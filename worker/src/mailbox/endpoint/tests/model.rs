@@ -29,7 +29,7 @@ pub fn take_asked() -> Vec<Command> {
     ASKED.take()
 }
 
-/// Whether the storage fails from now on.
+/// True if the storage fails from now on.
 pub fn let_fail(fails: bool) {
     FAILS.set(fails);
 }

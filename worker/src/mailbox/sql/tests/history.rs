@@ -16,7 +16,7 @@ pub(super) struct Op {
     pub clock_ms: i64,
     /// What happens to the object before it.
     pub fate: ObjectFate,
-    /// Which statement of it fails the first time it is tried.
+    /// Statement of it that fails the first time it is tried.
     pub failing_statement: Option<u64>,
     /// What happens.
     pub action: Action,
@@ -58,7 +58,7 @@ pub(super) fn moved(host: HostTime, by_ms: i64) -> (HostTime, HostTime) {
     (at, if at.is_plausible() { at } else { host })
 }
 
-/// How often messages are long.
+/// Frequency of long messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct World {
     pub long: f64,

@@ -144,7 +144,7 @@ impl Pair {
         expected
     }
 
-    /// How many rows are of agents that are forgotten.
+    /// Number of rows that are of agents that are forgotten.
     fn tombstones(&mut self) -> u64 {
         if self
             .database
@@ -345,7 +345,7 @@ fn due(log: &Log) -> Option<Option<(Ordinal, Ordinal)>> {
     log.due_run().map(|run| (run.0 <= log.covered()).then_some(run))
 }
 
-/// Whether the event had to write the agent's row. What only arrived is said by the log.
+/// True if the event had to write the agent's row. What only arrived is said by the log.
 fn is_written(old: &Agent, new: &Agent) -> bool {
     let changed = |(seq, open): (&Ordinal, &_)| new.inbox.open.get(seq) != Some(open);
     old.registration != new.registration

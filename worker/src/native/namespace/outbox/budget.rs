@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Outbox;
 
-/// How many bytes wait in all outboxes of a process at most, unless its operator says otherwise:
+/// Number of bytes that wait in all outboxes of a process at most, unless its operator says otherwise:
 /// 256 MiB.
 pub const OUTBOX_BUDGET: usize = 256 << 20;
 
@@ -58,7 +58,7 @@ impl Budget {
         Arc::new(Self { bytes, used: AtomicUsize::new(0), outboxes: Mutex::default() })
     }
 
-    /// How many bytes are used.
+    /// Number of bytes that are used.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

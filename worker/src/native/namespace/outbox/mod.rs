@@ -131,7 +131,7 @@ impl Outbox {
         self.changed.notify_one();
     }
 
-    /// Whether the socket was given up.
+    /// True if the socket was given up.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.queue().abandoned
@@ -189,7 +189,7 @@ impl Outbox {
         self.queue().since
     }
 
-    /// How many bytes wait, or are being written.
+    /// Number of bytes that wait, or are being written.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.queue().backlog()

@@ -28,7 +28,7 @@ impl Text {
         &self.0.text
     }
 
-    /// How long it is, in bytes.
+    /// Length in bytes.
     pub(super) fn len(&self) -> usize {
         self.0.text.len()
     }

@@ -17,7 +17,7 @@ pub struct Past {
     pub agents: Vec<AgentPast>,
     /// The largest `seq` or epoch that was ever issued, in every life of the storage.
     pub largest: Ordinal,
-    /// Who asks for a session right now.
+    /// Process that asks for a session right now.
     pub connecting: Option<u8>,
 }
 
@@ -28,7 +28,7 @@ pub struct Fate {
     pub seq: Ordinal,
     pub mail: u8,
     pub pushed: bool,
-    /// When it was last pushed.
+    /// Time at which it was last pushed.
     pub pushed_at: Timestamp,
     /// It was nacked or redriven, and is pending since.
     pub returned: bool,
@@ -46,7 +46,7 @@ pub struct AgentPast {
     pub agent: AgentId,
     /// What it lost, in order of loss.
     pub lost: Vec<Ordinal>,
-    /// How many of its losses it acknowledged.
+    /// Number of its losses that it acknowledged.
     pub acknowledged: u64,
     /// The largest number of losses it was told of, and the largest `last`.
     pub told: u64,
