@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::explore::{Exploration, explore, verdict_or_panic};
-use crate::mutants::{self, Mutant};
+use crate::mutants::{self, PlantedBug};
 use crate::plan::{Plan, Profile};
 use crate::report;
 use crate::sut::Sut;
@@ -193,7 +193,7 @@ fn tell_violations(exploration: &Exploration, exploring: &Exploring, sut: Sut) {
 
 fn hunt(hunting: &Hunting) -> Result<bool, String> {
     let named = hunting.names.iter().map(|name| mutant_named(name));
-    let named: Vec<Mutant> = named.collect::<Result<_, _>>()?;
+    let named: Vec<PlantedBug> = named.collect::<Result<_, _>>()?;
     let hunted = if named.is_empty() { &*mutants::GALLERY } else { &named };
     let bar = progress(hunted.len(), "bugs")?;
     let caught = mutants::hunt(hunted, |catch| {
@@ -209,7 +209,7 @@ fn hunt(hunting: &Hunting) -> Result<bool, String> {
     Ok(caught.iter().all(mutants::Catch::is_good))
 }
 
-fn mutant_named(name: &str) -> Result<Mutant, String> {
+fn mutant_named(name: &str) -> Result<PlantedBug, String> {
     mutants::named(name).ok_or_else(|| format!("no planted bug is `{name}`"))
 }
 

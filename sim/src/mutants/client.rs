@@ -5,15 +5,15 @@ use mailbus_spec::belief::{Belief, ClockBound};
 use serde_json::Value;
 
 use super::rules::Rules;
-use super::{Mutant, plans};
+use super::{PlantedBug, plans};
 use crate::invariants::{belief_exclusion, belief_within_grant, mail_liveness, no_loss};
 use crate::sut::{MailClientRules, Sut};
 
 /// Those of a client of leases, which production's object meets.
-pub(super) const OF_LEASES: &[Mutant] = &[
+pub(super) const OF_LEASES: &[PlantedBug] = &[
     // The client believes in a grant from the sending of the attempt that was answered. The object may
     // have executed an earlier one.
-    Mutant {
+    PlantedBug {
         name: "belief_from_the_retrys_sending",
         source: "spec/rules/refuted.md#a-grant-believed-from-the-answered-attempt",
         breaks: belief_within_grant::NAME,
@@ -32,7 +32,7 @@ pub(super) const OF_LEASES: &[Mutant] = &[
         plan: plans::answers_lost,
     },
     // The client takes an attempt that failed for one that was not carried out, and counts from the next.
-    Mutant {
+    PlantedBug {
         name: "failed_attempt_did_not_happen",
         source: "spec/rules/refuted.md#a-grant-believed-from-the-answered-attempt",
         breaks: belief_within_grant::NAME,
@@ -48,7 +48,7 @@ pub(super) const OF_LEASES: &[Mutant] = &[
         plan: plans::answers_lost,
     },
     // The client takes an answer to a renewal for the answer to the last one it sent.
-    Mutant {
+    PlantedBug {
         name: "renewal_from_the_latest_sending",
         source: "spec/rules/refuted.md#a-renewal-believed-from-the-latest-attempt",
         breaks: belief_within_grant::NAME,
@@ -64,7 +64,7 @@ pub(super) const OF_LEASES: &[Mutant] = &[
         plan: plans::slow_and_then_cut,
     },
     // The client allows for clocks that run unevenly and not for one that is set: ε is missing from L.
-    Mutant {
+    PlantedBug {
         name: "step_of_the_clock_is_left_out",
         source: "spec/rules/refuted.md#belief-without-room-for-steps",
         breaks: belief_within_grant::NAME,
@@ -81,7 +81,7 @@ pub(super) const OF_LEASES: &[Mutant] = &[
     },
     // The client measures by its monotonic clock, "which nobody can set": while the computer sleeps it
     // stands still.
-    Mutant {
+    PlantedBug {
         name: "monotonic_clock_alone",
         source: "spec/rules/refuted.md#belief-by-the-monotonic-clock-alone",
         breaks: belief_within_grant::NAME,
@@ -98,7 +98,7 @@ pub(super) const OF_LEASES: &[Mutant] = &[
     },
     // The client believes until somebody tells it otherwise: paused past its TTL, it goes on as if
     // nothing had happened.
-    Mutant {
+    PlantedBug {
         name: "belief_never_ends",
         source: "spec/rules/refuted.md#a-lease-without-a-token",
         breaks: belief_exclusion::NAME,
@@ -108,7 +108,7 @@ pub(super) const OF_LEASES: &[Mutant] = &[
         plan: plans::rough,
     },
     // The client believes until its release is confirmed. By then another may hold the lease.
-    Mutant {
+    PlantedBug {
         name: "belief_kept_while_releasing",
         source: "spec/rules/refuted.md#belief-until-the-release-is-answered",
         breaks: belief_within_grant::NAME,
@@ -120,9 +120,9 @@ pub(super) const OF_LEASES: &[Mutant] = &[
 ];
 
 /// Those of a client of mailboxes.
-pub(super) const OF_MAILBOXES: &[Mutant] = &[
+pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     // A client whose socket cannot be opened once never tries again.
-    Mutant {
+    PlantedBug {
         name: "one_failed_open_is_the_last",
         source: "spec/rules/refuted.md#a-failed-reconnect-that-is-the-last",
         breaks: mail_liveness::NAME,
@@ -131,7 +131,7 @@ pub(super) const OF_MAILBOXES: &[Mutant] = &[
     },
     // The application settles a message when it is given it, and handles it then: if its process dies
     // meanwhile, nobody has handled it and nobody will.
-    Mutant {
+    PlantedBug {
         name: "acks_before_handling",
         source: "spec/rules/mailboxes.md#what-a-client-of-mailboxes-does",
         breaks: no_loss::NAME,
@@ -139,7 +139,7 @@ pub(super) const OF_MAILBOXES: &[Mutant] = &[
         plan: plans::calm_mail,
     },
     // A client takes what comes with a second attempt for a repetition and drops it, settling nothing.
-    Mutant {
+    PlantedBug {
         name: "seen_messages_are_dropped",
         source: "spec/rules/mailboxes.md#what-a-client-of-mailboxes-does",
         breaks: mail_liveness::NAME,

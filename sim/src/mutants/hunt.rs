@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::explore::{Verdict, verdict_or_panic, verdict_until_healed};
 use crate::invariants::{self, bounded_leases, retention};
-use crate::mutants::Mutant;
+use crate::mutants::PlantedBug;
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
 use crate::sut::Sut;
@@ -65,7 +65,7 @@ impl Catch {
 }
 
 /// Looks for bugs, several at a time.
-pub fn hunt(mutants: &[Mutant], done: impl Fn(&Catch) + Sync) -> Vec<Catch> {
+pub fn hunt(mutants: &[PlantedBug], done: impl Fn(&Catch) + Sync) -> Vec<Catch> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let caught = Mutex::new(Vec::new());
@@ -88,7 +88,7 @@ pub fn hunt(mutants: &[Mutant], done: impl Fn(&Catch) + Sync) -> Vec<Catch> {
 /// Looks for one bug, and shrinks the first plan that shows it; the next one, if it cannot be made
 /// small enough to be read.
 #[must_use]
-pub fn catch(mutant: &Mutant) -> Catch {
+pub fn catch(mutant: &PlantedBug) -> Catch {
     let mut catch = Catch {
         name: mutant.name,
         source: mutant.source,
@@ -127,7 +127,7 @@ pub fn catch(mutant: &Mutant) -> Catch {
 
 impl Catch {
     /// Takes a plan that shows the bug, made small, unless there is a smaller one.
-    fn shrink(&mut self, mutant: &Mutant, plan: &Plan) {
+    fn shrink(&mut self, mutant: &PlantedBug, plan: &Plan) {
         let shrunk = shrink(plan, TRIES, &mut |plan| mutant.is_shown_by(plan));
         self.shrinking += shrunk.tries;
         if !self.caught || shrunk.plan.parts() < self.parts {
@@ -140,7 +140,7 @@ impl Catch {
     }
 }
 
-impl Mutant {
+impl PlantedBug {
     /// True if a plan shows the bug: with the mistake its invariant is broken, without it is not.
     #[must_use]
     pub fn is_shown_by(&self, plan: &Plan) -> bool {

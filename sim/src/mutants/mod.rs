@@ -26,7 +26,7 @@ pub use hunt::{Catch, PARTS, SEEDS, catch, hunt};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug)]
-pub struct Mutant {
+pub struct PlantedBug {
     /// Its name: what somebody did.
     pub name: &'static str,
     /// Heading of `spec/rules` that says the rule, or the trace that refuted a simpler one.
@@ -40,23 +40,23 @@ pub struct Mutant {
 }
 
 /// Every planted bug.
-pub static GALLERY: std::sync::LazyLock<Vec<Mutant>> = std::sync::LazyLock::new(|| {
+pub static GALLERY: std::sync::LazyLock<Vec<PlantedBug>> = std::sync::LazyLock::new(|| {
     let of_leases = [client::OF_LEASES, object::OF_LEASES];
     let of_mailboxes = [client::OF_MAILBOXES, object::OF_MAILBOXES];
-    let of_the_host: &[Mutant] = &[shell::ALARM_FOLLOWS_THE_WALL_CLOCK_ALONE];
+    let of_the_host: &[PlantedBug] = &[shell::ALARM_FOLLOWS_THE_WALL_CLOCK_ALONE];
     [of_leases.concat(), of_mailboxes.concat(), of_the_host.to_vec()].concat()
 });
 
 /// What no plan could reproduce: for the check that a plan run twice gives one event log.
-pub const CANARY: Mutant = object::CANARY;
+pub const CANARY: PlantedBug = object::CANARY;
 
 /// The bug with this name, the canary among them.
 #[must_use]
-pub fn named(name: &str) -> Option<Mutant> {
+pub fn named(name: &str) -> Option<PlantedBug> {
     GALLERY.iter().chain([&CANARY]).find(|mutant| mutant.name == name).copied()
 }
 
-impl Mutant {
+impl PlantedBug {
     /// The same system under test without the bug.
     #[must_use]
     pub fn without(&self) -> Sut {

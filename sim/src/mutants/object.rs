@@ -6,7 +6,7 @@ use mailbus_conformance::mutants::mailbox::{
     self, accept, address, collect, fail, loss, push, session, settle, silence,
 };
 
-use super::{Mutant, plans, shell};
+use super::{PlantedBug, plans, shell};
 use crate::invariants::{
     accept_once, belief_within_grant, bounded_leases, conforms, fencing, fifo, honest_gap,
     idempotent, lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,
@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::sut::{Sut, Variant};
 
 /// Those of the lease object, which production's client meets.
-pub(super) const OF_LEASES: &[Mutant] = &[
+pub(super) const OF_LEASES: &[PlantedBug] = &[
     // Whose lease it is, and until when.
     of_leases(&grant::GRANTED_SAYS_THE_TERM_ASKED_FOR, belief_within_grant::NAME, plans::rough),
     of_leases(&grant::SESSION_IS_IGNORED, belief_within_grant::NAME, plans::mixed),
@@ -51,7 +51,7 @@ pub(super) const OF_LEASES: &[Mutant] = &[
 ];
 
 /// Those of the mailbox object.
-pub(super) const OF_MAILBOXES: &[Mutant] = &[
+pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     // What is accepted, and for whom.
     of_mailboxes(&collect::SETTLED_ROWS_ARE_DELETED_AT_ONCE, accept_once::NAME, plans::rough_mail),
     of_mailboxes(
@@ -98,23 +98,23 @@ pub(super) const OF_MAILBOXES: &[Mutant] = &[
 
 /// Pushes in no order. It breaks no invariant of leases, and no plan could reproduce it: it is the canary of
 /// the check that a plan, run twice, gives one event log.
-pub(super) const CANARY: Mutant =
+pub(super) const CANARY: PlantedBug =
     of_leases(&lease::waking::ORDER_OF_A_HASH_MAP, conforms::NAME, plans::mixed);
 
 const fn of_leases(
     mutant: &'static lease::Mutant,
     breaks: &'static str,
     plan: fn(u64) -> Plan,
-) -> Mutant {
+) -> PlantedBug {
     let sut = Sut { object: Variant::Model(Some(mutant)), ..Sut::SPEC };
-    Mutant { name: mutant.name, source: mutant.source, breaks, sut, plan }
+    PlantedBug { name: mutant.name, source: mutant.source, breaks, sut, plan }
 }
 
 const fn of_mailboxes(
     mutant: &'static mailbox::Mutant,
     breaks: &'static str,
     plan: fn(u64) -> Plan,
-) -> Mutant {
+) -> PlantedBug {
     let sut = Sut { mail: Variant::Model(Some(mutant)), ..Sut::SPEC };
-    Mutant { name: mutant.name, source: mutant.source, breaks, sut, plan }
+    PlantedBug { name: mutant.name, source: mutant.source, breaks, sut, plan }
 }

@@ -3,13 +3,13 @@
 use mailbus_conformance::mutants::{Model, mailbox};
 use mailbus_spec::mailbox::MailboxMachine;
 
-use super::{Mutant, plans};
+use super::{PlantedBug, plans};
 use crate::invariants::mail_liveness;
 use crate::sut::{HostClocks, Sut};
 use crate::world::Context;
 
-/// What sockets keep is set before the event's transaction has ended: of an event that was undone it stays that
-/// its messages were sent.
+/// Attachments of sockets are set before the event's transaction has ended: of an event that was undone it
+/// stays that its messages were sent.
 pub(super) const ATTACHMENTS_OUTLIVE_A_ROLLBACK: mailbox::Mutant = mailbox::Mutant::model(
     "attachments_outlive_a_rollback",
     "spec/rules/refuted.md#effects-inside-a-transaction",
@@ -38,7 +38,7 @@ impl Model<MailboxMachine> for Hasty {
 
 /// The host that runs the objects has one clock: an alarm rings when the wall clock has reached its time, and a
 /// clock that was set back delays what is due until somebody else asks.
-pub(super) const ALARM_FOLLOWS_THE_WALL_CLOCK_ALONE: Mutant = Mutant {
+pub(super) const ALARM_FOLLOWS_THE_WALL_CLOCK_ALONE: PlantedBug = PlantedBug {
     name: "alarm_follows_the_wall_clock_alone",
     source: "spec/rules/platform.md#the-native-shell",
     breaks: mail_liveness::NAME,

@@ -47,7 +47,7 @@ pub enum HostClocks {
     WallAlone,
 }
 
-/// What stands behind an endpoint.
+/// Machine behind an endpoint.
 #[derive(Debug)]
 pub enum Variant<M: StateMachine + 'static> {
     /// The production machine over SQLite.

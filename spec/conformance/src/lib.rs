@@ -11,7 +11,7 @@
 //! | differential | [`differential`] | that random histories from a seed are, too; a failing one is shrunk to a script |
 //! | concurrent | [`linearize`] | that what many clients saw at once, through kills and restarts, has one order that the specification explains |
 //!
-//! What a check has to be shown to find are the [`mutants`] of the specification. The exhaustive search of both
+//! The [`mutants`] of the specification are what a check has to be shown to find. The exhaustive search of both
 //! machines is a test of this crate (`tests/search`).
 //!
 //! # Two clocks

@@ -27,8 +27,7 @@ use crate::StepOf;
 
 /// Machine that answers in the place of the specification's.
 ///
-/// What it keeps in itself is an object's memory: an eviction takes it. What must survive is the state that
-/// it is handed.
+/// Its own fields are an object's memory: an eviction takes them. The state that it is handed survives.
 pub trait Model<M: StateMachine> {
     /// Handles one event on the stored state, which afterwards is stored.
     fn handle(&mut self, state: &mut M, host: HostTime, event: &Event<M::Command>) -> StepOf<M> {
@@ -52,14 +51,42 @@ pub trait Model<M: StateMachine> {
     }
 }
 
-/// Reference model itself.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reference;
-
-impl<M: StateMachine> Model<M> for Reference {}
-
 /// Handling of one event by a model without a memory.
 pub type Rule<M> = fn(&mut M, HostTime, &Event<<M as StateMachine>::Command>) -> StepOf<M>;
+
+/// Model without a memory, each part of it a function.
+struct Stateless<M: StateMachine> {
+    handle: Rule<M>,
+    next_alarm: fn(&M) -> Option<Timestamp>,
+    woken: fn(&mut M),
+}
+
+impl<M: StateMachine> Stateless<M> {
+    /// The reference model itself.
+    const REFERENCE: Self = Self { handle: M::handle, next_alarm: M::next_alarm, woken: |_| {} };
+}
+
+impl<M: StateMachine> Clone for Stateless<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: StateMachine> Copy for Stateless<M> {}
+
+impl<M: StateMachine> Model<M> for Stateless<M> {
+    fn handle(&mut self, state: &mut M, host: HostTime, event: &Event<M::Command>) -> StepOf<M> {
+        (self.handle)(state, host, event)
+    }
+
+    fn next_alarm(&self, state: &M) -> Option<Timestamp> {
+        (self.next_alarm)(state)
+    }
+
+    fn woken(&mut self, state: &mut M) {
+        (self.woken)(state);
+    }
+}
 
 /// Machine with one rule broken.
 pub struct Mutant<M: StateMachine> {
@@ -71,16 +98,14 @@ pub struct Mutant<M: StateMachine> {
 }
 
 enum Kind<M: StateMachine> {
-    Rule(Rule<M>),
-    Alarm(fn(&M) -> Option<Timestamp>),
-    Waking(fn(&mut M)),
+    Stateless(Stateless<M>),
     Model(fn() -> Box<dyn Model<M>>),
 }
 
 impl<M: StateMachine + 'static> Mutant<M> {
     /// Mutant that handles events otherwise, and remembers nothing between them.
     const fn rule(name: &'static str, source: &'static str, rule: Rule<M>) -> Self {
-        Self { name, source, kind: Kind::Rule(rule) }
+        Self::stateless(name, source, Stateless { handle: rule, ..Stateless::REFERENCE })
     }
 
     /// Mutant that wants to be woken at other times.
@@ -89,12 +114,16 @@ impl<M: StateMachine + 'static> Mutant<M> {
         source: &'static str,
         next: fn(&M) -> Option<Timestamp>,
     ) -> Self {
-        Self { name, source, kind: Kind::Alarm(next) }
+        Self::stateless(name, source, Stateless { next_alarm: next, ..Stateless::REFERENCE })
     }
 
     /// Mutant that wakes otherwise than it fell asleep.
     const fn waking(name: &'static str, source: &'static str, woken: fn(&mut M)) -> Self {
-        Self { name, source, kind: Kind::Waking(woken) }
+        Self::stateless(name, source, Stateless { woken, ..Stateless::REFERENCE })
+    }
+
+    const fn stateless(name: &'static str, source: &'static str, model: Stateless<M>) -> Self {
+        Self { name, source, kind: Kind::Stateless(model) }
     }
 
     /// Mutant that is wrong in something else.
@@ -106,17 +135,6 @@ impl<M: StateMachine + 'static> Mutant<M> {
     ) -> Self {
         Self { name, source, kind: Kind::Model(wake) }
     }
-
-    /// The model, just woken.
-    #[must_use]
-    pub fn wake(&self) -> Box<dyn Model<M>> {
-        match self.kind {
-            Kind::Rule(rule) => Box::new(Ruled(rule)),
-            Kind::Alarm(next) => Box::new(Alarmed(next)),
-            Kind::Waking(woken) => Box::new(Wakened(woken)),
-            Kind::Model(wake) => wake(),
-        }
-    }
 }
 
 impl<M: StateMachine> fmt::Debug for Mutant<M> {
@@ -125,32 +143,12 @@ impl<M: StateMachine> fmt::Debug for Mutant<M> {
     }
 }
 
-/// The model of a mutant, or the reference model where there is none, just woken.
+/// Model of a mutant, or the reference model where there is none, just woken.
 #[must_use]
 pub fn wake<M: StateMachine + 'static>(mutant: Option<&Mutant<M>>) -> Box<dyn Model<M>> {
-    mutant.map_or_else(|| Box::new(Reference) as Box<dyn Model<M>>, Mutant::wake)
-}
-
-struct Ruled<M: StateMachine>(Rule<M>);
-
-impl<M: StateMachine> Model<M> for Ruled<M> {
-    fn handle(&mut self, state: &mut M, host: HostTime, event: &Event<M::Command>) -> StepOf<M> {
-        (self.0)(state, host, event)
-    }
-}
-
-struct Alarmed<M>(fn(&M) -> Option<Timestamp>);
-
-impl<M: StateMachine> Model<M> for Alarmed<M> {
-    fn next_alarm(&self, state: &M) -> Option<Timestamp> {
-        (self.0)(state)
-    }
-}
-
-struct Wakened<M>(fn(&mut M));
-
-impl<M: StateMachine> Model<M> for Wakened<M> {
-    fn woken(&mut self, state: &mut M) {
-        (self.0)(state);
+    match mutant.map(|mutant| &mutant.kind) {
+        None => Box::new(Stateless::REFERENCE),
+        Some(Kind::Stateless(model)) => Box::new(*model),
+        Some(Kind::Model(wake)) => wake(),
     }
 }

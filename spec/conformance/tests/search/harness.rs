@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use stateright::{Checker, HasDiscoveries, Model};
@@ -28,15 +30,34 @@ pub trait World:
     /// Transitions of a world that is cut, without [`more`].
     const GENERATED_MAX: usize;
 
-    fn name(&self) -> &'static str;
-    fn purpose(&self) -> &'static str;
-    /// The one invariant that is looked at; `None` for all.
-    fn only(&self) -> Option<&'static str>;
+    fn about(&self) -> About;
     /// The world with so many more of each fault that it has at all.
     fn widened(self, more: u8) -> Self;
     fn violation(&self, state: &Self::State) -> Option<Violation>;
+}
+
+/// Names of a world, and what it still lacks.
+pub struct About {
+    pub name: &'static str,
+    pub purpose: &'static str,
+    /// The one invariant that is looked at; `None` for all.
+    pub only: Option<&'static str>,
     /// Marks that it must reach and has not.
-    fn missing(&self) -> Vec<String>;
+    pub missing: Vec<String>,
+}
+
+/// Marks that were reached, by their numbers, whichever thread of a search reached them.
+#[derive(Clone, Debug, Default)]
+pub struct Reached(Arc<AtomicU64>);
+
+impl Reached {
+    pub fn mark(&self, number: u64) {
+        self.0.fetch_or(1 << number, Ordering::Relaxed);
+    }
+
+    pub fn contains(&self, number: u64) -> bool {
+        self.0.load(Ordering::Relaxed) & (1 << number) != 0
+    }
 }
 
 /// Transitions after which a world is cut, and fails at the usual bounds.
@@ -44,7 +65,7 @@ pub fn generated_max<W: World>() -> usize {
     W::GENERATED_MAX << (4 * usize::from(more()).min(4))
 }
 
-/// Number of each fault more than usual: `MAILBUS_EXHAUSTIVE_MORE`.
+/// Number to add to every count of faults that is not zero: `MAILBUS_EXHAUSTIVE_MORE`.
 fn more() -> u8 {
     std::env::var("MAILBUS_EXHAUSTIVE_MORE").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
@@ -69,15 +90,15 @@ pub fn holds<W: World>(world: W) {
         .join();
     let (states, all) = (checker.unique_state_count(), checker.state_count());
     let exhausted = all < generated_max::<W>() && checker.discoveries().is_empty();
-    report(world.name(), states, checker.max_depth(), exhausted, begun.elapsed());
-    println!("      {}", world.purpose());
+    let About { name, purpose, missing, .. } = world.about();
+    report(name, states, checker.max_depth(), exhausted, begun.elapsed());
+    println!("      {purpose}");
     if !checker.discoveries().is_empty() {
         let (violation, trace, _) = shortest(&world);
-        panic!("{}: {violation:?}\nshortest trace:\n{}", world.name(), trace.join("\n"));
+        panic!("{name}: {violation:?}\nshortest trace:\n{}", trace.join("\n"));
     }
-    assert!(exhausted || more() > 0, "{}: cut at {states} states", world.name());
-    let missing = world.missing();
-    assert!(missing.is_empty(), "{}: never reached: {missing:?}", world.name());
+    assert!(exhausted || more() > 0, "{name}: cut at {states} states");
+    assert!(missing.is_empty(), "{name}: never reached: {missing:?}");
 }
 
 /// The shortest way to the violation of a broken world. Panics where none is found.
@@ -86,14 +107,14 @@ pub fn refuted<W: World>(world: W) {
     let (violation, trace, states) = shortest(&world);
     println!(
         "refuted {:<30} {:<24} {:>2} actions {:>8} states {:>5.1} s",
-        world.name(),
+        world.about().name,
         violation.invariant,
         trace.len(),
         states,
         begun.elapsed().as_secs_f64(),
     );
     println!("  {}\n  {}", violation.why, trace.join("\n  "));
-    assert_eq!(Some(violation.invariant), world.only());
+    assert_eq!(Some(violation.invariant), world.about().only);
 }
 
 fn shortest<W: World>(world: &W) -> (Violation, Vec<String>, usize) {
@@ -107,7 +128,8 @@ fn shortest<W: World>(world: &W) -> (Violation, Vec<String>, usize) {
     let found = checker.discoveries().into_values().next();
     let states = checker.unique_state_count();
     let path = found.unwrap_or_else(|| {
-        panic!("{}: {states} states and no violation of {:?}", world.name(), world.only())
+        let About { name, only, .. } = world.about();
+        panic!("{name}: {states} states and no violation of {only:?}")
     });
     let violation = world.violation(path.last_state()).expect("the discovery is a violation");
     let trace = path.into_actions().iter().map(|action| format!("{action:?}")).collect();
@@ -149,7 +171,10 @@ pub fn meetings<W: World>(world: &W, walks: u64, steps: usize) -> usize {
             state = next.swap_remove((random % next.len() as u64) as usize);
         }
     }
-    println!("view   {:<22} {meetings:>6} meetings of different states of one view", world.name());
+    println!(
+        "view   {:<22} {meetings:>6} meetings of different states of one view",
+        world.about().name
+    );
     meetings
 }
 

@@ -26,6 +26,19 @@ macro_rules! worlds {
     };
 }
 
+macro_rules! refutations {
+    ($($test:ident: $name:literal, $mutant:path, in $world:ident breaks $invariant:literal;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                static MUTANT: Mutant = $mutant;
+                let scenario = worlds::$world().with_mutant(&MUTANT, $invariant);
+                crate::harness::refuted(World { scenario: Scenario { name: $name, ..scenario } });
+            }
+        )*
+    };
+}
+
 mod harness;
 mod lease;
 mod mailbox;

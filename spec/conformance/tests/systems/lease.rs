@@ -44,7 +44,7 @@ const GRANT_IS_NOT_PUSHED: Bug<LeaseMachine> = Bug {
     ..Bug::NONE
 };
 
-/// Who waits does not block who comes: tickets are forgotten while an acquisition is decided.
+/// Tickets block nobody who comes: they are forgotten while an acquisition is decided.
 const BARGING: Bug<LeaseMachine> = Bug {
     name: "barging",
     call: |model, command| {

@@ -24,7 +24,7 @@ const UP_TO_SETTLES_ALL: Bug<MailboxMachine> = Bug {
     ..Bug::NONE
 };
 
-/// What was in flight is forgotten with the memory, and pushed again.
+/// Flights are forgotten with the memory, and their messages pushed again.
 const EVICTION_FORGETS_FLIGHTS: Bug<MailboxMachine> = Bug {
     name: "an eviction forgets flights",
     evict: |model| {
@@ -35,7 +35,7 @@ const EVICTION_FORGETS_FLIGHTS: Bug<MailboxMachine> = Bug {
     ..Bug::NONE
 };
 
-/// What was given back is not pushed again.
+/// Messages that were given back are not pushed again.
 const REDELIVERY_IS_LOST: Bug<MailboxMachine> = Bug {
     name: "a redelivery is lost",
     received: |mut pushes| {
@@ -45,7 +45,7 @@ const REDELIVERY_IS_LOST: Bug<MailboxMachine> = Bug {
     ..Bug::NONE
 };
 
-/// What was given back is pushed twice at once.
+/// Messages that were given back are pushed twice at once.
 const REDELIVERY_IS_DOUBLED: Bug<MailboxMachine> = Bug {
     name: "a redelivery is doubled",
     received: |pushes| {

@@ -10,8 +10,8 @@ use super::{Mutant, acquire_of, answering, expire, joined, key_of, now};
 /// Milliseconds for which [`SHORT_MEMORY`] remembers.
 const MEMORY_MS: u64 = 10_000;
 
-/// What is over is forgotten after ten seconds, "since nobody retries for longer": a copy that was
-/// under way for half a minute is granted once more.
+/// Requests that are over are forgotten after ten seconds, "since nobody retries for longer": a copy that
+/// was under way for half a minute is granted once more.
 pub const SHORT_MEMORY: Mutant = Mutant::rule(
     "short_memory",
     "spec/rules/refuted.md#a-memory-that-is-too-short",
@@ -58,7 +58,7 @@ pub const CANCEL_SPARES_THE_LEASE: Mutant = Mutant::rule(
     },
 );
 
-/// What is over is forgotten at once.
+/// Requests that are over are forgotten at once.
 pub const NO_MEMORY: Mutant = Mutant::rule(
     "no_memory",
     "spec/rules/refuted.md#a-memory-that-is-too-short",

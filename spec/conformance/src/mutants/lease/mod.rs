@@ -39,7 +39,7 @@ fn is_live(state: &LeaseMachine, key: &ClaimKey) -> bool {
         || state.queue.values().any(|ticket| ticket.key() == *key)
 }
 
-/// What time has ended by an event, before its command. The answer is to be replaced.
+/// Step of an event that asks nothing: time ends what is due. Its answer is to be replaced.
 fn expire(state: &mut LeaseMachine, host: HostTime) -> LeaseStep {
     let nothing = Command::List { prefix: "\0".to_owned(), after: None, limit: 1 };
     state.handle(host, &Event::Command(nothing))

@@ -6,7 +6,7 @@ use mailbus_spec::{AgentId, Ordinal, StateMachine};
 
 use super::{Mutant, ask_of, asking, take};
 
-/// What is published goes to everybody.
+/// Messages that are published go to everybody.
 pub const SUBSCRIPTIONS_ARE_IGNORED: Mutant = Mutant::rule(
     "subscriptions_are_ignored",
     "spec/rules/refuted.md#subscriptions-that-are-ignored",

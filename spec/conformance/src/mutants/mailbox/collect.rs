@@ -1,11 +1,13 @@
 //! Mutants that delete what is needed, keep what is not, or push what is too old.
 
+use std::collections::BTreeSet;
+
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::Ask;
-use mailbus_spec::mailbox::state::Agent;
+use mailbus_spec::mailbox::state::{Agent, Log, Logged};
+use mailbus_spec::mailbox::{Ask, MailboxMachine};
 use mailbus_spec::{Ordinal, StateMachine, Timestamp, limits};
 
-use super::{Mutant, ask_of, delete, held, now};
+use super::{Mutant, ask_of, now};
 
 /// A message that everybody has settled is deleted at once: its id is free for the sender's retry.
 pub const SETTLED_ROWS_ARE_DELETED_AT_ONCE: Mutant = Mutant::rule(
@@ -14,8 +16,7 @@ pub const SETTLED_ROWS_ARE_DELETED_AT_ONCE: Mutant = Mutant::rule(
     |state, host, event| {
         let step = state.handle(host, event);
         if let Some(Ask::Ack { .. }) = ask_of(event) {
-            let held = held(state);
-            state.log.entries.retain(|seq, _| held.contains(seq));
+            delete_what_nobody_holds(state, |_| true);
         }
         step
     },
@@ -45,9 +46,7 @@ pub const ROUND_DELETES_WHAT_MAY_BE_REPEATED: Mutant = Mutant::rule(
     |state, host, event| {
         let step = state.handle(host, event);
         if *event == Event::Alarm {
-            let held = held(state);
-            let over = state.log.entries.keys().copied().filter(|seq| !held.contains(seq));
-            delete(state, over.collect::<Vec<_>>());
+            delete_what_nobody_holds(state, |_| true);
         }
         step
     },
@@ -62,19 +61,13 @@ pub const ROUND_DELETES_STRANGERS_MAIL: Mutant = Mutant::rule(
         if *event == Event::Alarm {
             let now = now(state, host);
             state.agents.retain(|_, agent| agent.registration.is_some());
-            let held = held(state);
-            let rows = state.log.entries.iter();
-            let over = rows
-                .filter(|(_, logged)| logged.at.plus_ms(limits::DEDUP_MS) <= now)
-                .map(|(seq, _)| *seq)
-                .filter(|seq| !held.contains(seq));
-            delete(state, over.collect::<Vec<_>>());
+            delete_what_nobody_holds(state, |row| row.at.plus_ms(limits::DEDUP_MS) <= now);
         }
         step
     },
 );
 
-/// What is too old is pushed until a round of collection takes it.
+/// Messages that are too old are pushed until a round of collection takes them.
 pub const TOO_OLD_IS_PUSHED: Mutant = Mutant::rule(
     "too_old_is_pushed",
     "spec/rules/mailboxes.md#retention-and-collection",
@@ -99,3 +92,20 @@ pub const TOO_OLD_IS_PUSHED: Mutant = Mutant::rule(
         step
     },
 );
+
+/// Deletes the rows that fit and that nobody is owed or keeps among his dead letters.
+fn delete_what_nobody_holds(state: &mut MailboxMachine, fits: impl Fn(&Logged) -> bool) {
+    let agents = state.agents.values();
+    let held: BTreeSet<Ordinal> = agents
+        .flat_map(|agent| agent.inbox.open.keys().chain(agent.failed.keys()))
+        .copied()
+        .collect();
+    let Log { entries, bytes, .. } = &mut state.log;
+    entries.retain(|seq, row| {
+        let stays = held.contains(seq) || !fits(row);
+        if !stays {
+            *bytes -= row.message.bytes();
+        }
+        stays
+    });
+}

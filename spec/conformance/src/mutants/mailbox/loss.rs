@@ -51,7 +51,7 @@ pub const ANY_ACK_CLEARS_THE_GAP: Mutant = Mutant::rule(
     },
 );
 
-/// What expires is not counted among the losses.
+/// Expired messages are not counted among the losses.
 pub const EXPIRY_IS_NOT_COUNTED: Mutant = Mutant::rule(
     "expiry_is_not_counted",
     "spec/rules/mailboxes.md#losses",
@@ -89,7 +89,7 @@ pub const REFUSALS_ARE_FORGOTTEN: Mutant = Mutant::rule(
     },
 );
 
-/// Who knows a later `seq` than the last is answered like any other.
+/// Readers that know a later `seq` than the last are answered like any other.
 pub const AHEAD_IS_IGNORED: Mutant = Mutant::rule(
     "ahead_is_ignored",
     "spec/rules/mailboxes.md#restores-of-mailboxes",

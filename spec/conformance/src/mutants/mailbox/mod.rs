@@ -21,7 +21,7 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp};
 /// Mutant of the mailbox machine.
 pub type Mutant = super::Mutant<MailboxMachine>;
 
-/// What an event asks for.
+/// Question of an event, if it is a command.
 fn ask_of(event: &Event<Command>) -> Option<&Ask> {
     match event {
         Event::Command(command) => Some(&command.ask),
@@ -77,22 +77,7 @@ fn take(agent: &mut Agent, seq: Ordinal) {
     }
 }
 
-/// What is in flight to an agent.
+/// Messages that are in flight to an agent.
 fn flights(state: &MailboxMachine, agent: &AgentId) -> BTreeSet<Ordinal> {
     live(state, agent).map(|live| live.flights.keys().copied().collect()).unwrap_or_default()
-}
-
-/// The messages that somebody is owed or keeps among his dead letters.
-fn held(state: &MailboxMachine) -> BTreeSet<Ordinal> {
-    let agents = state.agents.values();
-    agents.flat_map(|agent| agent.inbox.open.keys().chain(agent.failed.keys())).copied().collect()
-}
-
-/// Deletes rows of the log.
-fn delete(state: &mut MailboxMachine, seqs: impl IntoIterator<Item = Ordinal>) {
-    for seq in seqs {
-        if let Some(logged) = state.log.entries.remove(&seq) {
-            state.log.bytes -= logged.message.bytes();
-        }
-    }
 }

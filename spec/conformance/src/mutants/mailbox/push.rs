@@ -9,7 +9,7 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, StateMachine, limits};
 
 use super::{Mutant, joined, now, question};
 
-/// What an event pushes leaves in the order of a set that has none: here, the latest first.
+/// Pushes of an event leave in the order of a set that has none: here, the latest first.
 pub const PUSHES_IN_NO_ORDER: Mutant = Mutant::rule(
     "pushes_in_no_order",
     "spec/rules/mailboxes.md#the-order-of-pushes",

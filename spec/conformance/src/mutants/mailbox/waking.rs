@@ -67,8 +67,8 @@ fn id_of(event: &Event<Command>) -> Option<&MessageId> {
     }
 }
 
-/// What a socket keeps is how far its session was sent: that a message was pushed again is forgotten
-/// when the object leaves memory, and it is pushed a third time.
+/// Attachments say how far a session was sent: that a message was pushed again is forgotten when the object
+/// leaves memory, and it is pushed a third time.
 pub const ATTACHMENT_FORGETS_REDELIVERIES: Mutant = Mutant::waking(
     "attachment_forgets_redeliveries",
     "spec/rules/refuted.md#an-attachment-without-redeliveries",
@@ -79,8 +79,8 @@ pub const ATTACHMENT_FORGETS_REDELIVERIES: Mutant = Mutant::waking(
     },
 );
 
-/// When a message that was given back comes again is kept in memory: an object that wakes sends all of
-/// it at once.
+/// Times at which messages that were given back come again are kept in memory: an object that wakes sends
+/// all of them at once.
 pub const DUE_TIMES_ARE_MEMORY_ALONE: Mutant = Mutant::waking(
     "due_times_are_memory_alone",
     "spec/rules/refuted.md#delays-without-a-bound",

@@ -7,7 +7,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{Ordinal, limits};
 use stateright::{Model, Property};
 
-use crate::harness::{Violation, widen};
+use crate::harness::{About, Violation, widen};
 use crate::lease::belief_check;
 use crate::lease::client;
 use crate::lease::liveness;
@@ -333,16 +333,9 @@ impl World {
 impl crate::harness::World for World {
     const GENERATED_MAX: usize = 8_000_000;
 
-    fn name(&self) -> &'static str {
-        self.scenario.name
-    }
-
-    fn purpose(&self) -> &'static str {
-        self.scenario.purpose
-    }
-
-    fn only(&self) -> Option<&'static str> {
-        self.scenario.only
+    fn about(&self) -> About {
+        let Scenario { name, purpose, only, .. } = self.scenario;
+        About { name, purpose, only, missing: self.scenario.missing() }
     }
 
     fn widened(mut self, more: u8) -> Self {
@@ -359,9 +352,5 @@ impl crate::harness::World for World {
 
     fn violation(&self, state: &State) -> Option<Violation> {
         state.violation.clone()
-    }
-
-    fn missing(&self) -> Vec<String> {
-        self.scenario.missing()
     }
 }

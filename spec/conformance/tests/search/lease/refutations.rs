@@ -152,19 +152,6 @@ fn copies_without_end_are_harmless_from_a_client_that_cancels() {
 
 // The object's rules.
 
-macro_rules! refutations {
-    ($($test:ident: $name:literal, $mutant:path, in $world:ident breaks $invariant:literal;)*) => {
-        $(
-            #[test]
-            fn $test() {
-                static MUTANT: Mutant = $mutant;
-                let world = worlds::$world().with_mutant(&MUTANT, $invariant);
-                refuted(named($name, world));
-            }
-        )*
-    };
-}
-
 refutations! {
     a_lease_that_lives_at_its_expiry_is_refuted:
         "> for >=", ending::LIVES_AT_ITS_EXPIRY, in direct breaks "ttl_honoured";

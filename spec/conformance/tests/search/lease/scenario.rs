@@ -1,13 +1,11 @@
 //! What a world is made of: who wants what, what may go wrong how often, by which rules clients
 //! believe, and which mistake is planted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use mailbus_conformance::mutants::lease::Mutant;
 use mailbus_spec::belief::ClockBound;
 use mailbus_spec::{AgentId, Holder, LeasePath, PathSet, RequestId, SessionId, Ttl, Wait};
 
+use crate::harness::Reached;
 use crate::lease::marks::Mark;
 
 /// Host time at which every world begins: a full minute in 2027.
@@ -162,7 +160,7 @@ pub struct Scenario {
     pub only: Option<&'static str>,
     /// What must happen somewhere, or the world proves nothing.
     pub expected: &'static [Mark],
-    pub reached: Arc<AtomicU64>,
+    pub reached: Reached,
 }
 
 impl Scenario {
@@ -187,14 +185,14 @@ impl Scenario {
             mutant: None,
             only: None,
             expected: &[],
-            reached: Arc::default(),
+            reached: Reached::default(),
         }
     }
 
     /// The same world with a planted mistake of the object, watched by one invariant.
     pub fn with_mutant(mut self, mutant: &'static Mutant, only: &'static str) -> Self {
         (self.mutant, self.only) = (Some(mutant), Some(only));
-        self.reached = Arc::default();
+        self.reached = Reached::default();
         self
     }
 
@@ -202,18 +200,17 @@ impl Scenario {
     pub fn with_rules(mut self, change: impl FnOnce(&mut Rules), only: &'static str) -> Self {
         change(&mut self.rules);
         self.only = Some(only);
-        self.reached = Arc::default();
+        self.reached = Reached::default();
         self
     }
 
     pub fn mark(&self, mark: Mark) {
-        self.reached.fetch_or(1 << mark as u64, Ordering::Relaxed);
+        self.reached.mark(mark as u64);
     }
 
     /// Marks that were to be reached and are not.
     pub fn missing(&self) -> Vec<String> {
-        let reached = self.reached.load(Ordering::Relaxed);
-        let missing = self.expected.iter().filter(|mark| reached & (1 << **mark as u64) == 0);
+        let missing = self.expected.iter().filter(|mark| !self.reached.contains(**mark as u64));
         missing.map(|mark| format!("{mark:?}")).collect()
     }
 

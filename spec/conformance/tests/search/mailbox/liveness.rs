@@ -11,7 +11,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Settled};
 use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp};
 
-use crate::harness::Violation;
+use crate::harness::{Reached, Violation};
 use crate::mailbox::client;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
@@ -31,7 +31,7 @@ pub fn violation(scenario: &Scenario, state: &State) -> Option<Violation> {
         return None;
     }
     let unmarked =
-        Scenario { only: Some("mail_liveness"), reached: Arc::default(), ..scenario.clone() };
+        Scenario { only: Some("mail_liveness"), reached: Reached::default(), ..scenario.clone() };
     let mut rest = state.clone();
     for client in &mut rest.clients {
         client.outbox.clear();

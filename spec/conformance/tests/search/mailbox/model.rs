@@ -7,7 +7,7 @@ use mailbus_spec::mailbox::{Ask, MailboxMachine, Outcome, Settled};
 use mailbus_spec::{AgentId, Ordinal};
 use stateright::{Model, Property};
 
-use crate::harness::{Violation, widen};
+use crate::harness::{About, Violation, widen};
 use crate::mailbox::client;
 use crate::mailbox::liveness;
 use crate::mailbox::marks::Mark;
@@ -358,16 +358,9 @@ fn break_sessions(state: &mut State) {
 impl crate::harness::World for World {
     const GENERATED_MAX: usize = 4_000_000;
 
-    fn name(&self) -> &'static str {
-        self.scenario.name
-    }
-
-    fn purpose(&self) -> &'static str {
-        self.scenario.purpose
-    }
-
-    fn only(&self) -> Option<&'static str> {
-        self.scenario.only
+    fn about(&self) -> About {
+        let Scenario { name, purpose, only, .. } = self.scenario;
+        About { name, purpose, only, missing: self.scenario.missing() }
     }
 
     fn widened(mut self, more: u8) -> Self {
@@ -381,9 +374,5 @@ impl crate::harness::World for World {
 
     fn violation(&self, state: &State) -> Option<Violation> {
         state.violation.clone().or_else(|| liveness::violation(&self.scenario, state))
-    }
-
-    fn missing(&self) -> Vec<String> {
-        self.scenario.missing()
     }
 }

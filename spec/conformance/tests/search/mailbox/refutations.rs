@@ -5,23 +5,9 @@ use mailbus_conformance::mutants::mailbox::{
     Mutant, accept, address, collect, fail, loss, push, session, settle, silence, waking,
 };
 
-use crate::harness;
 use crate::mailbox::model::World;
 use crate::mailbox::scenario::Scenario;
 use crate::mailbox::worlds;
-
-macro_rules! refutations {
-    ($($test:ident: $name:literal, $mutant:path, in $world:ident breaks $invariant:literal;)*) => {
-        $(
-            #[test]
-            fn $test() {
-                static MUTANT: Mutant = $mutant;
-                let world = worlds::$world().with_mutant(&MUTANT, $invariant);
-                harness::refuted(World { scenario: Scenario { name: $name, ..world } });
-            }
-        )*
-    };
-}
 
 // Failures, acks and losses.
 

@@ -1,15 +1,13 @@
 //! What a world is made of: who sends what, which processes connect, what may happen how often, and
 //! which mistake is planted.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use mailbus_conformance::mutants::mailbox::Mutant;
 use mailbus_spec::mailbox::{
     Ask, Delay, Message, MessageId, MessageType, Pattern, Patterns, Window,
 };
 use mailbus_spec::{AgentId, SessionId};
 
+use crate::harness::Reached;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::state::State;
 
@@ -109,7 +107,7 @@ pub struct Scenario {
     /// Look for violations of this invariant alone.
     pub only: Option<&'static str>,
     pub expected: &'static [Mark],
-    pub reached: Arc<AtomicU64>,
+    pub reached: Reached,
 }
 
 impl Scenario {
@@ -139,25 +137,24 @@ impl Scenario {
             mutant: None,
             only: None,
             expected: &[],
-            reached: Arc::default(),
+            reached: Reached::default(),
         }
     }
 
     /// The same world with a planted mistake, watched by one invariant.
     pub fn with_mutant(mut self, mutant: &'static Mutant, only: &'static str) -> Self {
         (self.mutant, self.only) = (Some(mutant), Some(only));
-        self.reached = Arc::default();
+        self.reached = Reached::default();
         self
     }
 
     pub fn mark(&self, mark: Mark) {
-        self.reached.fetch_or(1 << mark as u64, Ordering::Relaxed);
+        self.reached.mark(mark as u64);
     }
 
     /// Marks that were to be reached and are not.
     pub fn missing(&self) -> Vec<String> {
-        let reached = self.reached.load(Ordering::Relaxed);
-        let missing = self.expected.iter().filter(|mark| reached & (1 << **mark as u64) == 0);
+        let missing = self.expected.iter().filter(|mark| !self.reached.contains(**mark as u64));
         missing.map(|mark| format!("{mark:?}")).collect()
     }
 
