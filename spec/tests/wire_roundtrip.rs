@@ -12,7 +12,7 @@ use mailbus_spec::wire::lease::{
     decode_server_frame, decode_subscribe, encode_call, encode_frame, encode_push, encode_reply,
     encode_subscribe,
 };
-use mailbus_spec::wire::{Code, Dialect, Problem, Protocol, frame};
+use mailbus_spec::wire::{Code, Dialect, Extensions, Problem, Protocol, frame};
 use mailbus_spec::{
     AgentId, Commit, Holder, HostTime, LeasePath, Ordinal, PathSet, Reply, RequestId, SessionId,
     Timestamp, Ttl, Wait,
@@ -207,9 +207,12 @@ fn problem() -> impl Strategy<Value = Problem> {
     // Kept in the words that came: a reader of numbers would round the third, one of objects sort the last.
     let texts = ["null", "-7", "18000125555555555555555555555.50", r#"{"b":1,"a":"\u00e9","b":2}"#];
     let member = ("x[a-z]{0,4}", select(texts.to_vec()));
-    let extensions = vec(member.prop_map(|(name, text)| format!("\"{name}\":{text}")), 0..3);
-    let extensions = extensions.prop_map(|members| {
-        serde_json::from_str(&format!("{{{}}}", members.join(","))).expect("an object")
+    let extensions = vec(member, 0..3).prop_map(|members| {
+        let each = members.iter().map(|(name, text)| format!("\"{name}\":{text}"));
+        let object = format!("{{{}}}", each.collect::<Vec<_>>().join(","));
+        let extensions: Extensions = serde_json::from_str(&object).expect("an object");
+        assert!(extensions.iter().eq(members.iter().map(|(name, text)| (&**name, *text))));
+        extensions
     });
     (select(Code::ALL), ".{0,20}", any::<Option<u64>>(), option::of(commit()), extensions).prop_map(
         |(code, detail, call, commit, extensions)| Problem {
