@@ -21,6 +21,7 @@ pub fn check(history: &History) -> Tally {
 #[cfg(test)]
 mod tests {
     use mailbus_spec::StateMachine;
+    use mailbus_spec::mailbox::{CloseReason, Connection, MailboxStep, Notice, Push};
 
     use super::*;
     use crate::invariants::mail_example::MailExample;
@@ -52,5 +53,28 @@ mod tests {
         );
         let step = model.handle(host, &event);
         assert!(check(woken.entry(60_000, host, event, step).history()).broken.is_some());
+    }
+
+    #[test]
+    fn a_superseded_session_without_its_live_one_is_told_to_come_back_before_anything_else() {
+        let mut model = MailboxMachine::default();
+        let mut example = MailExample::new();
+        for at_ms in [0, 10_000] {
+            let (host, event) = MailExample::event(at_ms, MailExample::a_session("b", None));
+            let step = model.handle(host, &event);
+            example = example.entry(at_ms, host, event, step);
+        }
+        let (agent, mailbox) = model.agents.first_key_value().unwrap();
+        let first = Connection { agent: agent.clone(), epoch: mailbox.superseded[0] };
+        let example = example.woken_with(20_000, vec![first.clone()]);
+        model.break_sessions();
+        let (host, event) = MailExample::event(30_000, MailExample::a_publish("m1"));
+        let silent = model.handle(host, &event);
+        let closed = Push { to: first, notice: Notice::Closed(CloseReason::Reopen) };
+        let told = MailboxStep { pushes: vec![closed], ..silent.clone() };
+        let after =
+            |step| check(example.clone().entry(30_000, host, event.clone(), step).history());
+        assert_eq!(after(told).broken, None);
+        assert!(after(silent).broken.is_some());
     }
 }

@@ -79,10 +79,15 @@ impl MailExample {
     }
 
     fn a_connect(who: &str, window: Option<Window>) -> Command {
+        Self::a_session(who, window.or(Some(Window::DEFAULT)))
+    }
+
+    /// A session begins, without a window in the original's protocol.
+    pub fn a_session(who: &str, window: Option<Window>) -> Command {
         Command::alone(Ask::Connect {
             agent: agent(who),
             session: SessionId::new("1").unwrap(),
-            window: window.or(Some(Window::DEFAULT)),
+            window,
             types: None,
             last_seen: None,
         })
@@ -101,9 +106,14 @@ impl MailExample {
     }
 
     /// The object wakes, and no socket is open.
-    pub fn woken(mut self, at_ms: u64) -> Self {
+    pub fn woken(self, at_ms: u64) -> Self {
+        self.woken_with(at_ms, Vec::new())
+    }
+
+    /// The object wakes, and the sockets of these sessions are open.
+    pub fn woken_with(mut self, at_ms: u64, sessions: Vec<Connection>) -> Self {
         let at = TrueTime::from_ms(at_ms);
-        self.history.mail.push(MailEntry::Woken { at, sessions: Vec::new() });
+        self.history.mail.push(MailEntry::Woken { at, sessions });
         self
     }
 
