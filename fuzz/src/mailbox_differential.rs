@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use arbitrary::{Arbitrary, Unstructured};
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::invariant::{self, Transition};
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, MailboxMachine, MailboxStep, Notice, Outcome,
 };
@@ -196,7 +196,7 @@ impl Story {
         let place = Place { number: self.events - 1, host, event };
         self.check_alarm(host, &place);
         let transition = Transition { before, host, event, step, after: &self.model };
-        if let Err((name, why)) = invariant::check(&transition) {
+        if let Err((name, why)) = transition.check(None) {
             panic!("{name}: {why}, {place}");
         }
     }

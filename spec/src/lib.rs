@@ -20,7 +20,8 @@
 //! |---|---|
 //! | [`rules`] | what the machines do and why, in prose: the pages of `spec/rules` |
 //! | [`time`], [`ordinal`], [`id`], [`path`], [`limits`] | the checked words everything is said in |
-//! | [`machine`] | what a state machine is: an event in, a reply, a commit and pushes out |
+//! | [`machine`], [`service`] | state machines: an event in, a reply, a commit and pushes out; and the kinds of them |
+//! | [`invariant`] | named claims about a service, and their checks on a state or a step |
 //! | [`lease`] | the lease machine: commands, answers, state, transitions, invariants |
 //! | [`mailbox`] | the mailbox machine: messages, sessions, deliveries |
 //! | [`belief`] | what a client may conclude from a grant, and the bound it rests on |
@@ -43,6 +44,7 @@ extern crate alloc;
 
 pub mod belief;
 pub mod id;
+pub mod invariant;
 pub mod lease;
 pub mod limits;
 pub mod machine;
@@ -50,6 +52,7 @@ pub mod mailbox;
 pub mod ordinal;
 pub mod path;
 pub mod rules;
+pub mod service;
 pub mod time;
 pub mod wire;
 
@@ -57,4 +60,5 @@ pub use id::{AgentId, Holder, RequestId, SessionId, Workspace};
 pub use machine::{Commit, Reply, StateMachine, Step};
 pub use ordinal::Ordinal;
 pub use path::{LeasePath, PathSet};
+pub use service::Service;
 pub use time::{Clock, HostTime, Timestamp, Ttl, Wait};

@@ -2,15 +2,15 @@
 //! dead letter comes back and is too old at once. The invariants know these steps, and still find the
 //! wrong ones among them: each is shown a right step and that step spoilt.
 
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::lease::state::{ClaimKey, Remembered};
 use mailbus_spec::lease::{
     self, Acquire, Command, LeaseMachine, LeaseStep, OverReason, ReleaseTarget,
-    invariant::{self as lease_invariant, Transition},
 };
 use mailbus_spec::limits::RETENTION_MS;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
-    self, Ask, Delay, MailboxMachine, MailboxStep, Outcome, Pattern, Patterns, invariant,
+    self, Ask, Delay, MailboxMachine, MailboxStep, Outcome, Pattern, Patterns,
 };
 use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{
@@ -67,7 +67,7 @@ fn judged(
     spoil(&mut after, &mut step);
     let transition =
         Transition { before: &before, host, event: &event, step: &step, after: &after };
-    lease_invariant::check(&transition).err().map(|(name, _)| name)
+    transition.check(None).err().map(|(name, _)| name)
 }
 
 fn remembered(machine: &mut LeaseMachine, name: &str) -> Remembered {
@@ -169,8 +169,8 @@ impl Mail {
         let step = self.machine.handle(host, &event);
         let (before, step) = (&before, step);
         let after = &self.machine;
-        let transition = invariant::Transition { before, host, event: &event, step: &step, after };
-        assert_eq!(invariant::check(&transition), Ok(()), "{:?}", step.reply);
+        let transition = Transition { before, host, event: &event, step: &step, after };
+        assert_eq!(transition.check(None), Ok(()), "{:?}", step.reply);
         step
     }
 

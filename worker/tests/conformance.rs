@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 struct Model;
 
 impl Start for Model {
-    type Service = LeaseMachine;
+    type Subject = LeaseMachine;
     type System = ModelSystem<LeaseMachine>;
 
     fn name(self) -> &'static str {
@@ -77,7 +77,7 @@ impl Start for Model {
 }
 
 impl Start for Way {
-    type Service = LeaseMachine;
+    type Subject = LeaseMachine;
     type System = Native;
 
     fn name(self) -> &'static str {

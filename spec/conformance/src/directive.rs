@@ -1,7 +1,7 @@
 //! One line of a script: a command of the service, or something done to its world.
 
 use super::notation::{Epoch, parse_duration, parse_offset, spell_duration, spell_offset};
-use super::service::Service;
+use super::subject::Subject;
 use super::system::{Capability, Needs};
 use mailbus_spec::time::HostTime;
 
@@ -9,7 +9,7 @@ use mailbus_spec::time::HostTime;
 ///
 /// Invariant: every directive is legal in every state, so that deleting one never breaks a case.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Directive<S: Service> {
+pub enum Directive<S: Subject> {
     /// Commands, one after the other: one, or many from a `times` line, of which only the last reply
     /// is shown.
     Commands(Vec<S::Command>),
@@ -43,7 +43,7 @@ const BULK: usize = 1_000;
 /// Most commands of one line.
 const TIMES_MAX: u32 = 200_000;
 
-impl<S: Service> Directive<S> {
+impl<S: Subject> Directive<S> {
     /// One command.
     #[must_use]
     pub fn command(command: S::Command) -> Self {
@@ -126,7 +126,7 @@ impl<S: Service> Directive<S> {
 
 /// What a case needs from a system.
 #[must_use]
-pub fn needs<S: Service>(directives: &[Directive<S>]) -> Needs {
+pub fn needs<S: Subject>(directives: &[Directive<S>]) -> Needs {
     let mut needs = Needs::default();
     for directive in directives {
         needs.capabilities.extend(directive.capability());
@@ -138,7 +138,7 @@ pub fn needs<S: Service>(directives: &[Directive<S>]) -> Needs {
 }
 
 /// `times 256 acquire alice/1 r{n} f{n} ttl=1m`: the command once for each `{n}` from 1 on.
-fn repeated<S: Service>(
+fn repeated<S: Subject>(
     count: &str,
     template: &[&str],
     epoch: Epoch,

@@ -1,7 +1,7 @@
 //! Conformance of a system with the specification: one suite for every system.
 //!
-//! A [`SystemUnderTest`] says what it can do and answers commands; a [`Service`] is a kind of object
-//! (leases, mailboxes) and the words to speak about it. The specification itself is the first system
+//! A [`SystemUnderTest`] says what it can do and answers commands; a [`Subject`] is a service
+//! (leases, mailboxes) with the words to speak about it. The specification itself is the first system
 //! ([`ModelSystem`]); production natively and in workerd are the others, outside this crate. Nothing
 //! here knows a runtime, a network or a clock: a system brings its own.
 //!
@@ -21,7 +21,7 @@
 //! specification is replayed at the time that each reply's commit names; so real time needs no
 //! tolerance. Alarms ring there when they like: their writes show as gaps in the sequence, and
 //! [`linearize::explain`] finds events that fill them. Where sessions begin and end by command
-//! ([`Service::HAS_SESSIONS`]) there is one client, and [`linearize::sequential`] follows every way in which
+//! ([`Sessions::HAS_SESSIONS`]) there is one client, and [`linearize::sequential`] follows every way in which
 //! alarms may have rung between its calls; many at once are held against a [`ledger`] of promises.
 
 #![allow(
@@ -41,7 +41,7 @@ pub mod mutants;
 mod notation;
 pub mod realtime;
 pub mod script;
-mod service;
+mod subject;
 mod system;
 
 pub use directive::{Directive, needs};
@@ -52,5 +52,7 @@ pub use model::ModelSystem;
 pub use notation::{
     EXACT_START, Epoch, parse_duration, parse_offset, spell_duration, spell_offset,
 };
-pub use service::{AnswerOf, Pace, ReplyOf, Service, Shown, StepOf};
+pub use subject::{
+    AnswerOf, Generate, Hints, Load, Pace, ReplyOf, Sessions, Shown, StepOf, Subject, Text,
+};
 pub use system::{Capabilities, Capability, Failure, Needs, Rows, SystemUnderTest};

@@ -6,7 +6,7 @@ use core::fmt;
 use super::directive::{Directive, needs};
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
-use super::service::{ReplyOf, Service};
+use super::subject::{ReplyOf, Subject};
 use super::system::{Capability, Failure, SystemUnderTest};
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::HostTime;
@@ -42,7 +42,7 @@ pub type Lines = Vec<String>;
 ///
 /// # Errors
 /// The first disagreement. A system that fails, disagrees.
-pub async fn run<S: Service, T: SystemUnderTest<S>>(
+pub async fn run<S: Subject, T: SystemUnderTest<S>>(
     directives: &[Directive<S>],
     system: &mut T,
     mut show: impl FnMut(Lines),
@@ -82,7 +82,7 @@ pub(super) struct WorldTime {
 
 impl WorldTime {
     /// What the host's clock says after a directive; `None` if the directive is not about time.
-    pub(super) fn after<S: Service>(&mut self, directive: &Directive<S>) -> Option<HostTime> {
+    pub(super) fn after<S: Subject>(&mut self, directive: &Directive<S>) -> Option<HostTime> {
         match directive {
             Directive::At(ms) => self.elapsed = self.elapsed.max(*ms),
             Directive::Skew(offset) => self.skew = *offset,
@@ -97,7 +97,7 @@ impl WorldTime {
     }
 }
 
-struct Run<'a, S: Service, T> {
+struct Run<'a, S: Subject, T> {
     model: ModelSystem<S>,
     system: &'a mut T,
     time: WorldTime,
@@ -106,7 +106,7 @@ struct Run<'a, S: Service, T> {
     directive: String,
 }
 
-impl<S: Service, T: SystemUnderTest<S>> Run<'_, S, T> {
+impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
     async fn directive(&mut self, directive: &Directive<S>) -> Result<Lines, Disagreement> {
         let mut lines = Lines::new();
         match directive {
@@ -279,7 +279,7 @@ impl<S: Service, T: SystemUnderTest<S>> Run<'_, S, T> {
     }
 }
 
-struct Counted<S: Service> {
+struct Counted<S: Subject> {
     reply: Option<ReplyOf<S>>,
     wrote: bool,
     most: u64,
@@ -287,7 +287,7 @@ struct Counted<S: Service> {
 }
 
 /// A reply with its commit: `[3 +30s] granted …`. The generation is shown when it changes.
-pub(super) fn spell_reply<S: Service>(
+pub(super) fn spell_reply<S: Subject>(
     reply: &ReplyOf<S>,
     generation: &mut u64,
     epoch: Epoch,
@@ -304,7 +304,7 @@ pub(super) fn spell_reply<S: Service>(
 }
 
 /// A push with its addressee: `  > bob/1 granted …`.
-pub(super) fn spell_push<S: Service>(push: &S::Push, epoch: Epoch) -> String {
+pub(super) fn spell_push<S: Subject>(push: &S::Push, epoch: Epoch) -> String {
     let to = S::spell_peer(S::addressee(push), epoch);
     format!("  > {to} {}", S::spell_push(push, epoch))
 }

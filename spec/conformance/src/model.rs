@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::notation::EXACT_START;
-use super::service::{ReplyOf, Service, StepOf};
+use super::subject::{ReplyOf, StepOf, Subject};
 use super::system::{Capabilities, Capability, Failure, Needs, SystemUnderTest};
 use mailbus_spec::machine::{Event, Reply};
 use mailbus_spec::time::HostTime;
@@ -14,7 +14,7 @@ use mailbus_spec::time::HostTime;
 /// The alarm is set when it has to ring *earlier* than what is pending, and a ring re-arms it. It rings
 /// only when told to.
 #[derive(Clone, Debug)]
-pub struct ModelSystem<S: Service> {
+pub struct ModelSystem<S: Subject> {
     /// The object.
     pub machine: S,
     /// The host's clock.
@@ -38,7 +38,7 @@ struct Storage<S> {
     last_event: HostTime,
 }
 
-impl<S: Service> Default for ModelSystem<S> {
+impl<S: Subject> Default for ModelSystem<S> {
     fn default() -> Self {
         Self {
             machine: S::default(),
@@ -53,7 +53,7 @@ impl<S: Service> Default for ModelSystem<S> {
     }
 }
 
-impl<S: Service> ModelSystem<S> {
+impl<S: Subject> ModelSystem<S> {
     /// A system at the beginning of a case with these needs.
     #[must_use]
     pub fn begun(needs: &Needs) -> Self {
@@ -168,7 +168,7 @@ impl<S: Service> ModelSystem<S> {
     }
 }
 
-impl<S: Service> SystemUnderTest<S> for ModelSystem<S> {
+impl<S: Subject> SystemUnderTest<S> for ModelSystem<S> {
     fn name(&self) -> &str {
         "model"
     }

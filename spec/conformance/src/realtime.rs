@@ -12,7 +12,7 @@ use super::linearize::{Explanation, History, Invocation, Outcome, explain};
 use super::lockstep::WorldTime;
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
-use super::service::{ReplyOf, Service};
+use super::subject::{ReplyOf, Subject};
 use super::system::{Failure, SystemUnderTest};
 use mailbus_spec::ordinal::Ordinal;
 
@@ -23,7 +23,7 @@ const MARGIN_MS: u64 = 5;
 ///
 /// # Errors
 /// Why no order of events explains what the system said, for a reader.
-pub async fn run<S: Service, T: SystemUnderTest<S>>(
+pub async fn run<S: Subject, T: SystemUnderTest<S>>(
     directives: &[Directive<S>],
     system: &mut T,
 ) -> Result<Explanation<S>, String> {
@@ -53,7 +53,7 @@ pub async fn run<S: Service, T: SystemUnderTest<S>>(
     explain(&run.history).map_err(|contradiction| contradiction.to_string())
 }
 
-struct Run<'a, S: Service, T> {
+struct Run<'a, S: Subject, T> {
     system: &'a mut T,
     history: History<S>,
     /// The same in the order in which it happened, for what has sessions.
@@ -68,7 +68,7 @@ struct Run<'a, S: Service, T> {
     has_begun: bool,
 }
 
-impl<S: Service, T: SystemUnderTest<S>> Run<'_, S, T> {
+impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
     async fn directive(&mut self, directive: &Directive<S>) -> Result<(), Failure> {
         match directive {
             Directive::Commands(commands) => {

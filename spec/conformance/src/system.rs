@@ -3,7 +3,7 @@
 use core::fmt;
 use std::collections::BTreeSet;
 
-use super::service::{ReplyOf, Service};
+use super::subject::{ReplyOf, Subject};
 use mailbus_spec::time::HostTime;
 
 /// Something that not every system can do. A case that needs more than a system has is skipped there
@@ -122,7 +122,7 @@ impl core::error::Error for Failure {}
 /// own, and its own `sleep`. What it can do besides `call` it declares in `capabilities`, and only that
 /// is asked of it.
 #[expect(async_fn_in_trait, reason = "drivers are generic over the system; futures need no Send")]
-pub trait SystemUnderTest<S: Service> {
+pub trait SystemUnderTest<S: Subject> {
     /// Its name in the output.
     fn name(&self) -> &str;
 

@@ -6,7 +6,7 @@
 use std::fs;
 
 use mailbus_conformance::script::{Script, Verdict, rewriting, scripts_of};
-use mailbus_conformance::{ModelSystem, Service, block_on};
+use mailbus_conformance::{ModelSystem, Subject, block_on};
 use mailbus_spec::lease::LeaseMachine;
 use mailbus_spec::mailbox::MailboxMachine;
 
@@ -21,7 +21,7 @@ fn every_mailbox_script_says_what_the_specification_does() {
 }
 
 /// Checks or rewrites all scripts of a service, and says how many there are.
-fn checked<S: Service>() -> usize {
+fn checked<S: Subject>() -> usize {
     let mut failures = Vec::new();
     let files = scripts_of::<S>().unwrap();
     for file in &files {

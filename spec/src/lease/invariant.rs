@@ -1,63 +1,25 @@
 //! What is true of every reachable lease state, and of every step between two.
 //!
-//! Each invariant is a named value with its claim and a checker, so that the exhaustive search, the
-//! simulator and the tests check the same thing under the same name. Claims about what clients
-//! believe and about whole histories need more than the object's state; their names are here, their
-//! checkers live where the histories are.
+//! Claims about what clients believe have their names here and their checkers where the histories are.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::invariant::{self, Check, Invariant, ensure};
 use crate::lease::answer::{Notice, Outcome, Rejection};
 use crate::lease::command::{Command, ReleaseTarget};
-use crate::lease::machine::LeaseStep;
 use crate::lease::state::{ClaimKey, LeaseMachine, Ticket};
 use crate::limits;
 use crate::machine::Event;
 use crate::ordinal::Ordinal;
 use crate::path::PathSet;
-use crate::time::{HostTime, Timestamp};
+use crate::time::Timestamp;
 
-/// One step of the machine, with the state on both sides.
-#[derive(Clone, Copy, Debug)]
-pub struct Transition<'a> {
-    /// The state before.
-    pub before: &'a LeaseMachine,
-    /// The host time of the event.
-    pub host: HostTime,
-    /// The event.
-    pub event: &'a Event<Command>,
-    /// What it did.
-    pub step: &'a LeaseStep,
-    /// The state after.
-    pub after: &'a LeaseMachine,
-}
-
-/// Kinds of checks of an invariant.
-#[derive(Clone, Copy, Debug)]
-pub enum Check {
-    /// On every state.
-    State(fn(&LeaseMachine) -> Result<(), String>),
-    /// On every step.
-    Step(fn(&Transition<'_>) -> Result<(), String>),
-    /// On a whole history with its clients: in the exhaustive search and the simulator.
-    History,
-}
-
-/// A named claim about the lease machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Invariant {
-    /// Its name, the same everywhere.
-    pub name: &'static str,
-    /// What it says.
-    pub claim: &'static str,
-    /// Check of it here.
-    pub check: Check,
-}
+type Transition<'a> = invariant::Transition<'a, LeaseMachine>;
 
 /// Every lease invariant, in the order of [its page](crate::rules::leases#invariants).
-pub const INVARIANTS: [Invariant; 13] = [
+pub(super) const INVARIANTS: [Invariant<LeaseMachine>; 13] = [
     Invariant {
         name: "server_exclusion",
         claim: "at every commit, no two live leases overlap",
@@ -124,10 +86,6 @@ pub const INVARIANTS: [Invariant; 13] = [
         check: Check::Step(silent_is_unchanged),
     },
 ];
-
-fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(otherwise()) }
-}
 
 fn server_exclusion(state: &LeaseMachine) -> Result<(), String> {
     for (token, lease) in &state.leases {
@@ -391,20 +349,4 @@ fn silent_is_unchanged(transition: &Transition<'_>) -> Result<(), String> {
     } else {
         ensure(before == after, || "an event that wrote nothing changed the state".into())
     }
-}
-
-/// Checks every invariant that a state and a step can show.
-///
-/// # Errors
-/// The name of the first that does not hold, and why.
-pub fn check(transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
-    for invariant in &INVARIANTS {
-        let result = match invariant.check {
-            Check::State(check) => check(transition.after),
-            Check::Step(check) => check(transition),
-            Check::History => Ok(()),
-        };
-        result.map_err(|why| (invariant.name, why))?;
-    }
-    Ok(())
 }

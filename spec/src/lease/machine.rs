@@ -2,11 +2,15 @@
 
 use alloc::vec::Vec;
 
+use crate::id::Holder;
+use crate::invariant::Invariant;
 use crate::lease::answer::{Notice, Outcome, Push, Rejection};
 use crate::lease::command::Command;
+use crate::lease::invariant::INVARIANTS;
 use crate::lease::state::LeaseMachine;
 use crate::machine::{Event, Reply, StateMachine, Step};
-use crate::time::{HostTime, Observation, Timestamp};
+use crate::service::Service;
+use crate::time::{Clock, HostTime, Observation, Timestamp};
 
 /// What one event on the lease machine does.
 pub type LeaseStep = Step<Outcome, Rejection, Push>;
@@ -38,7 +42,7 @@ impl Turn {
     }
 
     /// Adds a push.
-    pub fn push(&mut self, to: &crate::id::Holder, notice: Notice) {
+    pub fn push(&mut self, to: &Holder, notice: Notice) {
         self.pushes.push(Push { to: to.clone(), notice });
     }
 }
@@ -114,5 +118,25 @@ impl StateMachine for LeaseMachine {
             Timestamp::from_ms(over.collectable_minute().saturating_mul(60_000))
         });
         expiries.chain(deadlines).chain(collections).min()
+    }
+}
+
+impl Service for LeaseMachine {
+    type Peer = Holder;
+
+    const NAME: &'static str = "lease";
+
+    const INVARIANTS: &'static [Invariant<Self>] = &INVARIANTS;
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn position(&self) -> (u64, u64) {
+        (self.generation, self.sequence)
+    }
+
+    fn addressee(push: &Push) -> &Holder {
+        &push.to
     }
 }

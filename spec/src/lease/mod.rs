@@ -22,7 +22,7 @@ pub mod answer;
 pub mod command;
 mod deadlock;
 mod expire;
-pub mod invariant;
+mod invariant;
 mod machine;
 mod query;
 mod renew_release;

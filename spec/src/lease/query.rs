@@ -123,7 +123,10 @@ mod tests {
                 hold(&mut machine, number, bytes);
             }
             let answer = machine.list("", None, limits::LIST_MAX);
-            let reply = Reply { answer: Ok(answer), commit: machine.commit(Timestamp::MAX) };
+            let reply = Reply {
+                answer: Ok(answer),
+                commit: crate::Service::commit(&machine, Timestamp::MAX),
+            };
             let body = encode_reply(Some(u64::MAX), Dialect::Mailbus, &reply).body;
             assert!((500_000..1 << 20).contains(&body.len()), "{} bytes", body.len());
         }

@@ -6,7 +6,6 @@ use crate::id::{AgentId, Holder, RequestId};
 use crate::lease::answer::OverReason;
 use crate::lease::command::Acquire;
 use crate::limits;
-use crate::machine::Commit;
 use crate::ordinal::Ordinal;
 use crate::path::{LeasePath, PathSet};
 use crate::time::{Clock, Timestamp, Ttl, Wait};
@@ -167,12 +166,6 @@ impl Remembered {
 }
 
 impl LeaseMachine {
-    /// The commit of a reply given at `now`.
-    #[must_use]
-    pub fn commit(&self, now: Timestamp) -> Commit {
-        Commit { sequence: self.sequence, now, generation: self.generation }
-    }
-
     /// The live lease that covers `path`; there is at most one.
     #[must_use]
     pub fn lease_on(&self, path: &LeasePath) -> Option<(Ordinal, &Lease)> {

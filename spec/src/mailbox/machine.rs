@@ -5,14 +5,17 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::id::AgentId;
+use crate::invariant::Invariant;
 use crate::limits;
 use crate::machine::{Event, Reply, StateMachine, Step};
 use crate::mailbox::MailboxStep;
 use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
 use crate::mailbox::command::{Ask, Command, Connection};
+use crate::mailbox::invariant::INVARIANTS;
 use crate::mailbox::state::MailboxMachine;
 use crate::ordinal::Ordinal;
-use crate::time::{HostTime, Observation, Timestamp};
+use crate::service::Service;
+use crate::time::{Clock, HostTime, Observation, Timestamp};
 
 /// What an event has gathered so far.
 pub(super) struct Turn {
@@ -172,5 +175,25 @@ impl StateMachine for MailboxMachine {
 
     fn next_alarm(&self) -> Option<Timestamp> {
         self.next_push().into_iter().chain(self.next_round()).min()
+    }
+}
+
+impl Service for MailboxMachine {
+    type Peer = Connection;
+
+    const NAME: &'static str = "mailbox";
+
+    const INVARIANTS: &'static [Invariant<Self>] = &INVARIANTS;
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn position(&self) -> (u64, u64) {
+        (self.generation, self.sequence)
+    }
+
+    fn addressee(push: &Push) -> &Connection {
+        &push.to
     }
 }

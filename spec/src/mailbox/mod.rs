@@ -23,7 +23,7 @@ mod accept;
 pub mod answer;
 mod collect;
 pub mod command;
-pub mod invariant;
+mod invariant;
 mod machine;
 pub mod message;
 pub mod pattern;

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use crate::id::{AgentId, SessionId};
 use crate::limits;
-use crate::machine::Commit;
 use crate::mailbox::answer::{DeadLetter, DeadReason, Gap};
 use crate::mailbox::command::{Connection, Window};
 use crate::mailbox::message::Message;
@@ -240,12 +239,6 @@ impl Agent {
 }
 
 impl MailboxMachine {
-    /// The commit of a reply given at `now`.
-    #[must_use]
-    pub fn commit(&self, now: Timestamp) -> Commit {
-        Commit { sequence: self.sequence, now, generation: self.generation }
-    }
-
     /// The object was killed: sockets are gone, and what they kept with them. Nothing is recorded.
     pub fn break_sessions(&mut self) {
         for agent in self.agents.values_mut() {

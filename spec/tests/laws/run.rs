@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mailbus_spec::lease::invariant::{self, Transition};
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::lease::state::ClaimKey;
 use mailbus_spec::lease::{
     Acquire, Command, LeaseMachine, LeaseReply, LeaseStep, Outcome, Rejection, ReleaseTarget,
@@ -128,7 +128,7 @@ impl Run {
         let step = self.machine.handle(host, event);
         let after = &self.machine;
         let transition = Transition { before: &before, host, event, step: &step, after };
-        invariant::check(&transition).unwrap();
+        transition.check(None).unwrap();
         step
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::limits;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::invariant::{self, Transition};
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, Delay, MailboxMachine, MailboxStep, Message, MessageId, MessageType,
     Notice, Outcome, Pattern, Push, Rejection, Settled, Window,
@@ -330,7 +330,7 @@ impl Run {
         let step = self.machine.handle(host, event);
         let after = &self.machine;
         let transition = Transition { before: &before, host, event, step: &step, after };
-        invariant::check(&transition).unwrap();
+        transition.check(None).unwrap();
         for push in &step.pushes {
             if let Notice::Message { seq, .. } = push.notice {
                 self.deliveries.entry(push.to.agent.clone()).or_default().push(seq);

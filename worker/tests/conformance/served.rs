@@ -214,7 +214,7 @@ impl Serve {
 }
 
 impl Start for Serve {
-    type Service = LeaseMachine;
+    type Subject = LeaseMachine;
     type System = Served;
 
     fn name(self) -> &'static str {

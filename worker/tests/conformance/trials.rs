@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use mailbus_conformance::script::{Script, ScriptError, ScriptFile, Verdict, scripts_of};
-use mailbus_conformance::{Capabilities, Needs, Service, SystemUnderTest, differential};
+use mailbus_conformance::{Capabilities, Needs, Subject, SystemUnderTest, differential};
 
 use crate::support::on_event_loop;
 
@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// A system that can be started for a trial.
 pub trait Start: Copy + Send + 'static {
     /// What it is tested as.
-    type Service: Service;
+    type Subject: Subject;
     /// The started system.
-    type System: SystemUnderTest<Self::Service>;
+    type System: SystemUnderTest<Self::Subject>;
 
     /// Its name in front of its trials.
     fn name(self) -> &'static str;
@@ -36,7 +36,7 @@ pub struct Story {
 }
 
 /// The scripts of a service, read once.
-pub fn scripts<S: Service>() -> Vec<Story> {
+pub fn scripts<S: Subject>() -> Vec<Story> {
     let files = scripts_of::<S>().expect("the scripts lie in the specification's folder");
     let story = |file: ScriptFile| {
         let needs = Script::<S>::parse(&file.text).map(|script| script.needs());
@@ -60,7 +60,7 @@ fn script_trial<S: Start>(start: S, Story { file, needs }: &Story) -> Trial {
     let text = file.text.clone();
     let trial = Trial::test(name, move || {
         on_event_loop(within_patience(async {
-            let script = Script::<S::Service>::parse(&text)?;
+            let script = Script::<S::Subject>::parse(&text)?;
             let mut system = start.start().await?;
             match script.run(&mut system).await? {
                 Verdict::Passed => Ok(()),

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::directive::Directive;
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
-use super::service::{Pace, Service};
+use super::subject::{Pace, Subject};
 use super::system::{Capabilities, Capability, SystemUnderTest};
 use super::{lockstep, realtime};
 
@@ -55,7 +55,7 @@ impl core::error::Error for Divergence {}
 ///
 /// The same seed gives the same history for the same capabilities, always.
 #[must_use]
-pub fn history<S: Service>(seed: u64, length: usize, able: &Capabilities) -> Vec<Directive<S>> {
+pub fn history<S: Subject>(seed: u64, length: usize, able: &Capabilities) -> Vec<Directive<S>> {
     let mut world = World::<S> {
         random: ChaCha8Rng::seed_from_u64(seed),
         model: ModelSystem::default(),
@@ -83,7 +83,7 @@ pub fn history<S: Service>(seed: u64, length: usize, able: &Capabilities) -> Vec
 ///
 /// # Errors
 /// [`Divergence`] with the shrunk history.
-pub async fn check<S: Service, T: SystemUnderTest<S>>(
+pub async fn check<S: Subject, T: SystemUnderTest<S>>(
     seed: u64,
     length: usize,
     system: &mut T,
@@ -101,7 +101,7 @@ pub async fn check<S: Service, T: SystemUnderTest<S>>(
     }
 }
 
-async fn attempt<S: Service, T: SystemUnderTest<S>>(
+async fn attempt<S: Subject, T: SystemUnderTest<S>>(
     directives: &[Directive<S>],
     system: &mut T,
     coverage: &mut Coverage,
@@ -131,7 +131,7 @@ fn kind(answer: &str) -> String {
     words.join(" ")
 }
 
-struct World<S: Service> {
+struct World<S: Subject> {
     random: ChaCha8Rng,
     model: ModelSystem<S>,
     time: lockstep::WorldTime,
@@ -139,7 +139,7 @@ struct World<S: Service> {
     able: Capabilities,
 }
 
-impl<S: Service> World<S> {
+impl<S: Subject> World<S> {
     fn draw(&mut self) -> Directive<S> {
         let exact = self.able.has(Capability::ExactTime);
         let pace = if exact { Pace::Long } else { Pace::Short };

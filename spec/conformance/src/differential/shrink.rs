@@ -6,7 +6,7 @@ use super::{Coverage, attempt};
 use crate::directive::Directive;
 use crate::lockstep::WorldTime;
 use crate::model::ModelSystem;
-use crate::service::Service;
+use crate::subject::Subject;
 use crate::system::SystemUnderTest;
 use mailbus_spec::machine::Event;
 use mailbus_spec::ordinal::Ordinal;
@@ -15,7 +15,7 @@ use mailbus_spec::ordinal::Ordinal;
 const RUNS: u32 = 2_000;
 
 /// Deletes what can be deleted while the history still fails, in ever smaller pieces, to a fixpoint.
-pub(super) async fn shrunk<S: Service, T: SystemUnderTest<S>>(
+pub(super) async fn shrunk<S: Subject, T: SystemUnderTest<S>>(
     mut directives: Vec<Directive<S>>,
     mut difference: String,
     system: &mut T,
@@ -44,7 +44,7 @@ pub(super) async fn shrunk<S: Service, T: SystemUnderTest<S>>(
 
 /// The directives without those from `start` to `end`. Tokens are anchored in what was issued before
 /// them; those of what is left are written as they are issued then.
-fn without<S: Service>(directives: &[Directive<S>], start: usize, end: usize) -> Vec<Directive<S>> {
+fn without<S: Subject>(directives: &[Directive<S>], start: usize, end: usize) -> Vec<Directive<S>> {
     let mut before = World::<S>::default();
     let mut after = World::<S>::default();
     let mut names: BTreeMap<Ordinal, Ordinal> = BTreeMap::new();
@@ -74,12 +74,12 @@ fn without<S: Service>(directives: &[Directive<S>], start: usize, end: usize) ->
 }
 
 #[derive(Default)]
-struct World<S: Service> {
+struct World<S: Subject> {
     model: ModelSystem<S>,
     time: WorldTime,
 }
 
-impl<S: Service> World<S> {
+impl<S: Subject> World<S> {
     /// Does a directive on the specification; says which tokens were shown.
     fn apply(&mut self, directive: &Directive<S>) -> Vec<Ordinal> {
         if let Some(host) = self.time.after(directive) {

@@ -1,11 +1,10 @@
 //! Random lease commands from a world so small that claims meet: five holders, four paths, three
 //! request ids each.
 
-use rand::RngExt;
 use rand::seq::{IndexedRandom, IteratorRandom};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 
-use crate::service::Pace;
+use crate::subject::Pace;
 use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
 use mailbus_spec::lease::{Acquire, Command, LeaseMachine, ReleaseTarget};
 use mailbus_spec::ordinal::Ordinal;
@@ -29,7 +28,7 @@ pub(super) fn holders() -> Vec<Holder> {
 }
 
 /// A command that is legal in every state, drawn so that most touch something that is there.
-pub(super) fn command(state: &LeaseMachine, random: &mut ChaCha8Rng, pace: Pace) -> Command {
+pub(super) fn command(state: &LeaseMachine, random: &mut impl Rng, pace: Pace) -> Command {
     let drawn = match random.random_range(0..100_u32) {
         0..=41 => acquire(random, pace),
         42..=51 => repeat(state, random),
@@ -49,19 +48,19 @@ pub(super) fn everything_listed() -> Command {
     Command::List { prefix: String::new(), after: None, limit: 100 }
 }
 
-fn some_path(random: &mut ChaCha8Rng) -> Option<LeasePath> {
+fn some_path(random: &mut impl Rng) -> Option<LeasePath> {
     PATHS.choose(random).and_then(|text| LeasePath::new(text).ok())
 }
 
-fn some_request(random: &mut ChaCha8Rng) -> Option<RequestId> {
+fn some_request(random: &mut impl Rng) -> Option<RequestId> {
     REQUESTS.choose(random).and_then(|text| RequestId::new(*text).ok())
 }
 
-fn some_holder(random: &mut ChaCha8Rng) -> Option<Holder> {
+fn some_holder(random: &mut impl Rng) -> Option<Holder> {
     holders().into_iter().choose(random)
 }
 
-fn some_ttl(random: &mut ChaCha8Rng, pace: Pace) -> Option<Ttl> {
+fn some_ttl(random: &mut impl Rng, pace: Pace) -> Option<Ttl> {
     let choices: &[u64] = match pace {
         Pace::Long => &LONG_TTLS_MS,
         Pace::Short => &SHORT_TTLS_MS,
@@ -69,7 +68,7 @@ fn some_ttl(random: &mut ChaCha8Rng, pace: Pace) -> Option<Ttl> {
     choices.choose(random).copied().and_then(Ttl::from_ms)
 }
 
-fn some_wait(random: &mut ChaCha8Rng, pace: Pace) -> Option<Wait> {
+fn some_wait(random: &mut impl Rng, pace: Pace) -> Option<Wait> {
     let choices: &[u64] = match pace {
         Pace::Long => &LONG_WAITS_MS,
         Pace::Short => &SHORT_WAITS_MS,
@@ -78,7 +77,7 @@ fn some_wait(random: &mut ChaCha8Rng, pace: Pace) -> Option<Wait> {
 }
 
 /// A token: mostly a live one, sometimes one that is over, sometimes one that never was.
-fn some_token(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Ordinal {
+fn some_token(state: &LeaseMachine, random: &mut impl Rng) -> Ordinal {
     let remembered = || state.remembered.values().filter_map(|over| over.token);
     let drawn = match random.random_range(0..10_u32) {
         0..=6 => state.leases.keys().copied().choose(random),
@@ -88,7 +87,7 @@ fn some_token(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Ordinal {
     drawn.unwrap_or(state.last_token)
 }
 
-fn acquire(random: &mut ChaCha8Rng, pace: Pace) -> Option<Command> {
+fn acquire(random: &mut impl Rng, pace: Pace) -> Option<Command> {
     let holder = some_holder(random)?;
     let named = !holder.session.is_original() || random.random_bool(0.3);
     let request = if named { Some(some_request(random)?) } else { None };
@@ -102,7 +101,7 @@ fn acquire(random: &mut ChaCha8Rng, pace: Pace) -> Option<Command> {
 }
 
 /// The same acquisition again: of a live lease, of a ticket, or of one that is over.
-fn repeat(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
+fn repeat(state: &LeaseMachine, random: &mut impl Rng) -> Option<Command> {
     use mailbus_spec::lease::state::ClaimName;
     let leases = state.leases.values().map(|lease| (&lease.key, Some(&lease.content)));
     let over = state.remembered.iter().map(|(key, over)| (key, over.content.as_ref()));
@@ -127,7 +126,7 @@ fn repeat(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
 }
 
 /// The holder of a token, or now and then somebody else.
-fn holder_of(state: &LeaseMachine, token: Ordinal, random: &mut ChaCha8Rng) -> Option<Holder> {
+fn holder_of(state: &LeaseMachine, token: Ordinal, random: &mut impl Rng) -> Option<Holder> {
     let live = state.leases.get(&token).map(|lease| lease.key.holder.clone());
     let over = || {
         let found = state.remembered.iter().find(|(_, over)| over.token == Some(token));
@@ -137,13 +136,13 @@ fn holder_of(state: &LeaseMachine, token: Ordinal, random: &mut ChaCha8Rng) -> O
     owner.or_else(|| some_holder(random))
 }
 
-fn renew(state: &LeaseMachine, random: &mut ChaCha8Rng, pace: Pace) -> Option<Command> {
+fn renew(state: &LeaseMachine, random: &mut impl Rng, pace: Pace) -> Option<Command> {
     let token = some_token(state, random);
     let holder = holder_of(state, token, random)?;
     Some(Command::Renew { holder, token, ttl: some_ttl(random, pace)? })
 }
 
-fn release(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
+fn release(state: &LeaseMachine, random: &mut impl Rng) -> Option<Command> {
     let token = some_token(state, random);
     let holder = holder_of(state, token, random)?;
     let by_path = holder.session.is_original() && random.random_bool(0.5);
@@ -152,28 +151,28 @@ fn release(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
     Some(Command::Release { holder, target })
 }
 
-fn cancel(random: &mut ChaCha8Rng) -> Option<Command> {
+fn cancel(random: &mut impl Rng) -> Option<Command> {
     Some(Command::Cancel { holder: some_holder(random)?, request: some_request(random)? })
 }
 
-fn list(random: &mut ChaCha8Rng) -> Option<Command> {
+fn list(random: &mut impl Rng) -> Option<Command> {
     let prefix = ["", "", "s", "src/", "a"].choose(random)?;
     let after = if random.random_bool(0.3) { some_path(random) } else { None };
     Some(Command::List { prefix: String::from(*prefix), after, limit: random.random_range(1..=5) })
 }
 
-fn verify(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
+fn verify(state: &LeaseMachine, random: &mut impl Rng) -> Option<Command> {
     Some(Command::Verify { path: some_path(random)?, token: some_token(state, random) })
 }
 
-fn force_release(state: &LeaseMachine, random: &mut ChaCha8Rng) -> Option<Command> {
+fn force_release(state: &LeaseMachine, random: &mut impl Rng) -> Option<Command> {
     let token = some_token(state, random);
     let reason = String::from(*["", "make way"].choose(random)?);
     Some(Command::ForceRelease { token, reason, drain: random.random_bool(0.6) })
 }
 
 /// A recovery near what was issued: from a minute behind to, under exact time, a minute ahead.
-fn recover(state: &LeaseMachine, random: &mut ChaCha8Rng, pace: Pace) -> Option<Command> {
+fn recover(state: &LeaseMachine, random: &mut impl Rng, pace: Pace) -> Option<Command> {
     let last = state.last_token.anchor_ms();
     let ahead = match pace {
         Pace::Long => 60_000,

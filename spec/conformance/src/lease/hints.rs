@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::service::Shown;
+use crate::subject::Shown;
 use mailbus_spec::id::Holder;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{

@@ -18,62 +18,16 @@ pub use agent::Agent;
 
 use std::collections::BTreeSet;
 
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 
 use super::notation::Epoch;
-use super::service::{AnswerOf, Pace, Service, Shown, StepOf};
+use super::subject::{AnswerOf, Generate, Hints, Pace, Sessions, Shown, StepOf, Text};
 use mailbus_spec::id::Holder;
 use mailbus_spec::lease::{Command, LeaseMachine, Outcome, Push};
 use mailbus_spec::ordinal::Ordinal;
-use mailbus_spec::time::{Clock, Timestamp};
+use mailbus_spec::time::Timestamp;
 
-impl Service for LeaseMachine {
-    type Peer = Holder;
-
-    const NAME: &'static str = "lease";
-
-    fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    fn position(&self) -> (u64, u64) {
-        (self.generation, self.sequence)
-    }
-
-    fn last_ordinal(&self) -> Ordinal {
-        self.last_token
-    }
-
-    fn usually_writes(answer: &AnswerOf<Self>) -> bool {
-        matches!(
-            answer,
-            Ok(Outcome::Granted { .. }
-                | Outcome::Queued { .. }
-                | Outcome::Renewed { .. }
-                | Outcome::Released
-                | Outcome::Cancelled
-                | Outcome::Recovered)
-        )
-    }
-
-    fn probe() -> Command {
-        generate::everything_listed()
-    }
-
-    fn addressee(push: &Push) -> &Holder {
-        &push.to
-    }
-
-    fn speaker(command: &Command) -> Option<&Holder> {
-        match command {
-            Command::Acquire(acquire) => Some(acquire.holder()),
-            Command::Renew { holder, .. }
-            | Command::Release { holder, .. }
-            | Command::Cancel { holder, .. } => Some(holder),
-            _ => None,
-        }
-    }
-
+impl Text for LeaseMachine {
     fn parse_peer(text: &str) -> Result<Holder, String> {
         parse::holder(text)
     }
@@ -92,6 +46,38 @@ impl Service for LeaseMachine {
 
     fn spell_push(push: &Push, epoch: Epoch) -> String {
         print::notice(&push.notice, epoch)
+    }
+}
+
+impl Generate for LeaseMachine {
+    fn generate(&self, random: &mut impl Rng, pace: Pace) -> Command {
+        generate::command(self, random, pace)
+    }
+
+    fn peers_of_the_small_world() -> Vec<Holder> {
+        generate::holders()
+    }
+}
+
+impl Hints for LeaseMachine {
+    fn last_ordinal(&self) -> Ordinal {
+        self.last_token
+    }
+
+    fn usually_writes(answer: &AnswerOf<Self>) -> bool {
+        matches!(
+            answer,
+            Ok(Outcome::Granted { .. }
+                | Outcome::Queued { .. }
+                | Outcome::Renewed { .. }
+                | Outcome::Released
+                | Outcome::Cancelled
+                | Outcome::Recovered)
+        )
+    }
+
+    fn probe() -> Command {
+        generate::everything_listed()
     }
 
     fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {
@@ -123,12 +109,16 @@ impl Service for LeaseMachine {
     fn row_budget(before: &Self, step: &StepOf<Self>, after: &Self) -> u64 {
         hints::row_budget(before, step, after)
     }
+}
 
-    fn generate(&self, random: &mut ChaCha8Rng, pace: Pace) -> Command {
-        generate::command(self, random, pace)
-    }
-
-    fn peers_of_the_small_world() -> Vec<Holder> {
-        generate::holders()
+impl Sessions for LeaseMachine {
+    fn speaker(command: &Command) -> Option<&Holder> {
+        match command {
+            Command::Acquire(acquire) => Some(acquire.holder()),
+            Command::Renew { holder, .. }
+            | Command::Release { holder, .. }
+            | Command::Cancel { holder, .. } => Some(holder),
+            _ => None,
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::Invocation;
 use super::hints::Support;
 use super::order::Group;
 use super::search::Search;
-use crate::service::{Service, StepOf};
+use crate::subject::{StepOf, Subject};
 use mailbus_spec::machine::{Event, Reply};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::{HostTime, Timestamp};
@@ -42,7 +42,7 @@ pub(super) struct Fork {
     pub(super) place: Option<u64>,
 }
 
-impl<S: Service> Search<'_, S> {
+impl<S: Subject> Search<'_, S> {
     /// Opens the choices by which the next sequence may have been written.
     pub(super) fn fork(&mut self) {
         let Some(group) = self.sorted.groups.get(self.group) else { return };
@@ -198,7 +198,7 @@ impl<S: Service> Search<'_, S> {
 }
 
 /// The ordinals that a step shows in its answer and pushes.
-fn issued<S: Service>(step: &StepOf<S>) -> Vec<Ordinal> {
+fn issued<S: Subject>(step: &StepOf<S>) -> Vec<Ordinal> {
     let answer = step.reply.iter().flat_map(|reply| S::ordinals_in_answer(&reply.answer));
     answer.chain(step.pushes.iter().flat_map(S::ordinals_in_push)).collect()
 }
@@ -211,7 +211,7 @@ fn digest(value: &impl Hash) -> u64 {
 
 /// Host times that read as the reply's object time: by the clock, or by the anchor of a token it
 /// shows, where the host was behind the floor.
-pub(super) fn hosts_of<S: Service>(
+pub(super) fn hosts_of<S: Subject>(
     machine: &S,
     reply: &Reply<S::Outcome, S::Rejection>,
 ) -> Vec<HostTime> {

@@ -7,7 +7,7 @@
 
 use super::choices::{Choice, Way};
 use super::search::Search;
-use crate::service::{ReplyOf, Service, Shown};
+use crate::subject::{ReplyOf, Shown, Subject};
 use mailbus_spec::time::Timestamp;
 
 /// Number of choices that are looked back at.
@@ -22,7 +22,7 @@ pub(super) struct Conflict<P> {
     shown: Vec<Shown<P>>,
 }
 
-impl<S: Service> Search<'_, S> {
+impl<S: Subject> Search<'_, S> {
     /// What it says that this invocation was not answered as expected.
     pub(super) fn conflict_at(
         &self,

@@ -4,7 +4,7 @@ use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{History, Invocation};
-use crate::service::{Service, Shown, StepOf};
+use crate::subject::{Shown, StepOf, Subject};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::Timestamp;
 
@@ -41,13 +41,13 @@ pub(super) enum Support {
 
 /// What all answers and pushes of a history give away about instants.
 #[derive(Clone, Debug)]
-pub(super) struct Hints<S: Service> {
+pub(super) struct Hints<S: Subject> {
     all: Instants,
     /// Of the events of each peer alone.
     of: BTreeMap<S::Peer, Instants>,
 }
 
-impl<S: Service> Hints<S> {
+impl<S: Subject> Hints<S> {
     pub fn of(history: &History<S>) -> Self {
         let mut hints = Self { all: Instants::default(), of: BTreeMap::new() };
         for invocation in &history.invocations {
@@ -188,7 +188,7 @@ impl<S: Service> Hints<S> {
     }
 }
 
-impl<S: Service> Invocation<S> {
+impl<S: Subject> Invocation<S> {
     /// True if both ask the same.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         self.client == other.client && self.command == other.command

@@ -29,12 +29,12 @@ use std::collections::BTreeSet;
 
 pub use report::Contradiction;
 
-use super::service::{ReplyOf, Service};
+use super::subject::{ReplyOf, Subject};
 use mailbus_spec::time::Timestamp;
 
 /// One command that a client sent, and what it learned of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Invocation<S: Service> {
+pub struct Invocation<S: Subject> {
     /// Client that is meant.
     pub client: usize,
     /// Time at which it was sent, by an order that all clients of the history share.
@@ -50,7 +50,7 @@ pub struct Invocation<S: Service> {
 
 /// What a client learned of its command.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome<S: Service> {
+pub enum Outcome<S: Subject> {
     /// The reply.
     Replied(ReplyOf<S>),
     /// Nothing: it may have been executed once, or not.
@@ -59,7 +59,7 @@ pub enum Outcome<S: Service> {
 
 /// All that was seen of one object, from its first use on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct History<S: Service> {
+pub struct History<S: Subject> {
     /// In any order.
     pub invocations: Vec<Invocation<S>>,
     /// Pushes as they were received, in order for each peer. A push may be lost, never made up.
@@ -70,7 +70,7 @@ pub struct History<S: Service> {
     pub complete_until: u64,
 }
 
-impl<S: Service> Default for History<S> {
+impl<S: Subject> Default for History<S> {
     fn default() -> Self {
         Self {
             invocations: Vec::new(),
@@ -83,7 +83,7 @@ impl<S: Service> Default for History<S> {
 
 /// One event of an order that explains a history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Explained<S: Service> {
+pub struct Explained<S: Subject> {
     /// Which invocation, by its index; `None` is an alarm.
     pub invocation: Option<usize>,
     /// Object time.
@@ -98,7 +98,7 @@ pub struct Explained<S: Service> {
 
 /// An order that explains a history.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Explanation<S: Service> {
+pub struct Explanation<S: Subject> {
     /// The events in their order; reads of one sequence stand together.
     pub order: Vec<Explained<S>>,
     /// The object after all of them.
@@ -107,7 +107,7 @@ pub struct Explanation<S: Service> {
     pub tried: u64,
 }
 
-impl<S: Service> Explanation<S> {
+impl<S: Subject> Explanation<S> {
     /// Number of events that nobody saw.
     #[must_use]
     pub fn hidden(&self) -> usize {
@@ -122,7 +122,7 @@ pub const TRIES_MAX: u64 = 100_000;
 ///
 /// # Errors
 /// [`Contradiction`]: the first thing that no order explains, as far as was searched.
-pub fn explain<S: Service>(history: &History<S>) -> Result<Explanation<S>, Contradiction> {
+pub fn explain<S: Subject>(history: &History<S>) -> Result<Explanation<S>, Contradiction> {
     explain_within(history, TRIES_MAX)
 }
 
@@ -130,7 +130,7 @@ pub fn explain<S: Service>(history: &History<S>) -> Result<Explanation<S>, Contr
 ///
 /// # Errors
 /// As [`explain`].
-pub fn explain_within<S: Service>(
+pub fn explain_within<S: Subject>(
     history: &History<S>,
     tries: u64,
 ) -> Result<Explanation<S>, Contradiction> {
@@ -147,7 +147,7 @@ pub fn explain_within<S: Service>(
     }
 }
 
-impl<S: Service> Invocation<S> {
+impl<S: Subject> Invocation<S> {
     /// The reply, if there was one.
     #[must_use]
     pub fn reply(&self) -> Option<&ReplyOf<S>> {

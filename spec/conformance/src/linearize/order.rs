@@ -2,7 +2,7 @@
 
 use super::report::Contradiction;
 use super::{History, Invocation};
-use crate::service::Service;
+use crate::subject::Subject;
 use mailbus_spec::machine::Commit;
 use mailbus_spec::time::Timestamp;
 
@@ -37,7 +37,7 @@ pub(super) struct Sorted {
 }
 
 impl Sorted {
-    pub fn of<S: Service>(history: &History<S>) -> Self {
+    pub fn of<S: Subject>(history: &History<S>) -> Self {
         let mut replied: Vec<(Position, usize)> = Vec::new();
         let mut unknown: Vec<(u64, usize)> = Vec::new();
         for (index, invocation) in history.invocations.iter().enumerate() {
@@ -68,7 +68,7 @@ impl Sorted {
         sorted
     }
 
-    fn bound<S: Service>(&mut self, history: &History<S>) {
+    fn bound<S: Subject>(&mut self, history: &History<S>) {
         let members = |group: &Group| -> Vec<&Invocation<S>> {
             group.members.iter().filter_map(|index| history.invocations.get(*index)).collect()
         };
@@ -91,7 +91,7 @@ impl Sorted {
     }
 
     /// What ended before something else began must not stand after it.
-    pub fn check_real_time<S: Service>(&self, history: &History<S>) -> Result<(), Contradiction> {
+    pub fn check_real_time<S: Subject>(&self, history: &History<S>) -> Result<(), Contradiction> {
         // At one instant, starts come first: what touches is concurrent.
         let mut moments: Vec<(u64, bool, usize)> = Vec::new();
         for index in self.groups.iter().flat_map(|group| &group.members) {
@@ -123,7 +123,7 @@ impl Sorted {
     /// The members of a group that may have written its sequence: none that began after another member
     /// had been answered, and none later than another by the object's time, which a write sets the
     /// floor of.
-    pub fn writers<S: Service>(&self, history: &History<S>, group: &Group) -> Vec<usize> {
+    pub fn writers<S: Subject>(&self, history: &History<S>, group: &Group) -> Vec<usize> {
         let of = |index: &usize| history.invocations.get(*index);
         let now = |one: &Invocation<S>| one.reply().map(|reply| reply.commit.now);
         let members = || group.members.iter().filter_map(of);

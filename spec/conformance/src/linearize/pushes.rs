@@ -2,10 +2,10 @@
 
 use super::report::Contradiction;
 use super::{Explained, History};
-use crate::service::Service;
+use crate::subject::Subject;
 
 /// A push that was received and never sent, or was sent and must have been received.
-pub(super) fn unexplained<S: Service>(
+pub(super) fn unexplained<S: Subject>(
     history: &History<S>,
     trail: &[Explained<S>],
 ) -> Option<Contradiction> {

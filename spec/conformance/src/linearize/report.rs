@@ -5,7 +5,7 @@ use core::fmt;
 use super::{Explained, History, Invocation};
 use crate::lockstep::{spell_push, spell_reply};
 use crate::notation::Epoch;
-use crate::service::{ReplyOf, Service};
+use crate::subject::{ReplyOf, Subject};
 use mailbus_spec::time::HostTime;
 
 /// Number of events before it that are shown.
@@ -39,18 +39,18 @@ impl fmt::Display for Contradiction {
 impl core::error::Error for Contradiction {}
 
 /// Instants in a report are relative to the first commit.
-pub(super) fn epoch<S: Service>(history: &History<S>) -> Epoch {
+pub(super) fn epoch<S: Subject>(history: &History<S>) -> Epoch {
     let replies = history.invocations.iter().filter_map(Invocation::reply);
     Epoch(HostTime(replies.map(|reply| reply.commit.now.ms()).min().unwrap_or(0)))
 }
 
-fn reply_text<S: Service>(reply: &ReplyOf<S>, epoch: Epoch) -> String {
+fn reply_text<S: Subject>(reply: &ReplyOf<S>, epoch: Epoch) -> String {
     spell_reply::<S>(reply, &mut { reply.commit.generation }, epoch)
 }
 
 impl Contradiction {
     /// Two replies whose order contradicts real time.
-    pub(super) fn between<S: Service>(
+    pub(super) fn between<S: Subject>(
         history: &History<S>,
         earlier: usize,
         later: usize,
@@ -68,7 +68,7 @@ impl Contradiction {
     }
 
     /// A reply that the specification does not give there.
-    pub(super) fn unexplained<S: Service>(
+    pub(super) fn unexplained<S: Subject>(
         history: &History<S>,
         trail: &[Explained<S>],
         index: usize,
@@ -93,7 +93,7 @@ impl Contradiction {
     }
 
     /// Pushes that the specification does not send, or sends and nobody received.
-    pub(super) fn pushes<S: Service>(
+    pub(super) fn pushes<S: Subject>(
         history: &History<S>,
         trail: &[Explained<S>],
         why: &str,
@@ -104,7 +104,7 @@ impl Contradiction {
     }
 }
 
-fn lines_before<S: Service>(history: &History<S>, trail: &[Explained<S>]) -> Vec<String> {
+fn lines_before<S: Subject>(history: &History<S>, trail: &[Explained<S>]) -> Vec<String> {
     let epoch = epoch(history);
     let skipped = trail.len().saturating_sub(SHOWN_BEFORE);
     let mut lines = Vec::new();

@@ -8,7 +8,7 @@ use super::hints::Hints;
 use super::order::Sorted;
 use super::report::Contradiction;
 use super::{Explained, Explanation, History, Invocation, pushes};
-use crate::service::{ReplyOf, Service};
+use crate::subject::{ReplyOf, Subject};
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::{HostTime, Timestamp};
 
@@ -20,7 +20,7 @@ const CHECKPOINT_EVERY: usize = 256;
 const TRIES_IN_A_GAP: u64 = 20_000;
 
 /// The replay, and where it can be taken up again.
-pub(super) struct Search<'a, S: Service> {
+pub(super) struct Search<'a, S: Subject> {
     pub(super) history: &'a History<S>,
     pub(super) sorted: Sorted,
     pub(super) hints: Hints<S>,
@@ -51,7 +51,7 @@ pub(super) struct Search<'a, S: Service> {
     furthest: Option<(usize, usize, Contradiction)>,
 }
 
-impl<'a, S: Service> Search<'a, S> {
+impl<'a, S: Subject> Search<'a, S> {
     pub fn new(history: &'a History<S>, sorted: Sorted, tries: u64, thorough: bool) -> Self {
         Self {
             history,

@@ -11,7 +11,7 @@ use super::choices::hosts_of;
 use super::{Explained, Explanation};
 use crate::lockstep::{spell_push, spell_reply};
 use crate::notation::Epoch;
-use crate::service::{ReplyOf, Service};
+use crate::subject::{ReplyOf, Subject};
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::{HostTime, Timestamp};
 
@@ -23,7 +23,7 @@ const ALARMS_MAX: usize = 16;
 
 /// One thing that the client did or saw.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Entry<S: Service> {
+pub enum Entry<S: Subject> {
     /// It called, and was answered.
     Called {
         /// What it asked.
@@ -43,11 +43,12 @@ pub enum Entry<S: Service> {
 type Difference = String;
 
 /// What was pushed to each session, in order.
-type Pushed<S> = BTreeMap<<S as Service>::Peer, Vec<<S as mailbus_spec::StateMachine>::Push>>;
+type Pushed<S> =
+    BTreeMap<<S as mailbus_spec::Service>::Peer, Vec<<S as mailbus_spec::StateMachine>::Push>>;
 
 /// A way in which it may have been.
 #[derive(Clone)]
-struct World<S: Service> {
+struct World<S: Subject> {
     machine: S,
     pushed: Pushed<S>,
     trail: Vec<Explained<S>>,
@@ -57,7 +58,7 @@ struct World<S: Service> {
 ///
 /// # Errors
 /// The first thing that the specification does not explain.
-pub fn replay<S: Service>(entries: &[Entry<S>]) -> Result<Explanation<S>, Difference> {
+pub fn replay<S: Subject>(entries: &[Entry<S>]) -> Result<Explanation<S>, Difference> {
     let mut replay = Replay {
         epoch: Epoch(HostTime(latest(entries).map_or(0, Timestamp::ms))),
         worlds: vec![World { machine: S::default(), pushed: BTreeMap::new(), trail: Vec::new() }],
@@ -76,14 +77,14 @@ pub fn replay<S: Service>(entries: &[Entry<S>]) -> Result<Explanation<S>, Differ
 }
 
 /// The object time of the next reply.
-fn latest<S: Service>(entries: &[Entry<S>]) -> Option<Timestamp> {
+fn latest<S: Subject>(entries: &[Entry<S>]) -> Option<Timestamp> {
     entries.iter().find_map(|entry| match entry {
         Entry::Called { reply, .. } => Some(reply.commit.now),
         _ => None,
     })
 }
 
-struct Replay<S: Service> {
+struct Replay<S: Subject> {
     epoch: Epoch,
     worlds: Vec<World<S>>,
     /// What each session has received.
@@ -91,7 +92,7 @@ struct Replay<S: Service> {
     tried: u64,
 }
 
-impl<S: Service> Replay<S> {
+impl<S: Subject> Replay<S> {
     fn entry(
         &mut self,
         index: usize,
@@ -250,7 +251,7 @@ impl<S: Service> Replay<S> {
 }
 
 /// A session that has received what this world did not push.
-fn arrived<S: Service>(
+fn arrived<S: Subject>(
     world: &World<S>,
     seen: &Pushed<S>,
     only: Option<&S::Peer>,
@@ -262,7 +263,7 @@ fn arrived<S: Service>(
     seen.iter().find(made_up).map(|(peer, _)| peer.clone())
 }
 
-fn spell_difference<S: Service>(
+fn spell_difference<S: Subject>(
     world: &World<S>,
     seen: &Pushed<S>,
     peer: &S::Peer,
@@ -276,7 +277,7 @@ fn spell_difference<S: Service>(
     format!("  received            [{seen}]\n  the specification   [{pushed}]")
 }
 
-impl<S: Service> World<S> {
+impl<S: Subject> World<S> {
     /// A hidden event; says whether it did anything.
     fn event(
         &mut self,

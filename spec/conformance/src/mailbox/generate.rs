@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use rand::RngExt;
 use rand::seq::{IndexedRandom, IteratorRandom};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 
 use super::body::Written;
 use super::hints;
-use crate::service::Pace;
+use crate::subject::Pace;
 use mailbus_spec::id::{AgentId, SessionId};
 use mailbus_spec::mailbox::state::{Agent, Logged};
 use mailbus_spec::mailbox::{
@@ -37,16 +36,16 @@ pub(super) fn everybody_listed() -> Command {
 }
 
 /// A command that is legal in every state, drawn so that most touch something that is there.
-pub(super) fn command(state: &MailboxMachine, random: &mut ChaCha8Rng, pace: Pace) -> Command {
+pub(super) fn command(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Command {
     draw(state, random, pace).or_else(|| publish(random)).unwrap_or_else(everybody_listed)
 }
 
-fn publish(random: &mut ChaCha8Rng) -> Option<Command> {
+fn publish(random: &mut impl Rng) -> Option<Command> {
     let message = message(some_agent(random)?, random)?;
     Some(Command::alone(Ask::Publish { message }))
 }
 
-fn draw(state: &MailboxMachine, random: &mut ChaCha8Rng, pace: Pace) -> Option<Command> {
+fn draw(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Option<Command> {
     let who = some_agent(random)?;
     let ask = match random.random_range(0..1_000_u32) {
         0..=89 => return connect(state, who, random).map(Command::alone),
@@ -97,7 +96,7 @@ fn draw(state: &MailboxMachine, random: &mut ChaCha8Rng, pace: Pace) -> Option<C
 /// So many of these, or all.
 fn few<T: Clone + Default>(
     all: impl Iterator<Item = T>,
-    random: &mut ChaCha8Rng,
+    random: &mut impl Rng,
     count: usize,
 ) -> Vec<T> {
     let mut drawn = vec![T::default(); count];
@@ -110,11 +109,11 @@ fn name(text: &str) -> Option<AgentId> {
     AgentId::new(text).ok()
 }
 
-fn some_agent(random: &mut ChaCha8Rng) -> Option<AgentId> {
+fn some_agent(random: &mut impl Rng) -> Option<AgentId> {
     AGENTS.choose(random).and_then(|text| name(text))
 }
 
-fn some_name(random: &mut ChaCha8Rng) -> Option<AgentId> {
+fn some_name(random: &mut impl Rng) -> Option<AgentId> {
     if random.random_bool(0.15) { name(UNKNOWN) } else { some_agent(random) }
 }
 
@@ -123,7 +122,7 @@ fn state_of<'a>(state: &'a MailboxMachine, who: &AgentId) -> Option<&'a Agent> {
 }
 
 /// Mostly the live session of who asks, if it can send that; now and then one that is over.
-fn speaks_over(state: &MailboxMachine, ask: &Ask, random: &mut ChaCha8Rng) -> Option<Connection> {
+fn speaks_over(state: &MailboxMachine, ask: &Ask, random: &mut impl Rng) -> Option<Connection> {
     let who = ask.agent()?;
     let agent = state_of(state, who)?;
     let live = agent.live.as_ref().filter(|live| live.window.is_some() || hints::is_original(ask));
@@ -140,7 +139,7 @@ fn speaks_over(state: &MailboxMachine, ask: &Ask, random: &mut ChaCha8Rng) -> Op
     live.filter(|_| random.random_bool(0.7)).map(|live| connection(live.epoch))
 }
 
-fn connect(state: &MailboxMachine, agent: AgentId, random: &mut ChaCha8Rng) -> Option<Ask> {
+fn connect(state: &MailboxMachine, agent: AgentId, random: &mut impl Rng) -> Option<Ask> {
     let session = SessionId::new(*SESSIONS.choose(random)?).ok()?;
     let negotiated = random.random_bool(0.75);
     let (messages, bytes) = *WINDOWS.choose(random)?;
@@ -150,18 +149,18 @@ fn connect(state: &MailboxMachine, agent: AgentId, random: &mut ChaCha8Rng) -> O
     Some(Ask::Connect { agent, session, window, types, last_seen })
 }
 
-fn disconnect(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<Ask> {
+fn disconnect(state: &MailboxMachine, random: &mut impl Rng) -> Option<Ask> {
     let connection = hints::sessions(state).into_iter().choose(random)?;
     Some(Ask::Disconnect { connection })
 }
 
-fn patterns(random: &mut ChaCha8Rng) -> Patterns {
+fn patterns(random: &mut impl Rng) -> Patterns {
     let count = random.random_range(0..=2);
     let drawn = few(PATTERNS.into_iter(), random, count);
     drawn.into_iter().filter_map(|text| Pattern::new(text).ok()).collect()
 }
 
-fn message(from: AgentId, random: &mut ChaCha8Rng) -> Option<Message> {
+fn message(from: AgentId, random: &mut impl Rng) -> Option<Message> {
     let ephemeral = random.random_bool(0.08);
     let kind = if random.random_bool(0.02) { "heartbeat" } else { *TYPES.choose(random)? };
     let id = IDS.choose(random).filter(|_| random.random_bool(0.6));
@@ -180,7 +179,7 @@ fn message(from: AgentId, random: &mut ChaCha8Rng) -> Option<Message> {
 }
 
 /// What was accepted lately, again: from the same sender, and mostly the same.
-fn repeat(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<Ask> {
+fn repeat(state: &MailboxMachine, random: &mut impl Rng) -> Option<Ask> {
     let named = |logged: &&Logged| logged.message.id.is_some();
     let logged = state.log.entries.values().rev().filter(named).take(4).choose(random)?;
     let message = (*logged.message).clone();
@@ -192,7 +191,7 @@ fn repeat(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<Ask> {
 
 /// A delivery in flight, mostly one of a message that has failed before, if there is any; now and then
 /// any place.
-fn in_flight(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<(AgentId, Ordinal)> {
+fn in_flight(state: &MailboxMachine, random: &mut impl Rng) -> Option<(AgentId, Ordinal)> {
     let of = |(name, agent): (&AgentId, &Agent)| {
         let flights = agent.live.iter().flat_map(|live| live.flights.keys());
         let failures = |seq| agent.inbox.open.get(seq).map_or(0, |open| open.failures);
@@ -209,20 +208,20 @@ fn in_flight(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<(AgentId
 }
 
 /// Mostly somebody with mail.
-fn owed_something(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<AgentId> {
+fn owed_something(state: &MailboxMachine, random: &mut impl Rng) -> Option<AgentId> {
     let owed = state.agents.iter().filter(|(_, agent)| !agent.inbox.is_empty());
     let drawn = owed.map(|(name, _)| name.clone()).choose(random);
     drawn.filter(|_| random.random_bool(0.8)).or_else(|| some_name(random))
 }
 
 /// Somebody with dead letters.
-fn given_up_on(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Option<AgentId> {
+fn given_up_on(state: &MailboxMachine, random: &mut impl Rng) -> Option<AgentId> {
     let failed = state.agents.iter().filter(|(_, agent)| !agent.failed.is_empty());
     failed.map(|(name, _)| name.clone()).choose(random)
 }
 
 /// A `seq` that was issued, the first place or, now and then, one that was not issued yet.
-fn some_place(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Ordinal {
+fn some_place(state: &MailboxMachine, random: &mut impl Rng) -> Ordinal {
     match random.random_range(0..10_u32) {
         0..=3 => Ordinal::ZERO,
         4..=8 => state.log.entries.keys().copied().choose(random).unwrap_or(state.last_seq),
@@ -230,7 +229,7 @@ fn some_place(state: &MailboxMachine, random: &mut ChaCha8Rng) -> Ordinal {
     }
 }
 
-fn settled(state: &MailboxMachine, who: &AgentId, random: &mut ChaCha8Rng) -> Option<Settled> {
+fn settled(state: &MailboxMachine, who: &AgentId, random: &mut impl Rng) -> Option<Settled> {
     let agent = state_of(state, who);
     let has_losses = agent
         .and_then(|agent| agent.registration.as_ref())
@@ -261,7 +260,7 @@ fn settled(state: &MailboxMachine, who: &AgentId, random: &mut ChaCha8Rng) -> Op
     })
 }
 
-fn dead_letters(state: &MailboxMachine, who: &AgentId, random: &mut ChaCha8Rng) -> Vec<Ordinal> {
+fn dead_letters(state: &MailboxMachine, who: &AgentId, random: &mut impl Rng) -> Vec<Ordinal> {
     let letters = state.dead_letters(who);
     let count = random.random_range(1..=2);
     let mut seqs = few(letters.iter().map(|letter| letter.seq), random, count);
@@ -272,7 +271,7 @@ fn dead_letters(state: &MailboxMachine, who: &AgentId, random: &mut ChaCha8Rng) 
     once.into_iter().collect()
 }
 
-fn some_delay(random: &mut ChaCha8Rng, pace: Pace) -> Option<Delay> {
+fn some_delay(random: &mut impl Rng, pace: Pace) -> Option<Delay> {
     let choices: &[u64] = match pace {
         Pace::Long => &LONG_DELAYS_MS,
         Pace::Short => &SHORT_DELAYS_MS,
@@ -281,7 +280,7 @@ fn some_delay(random: &mut ChaCha8Rng, pace: Pace) -> Option<Delay> {
 }
 
 /// A recovery near what was issued: from a minute behind to, under exact time, a minute ahead.
-fn recover(state: &MailboxMachine, random: &mut ChaCha8Rng, pace: Pace) -> Option<Ask> {
+fn recover(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Option<Ask> {
     let last = state.last_seq.anchor_ms();
     let ahead = match pace {
         Pace::Long => 60_000,

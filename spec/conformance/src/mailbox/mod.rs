@@ -20,59 +20,15 @@ mod print;
 
 use std::collections::BTreeSet;
 
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 
 use super::notation::{EXACT_START, Epoch};
-use super::service::{AnswerOf, Pace, Service, Shown, StepOf};
+use super::subject::{AnswerOf, Generate, Hints, Pace, Sessions, StepOf, Text};
 use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, Outcome, Push};
 use mailbus_spec::ordinal::Ordinal;
-use mailbus_spec::time::{Clock, Timestamp};
+use mailbus_spec::time::Timestamp;
 
-impl Service for MailboxMachine {
-    type Peer = Connection;
-
-    const NAME: &'static str = "mailbox";
-
-    const HAS_SESSIONS: bool = true;
-
-    fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    fn position(&self) -> (u64, u64) {
-        (self.generation, self.sequence)
-    }
-
-    fn last_ordinal(&self) -> Ordinal {
-        self.last_seq
-    }
-
-    fn usually_writes(answer: &AnswerOf<Self>) -> bool {
-        matches!(
-            answer,
-            Ok(Outcome::Connected { .. }
-                | Outcome::Subscribed { .. }
-                | Outcome::Accepted { .. }
-                | Outcome::Settled { .. }
-                | Outcome::Returned(_)
-                | Outcome::Redriven { .. }
-                | Outcome::Forgotten { .. }
-                | Outcome::Recovered)
-        )
-    }
-
-    fn probe() -> Command {
-        generate::everybody_listed()
-    }
-
-    fn addressee(push: &Push) -> &Connection {
-        &push.to
-    }
-
-    fn speaker(command: &Command) -> Option<&Connection> {
-        command.over.as_ref()
-    }
-
+impl Text for MailboxMachine {
     fn parse_peer(text: &str) -> Result<Connection, String> {
         parse::connection(text, Epoch(EXACT_START))
     }
@@ -96,6 +52,44 @@ impl Service for MailboxMachine {
     fn spell_push(push: &Push, epoch: Epoch) -> String {
         print::notice(&push.notice, epoch)
     }
+}
+
+impl Generate for MailboxMachine {
+    fn generate(&self, random: &mut impl Rng, pace: Pace) -> Command {
+        generate::command(self, random, pace)
+    }
+
+    fn peers_of_the_small_world() -> Vec<Connection> {
+        Vec::new()
+    }
+
+    fn is_sayable(&self, command: &Command) -> bool {
+        hints::is_sayable(self, command)
+    }
+}
+
+impl Hints for MailboxMachine {
+    fn last_ordinal(&self) -> Ordinal {
+        self.last_seq
+    }
+
+    fn usually_writes(answer: &AnswerOf<Self>) -> bool {
+        matches!(
+            answer,
+            Ok(Outcome::Connected { .. }
+                | Outcome::Subscribed { .. }
+                | Outcome::Accepted { .. }
+                | Outcome::Settled { .. }
+                | Outcome::Returned(_)
+                | Outcome::Redriven { .. }
+                | Outcome::Forgotten { .. }
+                | Outcome::Recovered)
+        )
+    }
+
+    fn probe() -> Command {
+        generate::everybody_listed()
+    }
 
     fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {
         hints::with_ordinals(command, replace)
@@ -108,24 +102,8 @@ impl Service for MailboxMachine {
         hints::peer_with_ordinals(peer, replace)
     }
 
-    fn shown_in_answer(_answer: &AnswerOf<Self>) -> Vec<Shown<Connection>> {
-        Vec::new()
-    }
-
-    fn shown_in_push(_push: &Push) -> Vec<Shown<Connection>> {
-        Vec::new()
-    }
-
     fn ordinals_in_answer(answer: &AnswerOf<Self>) -> Vec<Ordinal> {
         hints::ordinals_in_answer(answer)
-    }
-
-    fn durations(&self, _hidden: Option<&Command>) -> BTreeSet<u64> {
-        BTreeSet::new()
-    }
-
-    fn affected(&self, _hidden: Option<&Command>) -> Vec<Connection> {
-        Vec::new()
     }
 
     fn turning_points(&self) -> BTreeSet<Timestamp> {
@@ -135,13 +113,13 @@ impl Service for MailboxMachine {
     fn row_budget(before: &Self, step: &StepOf<Self>, after: &Self) -> u64 {
         hints::row_budget(before, step, after)
     }
+}
 
-    fn generate(&self, random: &mut ChaCha8Rng, pace: Pace) -> Command {
-        generate::command(self, random, pace)
-    }
+impl Sessions for MailboxMachine {
+    const HAS_SESSIONS: bool = true;
 
-    fn peers_of_the_small_world() -> Vec<Connection> {
-        Vec::new()
+    fn speaker(command: &Command) -> Option<&Connection> {
+        command.over.as_ref()
     }
 
     fn sessions(&self) -> Vec<Connection> {
@@ -150,10 +128,6 @@ impl Service for MailboxMachine {
 
     fn closing(peer: &Connection) -> Option<Command> {
         Some(Command::alone(Ask::Disconnect { connection: peer.clone() }))
-    }
-
-    fn is_sayable(&self, command: &Command) -> bool {
-        hints::is_sayable(self, command)
     }
 
     fn break_sessions(&mut self) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use super::super::service::Service;
+use super::super::subject::Subject;
 
 /// One script file.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct ScriptFile {
 ///
 /// # Errors
 /// What the file system says.
-pub fn scripts_of<S: Service>() -> io::Result<Vec<ScriptFile>> {
+pub fn scripts_of<S: Subject>() -> io::Result<Vec<ScriptFile>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(S::NAME);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {

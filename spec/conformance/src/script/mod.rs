@@ -40,7 +40,7 @@ use super::lockstep::{self, Disagreement};
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
 use super::realtime;
-use super::service::Service;
+use super::subject::Subject;
 use super::system::{Capability, Needs, SystemUnderTest};
 
 /// Between what is done and what is shown.
@@ -48,12 +48,12 @@ const DIVIDER: &str = "----";
 
 /// A parsed script.
 #[derive(Clone, Debug)]
-pub struct Script<S: Service> {
+pub struct Script<S: Subject> {
     sections: Vec<Section<S>>,
 }
 
 #[derive(Clone, Debug)]
-struct Section<S: Service> {
+struct Section<S: Subject> {
     /// Comments and directives as they were written.
     text: Vec<String>,
     directives: Vec<Directive<S>>,
@@ -117,7 +117,7 @@ pub enum Verdict {
     Skipped(String),
 }
 
-impl<S: Service> Script<S> {
+impl<S: Subject> Script<S> {
     /// Reads a script.
     ///
     /// # Errors

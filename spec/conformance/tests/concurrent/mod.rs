@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mailbus_conformance::linearize::{History, Invocation, Outcome};
-use mailbus_conformance::{EXACT_START, Epoch, LeaseAgent, Pace, ReplyOf, Service};
+use mailbus_conformance::{EXACT_START, Epoch, Generate, LeaseAgent, Pace, ReplyOf, Text};
 use mailbus_spec::lease::{Command, LeaseMachine, Outcome as Answer};
 use mailbus_spec::machine::{Event, StateMachine};
 use mailbus_spec::time::HostTime;

@@ -11,21 +11,21 @@ use std::fmt::{self, Debug};
 
 use mailbus_conformance::script::{Script, ScriptFailure, Verdict, scripts_of};
 use mailbus_conformance::{
-    Capabilities, Capability, Failure, ModelSystem, Needs, ReplyOf, Service, SystemUnderTest,
+    Capabilities, Capability, Failure, ModelSystem, Needs, ReplyOf, Subject, SystemUnderTest,
     block_on, differential,
 };
 use mailbus_spec::machine::Event;
 use mailbus_spec::time::HostTime;
 
 /// Mistake of a system, in each of the places where it may have one.
-pub struct Bug<S: Service> {
+pub struct Bug<S: Subject> {
     pub name: &'static str,
     pub call: fn(&mut ModelSystem<S>, &S::Command) -> ReplyOf<S>,
     pub received: fn(Vec<S::Push>) -> Vec<S::Push>,
     pub evict: fn(&mut ModelSystem<S>),
 }
 
-impl<S: Service> Bug<S> {
+impl<S: Subject> Bug<S> {
     /// Nothing.
     pub const NONE: Self = Self {
         name: "none",
@@ -35,29 +35,29 @@ impl<S: Service> Bug<S> {
     };
 }
 
-impl<S: Service> Clone for Bug<S> {
+impl<S: Subject> Clone for Bug<S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S: Service> Copy for Bug<S> {}
+impl<S: Subject> Copy for Bug<S> {}
 
-impl<S: Service> Debug for Bug<S> {
+impl<S: Subject> Debug for Bug<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
 }
 
 /// The specification behind a bug, on a clock of the test or on one that goes on by itself.
-pub struct System<S: Service> {
+pub struct System<S: Subject> {
     model: ModelSystem<S>,
     exact: bool,
     bug: Bug<S>,
     calls: u64,
 }
 
-impl<S: Service> System<S> {
+impl<S: Subject> System<S> {
     pub fn new(exact: bool, bug: Bug<S>) -> Self {
         Self { model: ModelSystem::default(), exact, bug, calls: 0 }
     }
@@ -74,7 +74,7 @@ impl<S: Service> System<S> {
     }
 }
 
-impl<S: Service> SystemUnderTest<S> for System<S> {
+impl<S: Subject> SystemUnderTest<S> for System<S> {
     fn name(&self) -> &str {
         "model behind a bug"
     }
@@ -152,7 +152,7 @@ impl<S: Service> SystemUnderTest<S> for System<S> {
 }
 
 /// All but those that fill something up, which take long with every copy that is made of them.
-fn scripts<S: Service>() -> Vec<(String, Script<S>)> {
+fn scripts<S: Subject>() -> Vec<(String, Script<S>)> {
     let fills = ["a_workspace_has_at_most_65536_paths", "a_full_inbox"];
     let is_small = |name: &str| !fills.iter().any(|begin| name.starts_with(begin));
     let files = scripts_of::<S>().unwrap().into_iter().filter(|file| is_small(&file.name));
@@ -162,7 +162,7 @@ fn scripts<S: Service>() -> Vec<(String, Script<S>)> {
 }
 
 /// On a real clock every script passes or says why not, and at least so many pass.
-pub fn scripts_pass_or_say_why_not<S: Service>(least: usize) {
+pub fn scripts_pass_or_say_why_not<S: Subject>(least: usize) {
     let (mut passed, mut skipped) = (0, 0);
     for (name, script) in scripts::<S>() {
         match block_on(script.run(&mut System::new(false, Bug::NONE))) {
@@ -178,7 +178,7 @@ pub fn scripts_pass_or_say_why_not<S: Service>(least: usize) {
 }
 
 /// On a real clock random histories of the specification are explained, with alarms that nobody ordered.
-pub fn histories_are_explained<S: Service>(seeds: u64, commands: usize) {
+pub fn histories_are_explained<S: Subject>(seeds: u64, commands: usize) {
     let mut hidden = 0;
     for seed in 0..seeds {
         let mut system = System::new(false, Bug::NONE);
@@ -189,7 +189,7 @@ pub fn histories_are_explained<S: Service>(seeds: u64, commands: usize) {
 }
 
 /// The scripts that fail on a system.
-pub fn failing<S: Service>(exact: bool, bug: Bug<S>) -> Vec<(String, ScriptFailure)> {
+pub fn failing<S: Subject>(exact: bool, bug: Bug<S>) -> Vec<(String, ScriptFailure)> {
     let run = |(name, script): (String, Script<S>)| {
         let failure = block_on(script.run(&mut System::new(exact, bug))).err()?;
         Some((name, failure))
@@ -198,14 +198,14 @@ pub fn failing<S: Service>(exact: bool, bug: Bug<S>) -> Vec<(String, ScriptFailu
 }
 
 /// Words of a script that fails on a system with exact time.
-pub fn said<S: Service>(bug: Bug<S>, story: &str) -> String {
+pub fn said<S: Subject>(bug: Bug<S>, story: &str) -> String {
     let failing = failing(true, bug);
     let (_, failure) = failing.iter().find(|(name, _)| name == story).unwrap();
     failure.to_string()
 }
 
 /// Each bug fails the script that tells its rule, on either clock.
-pub fn bugs_fail_their_stories<S: Service>(stories: &[(Bug<S>, &str)]) {
+pub fn bugs_fail_their_stories<S: Subject>(stories: &[(Bug<S>, &str)]) {
     for exact in [true, false] {
         for (bug, story) in stories {
             let failing = failing(exact, *bug);
@@ -215,7 +215,7 @@ pub fn bugs_fail_their_stories<S: Service>(stories: &[(Bug<S>, &str)]) {
 }
 
 /// Random histories find each bug, and shrink it to at most so many lines; with exact time, or on a real clock.
-pub fn histories_find_and_shrink<S: Service>(bugs: &[(bool, Bug<S>, usize)]) {
+pub fn histories_find_and_shrink<S: Subject>(bugs: &[(bool, Bug<S>, usize)]) {
     for (exact, bug, most) in bugs {
         let found = (0..200).find_map(|seed| {
             let mut system = System::new(*exact, *bug);

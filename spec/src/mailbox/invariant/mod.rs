@@ -1,11 +1,7 @@
 //! Invariants: claims about every reachable mailbox state and every step between two.
 //!
-//! Each invariant is a named value with its claim and a checker, so that the exhaustive search, the
-//! simulator and the tests check the same thing under the same name. All of them hold within one
-//! generation. What a step cannot show of a claim, since it needs the whole past, is checked under the
-//! same name where histories are kept.
-//!
-//! Each that a state or a step can show is in a file of its name.
+//! What a step cannot show of a claim, since it needs the whole past, is checked under the same name
+//! where histories are kept. Each that a state or a step can show is in a file of its name.
 
 mod accept_once;
 mod bounded_mail;
@@ -21,58 +17,22 @@ mod silent_is_unchanged;
 mod window;
 
 use alloc::collections::BTreeSet;
-use alloc::string::String;
 
 use crate::id::AgentId;
+use crate::invariant::{self, Check, Invariant, ensure};
 use crate::limits;
 use crate::machine::Event;
-use crate::mailbox::MailboxStep;
 use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
-use crate::mailbox::command::{Ask, Command, Connection, Settled};
+use crate::mailbox::command::{Ask, Connection, Settled};
 use crate::mailbox::message::Message;
 use crate::mailbox::state::{Agent, Logged, MailboxMachine, Open, Session};
 use crate::ordinal::Ordinal;
-use crate::time::{HostTime, Timestamp};
+use crate::time::Timestamp;
 
-/// One step of the machine, with the state on both sides.
-#[derive(Clone, Copy, Debug)]
-pub struct Transition<'a> {
-    /// The state before.
-    pub before: &'a MailboxMachine,
-    /// The host time of the event.
-    pub host: HostTime,
-    /// The event.
-    pub event: &'a Event<Command>,
-    /// What it did.
-    pub step: &'a MailboxStep,
-    /// The state after.
-    pub after: &'a MailboxMachine,
-}
-
-/// Kinds of checks of an invariant.
-#[derive(Clone, Copy, Debug)]
-pub enum Check {
-    /// On every state.
-    State(fn(&MailboxMachine) -> Result<(), String>),
-    /// On every step.
-    Step(fn(&Transition<'_>) -> Result<(), String>),
-    /// On a whole history: in the exhaustive search and the simulator.
-    History,
-}
-
-/// A named claim about the mailbox machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Invariant {
-    /// Its name, the same everywhere.
-    pub name: &'static str,
-    /// What it says.
-    pub claim: &'static str,
-    /// Check of it here.
-    pub check: Check,
-}
+type Transition<'a> = invariant::Transition<'a, MailboxMachine>;
 
 /// Every mailbox invariant, in the order of [its page](crate::rules::mailboxes#invariants-of-mailboxes).
-pub const INVARIANTS: [Invariant; 13] = [
+pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 13] = [
     Invariant {
         name: "no_loss",
         claim: "every accepted message is, for each recipient, settled, presumed settled, pending, expired or dead-lettered; never absent",
@@ -139,26 +99,6 @@ pub const INVARIANTS: [Invariant; 13] = [
         check: Check::Step(bounded_mail::bounded_mail),
     },
 ];
-
-/// Checks every invariant that a state and a step can show.
-///
-/// # Errors
-/// The name of the first that does not hold, and why.
-pub fn check(transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
-    for invariant in &INVARIANTS {
-        let result = match invariant.check {
-            Check::State(check) => check(transition.after),
-            Check::Step(check) => check(transition),
-            Check::History => Ok(()),
-        };
-        result.map_err(|why| (invariant.name, why))?;
-    }
-    Ok(())
-}
-
-fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(otherwise()) }
-}
 
 impl<'a> Transition<'a> {
     /// Object time of the event; `None` when its clock was refused. A recovery carries the clock ahead

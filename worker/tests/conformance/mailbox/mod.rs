@@ -34,7 +34,7 @@ pub fn trials() -> Vec<Trial> {
 struct Model;
 
 impl Start for Model {
-    type Service = MailboxMachine;
+    type Subject = MailboxMachine;
     type System = ModelSystem<MailboxMachine>;
 
     fn name(self) -> &'static str {
@@ -55,7 +55,7 @@ impl Start for Model {
 struct InThisProcess;
 
 impl Start for InThisProcess {
-    type Service = MailboxMachine;
+    type Subject = MailboxMachine;
     type System = Native;
 
     fn name(self) -> &'static str {

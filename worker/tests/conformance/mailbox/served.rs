@@ -173,7 +173,7 @@ pub struct Served {
 pub struct MailboxServe(pub Serve);
 
 impl Start for MailboxServe {
-    type Service = MailboxMachine;
+    type Subject = MailboxMachine;
     type System = Served;
 
     fn name(self) -> &'static str {

@@ -10,7 +10,7 @@ use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::state::{ClaimKey, Lease};
 use mailbus_spec::lease::{Acquire, Command, LeaseMachine, LeaseStep, Outcome, Push, Rejection};
 use mailbus_spec::machine::Event;
-use mailbus_spec::{HostTime, Ordinal, StateMachine, Timestamp};
+use mailbus_spec::{HostTime, Ordinal, Service, StateMachine, Timestamp};
 
 /// Mutant of the lease machine.
 pub type Mutant = super::Mutant<LeaseMachine>;

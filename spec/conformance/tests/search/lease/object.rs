@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mailbus_conformance::mutants;
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::lease::answer::{HeldBy, Notice};
-use mailbus_spec::lease::invariant::{self, Transition};
 use mailbus_spec::lease::state::ClaimKey;
 use mailbus_spec::lease::{
     Acquire, Command, LeaseMachine, LeaseStep, Outcome, OverReason, Rejection, ReleaseTarget,
@@ -73,8 +73,8 @@ pub fn execute(
     let before = Arc::clone(&state.object);
     let mut after = LeaseMachine::clone(&before);
     let step = mutants::wake(scenario.mutant).handle(&mut after, host, event);
-    let transition = Transition { before: &before, host, event, step: &step, after: &after };
-    if let Err((name, why)) = check(scenario, &transition) {
+    let transition = Transition { before: &*before, host, event, step: &step, after: &after };
+    if let Err((name, why)) = transition.check(scenario.only) {
         state.violate(scenario, name, why);
     }
     mark_transition(scenario, &transition);
@@ -84,17 +84,6 @@ pub fn execute(
         push(scenario, state, &step);
     }
     step.reply.map(|reply| reply.answer)
-}
-
-fn check(scenario: &Scenario, transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
-    let Some(only) = scenario.only else { return invariant::check(transition) };
-    let watched = invariant::INVARIANTS.iter().find(|each| each.name == only);
-    let result = match watched.map(|each| each.check) {
-        Some(invariant::Check::State(check)) => check(transition.after),
-        Some(invariant::Check::Step(check)) => check(transition),
-        Some(invariant::Check::History) | None => Ok(()),
-    };
-    result.map_err(|why| (only, why))
 }
 
 /// Client and claim by their numbers.
@@ -199,7 +188,7 @@ fn push(scenario: &Scenario, state: &mut State, step: &LeaseStep) {
     }
 }
 
-fn mark_transition(scenario: &Scenario, transition: &Transition<'_>) {
+fn mark_transition(scenario: &Scenario, transition: &Transition<'_, LeaseMachine>) {
     let (before, after) = (transition.before, transition.after);
     let mark = |condition: bool, mark| {
         if condition {
@@ -241,7 +230,7 @@ fn mark_transition(scenario: &Scenario, transition: &Transition<'_>) {
 
 fn mark_answer(
     scenario: &Scenario,
-    transition: &Transition<'_>,
+    transition: &Transition<'_, LeaseMachine>,
     command: &Command,
     answer: &Result<Outcome, Rejection>,
 ) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mailbus_conformance::mutants;
 use mailbus_spec::StateMachine;
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::invariant::{self, Transition};
 use mailbus_spec::mailbox::{
     Ask, CloseReason, Command, Fate, MailboxMachine, MailboxStep, Notice, Outcome, Rejection,
 };
@@ -33,8 +33,8 @@ pub fn execute(scenario: &Scenario, state: &mut State, event: &Event<Command>) -
     let mut after = MailboxMachine::clone(&before);
     let step = mutants::wake(scenario.mutant).handle(&mut after, host, event);
     let after = Arc::new(after);
-    let transition = Transition { before: &before, host, event, step: &step, after: &after };
-    if let Err((name, why)) = check(scenario, &transition) {
+    let transition = Transition { before: &*before, host, event, step: &step, after: &*after };
+    if let Err((name, why)) = transition.check(scenario.only) {
         state.violate(scenario, name, why);
     }
     past::remember(scenario, state, &transition);
@@ -44,17 +44,6 @@ pub fn execute(scenario: &Scenario, state: &mut State, event: &Event<Command>) -
     begin(scenario, state, event, answer.as_ref());
     receive(scenario, state, &step);
     answer
-}
-
-fn check(scenario: &Scenario, transition: &Transition<'_>) -> Result<(), (&'static str, String)> {
-    let Some(only) = scenario.only else { return invariant::check(transition) };
-    let watched = invariant::INVARIANTS.iter().find(|each| each.name == only);
-    let result = match watched.map(|each| each.check) {
-        Some(invariant::Check::State(check)) => check(transition.after),
-        Some(invariant::Check::Step(check)) => check(transition),
-        Some(invariant::Check::History) | None => Ok(()),
-    };
-    result.map_err(|why| (only, why))
 }
 
 /// A session that began belongs to the process that asked for it: the one that is in none and asks as
@@ -110,7 +99,7 @@ fn closed(reason: CloseReason) -> Mark {
     }
 }
 
-fn mark_transition(scenario: &Scenario, transition: &Transition<'_>) {
+fn mark_transition(scenario: &Scenario, transition: &Transition<'_, MailboxMachine>) {
     let (before, after) = (transition.before, transition.after);
     let mark = |condition: bool, mark| {
         if condition {

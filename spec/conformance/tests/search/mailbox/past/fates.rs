@@ -1,7 +1,7 @@
 //! What becomes of each message: pushed, settled, presumed so, lost.
 
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::limits;
-use mailbus_spec::mailbox::invariant::Transition;
 use mailbus_spec::mailbox::{Ask, Command, MailboxMachine};
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
@@ -13,7 +13,7 @@ use crate::mailbox::state::State;
 pub fn departures(
     scenario: &Scenario,
     state: &mut State,
-    transition: &Transition<'_>,
+    transition: &Transition<'_, MailboxMachine>,
     command: Option<&Command>,
     now: Timestamp,
 ) {

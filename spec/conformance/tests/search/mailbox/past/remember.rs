@@ -1,9 +1,9 @@
 //! The past is brought up to date with each event, and what only it shows is checked: the claims about
 //! histories.
 
+use mailbus_spec::invariant::Transition;
 use mailbus_spec::limits;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::invariant::Transition;
 use mailbus_spec::mailbox::{
     Ask, Command, Fate as Verdict, Gap, MailboxMachine, Notice, Outcome, Rejection, Settled,
 };
@@ -16,7 +16,11 @@ use crate::mailbox::scenario::Scenario;
 use crate::mailbox::state::State;
 
 /// Brings the past up to date with one event, and checks what only the past shows.
-pub fn remember(scenario: &Scenario, state: &mut State, transition: &Transition<'_>) {
+pub fn remember(
+    scenario: &Scenario,
+    state: &mut State,
+    transition: &Transition<'_, MailboxMachine>,
+) {
     let Some(now) = transition.now() else { return };
     let command = match transition.event {
         Event::Command(command) => Some(command),
@@ -53,7 +57,7 @@ fn tell(state: &mut State, name: &AgentId, gap: Gap) {
 fn answered(
     scenario: &Scenario,
     state: &mut State,
-    transition: &Transition<'_>,
+    transition: &Transition<'_, MailboxMachine>,
     command: &Command,
     answer: &Result<Outcome, Rejection>,
     now: Timestamp,
@@ -127,7 +131,7 @@ fn forgotten(state: &mut State, name: &AgentId) {
 fn accepted(
     scenario: &Scenario,
     state: &mut State,
-    transition: &Transition<'_>,
+    transition: &Transition<'_, MailboxMachine>,
     seq: Ordinal,
     mail: u8,
     now: Timestamp,
@@ -184,7 +188,7 @@ fn accepted(
 fn redriven(
     scenario: &Scenario,
     state: &mut State,
-    transition: &Transition<'_>,
+    transition: &Transition<'_, MailboxMachine>,
     name: &AgentId,
     seqs: &[Ordinal],
 ) {
