@@ -10,8 +10,9 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command};
 use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{AgentId, Holder, HostTime, RequestId, SessionId, lease};
-use mailbus_worker::lease::{Leases, SqlLeases};
-use mailbus_worker::mailbox::{Mailboxes, SqlMailboxes};
+use mailbus_worker::lease::SqlLeases;
+use mailbus_worker::machine::Machine;
+use mailbus_worker::mailbox::SqlMailboxes;
 use mailbus_worker::native::Database;
 use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Storage, StorageError, Value};
@@ -86,11 +87,11 @@ fn leases() {
     };
     let request = RequestId::new("r").expect("a request");
     let event = Event::Command(lease::Command::Cancel { holder, request });
-    let handled = SqlLeases::wake(None).handle(&mut database, HostTime(NOON), &event);
+    let handled = SqlLeases::wake(None, Vec::new()).handle(&mut database, HostTime(NOON), &event);
     handled.expect("it is handled");
     let [count, until] = [REQUESTS, NOON.cast_signed()].map(Value::Integer);
     database.execute(FILL_CLAIMS, &[count, until]).expect("it is filled");
-    let mut machine = SqlLeases::wake(None);
+    let mut machine = SqlLeases::wake(None, Vec::new());
     tell("1 000 000 remembered requests", wake(|| machine.prepare(&mut database)));
     println!("about {} MB of memory", machine.footprint() >> 20);
 }

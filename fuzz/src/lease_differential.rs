@@ -8,7 +8,8 @@ use mailbus_spec::{
     AgentId, Holder, HostTime, LeasePath, Ordinal, PathSet, RequestId, SessionId, StateMachine,
     Ttl, Wait,
 };
-use mailbus_worker::lease::{Leases, SqlLeases};
+use mailbus_worker::lease::SqlLeases;
+use mailbus_worker::machine::Machine;
 use mailbus_worker::native::sqlite::Database;
 
 use crate::spare::{Spare, with_database};
@@ -74,7 +75,7 @@ pub fn run(bytes: &[u8]) {
 
 fn make_tables(database: &mut Database) {
     let event = Event::Command(Command::Recover { at_least: Ordinal::ZERO });
-    let made = SqlLeases::wake(None).handle(database, HostTime(NOON), &event);
+    let made = SqlLeases::wake(None, Vec::new()).handle(database, HostTime(NOON), &event);
     made.expect("a database in memory can be written");
 }
 
@@ -82,7 +83,7 @@ fn history(bytes: &[u8], database: &mut Database) {
     let mut input = Unstructured::new(bytes);
     let mut host = NOON;
     let mut model = LeaseMachine::default();
-    let mut production = SqlLeases::wake(None);
+    let mut production = SqlLeases::wake(None, Vec::new());
     let mut pending = None;
     for number in 0..LONGEST {
         if input.is_empty() {
@@ -91,7 +92,7 @@ fn history(bytes: &[u8], database: &mut Database) {
         let Ok(happening) = Happening::arbitrary(&mut input) else { return };
         host = moved(host, &happening.clock);
         if happening.evicts() {
-            production = SqlLeases::wake(pending);
+            production = SqlLeases::wake(pending, Vec::new());
         }
         let event = event(&happening.what, &model);
         if event == Event::Alarm {

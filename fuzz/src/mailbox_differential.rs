@@ -14,7 +14,8 @@ use mailbus_spec::mailbox::{
     Ask, Command, Connection, MailboxMachine, MailboxStep, Notice, Outcome,
 };
 use mailbus_spec::{HostTime, Ordinal, StateMachine};
-use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
+use mailbus_worker::machine::Machine;
+use mailbus_worker::mailbox::{Handled, Session, SqlMailboxes};
 use mailbus_worker::native::sqlite::{Bookmark, Database};
 use mailbus_worker::storage::StorageError;
 
@@ -177,7 +178,8 @@ impl Story {
         let place = Place { number: self.events, host, event };
         self.events += 1;
         let step = self.model.handle(host, event);
-        let Handled { step: found, rows, alarm, sessions } = self.handle(host, event, failing);
+        let Handled { step: found, rows, alarm, kept: sessions } =
+            self.handle(host, event, failing);
         assert_same(&found, &step, &place);
         assert_eq!(rows > 0, step.wrote, "{rows} rows, {place}");
         self.pending = alarm.or(self.pending);

@@ -12,7 +12,8 @@
 //! | `bundle` | the set-up: from the sources to the files that a runtime loads |
 //! | [`router`] | an HTTP request's way to its object: addresses, who is let in, media types |
 //! | [`lease`], [`mailbox`] | the two objects: an endpoint that knows the wire, a machine over SQL that decides |
-//! | `sql` | what both machines need of SQL alike: the alarm, columns |
+//! | `sql` | the SQL machine of both: waking, one event, the alarm, columns |
+//! | [`machine`] | a machine as its endpoint needs it |
 //! | [`object`] | the contract of an object and its shell: events in, effects out |
 //! | [`storage`] | the seam to a database: two methods, where rows are counted |
 
@@ -32,6 +33,7 @@ pub mod bundle;
 #[cfg(target_arch = "wasm32")]
 pub mod durable;
 pub mod lease;
+pub mod machine;
 pub mod mailbox;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;

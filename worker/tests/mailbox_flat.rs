@@ -10,7 +10,8 @@ use mailbus_spec::mailbox::{
 };
 use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId};
-use mailbus_worker::mailbox::{Mailboxes, SqlMailboxes};
+use mailbus_worker::machine::Machine;
+use mailbus_worker::mailbox::SqlMailboxes;
 use mailbus_worker::native::Database;
 use mailbus_worker::storage::{Row, Storage, StorageError, Value};
 

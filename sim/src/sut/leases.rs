@@ -1,11 +1,14 @@
 //! The machine under test, seen from outside: every event it handles is noted, and an instance that
 //! was replaced may be asked once more.
 
+use std::convert::Infallible;
+
 use mailbus_conformance::mutants;
 use mailbus_spec::HostTime;
-use mailbus_spec::lease::Command;
+use mailbus_spec::lease::{Command, LeaseMachine};
 use mailbus_spec::machine::Event;
-use mailbus_worker::lease::{Handled, Leases, SqlLeases};
+use mailbus_worker::lease::{Handled, SqlLeases};
+use mailbus_worker::machine::Machine;
 use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Row, Storage, StorageError, Value};
 
@@ -32,7 +35,7 @@ enum Instance {
 impl Instance {
     fn wake(context: &Context, pending: Option<HostTime>) -> Self {
         match context.sut.object {
-            Variant::Production => Self::Native(Box::new(SqlLeases::wake(pending))),
+            Variant::Production => Self::Native(Box::new(SqlLeases::wake(pending, Vec::new()))),
             Variant::Model(mutant) => Self::Model(ModelRow::wake(mutants::wake(mutant), pending)),
         }
     }
@@ -103,8 +106,11 @@ impl SutLeases {
     }
 }
 
-impl Leases for SutLeases {
-    fn wake(pending_alarm: Option<HostTime>) -> Self {
+impl Machine for SutLeases {
+    type Service = LeaseMachine;
+    type Kept = Infallible;
+
+    fn wake(pending_alarm: Option<HostTime>, _: Vec<Infallible>) -> Self {
         let context = Context::current();
         Self {
             awake: Instance::wake(&context, pending_alarm),

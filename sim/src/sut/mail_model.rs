@@ -35,7 +35,7 @@ impl MailModelRow {
         Self { model, pending, stored: Stored::default(), woken }
     }
 
-    /// As [`Mailboxes::handle`](mailbus_worker::mailbox::Mailboxes::handle).
+    /// As [`Machine::handle`](mailbus_worker::machine::Machine::handle).
     ///
     /// # Errors
     /// [`StorageError`] if the storage failed.
@@ -70,7 +70,7 @@ impl MailModelRow {
         };
         let alarm = due.filter(|due| self.pending.is_none_or(|set| *due < set || set < host));
         self.pending = alarm.or(self.pending);
-        Ok(Handled { step, rows, alarm, sessions })
+        Ok(Handled { step, rows, alarm, kept: sessions })
     }
 }
 

@@ -4,8 +4,9 @@
 use mailbus_conformance::mutants;
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{Command, Connection};
-use mailbus_worker::mailbox::{Handled, Mailboxes, Session, SqlMailboxes};
+use mailbus_spec::mailbox::{Command, Connection, MailboxMachine};
+use mailbus_worker::machine::Machine;
+use mailbus_worker::mailbox::{Handled, Session, SqlMailboxes};
 use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Storage, StorageError};
 
@@ -25,7 +26,10 @@ enum Instance {
     Model(MailModelRow),
 }
 
-impl Mailboxes for SutMailboxes {
+impl Machine for SutMailboxes {
+    type Service = MailboxMachine;
+    type Kept = Session;
+
     fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self {
         let context = Context::current();
         let woken = sessions.iter().map(Session::connection).collect();

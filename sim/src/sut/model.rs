@@ -28,7 +28,7 @@ impl ModelRow {
         Self { model, pending, remembered: None, stored: Stored::default() }
     }
 
-    /// As [`Leases::handle`](mailbus_worker::lease::Leases::handle).
+    /// As [`Machine::handle`](mailbus_worker::machine::Machine::handle).
     ///
     /// # Errors
     /// [`StorageError`] if the storage failed.
@@ -60,6 +60,6 @@ impl ModelRow {
         let alarm = due.filter(|due| self.pending.is_none_or(|set| *due < set || set < host));
         self.pending = alarm.or(self.pending);
         self.remembered = Some(next);
-        Ok(Handled { step, rows, alarm })
+        Ok(Handled { step, rows, alarm, kept: Vec::new() })
     }
 }

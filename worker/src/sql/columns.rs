@@ -1,11 +1,12 @@
-//! Values out of a row, checked: what cannot be read is a failure of the storage, never a guess.
+//! Values to columns, and out of a row: there checked, for what cannot be read is a failure of the storage,
+//! never a guess.
 
 use mailbus_spec::{AgentId, Holder, Ordinal, SessionId, Timestamp};
 
 use crate::storage::{Row, StorageError, Value};
 
 /// The columns of one row, from left to right.
-pub(crate) struct Columns(std::vec::IntoIter<Value>);
+pub struct Columns(std::vec::IntoIter<Value>);
 
 fn unreadable(what: &str, found: Option<&Value>) -> StorageError {
     let found = match found {
@@ -114,4 +115,21 @@ impl Columns {
 /// A value that was parsed out of a column, if it was.
 pub(crate) fn checked<T>(what: &str, parsed: Option<T>) -> Result<T, StorageError> {
     parsed.ok_or_else(|| unreadable(what, None))
+}
+
+/// The column of a count. Every integer of an object is below 2^53 by construction.
+pub(crate) fn integer(value: u64) -> Value {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+pub(crate) fn ordinal(value: Ordinal) -> Value {
+    integer(value.get())
+}
+
+pub(crate) fn instant(at: Timestamp) -> Value {
+    integer(at.ms())
+}
+
+pub(crate) fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
 }

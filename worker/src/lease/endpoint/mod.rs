@@ -4,16 +4,18 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use mailbus_spec::lease::{LeaseReply, Push};
+use mailbus_spec::lease::{LeaseMachine, LeaseReply, Push};
 use mailbus_spec::wire::lease::{
     Call, Subscribe, decode_frame, decode_request, decode_subscribe, encode_push, encode_reply,
 };
 use mailbus_spec::wire::{Answer, Code, Problem, Protocol, frame};
 use mailbus_spec::{Holder, HostTime, limits, machine};
 
-use crate::lease::{Leases, attachment};
+use crate::lease::attachment;
+use crate::machine::Machine;
 use crate::object::{
     Body, Effects, Event, Object, Request, Response, SocketId, Target, Waking, Woken,
 };
@@ -37,9 +39,12 @@ impl<L> LeaseObject<L> {
     }
 }
 
-impl<L: Leases> Object for LeaseObject<L> {
+impl<L> Object for LeaseObject<L>
+where
+    L: Machine<Service = LeaseMachine, Kept = Infallible>,
+{
     fn wake(woken: Woken) -> Self {
-        Self { leases: L::wake(woken.pending_alarm) }
+        Self { leases: L::wake(woken.pending_alarm, Vec::new()) }
     }
 
     fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
@@ -94,7 +99,10 @@ struct Asking {
     replies: String,
 }
 
-impl<'e, L: Leases, S: Storage> Handler<'e, L, S> {
+impl<'e, L, S: Storage> Handler<'e, L, S>
+where
+    L: Machine<Service = LeaseMachine, Kept = Infallible>,
+{
     fn new(leases: &'e mut L, storage: &'e mut S, now: HostTime) -> Self {
         let (effects, pushes) = (Effects::default(), Vec::new());
         Self { leases, storage, now, effects, pushes, asking: None }

@@ -7,7 +7,7 @@ use super::claims::{Claim, ClaimId, Lease, Ticket};
 use super::finished::Finished;
 use super::paths::Overlap;
 use super::rows;
-use super::state::Machine;
+use super::state::LeaseMemory;
 use super::turn::{Answer, Stop, Turn};
 use crate::storage::StorageError;
 
@@ -21,7 +21,7 @@ enum Known {
     New,
 }
 
-impl Machine {
+impl LeaseMemory {
     pub(super) fn acquire(&mut self, turn: &mut Turn<'_>, acquire: &Acquire) -> Answer {
         let known = match acquire.request() {
             Some(request) => self.known(turn, acquire, request)?,
@@ -67,7 +67,7 @@ impl Machine {
                 Ok(Known::Answer(Outcome::Granted { token, expires_at, ttl }))
             }
             Some(ClaimId::Ticket(arrival)) => self.keep_place(turn, acquire, arrival),
-            None if self.has_tables => {
+            None if self.header.has_tables => {
                 let Some(ended) = Finished::of_request(turn, acquire.holder(), request)? else {
                     return Ok(Known::New);
                 };
@@ -99,7 +99,7 @@ impl Machine {
         if ticket.deadline < deadline
             && let Some(ticket) = self.claims.extend_ticket(arrival, deadline)
         {
-            turn.write(rows::MOVE_END, rows::end_columns(&ticket.claim, None, deadline));
+            turn.write_stamped(rows::MOVE_END, rows::end_columns(&ticket.claim, None, deadline));
         }
         Ok(Known::Answer(Outcome::Queued { position }))
     }
@@ -187,7 +187,7 @@ impl Machine {
         if let Some(kind) = full(turn.now()) {
             return Err(Rejection::Limit(kind));
         }
-        if full(turn.floor()).is_some() {
+        if full(turn.floor).is_some() {
             turn.depends_on_end(turn.now());
         }
         Ok(())
@@ -199,7 +199,7 @@ impl Machine {
         acquire: &Acquire,
         forgotten: Option<&Finished>,
     ) -> Answer {
-        let token = self.header.last_token.next(turn.seen.host);
+        let token = self.header.last_ordinal.next(turn.seen.host);
         let token = token.ok_or(Rejection::Limit(LimitKind::Tokens))?;
         let lease = Lease {
             claim: self.claims.claim_of(acquire),
@@ -209,9 +209,9 @@ impl Machine {
         };
         let outcome =
             Outcome::Granted { token, expires_at: lease.expires_at, ttl: lease.first_term };
-        turn.write(rows::WRITE_CLAIM, rows::lease_columns(token, &lease));
+        turn.write_stamped(rows::WRITE_CLAIM, rows::lease_columns(token, &lease));
         self.replace(acquire.holder(), forgotten);
-        self.header.last_token = token;
+        self.header.last_ordinal = token;
         self.claims.add_lease(token, lease);
         Ok(outcome)
     }
@@ -226,7 +226,7 @@ impl Machine {
     ) -> Outcome {
         let arrival = self.header.sequence.saturating_add(1);
         let ticket = Ticket { claim: self.claims.claim_of(acquire), deadline };
-        turn.write(rows::WRITE_CLAIM, rows::ticket_columns(arrival, &ticket));
+        turn.write_stamped(rows::WRITE_CLAIM, rows::ticket_columns(arrival, &ticket));
         self.replace(acquire.holder(), forgotten);
         self.claims.add_ticket(arrival, ticket);
         Outcome::Queued { position: count(overlap.tickets.len()) }

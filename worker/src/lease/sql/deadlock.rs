@@ -6,9 +6,9 @@ use mailbus_spec::lease::Rejection;
 use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, limits};
 
 use super::claims::Claims;
-use super::state::Machine;
+use super::state::LeaseMemory;
 
-impl Machine {
+impl LeaseMemory {
     /// The refusal of a new ticket of `asker` on `paths` that would close a cycle: the shortest,
     /// breadth first, the asker first, then each holder once.
     pub(super) fn deadlock(&self, asker: &Holder, paths: &PathSet) -> Option<Rejection> {

@@ -9,10 +9,11 @@ use super::claims::{ClaimId, Lease};
 use super::memory_count::collectable_until_ms;
 use super::paths::SharedPath;
 use super::rows;
-use super::state::Machine;
+use super::state::LeaseMemory;
 use super::turn::Turn;
+use crate::sql::integer;
 
-impl Machine {
+impl LeaseMemory {
     /// The first half of every event. What has lapsed keeps its row as it is: the clock, written with
     /// this event, says that it is over.
     pub(super) fn advance(&mut self, turn: &mut Turn<'_>) {
@@ -64,7 +65,7 @@ impl Machine {
             return;
         }
         // Without a token left it stays a ticket until its deadline.
-        let Some(token) = self.header.last_token.next(turn.seen.host) else { return };
+        let Some(token) = self.header.last_ordinal.next(turn.seen.host) else { return };
         let Some(ticket) = self.claims.remove_ticket(arrival) else { return };
         let first_term = ticket.claim.ttl.queued_term();
         let expires_at = turn.now().plus_ms(first_term.ms());
@@ -74,18 +75,19 @@ impl Machine {
                 Notice::Granted { request: request.clone(), token, expires_at, ttl: first_term };
             turn.push(&lease.claim.holder, notice);
         }
-        turn.write(rows::GRANT_TICKET, rows::grant_columns(token, &lease));
-        self.header.last_token = token;
+        turn.write_stamped(rows::GRANT_TICKET, rows::grant_columns(token, &lease));
+        self.header.last_ordinal = token;
         self.claims.add_lease(token, lease);
     }
 
     /// The alarm's own work: deletes what need not be remembered any longer.
-    pub(super) fn collect(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn collect_remembered(&mut self, turn: &mut Turn<'_>) {
         let minute = turn.now().minute_floor();
         if self.remembered.first_minute().is_some_and(|first| first <= minute) {
             self.remembered.collect(minute);
             self.finished_tokens.collect(minute);
-            turn.collect(collectable_until_ms(minute));
+            // The newest row may be among them; what this event writes, be it only `meta`, is newer.
+            turn.write(rows::COLLECT, vec![integer(collectable_until_ms(minute))]);
         }
     }
 }

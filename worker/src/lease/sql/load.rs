@@ -2,14 +2,15 @@
 //!
 //! The table is read twice: first for the numbers, which say what lives, then for the claims.
 
+use std::convert::Infallible;
+
 use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp, Ttl, Wait};
 
 use super::claims::{Claim, Claims, Lease, Ticket};
-use super::header::Header;
 use super::rows::{self, State};
-use super::state::Machine;
+use super::state::LeaseMemory;
 use crate::object::Waking;
-use crate::sql::{Columns, checked};
+use crate::sql::{Columns, Header, Load, checked, integer};
 use crate::storage::{Row, Storage, StorageError, Value};
 
 const META: &str = "\
@@ -39,12 +40,10 @@ type Key = [Value; 3];
 /// The key before all others.
 const BEGIN: Key = [const { Value::Text(String::new()) }; 3];
 
-/// The machine that wakes, and how far it has come.
-///
-/// Invariant: after a piece that failed it has read a part, and must not be used again.
+/// Loader of the memory: what is read, and how far it has come.
 #[derive(Debug)]
-pub(super) struct Loader {
-    machine: Machine,
+pub struct Loader {
+    memory: LeaseMemory,
     step: Step,
 }
 
@@ -61,25 +60,14 @@ enum Step {
     Over,
 }
 
-impl Loader {
-    /// A machine that has read nothing yet.
-    pub fn new() -> Self {
-        Self { machine: Machine::default(), step: Step::Meta }
+impl Load for Loader {
+    type Memory = LeaseMemory;
+
+    fn new(_: Vec<Infallible>) -> Self {
+        Self { memory: LeaseMemory::default(), step: Step::Meta }
     }
 
-    /// Reads all that is left to read.
-    pub fn finish(&mut self, storage: &mut dyn Storage) -> Result<Machine, StorageError> {
-        while self.piece(storage)? == Waking::More {}
-        Ok(std::mem::take(&mut self.machine))
-    }
-
-    /// About how many bytes of memory it holds so far.
-    pub fn footprint(&self) -> u64 {
-        self.machine.footprint()
-    }
-
-    /// Reads one piece. It writes nothing: on an untouched database there are no tables.
-    pub fn piece(&mut self, storage: &mut dyn Storage) -> Result<Waking, StorageError> {
+    fn piece(&mut self, storage: &mut dyn Storage) -> Result<Waking, StorageError> {
         self.step = match std::mem::replace(&mut self.step, Step::Over) {
             Step::Meta => self.meta(storage)?,
             Step::Newest { after } => self.newest(storage, &after)?,
@@ -89,12 +77,22 @@ impl Loader {
         Ok(if matches!(self.step, Step::Over) { Waking::Ready } else { Waking::More })
     }
 
+    fn memory(&self) -> &LeaseMemory {
+        &self.memory
+    }
+
+    fn into_memory(self) -> LeaseMemory {
+        self.memory
+    }
+}
+
+impl Loader {
     fn meta(&mut self, storage: &mut dyn Storage) -> Result<Step, StorageError> {
         if storage.query(rows::FIND_TABLES, &[])?.is_empty() {
             return Ok(Step::Over);
         }
-        self.machine.has_tables = true;
-        let header = &mut self.machine.header;
+        self.memory.header.has_tables = true;
+        let header = &mut self.memory.header;
         for row in storage.query(META, &[])? {
             let mut columns = Columns::of(row);
             read_stamp(&mut columns, header)?;
@@ -105,7 +103,7 @@ impl Loader {
     }
 
     fn newest(&mut self, storage: &mut dyn Storage, after: &Key) -> Result<Step, StorageError> {
-        let header = &mut self.machine.header;
+        let header = &mut self.memory.header;
         for row in storage.query(NEWEST, after)? {
             let mut newest = *header;
             read_stamp(&mut Columns::of(row), &mut newest)?;
@@ -120,13 +118,13 @@ impl Loader {
     }
 
     fn claims(&mut self, storage: &mut dyn Storage, after: Key) -> Result<Step, StorageError> {
-        let clock = self.machine.header.clock.floor;
+        let clock = self.memory.header.clock.floor;
         let [agent, session, request] = after;
-        let page = storage.query(CLAIMS, &[rows::integer(clock.ms()), agent, session, request])?;
+        let page = storage.query(CLAIMS, &[integer(clock.ms()), agent, session, request])?;
         let Some(last) = page.last() else { return Ok(Step::Over) };
         let after = key_of(last)?;
         for row in page {
-            self.machine.load_row(row, clock)?;
+            self.memory.load_row(row, clock)?;
         }
         Ok(Step::Claims { after })
     }
@@ -142,11 +140,11 @@ fn key_of(row: &Row) -> Result<Key, StorageError> {
 fn read_stamp(columns: &mut Columns, header: &mut Header) -> Result<(), StorageError> {
     header.sequence = columns.integer()?;
     header.clock.floor = columns.instant()?;
-    header.last_token = columns.ordinal()?;
+    header.last_ordinal = columns.ordinal()?;
     Ok(())
 }
 
-impl Machine {
+impl LeaseMemory {
     /// Takes a claim up that lives at `clock`, or remembers that it was there.
     fn load_row(&mut self, row: Row, clock: Timestamp) -> Result<(), StorageError> {
         let mut columns = Columns::of(row);

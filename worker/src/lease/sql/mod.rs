@@ -34,10 +34,10 @@
 //! |---|---|
 //! | `lease.sql` | the tables |
 //! | `rows` | claims to columns and back |
-//! | `header`, `claims`, `paths`, `memory_count`, `finished_tokens`, `state` | what is in memory |
+//! | `claims`, `paths`, `memory_count`, `finished_tokens`, `state` | what is in memory |
 //! | `finished` | a request that is over, out of its row |
 //! | `load` | memory out of the rows, on waking |
-//! | `turn` | one event: reads, gathered writes, pushes |
+//! | `turn` | one event |
 //! | `expire` | what time ends, and who is next |
 //! | `acquire`, `renew_release`, `query`, `admin`, `deadlock` | what commands do |
 
@@ -48,7 +48,6 @@ mod deadlock;
 mod expire;
 mod finished;
 mod finished_tokens;
-mod header;
 mod load;
 mod memory_count;
 mod paths;
@@ -61,146 +60,49 @@ mod turn;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
-use mailbus_spec::lease::{Command, LeaseStep, Rejection};
-use mailbus_spec::machine::Event;
+use mailbus_spec::lease::{Command, Rejection};
 use mailbus_spec::path::InvalidPaths;
-use mailbus_spec::time::ImplausibleClock;
-use mailbus_spec::{HostTime, Reply, Timestamp};
+use mailbus_spec::{HostTime, Timestamp};
 
 use self::load::Loader;
-use self::state::Machine;
-use self::turn::{Answer, Stop, Turn};
-use crate::lease::{Handled, Leases};
-use crate::object::Waking;
-use crate::sql::Alarm;
-use crate::storage::{Storage, StorageError};
+use self::state::LeaseMemory;
+use self::turn::{Answer, Turn};
+use crate::sql::{Memory, SqlMachine};
+use crate::storage::StorageError;
 
 /// The lease machine over SQLite.
-#[derive(Debug)]
-pub struct SqlLeases {
-    memory: Memory,
-    alarm: Alarm,
-    /// True if it has handled an event since it woke.
-    has_begun: bool,
-}
+pub type SqlLeases = SqlMachine<LeaseMemory>;
 
-/// What the machine has of its memory.
-#[derive(Debug)]
-enum Memory {
-    Waking(Loader),
-    Awake(Machine),
-    /// What failed has left a part, or more than the storage has.
-    Lost,
-}
+/// About how many bytes a live claim takes in memory, and a path of it.
+const CLAIM_BYTES: u64 = 512;
+const PATH_BYTES: u64 = 256;
+/// The same of a request that is remembered, with its token.
+const REMEMBERED_BYTES: u64 = 64;
 
-impl SqlLeases {
-    /// Time at which the object wants to be woken next, in object time; nothing before the first event.
-    #[must_use]
-    pub fn next_alarm(&self) -> Option<Timestamp> {
-        match &self.memory {
-            Memory::Awake(machine) => machine.next_alarm(),
-            Memory::Waking(_) | Memory::Lost => None,
-        }
-    }
-
-    /// Takes the memory out, for it to be put back when all has gone well.
-    fn take(&mut self) -> Memory {
-        std::mem::replace(&mut self.memory, Memory::Lost)
-    }
-}
-
-/// What is asked of a machine that has failed before.
-fn lost() -> StorageError {
-    StorageError("the object has failed before and has no memory".to_owned())
-}
-
-impl Leases for SqlLeases {
-    fn wake(pending_alarm: Option<HostTime>) -> Self {
-        let (memory, alarm) = (Memory::Waking(Loader::new()), Alarm::pending(pending_alarm));
-        Self { memory, alarm, has_begun: false }
-    }
-
-    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
-        let (waking, memory) = match self.take() {
-            Memory::Waking(mut loader) => match loader.piece(storage)? {
-                Waking::More => (Waking::More, Memory::Waking(loader)),
-                Waking::Ready => (Waking::Ready, Memory::Awake(loader.finish(storage)?)),
-            },
-            Memory::Awake(machine) => (Waking::Ready, Memory::Awake(machine)),
-            Memory::Lost => return Err(lost()),
-        };
-        self.memory = memory;
-        Ok(waking)
-    }
+impl Memory for LeaseMemory {
+    type Loader = Loader;
 
     fn footprint(&self) -> u64 {
-        match &self.memory {
-            Memory::Waking(loader) => loader.footprint(),
-            Memory::Awake(machine) => machine.footprint(),
-            Memory::Lost => 0,
-        }
+        let bytes = |count: usize, of_one: u64| (count as u64).saturating_mul(of_one);
+        bytes(self.claims.claim_count(), CLAIM_BYTES)
+            .saturating_add(bytes(self.claims.path_count(), PATH_BYTES))
+            .saturating_add(bytes(self.remembered.total(), REMEMBERED_BYTES))
     }
 
-    fn is_blank(&self, now: HostTime) -> bool {
-        matches!(&self.memory, Memory::Awake(machine) if machine.is_blank(now))
+    fn is_empty(&self) -> bool {
+        self.claims.first_end().is_none() && self.remembered.first_minute().is_none()
     }
 
-    fn handle<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        now: HostTime,
-        event: &Event<Command>,
-    ) -> Result<Handled, StorageError> {
-        let mut machine = match self.take() {
-            Memory::Awake(machine) => machine,
-            Memory::Waking(mut loader) => loader.finish(storage)?,
-            Memory::Lost => return Err(lost()),
-        };
-        let mut alarm = if self.has_begun { self.alarm } else { self.alarm.on_waking(now) };
-        if matches!(event, Event::Alarm) {
-            alarm.rang();
-        }
-        let handled = match machine.header.clock.observe(now) {
-            Ok(seen) => {
-                let floor = machine.header.clock.floor;
-                let (step, rows) = machine.event(Turn::new(storage, seen, floor), event)?;
-                let next = machine.next_alarm().map(|at| machine.header.clock.host_at(at));
-                Handled { step, rows, alarm: alarm.rearm(now, next) }
-            }
-            Err(refused) => Handled {
-                step: machine.refuse(storage, refused, event)?,
-                rows: 0,
-                alarm: alarm.put_off(now, machine.next_alarm().is_some()),
-            },
-        };
-        self.memory = Memory::Awake(machine);
-        (self.alarm, self.has_begun) = (alarm, true);
-        Ok(handled)
+    fn next_alarm(&mut self) -> Option<Timestamp> {
+        let collection = self
+            .remembered
+            .first_minute()
+            .and_then(|minute| Timestamp::from_ms(minute.saturating_mul(60_000)));
+        self.claims.first_end().into_iter().chain(collection).min()
     }
-}
 
-impl Machine {
-    fn event(
-        &mut self,
-        mut turn: Turn<'_>,
-        event: &Event<Command>,
-    ) -> Result<(LeaseStep, u64), StorageError> {
-        self.advance(&mut turn);
-        let answer = match event {
-            Event::Command(command) => match self.command(&mut turn, command) {
-                Ok(outcome) => Some(Ok(outcome)),
-                Err(Stop::Rejected(rejection)) => Some(Err(rejection)),
-                Err(Stop::Failed(error)) => return Err(error),
-            },
-            Event::Alarm => {
-                self.collect(&mut turn);
-                None
-            }
-        };
-        let now = turn.now();
-        let done = turn.finish(&mut self.header, &mut self.has_tables)?;
-        let reply = answer.map(|answer| Reply { answer, commit: self.header.commit(now) });
-        Ok((LeaseStep { reply, pushes: done.pushes, wrote: done.wrote }, done.rows))
+    fn begin(&mut self, turn: &mut Turn<'_>) {
+        self.advance(turn);
     }
 
     fn command(&mut self, turn: &mut Turn<'_>, command: &Command) -> Answer {
@@ -219,20 +121,12 @@ impl Machine {
         }
     }
 
-    /// The step of an event whose host has a clock that cannot be.
-    fn refuse(
-        &self,
-        storage: &mut dyn Storage,
-        refused: ImplausibleClock,
-        event: &Event<Command>,
-    ) -> Result<LeaseStep, StorageError> {
-        storage.query(if self.has_tables { rows::TOUCH } else { rows::FIND_TABLES }, &[])?;
-        let commit = self.header.commit(self.header.clock.floor);
-        let reply = match event {
-            Event::Command(_) => Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit }),
-            Event::Alarm => None,
-        };
-        Ok(LeaseStep { reply, pushes: Vec::new(), wrote: false })
+    fn collect(&mut self, turn: &mut Turn<'_>) {
+        self.collect_remembered(turn);
+    }
+
+    fn implausible(host: HostTime) -> Rejection {
+        Rejection::Clock(host)
     }
 }
 

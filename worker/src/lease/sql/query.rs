@@ -5,11 +5,11 @@ use mailbus_spec::{LeasePath, Ordinal, limits};
 
 use super::acquire::count;
 use super::claims::Lease;
-use super::state::Machine;
+use super::state::LeaseMemory;
 use super::turn::Answer;
 use crate::storage::StorageError;
 
-impl Machine {
+impl LeaseMemory {
     pub(super) fn status(&self, path: &LeasePath) -> Answer {
         let queue = count(self.claims.index().tickets(path).len());
         let Some((token, lease)) = self.lease_on(path) else {

@@ -8,10 +8,11 @@ use super::claims::ClaimId;
 use super::finished::Finished;
 use super::memory_count::memory_ends;
 use super::rows::{self, Ending};
-use super::state::Machine;
+use super::state::LeaseMemory;
 use super::turn::{Answer, Stop, Turn};
+use crate::sql::integer;
 
-impl Machine {
+impl LeaseMemory {
     pub(super) fn renew(
         &mut self,
         turn: &mut Turn<'_>,
@@ -40,7 +41,7 @@ impl Machine {
             return Some(expires_at);
         }
         let lease = self.claims.extend_lease(token, asked)?;
-        turn.write(rows::MOVE_END, rows::end_columns(&lease.claim, Some(token), asked));
+        turn.write_stamped(rows::MOVE_END, rows::end_columns(&lease.claim, Some(token), asked));
         Some(asked)
     }
 
@@ -89,7 +90,7 @@ impl Machine {
         let Some(lease) = self.claims.remove_lease(token) else { return };
         let now = turn.now();
         let (sql, columns) = rows::ended_columns(&lease.claim, Some(token), ending, now);
-        turn.write(sql, columns);
+        turn.write_stamped(sql, columns);
         self.remembered.add(&lease.claim.holder.agent, now);
         self.finished_tokens.add(&lease.claim.holder, token, ending.reason(), now);
         self.grant_freed(turn, &lease.claim.paths);
@@ -99,7 +100,7 @@ impl Machine {
         let Some(ticket) = self.claims.remove_ticket(arrival) else { return };
         let now = turn.now();
         let (sql, columns) = rows::ended_columns(&ticket.claim, None, ending, now);
-        turn.write(sql, columns);
+        turn.write_stamped(sql, columns);
         self.remembered.add(&ticket.claim.holder.agent, now);
         self.grant_freed(turn, &ticket.claim.paths);
     }
@@ -126,13 +127,16 @@ impl Machine {
         request: &RequestId,
     ) -> Result<(), Stop> {
         let now = turn.now();
-        let ended =
-            if self.has_tables { Finished::of_request(turn, holder, request)? } else { None };
+        let ended = if self.header.has_tables {
+            Finished::of_request(turn, holder, request)?
+        } else {
+            None
+        };
         if let Some(ended) = ended.as_ref().filter(|ended| ended.memory_ends() > now) {
             if ended.end < now {
                 let mut columns = rows::named_key(holder, request);
-                columns.push(rows::integer(now.ms()));
-                turn.write(rows::MOVE_END, columns);
+                columns.push(integer(now.ms()));
+                turn.write_stamped(rows::MOVE_END, columns);
                 self.remembered.remove(&holder.agent, ended.end);
                 self.remembered.add(&holder.agent, now);
                 if let Some(token) = ended.token {
@@ -145,7 +149,7 @@ impl Machine {
             turn.depends_on_end(ended.memory_ends());
         }
         self.within_memory(turn, holder)?;
-        turn.write(rows::WRITE_CLAIM, rows::tombstone_columns(holder, request, now));
+        turn.write_stamped(rows::WRITE_CLAIM, rows::tombstone_columns(holder, request, now));
         if let Some(ended) = ended {
             self.remembered.remove(&holder.agent, ended.end);
             self.forget_token(&ended);

@@ -5,16 +5,12 @@ use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::claims::{Claim, Lease, Ticket};
-use super::header::Header;
-use crate::storage::{Storage, StorageError, Value};
-
-const TABLES: &str = include_str!("lease.sql");
+use crate::sql::{Header, instant, integer, text};
+use crate::storage::Value;
 
 /// True if the tables are there, on any database.
 pub(super) const FIND_TABLES: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'claim'";
-/// The least that touches the storage.
-pub(super) const TOUCH: &str = "SELECT 1 FROM meta";
 /// Parameters: [`meta`].
 pub(super) const WRITE_META: &str = "\
     INSERT INTO meta (id, sequence, clock, last_token, clock_offset, generation) \
@@ -125,35 +121,13 @@ impl Ending {
     }
 }
 
-/// Creates the tables, and says how many rows that was.
-pub(super) fn create_tables(storage: &mut dyn Storage) -> Result<u64, StorageError> {
-    let mut rows = 0_u64;
-    for sql in TABLES.split(";\n").filter(|sql| sql.contains("CREATE")) {
-        rows = rows.saturating_add(storage.execute(sql, &[])?);
-    }
-    Ok(rows)
-}
-
-/// Every integer of the object is below 2^53 by construction.
-pub(super) fn integer(value: u64) -> Value {
-    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
-}
-
-pub(super) fn text(value: &str) -> Value {
-    Value::Text(value.to_owned())
-}
-
-fn instant(at: Timestamp) -> Value {
-    integer(at.ms())
-}
-
 /// What every claim row says of the object.
 pub(super) fn stamp(header: &Header) -> Vec<Value> {
     let mut columns = Vec::with_capacity(14);
     columns.extend([
         integer(header.sequence),
         instant(header.clock.floor),
-        integer(header.last_token.get()),
+        integer(header.last_ordinal.get()),
     ]);
     columns
 }

@@ -7,7 +7,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use mailbus_spec::mailbox::{
-    Ask, CloseReason, Command, Connection, MailboxReply, Notice, Outcome, Push,
+    Ask, CloseReason, Command, Connection, MailboxMachine, MailboxReply, Notice, Outcome, Push,
 };
 use mailbus_spec::wire::mailbox::{
     Call, Subscribe, close, decode_frame, decode_original_frame, decode_request, decode_subscribe,
@@ -16,8 +16,9 @@ use mailbus_spec::wire::mailbox::{
 use mailbus_spec::wire::{Answer, Code, Problem, Protocol, frame};
 use mailbus_spec::{HostTime, machine};
 
+use crate::machine::Machine;
 use crate::mailbox::attachment::{self, Kept, Speaker};
-use crate::mailbox::{Handled, Mailboxes, Session};
+use crate::mailbox::{Handled, Session};
 use crate::object::{
     Accept, Body, Effects, Event, Object, Request, Response, SocketId, Target, Waking, Woken,
 };
@@ -46,7 +47,10 @@ impl<M> MailboxObject<M> {
     }
 }
 
-impl<M: Mailboxes> Object for MailboxObject<M> {
+impl<M> Object for MailboxObject<M>
+where
+    M: Machine<Service = MailboxMachine, Kept = Session>,
+{
     const NEEDS_SOCKETS: bool = true;
 
     fn wake(woken: Woken) -> Self {
@@ -117,7 +121,10 @@ struct Handler<'e, M, S> {
     gone: Option<Connection>,
 }
 
-impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
+impl<'e, M, S: Storage> Handler<'e, M, S>
+where
+    M: Machine<Service = MailboxMachine, Kept = Session>,
+{
     fn new(object: &'e mut MailboxObject<M>, storage: &'e mut S, now: HostTime) -> Self {
         let mut effects = Effects::default();
         effects.closes.extend(std::mem::take(&mut object.foreign).into_iter().map(restart));
@@ -269,7 +276,7 @@ impl<'e, M: Mailboxes, S: Storage> Handler<'e, M, S> {
     fn take(&mut self, handled: Handled) {
         self.effects.rows = self.effects.rows.saturating_add(handled.rows);
         self.effects.alarm = handled.alarm.or(self.effects.alarm);
-        for session in handled.sessions {
+        for session in handled.kept {
             self.sessions.insert(session.connection(), session);
         }
         for Push { to, notice } in handled.step.pushes {

@@ -6,10 +6,10 @@ use mailbus_spec::{AgentId, Ordinal, limits};
 use super::agent::Agent;
 use super::log::{Entry, key};
 use super::rows;
-use super::state::Machine;
+use super::state::MailboxMemory;
 use super::turn::{Answer, Stop, Turn};
 
-impl Machine {
+impl MailboxMemory {
     /// Keeps a message for its recipients: for `to`, or for whoever is subscribed at this commit. One row
     /// says it for all of them.
     pub(super) fn accept(
@@ -36,7 +36,7 @@ impl Machine {
         }
         let seq = self
             .header
-            .last_seq
+            .last_ordinal
             .next(turn.seen.host)
             .ok_or(Rejection::Limit(LimitKind::Ordinals))?;
         let entry = Entry {
@@ -47,7 +47,7 @@ impl Machine {
             holders: 0,
             ack_required: message.ack_required,
         };
-        self.header.last_seq = seq;
+        self.header.last_ordinal = seq;
         self.log.append(entry);
         let (recipients, refused) = self.deliver(to, message, &entry);
         turn.accept(seq, to, &refused, message);
@@ -152,7 +152,7 @@ impl Machine {
     fn send_ephemeral(&self, turn: &mut Turn<'_>, to: Option<&AgentId>, message: &Message) {
         let mut give = |name: &AgentId, agent: &Agent| {
             let Some(live) = &agent.live else { return };
-            if turn.take_budget(message.bytes()) {
+            if turn.gathered.take_budget(message.bytes()) {
                 turn.push(name, live.epoch, Notice::Ephemeral { message: message.clone() });
             }
         };

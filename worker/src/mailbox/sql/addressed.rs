@@ -7,9 +7,8 @@ use mailbus_spec::mailbox::{DeadReason, MessageType};
 use mailbus_spec::{AgentId, Ordinal};
 
 use super::agent::Agent;
-use super::log::Entry;
-use super::runs::Told;
-use super::state::Machine;
+use super::log::{Entry, Told};
+use super::state::MailboxMemory;
 
 /// Most types whose audience is remembered while the log is read.
 const AUDIENCES: usize = 4_096;
@@ -34,11 +33,11 @@ impl Reading {
 
     /// Makes a message of the log pending for those it was addressed to, and a dead letter of those whose
     /// inbox had refused it.
-    pub fn deliver(&mut self, machine: &mut Machine, told: &Told<'_>) {
+    pub fn deliver(&mut self, memory: &mut MailboxMemory, told: &Told<'_>) {
         let entry = &told.entry;
-        let expired = entry.seq <= machine.header.expired;
+        let expired = entry.seq <= memory.expired;
         for name in &told.refused {
-            self.refuse(machine, name, entry.seq, expired);
+            self.refuse(memory, name, entry.seq, expired);
         }
         let has_refused = |name: &AgentId| told.refused.binary_search(&name).is_ok();
         if let Some(to) = told.recipient {
@@ -47,10 +46,10 @@ impl Reading {
                 return;
             }
             match place.and_then(|place| self.agents.get_mut(place)) {
-                Some(agent) => owe(agent, machine, entry, expired),
+                Some(agent) => owe(agent, memory, entry, expired),
                 None => {
                     let agent = self.unknown.entry(to.clone()).or_default();
-                    owe(agent, machine, entry, expired);
+                    owe(agent, memory, entry, expired);
                 }
             }
             return;
@@ -65,12 +64,12 @@ impl Reading {
                 registration.subscriptions.wanted(told.kind, entry.seq)
             });
             if wanted && name != told.sender && !has_refused(name) {
-                owe(agent, machine, entry, expired);
+                owe(agent, memory, entry, expired);
             }
         }
     }
 
-    fn refuse(&mut self, machine: &mut Machine, name: &AgentId, seq: Ordinal, expired: bool) {
+    fn refuse(&mut self, memory: &mut MailboxMemory, name: &AgentId, seq: Ordinal, expired: bool) {
         let place = self.names.binary_search(name).ok();
         let agent = match place.and_then(|place| self.agents.get_mut(place)) {
             Some(agent) => agent,
@@ -81,10 +80,10 @@ impl Reading {
         }
         let change = agent.dead_letters.add(seq, DeadReason::Refused);
         if change.held {
-            machine.log.hold(seq);
+            memory.log.hold(seq);
         }
         if let Some(older) = change.released {
-            machine.log.release(older);
+            memory.log.release(older);
         }
     }
 
@@ -115,9 +114,9 @@ impl Reading {
 }
 
 /// Makes a message that was addressed to the agent pending, if its row does not decide that.
-fn owe(agent: &mut Agent, machine: &mut Machine, entry: &Entry, expired: bool) {
+fn owe(agent: &mut Agent, memory: &mut MailboxMemory, entry: &Entry, expired: bool) {
     let is_over = expired && agent.registration.is_none();
     if entry.seq > agent.inbox.high() && !is_over {
-        agent.receive(&mut machine.log, entry);
+        agent.receive(&mut memory.log, entry);
     }
 }

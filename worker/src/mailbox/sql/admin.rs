@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use mailbus_spec::mailbox::{CloseReason, DeadReason, Notice, Outcome};
-use mailbus_spec::{AgentId, Ordinal, Timestamp};
+use mailbus_spec::{AgentId, Ordinal};
 
 use super::rows;
-use super::state::Machine;
+use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
 use crate::sql::Columns;
 use crate::storage::StorageError;
 
-impl Machine {
+impl MailboxMemory {
     /// Gives dead letters a second chance, as far as there is room.
     pub(super) fn redrive(
         &mut self,
@@ -91,7 +91,7 @@ impl Machine {
         let Some(look) = agent.dead_letters.wants_older() else { return Ok(()) };
         let mut refused = Vec::new();
         if look {
-            let from = agent.forgotten.max(self.header.expired);
+            let from = agent.forgotten.max(self.expired);
             let bounds = [rows::ordinal(from), rows::ordinal(oldest), rows::refused_pattern(name)];
             for row in turn.query(rows::OLDER_REFUSED, &bounds)? {
                 refused.push(Columns::of(row).ordinal()?);
@@ -122,11 +122,11 @@ impl Machine {
         let old = std::mem::take(agent);
         // No session is given an epoch again that one of a forgotten agent had.
         let epoch = old.registration.as_ref().map_or(Ordinal::ZERO, |known| known.epoch);
-        if epoch > self.header.last_seq {
-            self.header.last_seq = epoch;
+        if epoch > self.header.last_ordinal {
+            self.header.last_ordinal = epoch;
             turn.writes_meta();
         }
-        let last_seq = self.header.last_seq;
+        let last_seq = self.header.last_ordinal;
         for (seq, _) in old.inbox.from(Ordinal::ZERO) {
             self.log.release(seq);
         }
@@ -143,14 +143,9 @@ impl Machine {
         turn.writes_agent(name);
     }
 
-    /// A new generation begins, with the numbers and the clock raised together.
+    /// A new generation begins.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
-        self.header.last_seq = self.header.last_seq.max(at_least);
-        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
-            turn.seen.now = turn.seen.now.max(anchor);
-        }
-        self.header.generation = self.header.generation.saturating_add(1).max(turn.now().ms());
-        turn.writes_meta();
+        turn.recover(&mut self.header, at_least);
         Outcome::Recovered
     }
 }

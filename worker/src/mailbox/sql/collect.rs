@@ -4,10 +4,10 @@ use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
 use super::agent::Agent;
 use super::rows;
-use super::state::Machine;
+use super::state::MailboxMemory;
 use super::turn::Turn;
 
-impl Machine {
+impl MailboxMemory {
     /// Whoever has a session loses what is past its retention, in every event: so nothing is pushed that
     /// is too old, and nothing is passed over.
     pub(super) fn expire_live(&mut self, turn: &mut Turn<'_>) {
@@ -54,8 +54,8 @@ impl Machine {
     }
 
     /// One round of collection, if the last was long enough ago.
-    pub(super) fn collect(&mut self, turn: &mut Turn<'_>) {
-        if turn.now() < self.header.round_at.plus_ms(limits::COLLECTION_MS) {
+    pub(super) fn collect_round(&mut self, turn: &mut Turn<'_>) {
+        if turn.now() < self.round_at.plus_ms(limits::COLLECTION_MS) {
             return;
         }
         let wrote_before = turn.take_wrote();
@@ -65,11 +65,11 @@ impl Machine {
         }
         self.drop_letters(turn);
         let deleted = self.delete(turn);
-        turn.writes_more_runs();
+        turn.gathered.writes_more_runs();
         self.forget_the_silent(turn);
         if turn.has_written() {
             if deleted < limits::COLLECTION_ROWS {
-                self.header.round_at = turn.now();
+                self.round_at = turn.now();
             }
             self.drop_tombstones(turn);
             turn.writes_meta();
@@ -92,7 +92,7 @@ impl Machine {
         let now = turn.now();
         let old = self.log.from(Ordinal::ZERO).take_while(|entry| is_past_retention(entry.at, now));
         let Some(last) = old.last().map(|entry| entry.seq) else { return };
-        self.header.expired = self.header.expired.max(last);
+        self.expired = self.expired.max(last);
         let Self { agents, log, .. } = self;
         for (name, agent) in agents {
             let (dropped, has_row) = agent.dead_letters.drop_through(last);

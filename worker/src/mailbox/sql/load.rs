@@ -7,14 +7,13 @@ use mailbus_spec::mailbox::{CloseReason, Connection, DeadReason, Notice, Push};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::addressed::Reading;
-use super::header::Header;
-use super::log::Log;
+use super::log::{Log, RUN_MESSAGES};
 use super::rows;
 use super::runs::Run;
-use super::state::Machine;
+use super::state::MailboxMemory;
 use crate::mailbox::Session;
 use crate::object::Waking;
-use crate::sql::{Columns, checked};
+use crate::sql::{Columns, Load, checked};
 use crate::storage::{Storage, StorageError, Value};
 
 const META: &str = "\
@@ -27,12 +26,10 @@ const DEAD: &str = "\
 /// that sessions may have in flight.
 const PIECE: usize = 4_096;
 
-/// The machine that wakes, and how far it has come.
-///
-/// Invariant: after a piece that failed it has read a part, and must not be used again.
+/// Loader of the memory: what is read, and how far it has come.
 #[derive(Debug)]
-pub(super) struct Loader {
-    machine: Machine,
+pub struct Loader {
+    memory: MailboxMemory,
     step: Step,
     reading: Reading,
     /// The runs that were fetched and are not read yet.
@@ -72,33 +69,14 @@ struct Fetched {
     messages: Option<Vec<u8>>,
 }
 
-impl Loader {
-    /// A machine that has read nothing yet, whose sockets keep these sessions. A run of its log has at most
-    /// `run` messages.
-    pub fn new(mut sessions: Vec<Session>, run: usize) -> Self {
-        sessions.sort_by_key(|session| session.epoch);
-        Self {
-            machine: Machine { log: Log::in_runs_of(run), ..Machine::default() },
-            step: Step::Numbers,
-            reading: Reading::default(),
-            fetched: VecDeque::new(),
-            sessions: sessions.into(),
-        }
+impl Load for Loader {
+    type Memory = MailboxMemory;
+
+    fn new(sessions: Vec<Session>) -> Self {
+        Self::in_runs_of(RUN_MESSAGES, sessions)
     }
 
-    /// Reads all that is left to read.
-    pub fn finish(&mut self, storage: &mut dyn Storage) -> Result<Machine, StorageError> {
-        while self.piece(storage)? == Waking::More {}
-        Ok(std::mem::take(&mut self.machine))
-    }
-
-    /// About how many bytes of memory it holds so far.
-    pub fn footprint(&self) -> u64 {
-        self.machine.footprint()
-    }
-
-    /// Reads one piece. It writes nothing: on an untouched database there are no tables.
-    pub fn piece(&mut self, storage: &mut dyn Storage) -> Result<Waking, StorageError> {
+    fn piece(&mut self, storage: &mut dyn Storage) -> Result<Waking, StorageError> {
         self.step = match std::mem::replace(&mut self.step, Step::Over) {
             Step::Numbers => self.numbers(storage)?,
             Step::Agents { after } => self.agents(storage, after)?,
@@ -112,13 +90,35 @@ impl Loader {
         Ok(if matches!(self.step, Step::Over) { Waking::Ready } else { Waking::More })
     }
 
+    fn memory(&self) -> &MailboxMemory {
+        &self.memory
+    }
+
+    fn into_memory(self) -> MailboxMemory {
+        self.memory
+    }
+}
+
+impl Loader {
+    /// The loader of a log whose runs have at most `run` messages.
+    pub(super) fn in_runs_of(run: usize, mut sessions: Vec<Session>) -> Self {
+        sessions.sort_by_key(|session| session.epoch);
+        Self {
+            memory: MailboxMemory { log: Log::in_runs_of(run), ..MailboxMemory::default() },
+            step: Step::Numbers,
+            reading: Reading::default(),
+            fetched: VecDeque::new(),
+            sessions: sessions.into(),
+        }
+    }
+
     fn numbers(&mut self, storage: &mut dyn Storage) -> Result<Step, StorageError> {
         if storage.query(rows::FIND_TABLES, &[])?.is_empty() {
             return Ok(Step::Sessions);
         }
-        self.machine.has_tables = true;
-        self.machine.has_runs = !storage.query(rows::FIND_RUNS, &[])?.is_empty();
-        self.machine.header = load_header(storage)?;
+        self.memory.header.has_tables = true;
+        self.memory.has_runs = !storage.query(rows::FIND_RUNS, &[])?.is_empty();
+        self.memory.read_meta(storage)?;
         Ok(Step::Agents { after: Value::Text(String::new()) })
     }
 
@@ -129,7 +129,7 @@ impl Loader {
         };
         for row in page {
             let (name, agent, sequence, at) = rows::read_agent(row)?;
-            self.machine.header.meet(sequence, at);
+            self.memory.header.meet(sequence, at);
             self.reading.add(name, agent);
         }
         Ok(Step::Agents { after: last })
@@ -137,16 +137,16 @@ impl Loader {
 
     /// Reads what some runs tell, up to one that tells nothing.
     fn runs(&mut self, storage: &mut dyn Storage, after: Ordinal) -> Result<Step, StorageError> {
-        if self.machine.has_runs && self.fetched.is_empty() {
+        if self.memory.has_runs && self.fetched.is_empty() {
             for row in storage.query(rows::RUNS, &[rows::ordinal(after)])? {
                 let mut columns = Columns::of(row);
                 let (first, last) = (columns.ordinal()?, columns.ordinal()?);
-                self.machine.header.meet(columns.integer()?, columns.instant()?);
+                self.memory.header.meet(columns.integer()?, columns.instant()?);
                 self.fetched.push_back(Fetched { first, last, messages: columns.optional_blob()? });
             }
         }
         if self.fetched.is_empty() {
-            let from = rows::after(self.machine.log.covered());
+            let from = rows::after(self.memory.log.covered());
             return Ok(Step::Log { from, run: None });
         }
         let mut after = after;
@@ -156,8 +156,8 @@ impl Loader {
             };
             for told in run.messages() {
                 let told = checked("a message of a run", told)?;
-                self.machine.log.add(first, told.entry);
-                self.reading.deliver(&mut self.machine, &told);
+                self.memory.log.add(first, told.entry);
+                self.reading.deliver(&mut self.memory, &told);
             }
             self.cover(first, last, true);
             after = first;
@@ -166,8 +166,8 @@ impl Loader {
     }
 
     fn cover(&mut self, first: Ordinal, last: Ordinal, tells: bool) {
-        self.machine.log.cover(first, last, tells);
-        self.machine.header.last_seq = self.machine.header.last_seq.max(last);
+        self.memory.log.cover(first, last, tells);
+        self.memory.header.last_ordinal = self.memory.header.last_ordinal.max(last);
     }
 
     fn log(
@@ -184,14 +184,14 @@ impl Loader {
             let logged = rows::read_logged(row)?;
             let entry = logged.entry;
             read_last = entry.seq;
-            let header = &mut self.machine.header;
+            let header = &mut self.memory.header;
             header.meet(logged.sequence, entry.at);
-            header.last_seq = header.last_seq.max(entry.seq);
+            header.last_ordinal = header.last_ordinal.max(entry.seq);
             match run {
-                Some((first, _)) => self.machine.log.add(first, entry),
-                None => self.machine.log.append(entry),
+                Some((first, _)) => self.memory.log.add(first, entry),
+                None => self.memory.log.append(entry),
             }
-            self.reading.deliver(&mut self.machine, &logged.told());
+            self.reading.deliver(&mut self.memory, &logged.told());
         }
         if goes_on {
             return Ok(Step::Log { from: rows::after(read_last), run });
@@ -200,13 +200,13 @@ impl Loader {
             self.cover(first, last, false);
             return Ok(Step::Runs { after: first });
         }
-        self.machine.agents = std::mem::take(&mut self.reading).into_agents();
+        self.memory.agents = std::mem::take(&mut self.reading).into_agents();
         Ok(Step::Listed { after: None })
     }
 
     /// What rows list is pending whatever the subscriptions are.
     fn listed(&mut self, after: Option<AgentId>) -> Step {
-        let Machine { agents, log, .. } = &mut self.machine;
+        let MailboxMemory { agents, log, .. } = &mut self.memory;
         let mut left = PIECE;
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         for (name, agent) in agents.range_mut((after, Bound::Unbounded)) {
@@ -226,15 +226,15 @@ impl Loader {
     fn dead(&mut self, storage: &mut dyn Storage, after: [Value; 2]) -> Result<Step, StorageError> {
         let page = storage.query(DEAD, &after)?;
         let Some([agent, seq]) = page.last().map(Vec::as_slice) else {
-            self.machine.drop_nobodies();
+            self.memory.drop_nobodies();
             return Ok(Step::Sessions);
         };
         let after = [agent.clone(), seq.clone()];
         for row in page {
             let mut columns = Columns::of(row);
             let (agent, seq) = (columns.agent()?, columns.ordinal()?);
-            if self.machine.log.get(seq).is_some() {
-                self.machine.add_letter(&agent, seq, DeadReason::Failed);
+            if self.memory.log.get(seq).is_some() {
+                self.memory.add_letter(&agent, seq, DeadReason::Failed);
             }
         }
         Ok(Step::Dead { after })
@@ -243,21 +243,21 @@ impl Loader {
     fn resume(&mut self) -> Step {
         let mut left = PIECE;
         while let Some(session) = self.sessions.pop_front() {
-            let agent = self.machine.agents.get(&session.agent);
+            let agent = self.memory.agents.get(&session.agent);
             let pending =
                 agent.map_or(0, |agent| usize::try_from(agent.inbox.len()).unwrap_or(PIECE));
-            self.machine.resume(&session);
+            self.memory.resume(&session);
             left = left.saturating_sub(pending.saturating_add(1));
             if left == 0 {
                 return Step::Sessions;
             }
         }
-        self.machine.close_surplus();
+        self.memory.close_surplus();
         Step::Over
     }
 }
 
-impl Machine {
+impl MailboxMemory {
     /// Takes a session up that is an agent's last or one of its superseded ones; another is over. They come by
     /// epoch.
     fn resume(&mut self, session: &Session) {
@@ -268,7 +268,7 @@ impl Machine {
         let epoch = agent.registration.as_ref().map(|registration| registration.epoch);
         match epoch {
             Some(epoch) if session.epoch == epoch => {
-                agent.resume(&self.log, session, self.header.last_seq);
+                agent.resume(&self.log, session, self.header.last_ordinal);
             }
             Some(epoch) if session.epoch < epoch && session.window.is_none() => {
                 agent.superseded.push(session.epoch);
@@ -297,19 +297,19 @@ impl Machine {
     fn close(&mut self, session: &Session, reason: CloseReason) {
         self.closings.push(Push { to: session.connection(), notice: Notice::Closed(reason) });
     }
-}
 
-fn load_header(storage: &mut dyn Storage) -> Result<Header, StorageError> {
-    let mut header = Header::default();
-    for row in storage.query(META, &[])? {
-        let mut columns = Columns::of(row);
-        header.sequence = columns.integer()?;
-        header.clock.floor = columns.instant()?;
-        header.clock.offset = columns.signed()?;
-        header.generation = columns.integer()?;
-        header.last_seq = columns.ordinal()?;
-        header.round_at = columns.instant()?;
-        header.expired = columns.ordinal()?;
+    fn read_meta(&mut self, storage: &mut dyn Storage) -> Result<(), StorageError> {
+        let Self { header, round_at, expired, .. } = self;
+        for row in storage.query(META, &[])? {
+            let mut columns = Columns::of(row);
+            header.sequence = columns.integer()?;
+            header.clock.floor = columns.instant()?;
+            header.clock.offset = columns.signed()?;
+            header.generation = columns.integer()?;
+            header.last_ordinal = columns.ordinal()?;
+            *round_at = columns.instant()?;
+            *expired = columns.ordinal()?;
+        }
+        Ok(())
     }
-    Ok(header)
 }

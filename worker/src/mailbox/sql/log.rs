@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use mailbus_spec::mailbox::MessageId;
+use mailbus_spec::mailbox::{MessageId, MessageType};
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::runs::RUN_MESSAGES;
+/// Most messages of one run: an event that writes one reads so many rows.
+pub(super) const RUN_MESSAGES: usize = 1_024;
 
 /// The largest number that follows from an id's sender.
 const SENDER_MASK: u64 = (1 << 24) - 1;
@@ -26,6 +27,17 @@ pub(super) struct Entry {
     pub holders: u16,
     /// True if only an ack settles it.
     pub ack_required: bool,
+}
+
+/// One message as waking reads it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told<'t> {
+    pub entry: Entry,
+    pub sender: &'t AgentId,
+    pub kind: &'t MessageType,
+    pub recipient: Option<&'t AgentId>,
+    /// Agents whose inbox was full, in order.
+    pub refused: Vec<&'t AgentId>,
 }
 
 /// The messages of the workspace by `seq`, in segments: what is deleted here and there gives its memory

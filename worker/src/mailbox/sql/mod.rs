@@ -54,12 +54,12 @@
 //! |---|---|
 //! | `mailbox.sql`, `run.sql` | the tables |
 //! | `rows`, `encoding` | what is known to columns and back |
-//! | `header`, `log`, `state` | the object's numbers, its messages, all of it |
+//! | `log`, `state` | the messages, all of it |
 //! | `agent`, `inbox`, `dead_letters`, `session`, `subscriptions` | one agent |
 //! | `load`, `addressed` | memory out of the rows and the sockets, on waking |
 //! | `runs` | what waking reads instead of messages |
-//! | `turn` | one event: reads, gathered writes, pushes |
-//! | `accept`, `settle`, `sessions`, `query`, `admin` | what commands do |
+//! | `turn`, `agent_rows` | one event, and the rows of the agents that it has named |
+//! | `accept`, `settle`, `connect`, `query`, `admin` | what commands do |
 //! | `push` | what is pushed after each |
 //! | `collect` | what time does |
 
@@ -67,10 +67,11 @@ mod accept;
 mod addressed;
 mod admin;
 mod agent;
+mod agent_rows;
 mod collect;
+mod connect;
 mod dead_letters;
 mod encoding;
-mod header;
 mod inbox;
 mod load;
 mod log;
@@ -79,7 +80,6 @@ mod query;
 mod rows;
 mod runs;
 mod session;
-mod sessions;
 mod settle;
 mod state;
 mod subscriptions;
@@ -88,158 +88,42 @@ mod turn;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
-use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{Ask, Command, MailboxStep, Outcome, Rejection};
-use mailbus_spec::time::ImplausibleClock;
-use mailbus_spec::{HostTime, Reply, Timestamp};
+use mailbus_spec::mailbox::{Ask, Command, Outcome, Rejection};
+use mailbus_spec::{HostTime, Timestamp};
 
+use self::connect::Asked;
 use self::load::Loader;
-use self::runs::RUN_MESSAGES;
-use self::sessions::Asked;
-use self::state::Machine;
-use self::turn::{Answer, Stop, Turn};
-use crate::mailbox::{Handled, Mailboxes, Session};
-use crate::object::Waking;
-use crate::sql::Alarm;
-use crate::storage::{Storage, StorageError};
+use self::state::MailboxMemory;
+use self::turn::{Answer, Turn};
+use crate::sql::{Memory, SqlMachine};
+use crate::storage::StorageError;
 
 /// The mailbox machine over SQLite.
-#[derive(Debug)]
-pub struct SqlMailboxes {
-    memory: Memory,
-    alarm: Alarm,
-    /// True if it has handled an event since it woke.
-    has_begun: bool,
-}
+pub type SqlMailboxes = SqlMachine<MailboxMemory>;
 
-/// What the machine has of its memory.
-#[derive(Debug)]
-enum Memory {
-    Waking(Box<Loader>),
-    Awake(Box<Machine>),
-    /// What failed has left a part, or more than the storage has.
-    Lost,
-}
+/// About how many bytes one name takes in memory, without its mail.
+const AGENT_BYTES: u64 = 1_024;
 
-impl SqlMailboxes {
-    /// Time at which the object wants to be woken next, in object time; nothing before the first event.
-    pub fn next_alarm(&mut self) -> Option<Timestamp> {
-        match &mut self.memory {
-            Memory::Awake(machine) => machine.next_alarm(),
-            Memory::Waking(_) | Memory::Lost => None,
-        }
-    }
-
-    fn asleep(alarm: Alarm, loader: Loader) -> Self {
-        Self { memory: Memory::Waking(Box::new(loader)), alarm, has_begun: false }
-    }
-
-    /// Takes the memory out, for it to be put back when all has gone well.
-    fn take(&mut self) -> Memory {
-        std::mem::replace(&mut self.memory, Memory::Lost)
-    }
-}
-
-/// What is asked of a machine that has failed before.
-fn lost() -> StorageError {
-    StorageError("the object has failed before and has no memory".to_owned())
-}
-
-impl Mailboxes for SqlMailboxes {
-    fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self {
-        Self::asleep(Alarm::pending(pending_alarm), Loader::new(sessions, RUN_MESSAGES))
-    }
-
-    fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
-        let (waking, memory) = match self.take() {
-            Memory::Waking(mut loader) => match loader.piece(storage)? {
-                Waking::More => (Waking::More, Memory::Waking(loader)),
-                Waking::Ready => (Waking::Ready, Memory::Awake(loader.finish(storage)?.into())),
-            },
-            Memory::Awake(machine) => (Waking::Ready, Memory::Awake(machine)),
-            Memory::Lost => return Err(lost()),
-        };
-        self.memory = memory;
-        Ok(waking)
-    }
+impl Memory for MailboxMemory {
+    type Loader = Loader;
 
     fn footprint(&self) -> u64 {
-        match &self.memory {
-            Memory::Waking(loader) => loader.footprint(),
-            Memory::Awake(machine) => machine.footprint(),
-            Memory::Lost => 0,
-        }
+        let agents = (self.agents.len() as u64).saturating_mul(AGENT_BYTES);
+        agents.saturating_add(self.log.footprint())
     }
 
-    fn is_blank(&self, now: HostTime) -> bool {
-        matches!(&self.memory, Memory::Awake(machine) if machine.is_blank(now))
+    fn is_empty(&self) -> bool {
+        self.log.first().is_none() && self.agents.is_empty() && self.closings.is_empty()
     }
 
-    fn handle<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        now: HostTime,
-        event: &Event<Command>,
-    ) -> Result<Handled, StorageError> {
-        let mut machine = match self.take() {
-            Memory::Awake(machine) => machine,
-            Memory::Waking(mut loader) => loader.finish(storage)?.into(),
-            Memory::Lost => return Err(lost()),
-        };
-        let mut alarm = if self.has_begun { self.alarm } else { self.alarm.on_waking(now) };
-        if matches!(event, Event::Alarm) {
-            alarm.rang();
-        }
-        let handled = match machine.header.clock.observe(now) {
-            Ok(seen) => {
-                let mut handled = machine.event(Turn::new(storage, seen), event)?;
-                let next = machine.next_alarm().map(|at| machine.header.clock.host_at(at));
-                handled.alarm = alarm.rearm(now, next);
-                handled
-            }
-            Err(refused) => Handled {
-                step: machine.refuse(storage, refused, event)?,
-                rows: 0,
-                alarm: alarm.put_off(now, machine.next_alarm().is_some()),
-                sessions: Vec::new(),
-            },
-        };
-        self.memory = Memory::Awake(machine);
-        (self.alarm, self.has_begun) = (alarm, true);
-        Ok(handled)
+    fn next_alarm(&mut self) -> Option<Timestamp> {
+        self.next_push().into_iter().chain(self.next_round()).min()
     }
-}
 
-impl Machine {
-    fn event(
-        &mut self,
-        mut turn: Turn<'_>,
-        event: &Event<Command>,
-    ) -> Result<Handled, StorageError> {
+    fn begin(&mut self, turn: &mut Turn<'_>) {
         for over in std::mem::take(&mut self.closings) {
-            turn.push(&over.to.agent, over.to.epoch, over.notice);
+            turn.add_push(over);
         }
-        let answer = match event {
-            Event::Command(command) => match self.command(&mut turn, command) {
-                Ok(outcome) => Some(Ok(outcome)),
-                Err(Stop::Rejected(rejection)) => Some(Err(rejection)),
-                Err(Stop::Failed(error)) => return Err(error),
-            },
-            Event::Alarm => {
-                self.collect(&mut turn);
-                None
-            }
-        };
-        self.expire_live(&mut turn);
-        self.tell_losses(&mut turn);
-        self.push_due(&mut turn)?;
-        let now = turn.now();
-        let done = turn.finish(self)?;
-        let reply = answer.map(|answer| Reply { answer, commit: self.header.commit(now) });
-        let sessions = done.sessions.iter();
-        let sessions = sessions.filter_map(|name| self.agents.get(name)?.session(name)).collect();
-        let step = MailboxStep { reply, pushes: done.pushes, wrote: done.wrote };
-        Ok(Handled { step, rows: done.rows, alarm: None, sessions })
     }
 
     fn command(&mut self, turn: &mut Turn<'_>, command: &Command) -> Answer {
@@ -277,19 +161,25 @@ impl Machine {
         }
     }
 
-    /// The step of an event whose host has a clock that cannot be.
-    fn refuse(
-        &self,
-        storage: &mut dyn Storage,
-        refused: ImplausibleClock,
-        event: &Event<Command>,
-    ) -> Result<MailboxStep, StorageError> {
-        storage.query(if self.has_tables { rows::TOUCH } else { rows::FIND_TABLES }, &[])?;
-        let commit = self.header.commit(self.header.clock.floor);
-        let reply = match event {
-            Event::Command(_) => Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit }),
-            Event::Alarm => None,
-        };
-        Ok(MailboxStep { reply, pushes: Vec::new(), wrote: false })
+    fn collect(&mut self, turn: &mut Turn<'_>) {
+        self.collect_round(turn);
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_>) -> Result<(), StorageError> {
+        self.expire_live(turn);
+        self.tell_losses(turn);
+        self.push_due(turn)?;
+        if turn.has_written() {
+            self.write_agents(turn);
+        }
+        for name in turn.gathered.take_sessions() {
+            let session = self.agents.get(&name).and_then(|agent| agent.session(&name));
+            turn.kept.extend(session);
+        }
+        Ok(())
+    }
+
+    fn implausible(host: HostTime) -> Rejection {
+        Rejection::Clock(host)
     }
 }

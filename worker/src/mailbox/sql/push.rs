@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use mailbus_spec::mailbox::Notice;
 use mailbus_spec::{AgentId, Ordinal};
 
-use super::state::Machine;
+use super::state::MailboxMemory;
 use super::turn::Turn;
 use crate::storage::StorageError;
 
-impl Machine {
+impl MailboxMemory {
     /// Pushes what may be pushed, the lowest (`seq`, agent) first, as far as what the event may push.
     /// What was said is read one message at a time.
     pub(super) fn push_due(&mut self, turn: &mut Turn<'_>) -> Result<(), StorageError> {
@@ -22,7 +22,7 @@ impl Machine {
             self.agents.iter().filter_map(next).collect();
         while let Some((seq, name)) = waiting.pop_first() {
             let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
-            if !turn.take_budget(bytes) {
+            if !turn.gathered.take_budget(bytes) {
                 return Ok(());
             }
             self.push_one(turn, &name, seq)?;
@@ -53,7 +53,7 @@ impl Machine {
         let Some(live) = &agent.live else { return Ok(()) };
         let message = turn.message(seq)?;
         turn.push(name, live.epoch, Notice::Message { seq, attempt, redriven, message });
-        turn.changes_session(name);
+        turn.gathered.changes_session(name);
         Ok(())
     }
 
@@ -72,7 +72,7 @@ impl Machine {
 
     /// Tells the sessions of those who lost something in this event.
     pub(super) fn tell_losses(&self, turn: &mut Turn<'_>) {
-        for name in turn.take_lost() {
+        for name in turn.gathered.take_lost() {
             let Some(agent) = self.agents.get(&name) else { continue };
             if let (Some(live), Some(gap)) = (&agent.live, agent.gap()) {
                 turn.push(&name, live.epoch, Notice::Gap(gap));

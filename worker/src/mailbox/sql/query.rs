@@ -4,7 +4,7 @@ use mailbus_spec::mailbox::{AgentEntry, DeadLetter, DeadReason, Outcome, Pending
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::rows;
-use super::state::Machine;
+use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
 use crate::storage::StorageError;
 
@@ -32,7 +32,7 @@ impl Room {
     }
 }
 
-impl Machine {
+impl MailboxMemory {
     /// What is pending after a place. It is no delivery: nothing is in flight or settled by it.
     pub(super) fn inbox(
         &self,
@@ -41,7 +41,7 @@ impl Machine {
         after: Ordinal,
         limit: usize,
     ) -> Answer {
-        let last_seq = self.header.last_seq;
+        let last_seq = self.header.last_ordinal;
         if after > last_seq {
             return Err(Rejection::Ahead { last: last_seq }.into());
         }

@@ -5,21 +5,16 @@ use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use super::agent::{Agent, Losses, Registration};
-use super::header::Header;
 use super::inbox::Inbox;
-use super::log::{Entry, key};
-use super::runs::Told;
+use super::log::{Entry, Told, key};
 use super::subscriptions::Subscriptions;
-use crate::sql::{Columns, checked};
-use crate::storage::{Row, Storage, StorageError, Value};
-
-const TABLES: &str = include_str!("mailbox.sql");
+use crate::sql::{Columns, Header, checked};
+pub(super) use crate::sql::{instant, integer, ordinal, text};
+use crate::storage::{Row, StorageError, Value};
 
 /// True if the tables are there, on any database.
 pub(super) const FIND_TABLES: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log'";
-/// The least that touches the storage.
-pub(super) const TOUCH: &str = "SELECT 1 FROM meta";
 /// Parameters: [`meta`].
 pub(super) const WRITE_META: &str = "\
     INSERT INTO meta (commit_no, clock, id, clock_offset, generation, last_seq, round_at, expired) \
@@ -74,40 +69,9 @@ pub(super) const OLDER_REFUSED: &str = "\
 /// Parameters: agent, seq.
 pub(super) const DEAD: &str = "SELECT attempts, at FROM dead WHERE agent = ?1 AND seq = ?2";
 
-/// The statements of a file of SQL: each ends with its line.
-pub(super) fn statements(file: &'static str) -> impl Iterator<Item = &'static str> {
-    file.split(";\n").filter(|sql| sql.contains("CREATE"))
-}
-
-/// Creates the tables, and says how many rows that was.
-pub(super) fn create_tables(storage: &mut dyn Storage) -> Result<u64, StorageError> {
-    let mut rows = 0_u64;
-    for sql in statements(TABLES) {
-        rows = rows.saturating_add(storage.execute(sql, &[])?);
-    }
-    Ok(rows)
-}
-
-/// Every integer of the object is below 2^53 by construction.
-pub(super) fn integer(value: u64) -> Value {
-    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
-}
-
-pub(super) fn ordinal(value: Ordinal) -> Value {
-    integer(value.get())
-}
-
 /// What comes after a message.
 pub(super) fn after(seq: Ordinal) -> Value {
     integer(seq.get().saturating_add(1))
-}
-
-pub(super) fn instant(at: Timestamp) -> Value {
-    integer(at.ms())
-}
-
-pub(super) fn text(value: &str) -> Value {
-    Value::Text(value.to_owned())
 }
 
 pub(super) fn name(agent: &AgentId) -> Value {
@@ -121,14 +85,14 @@ pub(super) fn stamp(header: &Header) -> Vec<Value> {
     columns
 }
 
-pub(super) fn meta(header: &Header) -> Vec<Value> {
+pub(super) fn meta(header: &Header, round_at: Timestamp, expired: Ordinal) -> Vec<Value> {
     let mut columns = stamp(header);
     columns.extend([
         Value::Integer(header.clock.offset),
         integer(header.generation),
-        ordinal(header.last_seq),
-        instant(header.round_at),
-        ordinal(header.expired),
+        ordinal(header.last_ordinal),
+        instant(round_at),
+        ordinal(expired),
     ]);
     columns
 }

@@ -15,14 +15,11 @@ use mailbus_spec::mailbox::MessageType;
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use super::encoding::{Reader, put};
-use super::log::Entry;
+use super::log::{Entry, Told};
 use super::rows;
-use super::state::Machine;
-use crate::sql::checked;
+use super::state::MailboxMemory;
+use crate::sql::{checked, statements};
 use crate::storage::{Storage, StorageError, Value};
-
-/// Most messages of one run: an event that writes one reads so many rows.
-pub(super) const RUN_MESSAGES: usize = 1_024;
 
 /// A run of so many bytes takes no further message. The last may add the names of all agents; so it is
 /// far below the 2 MB of a value.
@@ -40,18 +37,7 @@ const HAS_REFUSED: u64 = 8;
 /// Number of bits of a message's size that the flags take.
 const FLAG_BITS: u32 = 4;
 
-/// One message as waking reads it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Told<'t> {
-    pub entry: Entry,
-    pub sender: &'t AgentId,
-    pub kind: &'t MessageType,
-    pub recipient: Option<&'t AgentId>,
-    /// Agents whose inbox was full, in order.
-    pub refused: Vec<&'t AgentId>,
-}
-
-impl Machine {
+impl MailboxMemory {
     /// Deletes the runs of which nothing is left, and writes some of those that are due; says how many rows
     /// that was.
     pub(super) fn write_runs(
@@ -70,7 +56,7 @@ impl Machine {
         for _ in 0..most {
             let Some((first, last)) = self.log.due_run() else { break };
             if !self.has_runs {
-                for sql in rows::statements(TABLE) {
+                for sql in statements(TABLE) {
                     execute(storage, sql, &[])?;
                 }
                 self.has_runs = true;

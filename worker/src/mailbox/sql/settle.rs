@@ -9,11 +9,11 @@ use mailbus_spec::mailbox::{
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
 use super::rows;
-use super::state::Machine;
+use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
 use crate::storage::StorageError;
 
-impl Machine {
+impl MailboxMemory {
     /// Settles what is named. What is not pending is told, and is no error: the ack may be a repetition.
     pub(super) fn ack(
         &mut self,
@@ -129,7 +129,7 @@ impl Machine {
         if let Some(agent) = self.agents.get_mut(name) {
             agent.give_back(&self.log, seq, at);
         }
-        turn.changes_session(name);
+        turn.gathered.changes_session(name);
         Outcome::Returned(if self.fail(turn, name, seq) { Fate::Dead } else { Fate::Due { at } })
     }
 
@@ -182,7 +182,7 @@ impl Machine {
         let known = live.is_some();
         if let Some(live) = live {
             live.working = Some(seq);
-            turn.changes_session(name);
+            turn.gathered.changes_session(name);
         }
         Outcome::Noted { known }
     }
@@ -193,7 +193,7 @@ impl Machine {
         let Some(agent) = self.agents.get_mut(name) else { return };
         if agent.live.is_some() {
             agent.count_flights();
-            turn.changes_session(name);
+            turn.gathered.changes_session(name);
         }
     }
 
@@ -234,7 +234,7 @@ impl Machine {
         let Some(agent) = agents.get_mut(name) else { return };
         agent.take(log, seq);
         if agent.live.is_some() {
-            turn.changes_session(name);
+            turn.gathered.changes_session(name);
         }
     }
 
@@ -243,7 +243,7 @@ impl Machine {
         let registration = self.agents.get_mut(name).and_then(|agent| agent.registration.as_mut());
         if let Some(registration) = registration {
             registration.losses.add(seq);
-            turn.loses(name);
+            turn.gathered.loses(name);
             self.touch(turn, name);
         }
     }

@@ -9,8 +9,7 @@ use mailbus_spec::{
 
 use super::history::NOON;
 use super::pair::Pair;
-use crate::lease::Leases;
-use crate::lease::sql::Memory;
+use crate::machine::Machine;
 use crate::storage::{Storage, Value};
 
 fn holder(agent: &str) -> Holder {
@@ -169,7 +168,7 @@ fn an_agent_has_a_bounded_memory_that_time_frees() {
 fn a_workspace_has_a_bounded_memory() {
     let (mut pair, host) = (Pair::new(), HostTime(NOON));
     answer(&mut pair, host, &cancel(&holder("ann"), 1)).unwrap();
-    let Memory::Awake(machine) = &mut pair.leases.memory else { panic!("it sleeps") };
+    let machine = pair.leases.memory().expect("it is awake");
     for agent in 0..10 {
         let agent = AgentId::new(format!("a{agent}")).unwrap();
         let end = Timestamp::from_ms(NOON).unwrap();

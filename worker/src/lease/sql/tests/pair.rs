@@ -5,10 +5,12 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, StateMachine};
 
+use crate::lease::Handled;
+use crate::lease::sql::SqlLeases;
 use crate::lease::sql::load::Loader;
-use crate::lease::sql::{Memory, SqlLeases};
-use crate::lease::{Handled, Leases};
+use crate::machine::Machine;
 use crate::native::sqlite::Database;
+use crate::sql::Load;
 
 /// The machine with its database and the platform's alarm, and the model that judges it.
 pub(super) struct Pair {
@@ -23,7 +25,7 @@ impl Pair {
     pub fn new() -> Self {
         Self {
             model: LeaseMachine::default(),
-            leases: SqlLeases::wake(None),
+            leases: SqlLeases::wake(None, Vec::new()),
             database: Database::in_memory().unwrap(),
             pending_alarm: None,
             events: 0,
@@ -32,7 +34,7 @@ impl Pair {
 
     /// The object loses its memory.
     pub fn evict(&mut self) {
-        self.leases = SqlLeases::wake(self.pending_alarm);
+        self.leases = SqlLeases::wake(self.pending_alarm, Vec::new());
     }
 
     /// One event on both, compared in everything that can be seen.
@@ -91,8 +93,8 @@ impl Pair {
 
     /// Memory is what waking reads: an eviction here would change nothing.
     pub fn check_memory(&mut self) {
-        let loaded = Loader::new().finish(&mut self.database).unwrap();
-        let Memory::Awake(machine) = &self.leases.memory else { panic!("it sleeps") };
+        let loaded = Loader::new(Vec::new()).finish(&mut self.database).unwrap();
+        let machine = self.leases.memory().expect("it is awake");
         assert_eq!(*machine, loaded, "after event {}", self.events);
     }
 

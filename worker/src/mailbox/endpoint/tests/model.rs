@@ -9,7 +9,8 @@ use mailbus_spec::mailbox::state::{Agent, Session as Live};
 use mailbus_spec::mailbox::{Command, Connection, MailboxMachine};
 use mailbus_spec::{AgentId, HostTime, Ordinal};
 
-use crate::mailbox::{Handled, Mailboxes, Session};
+use crate::machine::Machine;
+use crate::mailbox::{Handled, Session};
 use crate::storage::{Storage, StorageError};
 
 thread_local! {
@@ -42,7 +43,10 @@ pub fn live(agent: &str) -> Option<Ordinal> {
 
 pub struct Model;
 
-impl Mailboxes for Model {
+impl Machine for Model {
+    type Service = MailboxMachine;
+    type Kept = Session;
+
     fn wake(_: Option<HostTime>, sessions: Vec<Session>) -> Self {
         let there: BTreeSet<Connection> = sessions.iter().map(Session::connection).collect();
         let is_there =
@@ -78,7 +82,7 @@ impl Mailboxes for Model {
                 (old != Some(live)).then(|| kept(name, live))
             };
             let sessions = stored.agents.iter().filter_map(changed).collect();
-            Handled { rows: u64::from(step.wrote), alarm: None, sessions, step }
+            Handled { rows: u64::from(step.wrote), alarm: None, kept: sessions, step }
         }))
     }
 }

@@ -15,8 +15,8 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId, limits};
 use super::history::NOON;
 use super::pair::Pair;
 use super::storage::Noting;
-use crate::mailbox::Mailboxes;
-use crate::mailbox::sql::runs::RUN_MESSAGES;
+use crate::machine::Machine;
+use crate::mailbox::sql::log::RUN_MESSAGES;
 use crate::storage::{Storage, Value};
 
 const STUFF: &str = "\

@@ -8,12 +8,13 @@ use mailbus_spec::mailbox::{Command, Connection, MailboxMachine, MailboxStep, No
 use mailbus_spec::{AgentId, HostTime, Ordinal, StateMachine};
 
 use super::storage::{Counting, WithoutRuns};
+use crate::machine::Machine;
+use crate::mailbox::sql::SqlMailboxes;
 use crate::mailbox::sql::load::Loader;
 use crate::mailbox::sql::log::Log;
-use crate::mailbox::sql::{Memory, SqlMailboxes};
-use crate::mailbox::{Handled, Mailboxes, Session};
+use crate::mailbox::{Handled, Session};
 use crate::native::sqlite::Database;
-use crate::sql::Alarm;
+use crate::sql::Load;
 use crate::storage::{Storage, Value};
 
 /// Most messages of a run in a small world.
@@ -64,13 +65,14 @@ impl Pair {
 
     /// The object loses its memory; its sockets stay.
     pub fn evict(&mut self) {
-        let alarm = Alarm::pending(self.pending_alarm);
-        self.mailboxes = SqlMailboxes::asleep(alarm, Loader::new(self.sessions(), self.run));
+        let loader = Loader::in_runs_of(self.run, self.sessions());
+        self.mailboxes = SqlMailboxes::asleep(self.pending_alarm, loader);
     }
 
     /// Writes all runs that are due, as events would one by one; the object loses its memory.
     pub fn write_runs(&mut self) {
-        let mut machine = Loader::new(Vec::new(), self.run).finish(&mut self.database).unwrap();
+        let mut machine =
+            Loader::in_runs_of(self.run, Vec::new()).finish(&mut self.database).unwrap();
         machine.write_runs(&mut self.database, usize::MAX).unwrap();
         self.evict();
     }
@@ -189,7 +191,7 @@ impl Pair {
                 self.sockets.remove(&push.to);
             }
         }
-        for session in &handled.sessions {
+        for session in &handled.kept {
             assert!(self.model.is_live(&session.connection()), "{session:?} is not live");
             let kept = serde_json::to_string(session).unwrap();
             assert!(kept.len() < 16_384);
@@ -204,7 +206,7 @@ impl Pair {
     pub fn check_memory(&mut self) {
         let sessions = self.sessions();
         let load = |storage: &mut dyn Storage| {
-            Loader::new(sessions.clone(), self.run).finish(storage).unwrap()
+            Loader::in_runs_of(self.run, sessions.clone()).finish(storage).unwrap()
         };
         let mut counting = Counting { database: &mut self.database, rows: 0 };
         let loaded = load(&mut counting);
@@ -212,12 +214,12 @@ impl Pair {
         let mut by_rows = load(&mut WithoutRuns(&mut self.database));
         by_rows.has_runs = loaded.has_runs;
         assert!(by_rows == loaded, "{by_rows:#?} is not {loaded:#?} after event {}", self.events);
-        let Memory::Awake(machine) = &self.mailboxes.memory else { return };
+        let Some(machine) = self.mailboxes.memory() else { return };
         assert_eq!(machine.header, loaded.header, "after event {}", self.events);
         for (name, agent) in &machine.agents {
             assert_eq!(Some(agent), loaded.agents.get(name), "{name} after event {}", self.events);
         }
-        assert!(**machine == loaded, "{machine:#?} is not {loaded:#?} after event {}", self.events);
+        assert!(*machine == loaded, "{machine:#?} is not {loaded:#?} after event {}", self.events);
         assert_eq!(due(&machine.log), due(&loaded.log), "after event {}", self.events);
         self.check_read(read);
     }

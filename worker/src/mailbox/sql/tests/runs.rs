@@ -9,11 +9,13 @@ use super::crowd::{Stuff, answer, message, name, send, stuff, subscribe};
 use super::history::NOON;
 use super::pair::Pair;
 use super::storage::{Counting, WithoutRuns};
+use crate::machine::Machine;
+use crate::mailbox::SqlMailboxes;
 use crate::mailbox::sql::load::Loader;
+use crate::mailbox::sql::log::RUN_MESSAGES;
 use crate::mailbox::sql::rows;
-use crate::mailbox::sql::runs::RUN_MESSAGES;
-use crate::mailbox::{Mailboxes, SqlMailboxes};
 use crate::object::Waking;
+use crate::sql::Load;
 use crate::storage::{Storage, Value};
 
 fn to_bob(count: u64) -> Stuff {
@@ -79,7 +81,8 @@ fn what_an_older_program_deletes_is_told_by_no_run() {
         pair.database.execute(delete, &[rows::ordinal(*seq)]).unwrap();
     }
     assert_eq!(runs(&mut pair), (4, 3));
-    let load = |storage: &mut dyn Storage| Loader::new(Vec::new(), 4).finish(storage).unwrap();
+    let load =
+        |storage: &mut dyn Storage| Loader::in_runs_of(4, Vec::new()).finish(storage).unwrap();
     let mut by_rows = load(&mut WithoutRuns(&mut pair.database));
     by_rows.has_runs = true;
     assert!(load(&mut pair.database) == by_rows);
@@ -113,7 +116,8 @@ fn a_run_of_messages_that_a_thousand_inboxes_refused_ends_early() {
     let [first, count] = [1 << 50, i64::try_from(count).unwrap()].map(Value::Integer);
     let at = rows::instant(pair.model.clock.floor);
     pair.database.execute(INSERT, &[first, at, body, count]).unwrap();
-    let load = |storage: &mut dyn Storage| Loader::new(Vec::new(), 260).finish(storage).unwrap();
+    let load =
+        |storage: &mut dyn Storage| Loader::in_runs_of(260, Vec::new()).finish(storage).unwrap();
     let mut by_rows = load(&mut pair.database);
     pair.write_runs();
     by_rows.has_runs = true;

@@ -9,8 +9,9 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId};
 
 use super::history::NOON;
 use super::pair::Pair;
+use crate::machine::Machine;
+use crate::mailbox::Session;
 use crate::mailbox::sql::SqlMailboxes;
-use crate::mailbox::{Mailboxes, Session};
 
 fn name(text: &str) -> AgentId {
     AgentId::new(text).unwrap()

@@ -6,7 +6,7 @@ use mailbus_spec::mailbox::{
 use mailbus_spec::{AgentId, Ordinal, SessionId, limits};
 
 use super::session::LiveSession;
-use super::state::Machine;
+use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
 
 /// What a session that begins asks for.
@@ -17,7 +17,7 @@ pub(super) struct Asked<'c> {
     pub last_seen: Option<Ordinal>,
 }
 
-impl Machine {
+impl MailboxMemory {
     /// Begins a session in place of the one before. A replacement is nobody's failure.
     pub(super) fn connect(
         &mut self,
@@ -25,7 +25,7 @@ impl Machine {
         name: &AgentId,
         asked: &Asked<'_>,
     ) -> Answer {
-        let last_seq = self.header.last_seq;
+        let last_seq = self.header.last_ordinal;
         if asked.last_seen.is_some_and(|seen| seen > last_seq) {
             return Err(Rejection::Ahead { last: last_seq }.into());
         }
@@ -49,7 +49,7 @@ impl Machine {
         }
         agent.live = Some(LiveSession::new(asked.session.clone(), epoch, asked.window, turn.now()));
         agent.stir();
-        turn.changes_session(name);
+        turn.gathered.changes_session(name);
         let (gap, refused) = (agent.gap(), agent.dead_letters.refused());
         Ok(Outcome::Connected { epoch, resumed, gap, refused })
     }
@@ -139,7 +139,7 @@ impl Machine {
     }
 
     fn choose(&mut self, name: &AgentId, types: &Patterns) {
-        let last_seq = self.header.last_seq;
+        let last_seq = self.header.last_ordinal;
         let registration = self.agents.get_mut(name).and_then(|agent| agent.registration.as_mut());
         if let Some(registration) = registration {
             registration.subscriptions.choose(types, last_seq);
