@@ -12,6 +12,8 @@ mod alarm;
 mod columns;
 mod header;
 mod machine;
+#[cfg(test)]
+pub(crate) mod tests;
 mod turn;
 
 pub(crate) use columns::{Columns, checked, instant, integer, ordinal, text};

@@ -1,33 +1,39 @@
-//! Random histories from a seed, on the specification and a system; a failing one is shrunk and
-//! printed as a script.
+//! Random histories, on the specification and whatever claims to be it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `world` | the one grammar of histories: what may happen next, drawn from random numbers |
+//! | `operation` | random numbers as sixteen bytes an event, for a fuzzer and for shrinking |
+//! | `pair` | the specification and a machine of production side by side, event by event |
+//! | `shrink` | the shortest history that still fails |
+//!
+//! Against a system a history is drawn from a seed; a failing one is shrunk and printed as a script.
 
+mod operation;
+mod pair;
 mod shrink;
+mod world;
 
 use core::fmt;
 use std::collections::BTreeMap;
 
-use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::directive::Directive;
 use super::model::ModelSystem;
 use super::notation::{EXACT_START, Epoch};
-use super::subject::{Pace, Subject};
+use super::subject::Subject;
 use super::system::{Capabilities, Capability, SystemUnderTest};
 use super::{lockstep, realtime};
 
-use mailbus_spec::machine::Event;
-use mailbus_spec::time::HostTime;
+use world::World;
 
-/// The longest step of time on a real clock.
-const SHORT_STEP_MS: u64 = 40;
+pub use operation::Operation;
+pub use pair::{Handled, Machine, Pair, Steps};
+pub use world::Loads;
 
-/// Host clocks that are wrong: around the minute after which the object's clock is anchored anew, and
-/// far off.
-const SKEWS_MS: [i64; 9] = [-90_000, -60_001, -60_000, -3_000, 0, 0, 2_000, 90_000, 31_536_000_000];
-
-/// Which answers a run has seen, and how often: so that a run that reaches nothing is noticed.
+/// Count of each answer that a run has seen: so that a run that reaches nothing is noticed.
 pub type Coverage = BTreeMap<String, u64>;
 
 /// A system that is not what the specification says, found by a random history.
@@ -56,23 +62,18 @@ impl core::error::Error for Divergence {}
 /// The same seed gives the same history for the same capabilities, always.
 #[must_use]
 pub fn history<S: Subject>(seed: u64, length: usize, able: &Capabilities) -> Vec<Directive<S>> {
-    let mut world = World::<S> {
-        random: ChaCha8Rng::seed_from_u64(seed),
-        model: ModelSystem::default(),
-        time: lockstep::WorldTime::default(),
-        elapsed: 0,
-        able: able.clone(),
-    };
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut world = World::<S>::new(ModelSystem::default(), able.clone(), Loads::default());
     let mut directives = Vec::new();
     if able.has(Capability::Sockets) {
         for peer in S::peers_of_the_small_world() {
-            if world.random.random_bool(0.7) {
+            if random.random_bool(0.7) {
                 directives.push(Directive::Connect(peer));
             }
         }
     }
     while directives.len() < length {
-        let directive = world.draw();
+        let directive = world.draw(&mut random);
         world.apply(&directive);
         directives.push(directive);
     }
@@ -129,107 +130,6 @@ fn kind(answer: &str) -> String {
     let plain = |word: &&str| word.trim_end_matches(':').chars().all(char::is_alphabetic);
     let words: Vec<&str> = before_comma.split_whitespace().take_while(plain).collect();
     words.join(" ")
-}
-
-struct World<S: Subject> {
-    random: ChaCha8Rng,
-    model: ModelSystem<S>,
-    time: lockstep::WorldTime,
-    elapsed: u64,
-    able: Capabilities,
-}
-
-impl<S: Subject> World<S> {
-    fn draw(&mut self) -> Directive<S> {
-        let exact = self.able.has(Capability::ExactTime);
-        let pace = if exact { Pace::Long } else { Pace::Short };
-        let able = |capability| self.able.has(capability);
-        let drawn = match self.random.random_range(0..1_000_u32) {
-            0..=129 => Some(self.step_in_time()),
-            130..=144 if able(Capability::ExactTime) => self.wrong_clock(),
-            145..=179 if able(Capability::Alarm) => Some(Directive::Alarm),
-            180..=199 if able(Capability::Alarm) => Some(Directive::Pending),
-            200..=224 if able(Capability::Evict) => Some(Directive::Evict),
-            225..=227 if able(Capability::Crash) => Some(Directive::Crash),
-            228..=231 if able(Capability::Rollback) => Some(Directive::Bookmark(self.mark())),
-            232..=234 if able(Capability::Rollback) => Some(Directive::Restore(self.mark())),
-            235..=249 if able(Capability::Sockets) => self.socket(),
-            _ => None,
-        };
-        drawn.unwrap_or_else(|| {
-            Directive::command(self.model.machine.generate(&mut self.random, pace))
-        })
-    }
-
-    fn apply(&mut self, directive: &Directive<S>) {
-        if let Some(host) = self.time.after(directive) {
-            self.model.host = host;
-        }
-        match directive {
-            Directive::Commands(commands) => {
-                for command in commands {
-                    self.model.handle(&Event::Command(command.clone()));
-                }
-            }
-            Directive::Alarm => {
-                self.model.handle(&Event::Alarm);
-            }
-            Directive::At(ms) => self.elapsed = *ms,
-            Directive::Disconnect(peer) => self.model.close(peer),
-            Directive::Crash => self.model.break_sockets(),
-            Directive::Bookmark(name) => self.model.mark(name),
-            Directive::Restore(name) => self.model.set_back(name),
-            _ => {}
-        }
-    }
-
-    /// Mostly to where time changes something, or to the millisecond before it.
-    fn step_in_time(&mut self) -> Directive<S> {
-        if !self.able.has(Capability::ExactTime) {
-            let step = self.random.random_range(1..=SHORT_STEP_MS);
-            return Directive::At(self.elapsed + step);
-        }
-        let clock = self.model.machine.clock();
-        let host = self.model.host;
-        let points = self.model.machine.turning_points();
-        let ahead = points.iter().map(|at| clock.host_at(*at)).filter(|at| *at > host);
-        let next: Vec<HostTime> = ahead.take(3).collect();
-        let step = match next.choose(&mut self.random) {
-            Some(at) if self.random.random_bool(0.8) => {
-                at.0 - host.0 - u64::from(self.random.random_bool(0.2))
-            }
-            _ => [1, 100, 1_000, 10_000, 60_000, 120_000]
-                .into_iter()
-                .choose(&mut self.random)
-                .unwrap_or(1),
-        };
-        Directive::At(self.elapsed + step)
-    }
-
-    fn wrong_clock(&mut self) -> Option<Directive<S>> {
-        if self.random.random_bool(0.1) {
-            let stuck = [0, u64::MAX >> 12, 7_258_118_400_000].choose(&mut self.random)?;
-            return Some(Directive::Clock(HostTime(*stuck)));
-        }
-        SKEWS_MS.choose(&mut self.random).map(|skew| Directive::Skew(*skew))
-    }
-
-    fn mark(&mut self) -> String {
-        format!("m{}", self.random.random_range(1..=2_u32))
-    }
-
-    fn socket(&mut self) -> Option<Directive<S>> {
-        if S::HAS_SESSIONS {
-            let open = self.model.machine.sessions();
-            return open.into_iter().choose(&mut self.random).map(Directive::Disconnect);
-        }
-        let peer = S::peers_of_the_small_world().into_iter().choose(&mut self.random)?;
-        Some(if self.random.random_bool(0.6) {
-            Directive::Connect(peer)
-        } else {
-            Directive::Disconnect(peer)
-        })
-    }
 }
 
 #[cfg(test)]

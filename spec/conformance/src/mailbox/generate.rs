@@ -8,8 +8,9 @@ use rand::{Rng, RngExt};
 
 use super::body::Written;
 use super::hints;
-use crate::subject::Pace;
+use crate::subject::{Load, Pace};
 use mailbus_spec::id::{AgentId, SessionId};
+use mailbus_spec::limits;
 use mailbus_spec::mailbox::state::{Agent, Logged};
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, Delay, MailboxMachine, Message, MessageId, MessageType, Pattern,
@@ -28,6 +29,8 @@ const PATTERNS: [&str; 5] = ["*", "a", "b.*", "b.x", "c"];
 const IDS: [&str; 3] = ["m1", "m2", "m3"];
 /// Bodies of up to 300 bytes: one fills the smallest window, two the next.
 const WINDOWS: [(u64, u64); 5] = [(1, 1 << 20), (2, 1 << 20), (3, 100), (3, 400), (256, 4 << 20)];
+/// About as long as a message may be.
+const LONG_BYTES: usize = 1_000_000;
 const LONG_DELAYS_MS: [u64; 9] = [0, 0, 0, 0, 0, 1, 1_000, 60_000, 86_400_000];
 const SHORT_DELAYS_MS: [u64; 6] = [0, 0, 0, 1, 20, 86_400_000];
 
@@ -38,6 +41,57 @@ pub(super) fn everybody_listed() -> Command {
 /// A command that is legal in every state, drawn so that most touch something that is there.
 pub(super) fn command(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Command {
     draw(state, random, pace).or_else(|| publish(random)).unwrap_or_else(everybody_listed)
+}
+
+/// What fills an inbox, a push budget, a window or a socket's place, or takes a message its chances.
+pub(super) fn flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Vec<Command> {
+    try_flood(state, random, load).unwrap_or_default()
+}
+
+fn try_flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Option<Vec<Command>> {
+    let from = name(AGENTS[0])?;
+    let to = some_name(random)?;
+    let (count, bytes) = match load {
+        Load::Some => (20, None),
+        Load::Many => (270, None),
+        Load::Long => (1, Some(LONG_BYTES)),
+        Load::Longs => (70, Some(LONG_BYTES)),
+    };
+    let asks: Vec<Ask> = match random.random_range(0..4_u32) {
+        0 if load == Load::Some => {
+            let (agent, seq) = in_flight(state, random)?;
+            let nack = Ask::Nack { agent, seq, delay: Delay::NONE };
+            vec![nack; usize::try_from(limits::MAX_DELIVERIES).ok()?]
+        }
+        1 if load == Load::Some => {
+            let (agent, session) = (some_agent(random)?, SessionId::original());
+            let connect =
+                Ask::Connect { agent, session, window: None, types: None, last_seen: None };
+            vec![connect; 9]
+        }
+        kind => {
+            let message = |number: usize| {
+                let text = TYPES.get(number % TYPES.len())?;
+                let written = Written {
+                    from: &from,
+                    id: None,
+                    kind: MessageType::new(*text).ok()?,
+                    ack_required: number % 3 == 0,
+                    says_ephemeral: false,
+                    payload: None,
+                    extra: None,
+                };
+                let message = written.message(bytes).ok()?;
+                Some(if kind == 2 && bytes.is_none() {
+                    Ask::Publish { message }
+                } else {
+                    Ask::Send { to: to.clone(), message }
+                })
+            };
+            (0..count).filter_map(message).collect()
+        }
+    };
+    Some(asks.into_iter().map(Command::alone).collect())
 }
 
 fn publish(random: &mut impl Rng) -> Option<Command> {

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use rand::Rng;
 
 use super::notation::{EXACT_START, Epoch};
-use super::subject::{AnswerOf, Generate, Hints, Pace, Sessions, StepOf, Text};
+use super::subject::{AnswerOf, Generate, Hints, Load, Pace, Sessions, StepOf, Text};
 use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, Outcome, Push};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::Timestamp;
@@ -57,6 +57,10 @@ impl Text for MailboxMachine {
 impl Generate for MailboxMachine {
     fn generate(&self, random: &mut impl Rng, pace: Pace) -> Command {
         generate::command(self, random, pace)
+    }
+
+    fn flood(&self, random: &mut impl Rng, load: Load) -> Vec<Command> {
+        generate::flood(self, random, load)
     }
 
     fn peers_of_the_small_world() -> Vec<Connection> {

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::history::NOON;
-use super::pair::Pair;
+use super::pair::pair;
+use crate::sql::tests::NOON;
 
 /// One command of a crowd in which nothing ends by itself.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ fn crowd() -> impl Strategy<Value = Vec<Op>> {
 
 /// Runs a crowd and says how long the cycles were that it was refused for.
 fn run(crowd: &[Op]) -> Vec<u64> {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     let (mut asked, mut leases): (Vec<Holder>, Vec<(Ordinal, Holder)>) = (Vec::new(), Vec::new());
     let mut cycles = Vec::new();
     for (number, op) in crowd.iter().enumerate() {

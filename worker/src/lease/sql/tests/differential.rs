@@ -1,78 +1,24 @@
 use std::collections::BTreeSet;
 
-use mailbus_spec::HostTime;
-use mailbus_spec::lease::answer::Notice;
-use mailbus_spec::lease::{Command, LeaseStep, Outcome};
+use mailbus_spec::lease::{Command, LeaseStep};
 use mailbus_spec::machine::Event;
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
 
-use super::history::{Action, NOON, Op, Past, history, moved};
-use super::pair::Pair;
+use super::pair::pair;
+use crate::sql::tests::{histories, some_histories};
 use crate::storage::Storage;
-
-/// A history as it goes on.
-struct Story {
-    pair: Pair,
-    host: HostTime,
-    past: Past,
-}
-
-impl Story {
-    fn new() -> Self {
-        Self { pair: Pair::new(), host: HostTime(NOON), past: Past::default() }
-    }
-
-    fn tell(&mut self, op: &Op) -> (Event<Command>, LeaseStep) {
-        let (host, onwards) = moved(self.host, op.clock_ms);
-        self.host = onwards;
-        let event = match &op.action {
-            Action::Alarm => Event::Alarm,
-            Action::Command(ask) => Event::Command(ask.command(&self.past)),
-        };
-        if op.evicted {
-            self.pair.evict();
-        }
-        let step = self.pair.event_with_failure(host, &event, op.failing_statement);
-        self.note(&event, &step);
-        (event, step)
-    }
-
-    fn note(&mut self, event: &Event<Command>, step: &LeaseStep) {
-        if let Event::Command(Command::Acquire(asked)) = event {
-            self.past.asked.push(asked.clone());
-            let answer = step.reply.as_ref().map(|reply| &reply.answer);
-            if let Some(Ok(Outcome::Granted { token, .. })) = answer {
-                self.past.granted.push((*token, asked.holder().clone()));
-            }
-        }
-        for push in &step.pushes {
-            if let Notice::Granted { token, .. } = &push.notice {
-                self.past.granted.push((*token, push.to.clone()));
-            }
-        }
-        self.past.granted.dedup();
-    }
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_is_answered_as_the_model_answers_it(history in history(140)) {
-        let mut story = Story::new();
-        for op in &history {
-            story.tell(op);
-            story.pair.check_memory();
+    fn any_history_is_answered_as_the_model_answers_it(history in histories(170)) {
+        let mut pair = pair();
+        for operation in &history {
+            pair.operate(operation);
+            pair.check_memory();
         }
     }
-}
-
-fn some_histories(count: usize) -> Vec<Vec<Op>> {
-    let mut runner = TestRunner::deterministic();
-    let strategy = history(140);
-    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 /// What an event was and came to, without its numbers.
@@ -97,10 +43,9 @@ fn labels(event: &Event<Command>, step: &LeaseStep) -> Vec<String> {
 #[test]
 fn the_histories_reach_every_kind_of_answer() {
     let mut reached = BTreeSet::new();
-    for history in some_histories(400) {
-        let mut story = Story::new();
-        for op in &history {
-            let (event, step) = story.tell(op);
+    for history in some_histories(400, 170) {
+        let mut pair = pair();
+        for (event, step) in history.iter().flat_map(|operation| pair.operate(operation)) {
             reached.extend(labels(&event, &step));
         }
     }
@@ -120,15 +65,15 @@ fn the_histories_reach_every_kind_of_answer() {
 #[test]
 #[should_panic(expected = "event ")]
 fn a_claim_that_the_storage_loses_is_noticed() {
-    for history in some_histories(50) {
-        let mut story = Story::new();
+    for history in some_histories(50, 170) {
+        let mut pair = pair();
         let (first, second) = history.split_at(history.len() / 2);
-        first.iter().for_each(|op| drop(story.tell(op)));
-        if !story.pair.model.leases.is_empty() {
+        first.iter().for_each(|operation| drop(pair.operate(operation)));
+        if !pair.model().leases.is_empty() {
             let newest = "DELETE FROM claim WHERE token = (SELECT max(token) FROM claim)";
-            story.pair.database.execute(newest, &[]).unwrap();
-            story.pair.evict();
+            pair.machine.database.execute(newest, &[]).unwrap();
+            pair.evict();
         }
-        second.iter().for_each(|op| drop(story.tell(op)));
+        second.iter().for_each(|operation| drop(pair.operate(operation)));
     }
 }

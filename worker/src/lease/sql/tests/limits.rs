@@ -7,9 +7,9 @@ use mailbus_spec::{
     AgentId, Holder, HostTime, LeasePath, PathSet, RequestId, SessionId, Timestamp, Ttl, limits,
 };
 
-use super::history::NOON;
-use super::pair::Pair;
+use super::pair::{Pair, pair};
 use crate::machine::Machine;
+use crate::sql::tests::NOON;
 use crate::storage::{Storage, Value};
 
 fn holder(agent: &str) -> Holder {
@@ -39,7 +39,7 @@ fn answer(pair: &mut Pair, host: HostTime, event: &Event<Command>) -> Result<Out
 
 #[test]
 fn a_holder_has_a_bounded_number_of_claims() {
-    let (mut pair, ann, host) = (Pair::new(), holder("ann"), HostTime(NOON));
+    let (mut pair, ann, host) = (pair(), holder("ann"), HostTime(NOON));
     for number in 0..limits::HOLDER_CLAIMS {
         assert!(answer(&mut pair, host, &acquire(&ann, number, 1)).is_ok());
     }
@@ -55,7 +55,7 @@ fn a_holder_has_a_bounded_number_of_claims() {
 
 #[test]
 fn a_holder_has_a_bounded_number_of_paths() {
-    let (mut pair, ann, host) = (Pair::new(), holder("ann"), HostTime(NOON));
+    let (mut pair, ann, host) = (pair(), holder("ann"), HostTime(NOON));
     for number in 0..limits::HOLDER_PATHS / 64 {
         assert!(answer(&mut pair, host, &acquire(&ann, number, 64)).is_ok());
     }
@@ -68,11 +68,12 @@ fn a_holder_has_a_bounded_number_of_paths() {
 #[test]
 fn a_workspace_has_a_bounded_number_of_claims_and_paths() {
     for (paths, kind) in [(1, LimitKind::WorkspaceClaims), (64, LimitKind::WorkspacePaths)] {
-        let (mut pair, host) = (Pair::new(), HostTime(NOON));
+        let (mut pair, host) = (pair(), HostTime(NOON));
         let claims = limits::WORKSPACE_CLAIMS.min(limits::WORKSPACE_PATHS / paths);
         let mut ask = |number: usize, agent: usize| {
             let event = acquire(&holder(&format!("a{agent}")), number, paths);
-            let handled = pair.leases.handle(&mut pair.database, host, &event).unwrap();
+            let handled =
+                pair.machine.machine.handle(&mut pair.machine.database, host, &event).unwrap();
             handled.step.reply.unwrap().answer
         };
         for number in 0..claims {
@@ -84,7 +85,7 @@ fn a_workspace_has_a_bounded_number_of_claims_and_paths() {
 
 #[test]
 fn a_page_of_a_list_has_a_bounded_number_of_bytes() {
-    let (mut pair, host) = (Pair::new(), HostTime(NOON));
+    let (mut pair, host) = (pair(), HostTime(NOON));
     let agent = AgentId::new("a".repeat(limits::ID_MAX_BYTES)).unwrap();
     let ann = Holder { agent, session: SessionId::new("s").unwrap() };
     let path_bytes = limits::PATH_MAX_BYTES - limits::ID_MAX_BYTES - 1;
@@ -125,9 +126,9 @@ const TOMBSTONES: &str = "\
 /// Lets `ann` have cancelled so many requests, in the model and in the rows.
 fn remember(pair: &mut Pair, count: usize, end: Timestamp) {
     let parameters = [count as u64, end.ms()].map(|n| Value::Integer(i64::try_from(n).unwrap()));
-    pair.database.execute(TOMBSTONES, &parameters).unwrap();
+    pair.machine.database.execute(TOMBSTONES, &parameters).unwrap();
     let ann = holder("ann");
-    pair.model.remembered.extend((1..=count).map(|number| {
+    pair.model_mut().remembered.extend((1..=count).map(|number| {
         let key = ClaimKey::of(&ann, &RequestId::new(format!("old{number}")).unwrap());
         let (content, token, reason) = (None, None, OverReason::Cancelled);
         (key, Remembered { content, token, reason, end })
@@ -137,7 +138,7 @@ fn remember(pair: &mut Pair, count: usize, end: Timestamp) {
 
 #[test]
 fn an_agent_has_a_bounded_memory_that_time_frees() {
-    let (mut pair, ann) = (Pair::new(), holder("ann"));
+    let (mut pair, ann) = (pair(), holder("ann"));
     answer(&mut pair, HostTime(NOON), &cancel(&ann, 1)).unwrap();
     remember(&mut pair, limits::AGENT_REMEMBERED - 1, Timestamp::from_ms(NOON).unwrap());
     let full = Err(Rejection::Limit(LimitKind::AgentRemembered));
@@ -166,9 +167,9 @@ fn an_agent_has_a_bounded_memory_that_time_frees() {
 
 #[test]
 fn a_workspace_has_a_bounded_memory() {
-    let (mut pair, host) = (Pair::new(), HostTime(NOON));
+    let (mut pair, host) = (pair(), HostTime(NOON));
     answer(&mut pair, host, &cancel(&holder("ann"), 1)).unwrap();
-    let machine = pair.leases.memory().expect("it is awake");
+    let machine = pair.machine.machine.memory().expect("it is awake");
     for agent in 0..10 {
         let agent = AgentId::new(format!("a{agent}")).unwrap();
         let end = Timestamp::from_ms(NOON).unwrap();
@@ -176,7 +177,8 @@ fn a_workspace_has_a_bounded_memory() {
     }
     let mut cancels = |number: usize| {
         let event = cancel(&holder("bob"), number);
-        let handled = pair.leases.handle(&mut pair.database, host, &event).unwrap();
+        let handled =
+            pair.machine.machine.handle(&mut pair.machine.database, host, &event).unwrap();
         handled.step.reply.unwrap().answer
     };
     for number in 0..9 {

@@ -6,10 +6,10 @@ use mailbus_spec::{
     AgentId, Holder, HostTime, LeasePath, Ordinal, PathSet, RequestId, SessionId, Ttl,
 };
 
-use super::history::NOON;
-use super::pair::Pair;
+use super::pair::{Pair, pair};
 use crate::machine::Machine;
 use crate::native::sqlite::Database;
+use crate::sql::tests::NOON;
 use crate::storage::{Row, Storage, StorageError, Value};
 
 const SECOND: u64 = 1_000;
@@ -55,7 +55,7 @@ fn cancel(name: &str) -> Command {
 fn a_token_is_answered_by_how_it_ended_for_as_long_as_that_is_remembered() {
     let (released, lost) = (Ok(Outcome::Released), Err(Rejection::Lost));
     for evicted in [false, true] {
-        let mut pair = Pair::new();
+        let mut pair = pair();
         let [given, cancelled, forced, drained, lapsed] =
             ["given", "cancelled", "forced", "drained", "lapsed"]
                 .map(|name| grant(&mut pair, 0, name));
@@ -120,7 +120,7 @@ impl Storage for Noting<'_> {
 /// A frame may have a thousand such commands, and a million requests may be remembered.
 #[test]
 fn a_token_that_is_over_is_answered_from_memory() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     let token = grant(&mut pair, 0, "a");
     let unknown = Ordinal::new(token.get() - 1).unwrap();
     answer(&mut pair, 1, release("ann", token)).unwrap();
@@ -131,9 +131,10 @@ fn a_token_that_is_over_is_answered_from_memory() {
         force(token, false),
         force(unknown, true),
     ] {
-        let mut storage = Noting { database: &mut pair.database, asked: Vec::new() };
+        let mut storage = Noting { database: &mut pair.machine.database, asked: Vec::new() };
         let event = Event::Command(command);
-        let handled = pair.leases.handle(&mut storage, HostTime(NOON + 2), &event).unwrap();
+        let handled =
+            pair.machine.machine.handle(&mut storage, HostTime(NOON + 2), &event).unwrap();
         assert_eq!(handled.rows, 0);
         assert_eq!(storage.asked, ["SELECT 1 FROM meta"], "{event:?}");
     }

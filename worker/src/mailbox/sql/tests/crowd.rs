@@ -12,11 +12,11 @@ use mailbus_spec::mailbox::{
 use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId, limits};
 
-use super::history::NOON;
-use super::pair::Pair;
+use super::pair::{Pair, pair_of_runs, write_runs};
 use super::storage::Noting;
 use crate::machine::Machine;
 use crate::mailbox::sql::log::RUN_MESSAGES;
+use crate::sql::tests::NOON;
 use crate::storage::{Storage, Value};
 
 const STUFF: &str = "\
@@ -55,7 +55,7 @@ pub(super) fn answer(pair: &mut Pair, ms: u64, ask: Ask) -> Result<Outcome, Reje
 }
 
 fn rows_of_log(pair: &mut Pair) -> usize {
-    pair.database.query("SELECT 1 FROM log", &[]).unwrap().len()
+    pair.machine.database.query("SELECT 1 FROM log", &[]).unwrap().len()
 }
 
 /// What is put into the log behind the backs of both.
@@ -68,32 +68,32 @@ pub(super) struct Stuff {
 /// Adds messages to the log and to the model as if they had just been accepted; says which.
 pub(super) fn stuff(pair: &mut Pair, stuff: &Stuff) -> Vec<Ordinal> {
     let Stuff { count, to, refused } = *stuff;
-    let first = pair.model.last_seq.next(HostTime(NOON)).unwrap();
+    let first = pair.model().last_seq.next(HostTime(NOON)).unwrap();
     let body = Arc::new(message("ann", 7));
     let text = |text: Option<String>| text.map_or(Value::Null, Value::Text);
     let parameters = [
         Value::Integer(i64::try_from(first.get()).unwrap()),
         Value::Integer(i64::try_from(count).unwrap()),
-        Value::Integer(i64::try_from(pair.model.clock.floor.ms()).unwrap()),
-        Value::Integer(i64::try_from(pair.model.sequence).unwrap()),
+        Value::Integer(i64::try_from(pair.model().clock.floor.ms()).unwrap()),
+        Value::Integer(i64::try_from(pair.model().sequence).unwrap()),
         text(to.map(str::to_owned)),
         text(refused.map(|name| format!("\n{name}\n"))),
         Value::Blob(body.body.as_bytes().to_vec()),
     ];
-    pair.database.execute(STUFF, &parameters).unwrap();
+    pair.machine.database.execute(STUFF, &parameters).unwrap();
     let seqs: Vec<Ordinal> =
         (first.get()..first.get() + count).map(|seq| Ordinal::new(seq).unwrap()).collect();
     let refused: BTreeSet<AgentId> = refused.into_iter().map(name).collect();
     let to = to.map(name);
     for seq in &seqs {
         let (message, to, refused) = (Arc::clone(&body), to.clone(), refused.clone());
-        let logged = Logged { at: pair.model.clock.floor, message, to, refused };
-        pair.model.log.entries.insert(*seq, logged);
+        let logged = Logged { at: pair.model().clock.floor, message, to, refused };
+        pair.model_mut().log.entries.insert(*seq, logged);
     }
-    pair.model.log.bytes += body.bytes() * count;
-    pair.model.last_seq = *seqs.last().unwrap();
+    pair.model_mut().log.bytes += body.bytes() * count;
+    pair.model_mut().last_seq = *seqs.last().unwrap();
     if let Some(to) = to.filter(|_| refused.is_empty()) {
-        let inbox = &mut pair.model.agents.entry(to).or_default().inbox;
+        let inbox = &mut pair.model_mut().agents.entry(to).or_default().inbox;
         let open = Open { bytes: body.bytes(), ..Open::default() };
         inbox.open.extend(seqs.iter().map(|seq| (*seq, open)));
         inbox.bytes += body.bytes() * count;
@@ -104,7 +104,7 @@ pub(super) fn stuff(pair: &mut Pair, stuff: &Stuff) -> Vec<Ordinal> {
 
 #[test]
 fn there_are_so_many_agents_and_unknown_names_with_mail() {
-    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+    let mut pair = pair_of_runs(RUN_MESSAGES);
     for number in 0..limits::WORKSPACE_AGENTS {
         pair.quickly(HostTime(NOON), &event(subscribe(&format!("agent-{number}"), "b")));
     }
@@ -119,7 +119,7 @@ fn there_are_so_many_agents_and_unknown_names_with_mail() {
         assert_eq!(answer(&mut pair, 1, subscribe("one-more", "b")), agents);
         assert_eq!(answer(&mut pair, 1, connect("one-more", None)), agents);
         // An ack would make a row of the name.
-        let seq = *pair.model.log.entries.first_key_value().unwrap().0;
+        let seq = *pair.model().log.entries.first_key_value().unwrap().0;
         let ack = Ask::Ack { agent: name("name-0"), what: Settled::Seqs(vec![seq]) };
         assert_eq!(answer(&mut pair, 1, ack), agents);
         let names = Err(Rejection::Limit(LimitKind::UnknownNames));
@@ -136,13 +136,13 @@ fn there_are_so_many_agents_and_unknown_names_with_mail() {
     pair.check_memory();
     pair.event(HostTime(NOON + limits::RETENTION_MS + 10), &Event::Alarm);
     pair.check_memory();
-    let left = pair.database.query("SELECT agent FROM agent WHERE known = 0", &[]).unwrap();
+    let left = pair.machine.database.query("SELECT agent FROM agent WHERE known = 0", &[]).unwrap();
     assert_eq!((rows_of_log(&mut pair), left.len()), (0, 0));
 }
 
 #[test]
 fn an_agent_has_so_many_patterns_and_its_changes_leave_no_trace() {
-    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+    let mut pair = pair_of_runs(RUN_MESSAGES);
     for number in 0..limits::AGENT_PATTERNS {
         answer(&mut pair, 0, subscribe("bob", &format!("p{number}"))).unwrap();
     }
@@ -157,14 +157,14 @@ fn an_agent_has_so_many_patterns_and_its_changes_leave_no_trace() {
         answer(&mut pair, 1, subscribe("bob", "p0")).unwrap();
     }
     pair.check_memory();
-    let sizes = pair.database.query("SELECT length(subs) FROM agent", &[]).unwrap();
+    let sizes = pair.machine.database.query("SELECT length(subs) FROM agent", &[]).unwrap();
     let Some([Value::Integer(size)]) = sizes.first().map(Vec::as_slice) else { panic!() };
     assert!(*size < 6_000, "the subscriptions have {size} bytes");
 }
 
 #[test]
 fn an_inbox_holds_so_many_messages_and_silence_makes_room() {
-    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+    let mut pair = pair_of_runs(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
     stuff(&mut pair, &Stuff { count: limits::INBOX_MESSAGES - 1, to: Some("bob"), refused: None });
     let accepted = |answer: Result<Outcome, Rejection>| match answer {
@@ -177,18 +177,18 @@ fn an_inbox_holds_so_many_messages_and_silence_makes_room() {
     // What a session that never acknowledges was pushed counts as settled, and is with what is recorded.
     answer(&mut pair, 2, connect("bob", None)).unwrap();
     assert!(accepted(answer(&mut pair, 3, send("ann", "bob"))));
-    assert_eq!(pair.model.agents[&name("bob")].inbox.len(), limits::INBOX_MESSAGES);
+    assert_eq!(pair.model().agents[&name("bob")].inbox.len(), limits::INBOX_MESSAGES);
     pair.check_memory();
-    let redrive = Ask::Redrive { agent: name("bob"), seqs: vec![pair.model.last_seq] };
+    let redrive = Ask::Redrive { agent: name("bob"), seqs: vec![pair.model().last_seq] };
     answer(&mut pair, 4, redrive).unwrap();
     answer(&mut pair, 5, connect("bob", Some(Window::DEFAULT))).unwrap();
-    assert_eq!(pair.model.agents[&name("bob")].inbox.len(), limits::INBOX_MESSAGES);
+    assert_eq!(pair.model().agents[&name("bob")].inbox.len(), limits::INBOX_MESSAGES);
     pair.check_memory();
 }
 
 #[test]
 fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
-    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+    let mut pair = pair_of_runs(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
     let beyond = 30_u64;
     let count = limits::AGENT_DEAD as u64 + beyond;
@@ -218,7 +218,7 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
     // What counts no more is deleted with the rest, its dead row too.
     pair.event(HostTime(NOON + limits::DEDUP_MS), &Event::Alarm);
     pair.check_memory();
-    assert!(pair.database.query("SELECT 1 FROM dead", &[]).unwrap().is_empty());
+    assert!(pair.machine.database.query("SELECT 1 FROM dead", &[]).unwrap().is_empty());
     assert_eq!(oldest(answer(&mut pair, limits::DEDUP_MS, letters())), (seqs[40], 1_000));
     let redrive = Ask::Redrive { agent: name("bob"), seqs: seqs[40..60].to_vec() };
     answer(&mut pair, limits::DEDUP_MS, redrive).unwrap();
@@ -228,7 +228,7 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
 
 #[test]
 fn a_round_of_collection_is_eaten_in_bites() {
-    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+    let mut pair = pair_of_runs(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
     let round = limits::COLLECTION_ROWS as u64;
     stuff(&mut pair, &Stuff { count: round + 100, to: None, refused: None });
@@ -244,13 +244,14 @@ fn a_round_of_collection_is_eaten_in_bites() {
 
 #[test]
 fn a_log_of_a_million_messages_is_full() {
-    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+    let mut pair = pair_of_runs(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "a")).unwrap();
     stuff(&mut pair, &Stuff { count: limits::LOG_MESSAGES - 1, to: None, refused: None });
     // The model would look through all of it for its next alarm.
     let mut handle = |ask: Ask| {
         let host = HostTime(NOON + 1);
-        let handled = pair.mailboxes.handle(&mut pair.database, host, &event(ask)).unwrap();
+        let handled =
+            pair.machine.machine.handle(&mut pair.machine.database, host, &event(ask)).unwrap();
         handled.step.reply.unwrap().answer
     };
     assert!(matches!(handle(send("ann", "bob")), Ok(Outcome::Accepted { .. })));
@@ -260,10 +261,10 @@ fn a_log_of_a_million_messages_is_full() {
 /// Lets one agent send another a message that it acknowledges, a few times; says which statements and
 /// rows that took.
 fn one_delivery(pair: &mut Pair, live: &Connection) -> (Vec<&'static str>, u64) {
-    let mut storage = Noting { database: &mut pair.database, asked: Vec::new() };
+    let mut storage = Noting { database: &mut pair.machine.database, asked: Vec::new() };
     let host = HostTime(NOON + 10);
     let mut handle = |command: Command| {
-        let handled = pair.mailboxes.handle(&mut storage, host, &Event::Command(command));
+        let handled = pair.machine.machine.handle(&mut storage, host, &Event::Command(command));
         handled.unwrap()
     };
     let sent = handle(Command::alone(send("ann", "bob")));
@@ -281,13 +282,13 @@ fn one_delivery(pair: &mut Pair, live: &Connection) -> (Vec<&'static str>, u64) 
 fn a_delivery_costs_the_same_whatever_was_settled_before_and_whoever_settles_nothing() {
     let mut costs = Vec::new();
     for (settled, kept) in [(1, 1), (200_000, 5_000)] {
-        let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+        let mut pair = pair_of_runs(RUN_MESSAGES);
         answer(&mut pair, 0, subscribe("slow", "a")).unwrap();
         let connected = answer(&mut pair, 0, connect("bob", Some(Window::DEFAULT))).unwrap();
         let Outcome::Connected { epoch, .. } = connected else { panic!("{connected:?}") };
         stuff(&mut pair, &Stuff { count: kept, to: Some("slow"), refused: None });
         stuff(&mut pair, &Stuff { count: settled, to: None, refused: None });
-        pair.write_runs();
+        write_runs(&mut pair);
         let live = Connection { agent: name("bob"), epoch };
         one_delivery(&mut pair, &live);
         costs.push((0..3).map(|_| one_delivery(&mut pair, &live)).collect::<Vec<_>>());
@@ -298,7 +299,7 @@ fn a_delivery_costs_the_same_whatever_was_settled_before_and_whoever_settles_not
 
 #[test]
 fn a_nack_waits_only_as_long_as_few_others_wait() {
-    let mut pair = Pair::in_runs_of(RUN_MESSAGES);
+    let mut pair = pair_of_runs(RUN_MESSAGES);
     let window = Window::new(2, 1_000_000).unwrap();
     let connected = answer(&mut pair, 0, connect("bob", Some(window))).unwrap();
     let Outcome::Connected { epoch, .. } = connected else { panic!("{connected:?}") };

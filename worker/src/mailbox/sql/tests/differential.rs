@@ -1,189 +1,45 @@
 use std::collections::BTreeSet;
 
+use mailbus_conformance::differential::{Loads, Operation};
+use mailbus_spec::limits;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{
-    Ask, Command, DeadReason, Delay, MailboxStep, Notice, Outcome, Rejection,
-};
-use mailbus_spec::{HostTime, limits};
+use mailbus_spec::mailbox::{Command, DeadReason, MailboxStep, Notice, Outcome, Rejection};
 use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
 
-use super::history::{Action, NOON, ObjectFate, Op, World, history, moved};
-use super::pair::Pair;
-use super::wish::{Draft, Past, Wish, agent};
+use super::pair::{FEW, Pair};
+use crate::sql::tests::{histories, pair, some_histories};
 use crate::storage::Storage;
 
-/// A history as it goes on.
-pub(super) struct Story {
-    pub pair: Pair,
-    host: HostTime,
-    past: Past,
-    reached: BTreeSet<String>,
-}
+/// Loads of a history of short messages.
+const SHORT: Loads = Loads { some: 4, many: 1, long: 1, longs: 0 };
+/// Loads of a history in which windows, pages, inboxes and what one event pushes are bounded in bytes too.
+const LONG: Loads = Loads { some: 2, many: 0, long: 40, longs: 2 };
 
-impl Story {
-    pub fn new() -> Self {
-        Self {
-            pair: Pair::new(),
-            host: HostTime(NOON),
-            past: Past::default(),
-            reached: BTreeSet::new(),
-        }
-    }
-
-    pub fn tell(&mut self, op: &Op) {
-        let (host, onwards) = moved(self.host, op.clock_ms);
-        self.host = onwards;
-        match op.fate {
-            ObjectFate::GoesOn => {}
-            ObjectFate::Evicted => self.pair.evict(),
-            ObjectFate::Crashed => self.pair.crash(),
-        }
-        match &op.action {
-            Action::Alarm => self.event(host, &Event::Alarm, op.failing_statement),
-            Action::Command(wish, over) => {
-                let command = self.past.command(wish, *over);
-                self.event(host, &Event::Command(command), op.failing_statement);
-            }
-            Action::Kill { agent: of, back } => {
-                let seq = self.past.pushed(*of, *back);
-                for _ in 0..limits::MAX_DELIVERIES {
-                    let ask = Ask::Nack { agent: agent(*of), seq, delay: Delay::NONE };
-                    self.event(host, &Event::Command(Command::alone(ask)), None);
-                }
-            }
-            Action::Crowd { agent: of, count } => {
-                for _ in 0..*count {
-                    let connect = connect(*of, 9);
-                    let command = self.past.command(&connect, 0);
-                    self.event(host, &Event::Command(command), None);
-                }
-            }
-            Action::Burst { to, count } => {
-                for number in 0..*count {
-                    let draft = Draft {
-                        from: 0,
-                        to: Some(*to),
-                        id: 9,
-                        kind: number,
-                        payload: 0,
-                        ack_required: number % 7 == 0,
-                        ephemeral: false,
-                        long: false,
-                    };
-                    let command = self.past.command(&Wish::Message(draft), 0);
-                    self.event(host, &Event::Command(command), None);
-                }
-            }
-        }
-    }
-
-    /// Sends long messages to an agent that connects before, in between, or not at all.
-    fn fill(&mut self, to: usize, window: usize, connects: usize, acks: &[bool]) {
-        let connect = connect(to, window);
-        for (number, ack_required) in acks.iter().enumerate() {
-            if number == connects * 33 {
-                let command = self.past.command(&connect, 0);
-                self.event(self.host, &Event::Command(command), None);
-            }
-            let draft = Draft {
-                from: 0,
-                to: Some(to),
-                id: 9,
-                kind: 0,
-                payload: 0,
-                ack_required: *ack_required,
-                ephemeral: false,
-                long: true,
-            };
-            let command = self.past.command(&Wish::Message(draft), 0);
-            self.event(self.host, &Event::Command(command), None);
-        }
-        self.look_through_dead_letters(to);
-    }
-
-    /// Asks for the agent's dead letters, and for a second chance for some of them.
-    fn look_through_dead_letters(&mut self, of: usize) {
-        let wishes = [
-            Wish::DeadLetters { agent: of, after: None, limit: 1_000 },
-            Wish::Redrive { agent: of, backs: vec![0, 2, 5] },
-            Wish::Inbox { agent: of, after: Some(0), limit: 3 },
-        ];
-        for wish in wishes {
-            let command = self.past.command(&wish, 0);
-            self.event(self.host, &Event::Command(command), None);
-        }
-    }
-
-    pub fn event(&mut self, host: HostTime, event: &Event<Command>, failing: Option<u64>) {
-        let step = self.pair.event_with_failure(host, event, failing);
-        let command = match event {
-            Event::Command(command) => Some(command),
-            Event::Alarm => None,
-        };
-        let answer = step.reply.as_ref().and_then(|reply| reply.answer.as_ref().ok());
-        self.past.note(command, answer, &step.pushes);
-        self.reached.extend(labels(event, &step));
-    }
-}
-
-fn connect(agent: usize, window: usize) -> Wish {
-    Wish::Connect { agent, session: 0, window, types: None, last_seen: None }
-}
-
-const SMALL: World = World { long: 0.02, bursts: 1 };
-const LONG: World = World { long: 0.7, bursts: 0 };
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_history_is_answered_as_the_model_answers_it(history in history(SMALL, 140)) {
-        let mut story = Story::new();
-        for op in &history {
-            story.tell(op);
-            story.pair.check_memory();
-        }
+fn check(loads: Loads, history: &[Operation]) {
+    let mut pair: Pair = pair(FEW, loads);
+    for operation in history {
+        pair.operate(operation);
+        pair.check_memory();
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Windows, pages and what one event pushes are bounded in bytes too.
     #[test]
-    fn so_is_a_history_of_long_messages(history in history(LONG, 60)) {
-        let mut story = Story::new();
-        for op in &history {
-            story.tell(op);
-            story.pair.check_memory();
-        }
+    fn any_history_is_answered_as_the_model_answers_it(history in histories(170)) {
+        check(SHORT, &history);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     /// Refusals, presumptions in a full inbox, and redrives that find no room.
     #[test]
-    fn so_is_a_history_that_begins_with_a_full_inbox(
-        window in 0..6usize,
-        first in 0..3usize,
-        acks in prop::collection::vec(prop::bool::weighted(0.3), 70),
-        history in history(LONG, 60),
-    ) {
-        let mut story = Story::new();
-        story.fill(1, window, first, &acks);
-        for op in &history {
-            story.tell(op);
-            story.pair.check_memory();
-        }
-        story.look_through_dead_letters(1);
-        story.pair.check_memory();
+    fn so_is_a_history_of_long_messages(history in histories(100)) {
+        check(LONG, &history);
     }
-}
-
-fn some_histories(world: World, count: usize, most: usize) -> Vec<Vec<Op>> {
-    let mut runner = TestRunner::deterministic();
-    let strategy = history(world, most);
-    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 /// What an event was and came to, without its numbers.
@@ -250,21 +106,19 @@ fn came_to(outcome: &Outcome) -> String {
     }
 }
 
+fn reach(pair: &mut Pair, history: &[Operation], reached: &mut BTreeSet<String>) {
+    for (event, step) in history.iter().flat_map(|operation| pair.operate(operation)) {
+        reached.extend(labels(&event, &step));
+    }
+}
+
 #[test]
 fn the_histories_reach_every_kind_of_answer() {
     let mut reached = BTreeSet::new();
-    for history in some_histories(SMALL, 300, 140) {
-        let mut story = Story::new();
-        history.iter().for_each(|op| story.tell(op));
-        reached.append(&mut story.reached);
-    }
-    for (number, history) in some_histories(LONG, 24, 60).iter().enumerate() {
-        let mut story = Story::new();
-        let acks: Vec<bool> = (0..70).map(|message| (message + number) % 3 == 0).collect();
-        story.fill(1, number % 6, number % 3, &acks);
-        history.iter().for_each(|op| story.tell(op));
-        story.look_through_dead_letters(1);
-        reached.append(&mut story.reached);
+    for (loads, histories) in [(SHORT, some_histories(200, 170)), (LONG, some_histories(32, 100))] {
+        for history in histories {
+            reach(&mut pair(FEW, loads), &history, &mut reached);
+        }
     }
     let expected = "connect: Connected, wrote|connect: Connected resumed, wrote|\
         connect: Connected resumed gap, wrote|connect: Connected resumed refused, wrote|\
@@ -290,15 +144,15 @@ fn the_histories_reach_every_kind_of_answer() {
 }
 
 fn damaged(damage: &'static str) {
-    for history in some_histories(SMALL, 50, 140) {
-        let mut story = Story::new();
+    for history in some_histories(50, 170) {
+        let mut pair: Pair = pair(FEW, SHORT);
         let (first, second) = history.split_at(history.len() / 2);
-        first.iter().for_each(|op| story.tell(op));
-        if story.pair.model.sequence > 0 {
-            story.pair.database.execute(damage, &[]).unwrap();
-            story.pair.evict();
+        first.iter().for_each(|operation| drop(pair.operate(operation)));
+        if pair.model().sequence > 0 {
+            pair.machine.database.execute(damage, &[]).unwrap();
+            pair.evict();
         }
-        second.iter().for_each(|op| story.tell(op));
+        second.iter().for_each(|operation| drop(pair.operate(operation)));
     }
 }
 

@@ -4,9 +4,7 @@
 
 mod crowd;
 mod differential;
-mod history;
 mod pair;
 mod runs;
 mod storage;
 mod waking;
-mod wish;

@@ -7,11 +7,11 @@ use mailbus_spec::mailbox::{
 };
 use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId};
 
-use super::history::NOON;
-use super::pair::Pair;
+use super::pair::{Pair, pair};
 use crate::machine::Machine;
 use crate::mailbox::Session;
 use crate::mailbox::sql::SqlMailboxes;
+use crate::sql::tests::NOON;
 
 fn name(text: &str) -> AgentId {
     AgentId::new(text).unwrap()
@@ -25,7 +25,9 @@ fn connect(pair: &mut Pair, agent: &str, window: Option<Window>) -> Session {
     let Ok(Outcome::Connected { epoch, .. }) = step.reply.unwrap().answer else {
         panic!("it was connected");
     };
-    pair.sockets[&Connection { agent, epoch }].clone()
+    let connection = Connection { agent, epoch };
+    let sockets = &pair.machine.sockets;
+    sockets.iter().find(|socket| socket.connection() == connection).unwrap().clone()
 }
 
 /// What the first event after waking with these sockets says to whom.
@@ -33,10 +35,10 @@ fn closed(pair: &mut Pair, sockets: Vec<Session>) -> Vec<(Ordinal, CloseReason)>
     let mut woken = SqlMailboxes::wake(None, sockets);
     // A clock that cannot be is answered, and nothing else.
     let heartbeat = Event::Command(Command::alone(Ask::Heartbeat { agent: name("ann") }));
-    let refused = woken.handle(&mut pair.database, HostTime(0), &heartbeat).unwrap();
+    let refused = woken.handle(&mut pair.machine.database, HostTime(0), &heartbeat).unwrap();
     assert!(refused.step.pushes.is_empty());
-    let step = woken.handle(&mut pair.database, HostTime(NOON), &heartbeat).unwrap().step;
-    let again = woken.handle(&mut pair.database, HostTime(NOON), &heartbeat).unwrap().step;
+    let step = woken.handle(&mut pair.machine.database, HostTime(NOON), &heartbeat).unwrap().step;
+    let again = woken.handle(&mut pair.machine.database, HostTime(NOON), &heartbeat).unwrap().step;
     assert!(!step.wrote && again.pushes.is_empty());
     let closed = step.pushes.into_iter().map(|push| match push.notice {
         Notice::Closed(reason) => (push.to.epoch, reason),
@@ -47,7 +49,7 @@ fn closed(pair: &mut Pair, sockets: Vec<Session>) -> Vec<(Ordinal, CloseReason)>
 
 #[test]
 fn a_socket_of_another_epoch_is_closed() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     let old = connect(&mut pair, "bob", Some(Window::DEFAULT));
     let new = connect(&mut pair, "bob", Some(Window::DEFAULT));
     let stranger = Session { agent: name("nobody"), ..old.clone() };
@@ -67,7 +69,7 @@ fn a_socket_of_another_epoch_is_closed() {
 
 #[test]
 fn mute_sockets_stay_open_as_long_as_there_is_a_live_one() {
-    let mut pair = Pair::new();
+    let mut pair = pair();
     let sockets: Vec<Session> = (0..10).map(|_| connect(&mut pair, "bob", None)).collect();
     let (oldest, others) = sockets.split_first().unwrap();
     assert_eq!(closed(&mut pair, others.to_vec()), []);
