@@ -126,6 +126,7 @@ impl From<CallFailure> for CallError {
         match failure {
             CallFailure::Unanswered => Self::Unanswered,
             CallFailure::Problem(problem) => Self::Refused(problem),
+            CallFailure::Closed => Self::Closed,
         }
     }
 }

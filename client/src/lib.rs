@@ -50,6 +50,7 @@
 //! use std::time::Duration;
 //!
 //! use mailbus_client::lease::path_set;
+//! use mailbus_client::session::Session;
 //! use mailbus_client::session::lease::{Acquisition, Config, Event, LeaseSession};
 //! use mailbus_spec::belief::Reading;
 //! use mailbus_spec::lease::LeaseMachine;

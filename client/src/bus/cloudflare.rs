@@ -20,7 +20,7 @@ use crate::mailbox::{Mail, MailboxClient, Receipt};
 use crate::session;
 use crate::session::lease::LeaseSession;
 use crate::session::mailbox::MailboxSession;
-use crate::transport::{Carrier, Options, drive, drive_mailbox};
+use crate::transport::{Carrier, EXCHANGES, drive, drive_mailbox};
 
 /// What a bus is set up with.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ pub struct Setup {
     pub mail: session::mailbox::Config,
     /// The constants of the lease session.
     pub leases: session::lease::Config,
-    /// Behaviour of the lease session's transport.
-    pub options: Options,
+    /// Most HTTP exchanges at a time.
+    pub exchanges: usize,
 }
 
 impl Setup {
@@ -49,8 +49,8 @@ impl Setup {
         if session.is_original() {
             mail.window = None;
         }
-        let (leases, options) = (session::lease::Config::default(), Options::default());
-        Self { agent, session, seed, mail, leases, options }
+        let leases = session::lease::Config::default();
+        Self { agent, session, seed, mail, leases, exchanges: EXCHANGES }
     }
 }
 
@@ -94,13 +94,12 @@ impl<K: Clocks + Clone> CloudflareMailBus<K> {
         clocks: K,
         runner: Runner,
     ) -> (Self, BusDriver<Arc<W>, K>) {
-        let Setup { agent, session, seed, mail, leases, options } = setup;
+        let Setup { agent, session, seed, mail, leases, .. } = setup;
         let carrier = Arc::new(carrier);
         let holder = Holder { agent: agent.clone(), session: session.clone() };
         let lease_session = LeaseSession::new(holder, leases, seed);
         let mail_session = MailboxSession::new(agent.clone(), session, mail, seed.rotate_left(32));
-        let (leases, lease_driver) =
-            drive(lease_session, Arc::clone(&carrier), clocks.clone(), options);
+        let (leases, lease_driver) = drive(lease_session, Arc::clone(&carrier), clocks.clone());
         let (mail, mail_driver) = drive_mailbox(mail_session, carrier, clocks);
         let registry = Arc::new(Registry::default());
         let driver = BusDriver::new(mail_driver, lease_driver, Arc::clone(&registry));
@@ -255,7 +254,7 @@ mod native {
         ) -> io::Result<(Self, NativeBusDriver<SystemClocks>)> {
             let setup = Setup::new(agent, new_session_id()?, seed()?);
             let connector = TokioConnector::from_environment();
-            let carrier = Streams::new(endpoint, connector, setup.options.exchanges);
+            let carrier = Streams::new(endpoint, connector, setup.exchanges);
             let (bus, driver) = Self::over(setup, carrier, SystemClocks::new());
             Ok((bus, driver.on_own_thread()?))
         }
@@ -271,7 +270,7 @@ mod bindings {
     use crate::bus::runner::Runner;
     use crate::clocks::WorkerClocks;
     use crate::id::{new_session_id, seed};
-    use crate::transport::{Bindings, Options};
+    use crate::transport::Bindings;
 
     /// The workspace of the original.
     const WORKSPACE: &str = "global-mailbox";
@@ -335,7 +334,7 @@ mod bindings {
             let seed = seed().map_err(|error| worker::Error::RustError(error.to_string()))?;
             let mut setup = Setup::new(origin.agent.clone(), origin.session.clone(), seed);
             // A lease over a binding costs one exchange; waiting for one asks again and again.
-            setup.options = Options { socket: false, ..setup.options };
+            setup.leases.socket = None;
             let Origin { mailbox, lease, workspace, .. } = origin.clone();
             let carrier = Bindings::new(mailbox, lease, workspace);
             let runner = Runner::of(origin);

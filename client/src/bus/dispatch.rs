@@ -12,9 +12,8 @@ use tokio::sync::watch;
 use super::handler::{HandlerError, Registry, handle};
 use crate::clocks::Clocks;
 use crate::handle::Shared;
-use crate::mailbox::state::State;
 use crate::mailbox::{Delivery, Incoming, Mail, Status, next};
-use crate::session::mailbox::{Accepted, Ended};
+use crate::session::mailbox::{Accepted, Ended, MailboxSession};
 
 /// Most messages in the hands of handlers: beyond it, ephemeral ones wait.
 const HANDLING_MOST: usize = 1_024;
@@ -67,15 +66,15 @@ pub enum BusEvent {
 /// Dropped, it gives up on the handlers that are at work.
 #[must_use = "nothing is handled until it runs"]
 pub struct Handlers<K: Clocks> {
-    shared: Arc<Shared<K, State>>,
+    shared: Arc<Shared<K, MailboxSession>>,
     registry: Arc<Registry>,
     /// Watched from before the sessions run: this loop may begin after they have connected.
     status: watch::Receiver<Status>,
 }
 
 impl<K: Clocks> Handlers<K> {
-    pub(super) fn new(shared: Arc<Shared<K, State>>, registry: Arc<Registry>) -> Self {
-        let status = shared.inspect(|state, _| state.status());
+    pub(super) fn new(shared: Arc<Shared<K, MailboxSession>>, registry: Arc<Registry>) -> Self {
+        let status = shared.inspect(|state, _| state.waiting.status());
         Self { shared, registry, status }
     }
 
@@ -110,7 +109,7 @@ enum Wake<K: Clocks> {
 
 /// Hands what comes to handlers and to the listener, until nothing will ever come again.
 async fn dispatch<K: Clocks>(
-    shared: &Arc<Shared<K, State>>,
+    shared: &Arc<Shared<K, MailboxSession>>,
     registry: &Registry,
     mut status: watch::Receiver<Status>,
 ) {
@@ -160,7 +159,10 @@ async fn dispatch<K: Clocks>(
     }
 }
 
-async fn next_unless<K: Clocks>(full: bool, shared: &Arc<Shared<K, State>>) -> Option<Incoming<K>> {
+async fn next_unless<K: Clocks>(
+    full: bool,
+    shared: &Arc<Shared<K, MailboxSession>>,
+) -> Option<Incoming<K>> {
     if full { std::future::pending().await } else { next(shared).await }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::join;
 use super::dispatch::Handlers;
 use super::handler::Registry;
 use crate::clocks::Clocks;
-use crate::transport::{Carrier, Driver, MailboxDriver};
+use crate::transport::{Carrier, LeaseDriver, MailboxDriver};
 
 /// The loops of a bus. Nothing is sent, received or handled unless they run.
 ///
@@ -29,13 +29,13 @@ pub struct BusDriver<W: Carrier, K: Clocks> {
 #[must_use = "nothing is sent until the sessions run"]
 pub struct Sessions<W: Carrier, K: Clocks> {
     mail: MailboxDriver<W, K>,
-    leases: Driver<W, K>,
+    leases: LeaseDriver<W, K>,
 }
 
 impl<W: Carrier, K: Clocks> BusDriver<W, K> {
     pub(super) fn new(
         mail: MailboxDriver<W, K>,
-        leases: Driver<W, K>,
+        leases: LeaseDriver<W, K>,
         registry: Arc<Registry>,
     ) -> Self {
         let handlers = Handlers::new(Arc::clone(mail.shared()), registry);

@@ -15,16 +15,16 @@ use tokio::sync::watch;
 use crate::abandon::is_abandoning;
 use crate::clocks::{Clocks, RunningClocks};
 use crate::error::{AcquireError, CallError, ReleaseError};
-use crate::handle::Handle;
-use crate::session::QueryId;
+use crate::handle::{Handle, State};
 use crate::session::lease::{Acquisition, ClaimId, LeaseSession, LossCause, Released};
-use state::{Granted, Standing, State};
+use crate::session::{CallFailure, Session};
+use state::{Granted, Standing};
 
 /// One agent's access to the leases of a workspace. Clones share one session.
 ///
 /// It does nothing by itself: the run loop that it came with has to be polled.
 pub struct LeaseClient<K: Clocks> {
-    handle: Handle<K, State>,
+    handle: Handle<K, LeaseSession>,
 }
 
 impl<K: Clocks> Clone for LeaseClient<K> {
@@ -47,7 +47,7 @@ pub fn path_set<P: AsRef<str>>(
 }
 
 impl<K: Clocks> LeaseClient<K> {
-    pub(crate) fn new(handle: Handle<K, State>) -> Self {
+    pub(crate) fn new(handle: Handle<K, LeaseSession>) -> Self {
         Self { handle }
     }
 
@@ -61,7 +61,7 @@ impl<K: Clocks> LeaseClient<K> {
     /// at the object but what is already being cancelled.
     pub async fn acquire(&self, wanted: Acquisition) -> Result<Lease<K>, AcquireError> {
         let paths = wanted.paths.clone();
-        let begin = |state: &mut State, at| state.session.acquire(at, wanted);
+        let begin = |state: &mut State<LeaseSession>, at| state.session.acquire(at, wanted);
         let (claim, granted) = self.granted(begin).await?;
         let Granted { token, standing } = granted;
         let handle = self.handle.clone();
@@ -71,7 +71,7 @@ impl<K: Clocks> LeaseClient<K> {
     /// Waits until the claim that is begun is granted. Dropped before that, it is given up.
     async fn granted(
         &self,
-        begin: impl FnOnce(&mut State, Reading) -> ClaimId,
+        begin: impl FnOnce(&mut State<LeaseSession>, Reading) -> ClaimId,
     ) -> Result<(ClaimId, Granted), AcquireError> {
         let (claim, answer) = self.handle.request(|state, at| {
             let claim = begin(state, at);
@@ -174,27 +174,8 @@ impl<K: Clocks> LeaseClient<K> {
     /// # Errors
     /// [`CallError`] if there is no answer.
     pub async fn call(&self, command: Command) -> Result<LeaseReply, CallError> {
-        let asked = self.asked(|state, at| Some(state.session.ask(at, command)));
-        asked.await.unwrap_or(Err(CallError::Closed))
-    }
-
-    /// Waits for the answer to the question that is asked, if one is. Dropped before that, it is asked
-    /// no more.
-    async fn asked(
-        &self,
-        ask: impl FnOnce(&mut State, Reading) -> Option<QueryId>,
-    ) -> Option<Result<LeaseReply, CallError>> {
-        let (query, answer) = self.handle.request(|state, at| {
-            let query = ask(state, at)?;
-            Some((query, state.wait_for_answer(query)))
-        })?;
-        let forgotten = Forgotten { handle: &self.handle, query };
-        let answer = answer.await;
-        drop(forgotten);
-        Some(match answer {
-            Ok(answer) => answer.map_err(CallError::from),
-            Err(_) => Err(CallError::Closed),
-        })
+        let asked = self.handle.asked(|session, at| Some(session.ask(at, command)));
+        Ok(asked.await.unwrap_or(Err(CallFailure::Closed))?)
     }
 
     /// The run loop ends as soon as nothing is held or wanted, whoever has a handle.
@@ -235,25 +216,13 @@ pub enum PathStatus {
 
 /// A claim whose caller waits: dropped, it is given up.
 struct Pending<'a, K: Clocks> {
-    handle: &'a Handle<K, State>,
+    handle: &'a Handle<K, LeaseSession>,
     claim: ClaimId,
 }
 
 impl<K: Clocks> Drop for Pending<'_, K> {
     fn drop(&mut self) {
         self.handle.request(|state, at| state.give_up(at, self.claim));
-    }
-}
-
-/// A question whose caller waits: dropped, it is asked no more.
-struct Forgotten<'a, K: Clocks> {
-    handle: &'a Handle<K, State>,
-    query: QueryId,
-}
-
-impl<K: Clocks> Drop for Forgotten<'_, K> {
-    fn drop(&mut self) {
-        self.handle.request(|state, _| state.forget(self.query));
     }
 }
 
@@ -271,7 +240,7 @@ impl<K: Clocks> Drop for Forgotten<'_, K> {
 /// Invariant: once it is not valid, it never is again.
 #[must_use = "dropped, it is released"]
 pub struct Lease<K: Clocks> {
-    handle: Handle<K, State>,
+    handle: Handle<K, LeaseSession>,
     claim: ClaimId,
     token: Ordinal,
     paths: PathSet,

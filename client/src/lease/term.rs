@@ -6,7 +6,8 @@ use mailbus_spec::{LeasePath, PathSet, Ttl};
 use super::LeaseClient;
 use crate::clocks::Clocks;
 use crate::error::{AcquireError, CallError};
-use crate::session::lease::Released;
+use crate::handle::State;
+use crate::session::lease::{LeaseSession, Released};
 
 impl<K: Clocks> LeaseClient<K> {
     /// Acquires a path for one term. Dropped before it is answered, the claim is cancelled.
@@ -18,7 +19,7 @@ impl<K: Clocks> LeaseClient<K> {
         path: LeasePath,
         ttl: Ttl,
     ) -> Result<(), AcquireError> {
-        let begin = |state: &mut super::State, at| {
+        let begin = |state: &mut State<LeaseSession>, at| {
             state.session.acquire_for_a_term(at, PathSet::one(path), ttl)
         };
         self.granted(begin).await.map(|_| ())
@@ -31,8 +32,8 @@ impl<K: Clocks> LeaseClient<K> {
     /// [`CallError`] if there is no answer: it is held for at least as long as before.
     pub(crate) async fn extend(&self, path: &LeasePath, ttl: Ttl) -> Result<bool, CallError> {
         let mut extended = None;
-        let asked = self.asked(|state, at| {
-            let (claim, query) = state.session.extend(at, path, ttl)?;
+        let asked = self.handle.asked(|session, at| {
+            let (claim, query) = session.extend(at, path, ttl)?;
             extended = Some(claim);
             Some(query)
         });

@@ -10,10 +10,10 @@ use mailbus_spec::{AgentId, Ordinal};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, oneshot};
 
-use super::state::{News, State};
+use super::state::News;
 use crate::clocks::Clocks;
 use crate::handle::Shared;
-use crate::session::mailbox::{Accepted, DeliveryId, Handled};
+use crate::session::mailbox::{Accepted, DeliveryId, Handled, MailboxSession};
 
 /// A message as its recipient reads it.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl Mail {
 /// A message in the hands of a handler. Say what became of it; dropped, it counts as failed.
 #[must_use = "dropped, it counts as failed and comes again"]
 pub struct Delivery<K: Clocks> {
-    shared: Arc<Shared<K, State>>,
+    shared: Arc<Shared<K, MailboxSession>>,
     delivery: DeliveryId,
     mail: Mail,
     abandoned: oneshot::Receiver<()>,
@@ -155,7 +155,7 @@ impl<K: Clocks> Delivery<K> {
         }
         let delivery = self.delivery;
         self.shared.request(|state, at| {
-            state.forget_delivery(delivery);
+            state.waiting.forget_delivery(delivery);
             state.session.finish(at, delivery, handled);
         });
     }
@@ -195,7 +195,7 @@ pub enum Incoming<K: Clocks> {
 
 /// Losses that the application is told of: again at every connect, until it acknowledges them.
 pub struct GapReport<K: Clocks> {
-    shared: Arc<Shared<K, State>>,
+    shared: Arc<Shared<K, MailboxSession>>,
     gap: Gap,
 }
 
@@ -220,10 +220,12 @@ impl<K: Clocks> fmt::Debug for GapReport<K> {
 }
 
 /// Takes what waits longest, or waits for something; `None` once nothing will ever come again.
-pub(crate) async fn next<K: Clocks>(shared: &Arc<Shared<K, State>>) -> Option<Incoming<K>> {
-    let bell = shared.inspect(|state, _| Arc::clone(&state.bell));
+pub(crate) async fn next<K: Clocks>(
+    shared: &Arc<Shared<K, MailboxSession>>,
+) -> Option<Incoming<K>> {
+    let bell = shared.inspect(|state, _| Arc::clone(&state.waiting.bell));
     loop {
-        let (news, silent) = shared.with(|state, _| (state.take_news(), state.is_silent()));
+        let (news, silent) = shared.with(|state, _| (state.waiting.take_news(), state.is_silent()));
         match news {
             Some(news) => return Some(incoming(shared, news)),
             None if silent => {
@@ -236,7 +238,7 @@ pub(crate) async fn next<K: Clocks>(shared: &Arc<Shared<K, State>>) -> Option<In
     }
 }
 
-fn incoming<K: Clocks>(shared: &Arc<Shared<K, State>>, news: News) -> Incoming<K> {
+fn incoming<K: Clocks>(shared: &Arc<Shared<K, MailboxSession>>, news: News) -> Incoming<K> {
     let shared = Arc::clone(shared);
     match news {
         News::Delivered { delivery, attempt, redriven, message, abandoned, progressed } => {

@@ -44,6 +44,7 @@ impl From<CallFailure> for MailboxError {
         match failure {
             CallFailure::Unanswered => Self::Unknown,
             CallFailure::Problem(problem) => Self::Refused(problem),
+            CallFailure::Closed => Self::Closed,
         }
     }
 }

@@ -49,20 +49,20 @@ use tokio::sync::watch;
 
 use crate::clocks::Clocks;
 use crate::handle::Handle;
-use crate::session::QueryId;
 use crate::session::mailbox::{
     Draft, Ended, InHand, MailboxSession, PublicationId, Published, Unsendable,
 };
-use state::State;
+use crate::session::{CallFailure, Session};
 
 pub(crate) use delivery::next;
 pub use delivery::{Delivery, GapReport, Incoming, Mail};
 pub use error::MailboxError;
 
 /// State of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Status {
     /// There is no socket at present, or not yet.
+    #[default]
     Apart,
     /// The session is the agent's live one.
     Connected {
@@ -103,7 +103,7 @@ pub struct Stats {
 /// It does nothing by itself: the run loop that it came with has to be polled. With the last clone
 /// the session is shut down.
 pub struct MailboxClient<K: Clocks> {
-    handle: Handle<K, State>,
+    handle: Handle<K, MailboxSession>,
 }
 
 impl<K: Clocks> Clone for MailboxClient<K> {
@@ -113,7 +113,7 @@ impl<K: Clocks> Clone for MailboxClient<K> {
 }
 
 impl<K: Clocks> MailboxClient<K> {
-    pub(crate) fn new(handle: Handle<K, State>) -> Self {
+    pub(crate) fn new(handle: Handle<K, MailboxSession>) -> Self {
         Self { handle }
     }
 
@@ -164,7 +164,7 @@ impl<K: Clocks> MailboxClient<K> {
     /// State of the session.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
-        self.handle.inspect(|state, _| state.status())
+        self.handle.inspect(|state, _| state.waiting.status())
     }
 
     /// Sends a message to every agent whose subscriptions match, the sender excepted, and waits until it
@@ -352,17 +352,8 @@ impl<K: Clocks> MailboxClient<K> {
     /// # Errors
     /// [`MailboxError`] if there is no answer.
     pub async fn ask(&self, ask: Ask) -> Result<MailboxReply, MailboxError> {
-        let (query, answer) = self.handle.request(|state, at| {
-            let query = state.session.ask(at, ask);
-            (query, state.wait_for_answer(query))
-        });
-        let forgotten = Forgotten { handle: &self.handle, query };
-        let answer = answer.await;
-        drop(forgotten);
-        match answer {
-            Ok(answer) => answer.map_err(MailboxError::from),
-            Err(_) => Err(MailboxError::Closed),
-        }
+        let asked = self.handle.asked(|session, at| Some(session.ask(at, ask)));
+        Ok(asked.await.unwrap_or(Err(CallFailure::Closed))?)
     }
 
     /// Deliveries that handlers have in hand, and for how long.
@@ -375,18 +366,6 @@ impl<K: Clocks> MailboxClient<K> {
     /// Looks at the session and the clocks without touching either: for checkers.
     pub fn inspect<T>(&self, look: impl FnOnce(&MailboxSession, Reading) -> T) -> T {
         self.handle.inspect(|state, at| look(&state.session, at))
-    }
-}
-
-/// A question whose caller waits: dropped, it is asked no more.
-struct Forgotten<'a, K: Clocks> {
-    handle: &'a Handle<K, State>,
-    query: QueryId,
-}
-
-impl<K: Clocks> Drop for Forgotten<'_, K> {
-    fn drop(&mut self) {
-        self.handle.request(|state, _| state.forget(self.query));
     }
 }
 

@@ -1,4 +1,4 @@
-//! A mail session with those who wait for it.
+//! Callers who wait for what a mailbox session is given and what becomes of its messages.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mailbus_spec::Ordinal;
 use mailbus_spec::belief::Reading;
-use mailbus_spec::mailbox::{Gap, MailboxReply, Message};
+use mailbus_spec::mailbox::{Gap, Message};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::Status;
-use crate::handle::Waiters;
+use crate::handle::{Callers, State};
 use crate::session::mailbox::{
     Accepted, DeliveryId, Event, InHand, MailboxSession, PublicationId, Published,
 };
-use crate::session::{CallFailure, QueryId};
 
 /// Most ephemeral messages that wait for somebody to take them; the oldest are dropped.
 const EPHEMERAL_MOST: usize = 1_024;
@@ -47,60 +46,32 @@ struct Handler {
     progressed: Arc<AtomicBool>,
 }
 
-/// A mail session with those who wait for it.
-pub(crate) struct State {
-    pub(crate) session: MailboxSession,
+/// Those who wait for something of a mailbox session, and what waits for them.
+#[derive(Default)]
+pub struct Waiting {
     publishing: BTreeMap<PublicationId, oneshot::Sender<Published>>,
-    asking: BTreeMap<QueryId, oneshot::Sender<Result<MailboxReply, CallFailure>>>,
     handling: BTreeMap<DeliveryId, Handler>,
     news: VecDeque<News>,
     ephemeral: usize,
     status: watch::Sender<Status>,
     /// Rung when there are news, or will be none any more.
     pub(crate) bell: Arc<Notify>,
-    closed: bool,
 }
 
-impl State {
-    pub(crate) fn new(session: MailboxSession) -> Self {
-        Self {
-            session,
-            publishing: BTreeMap::new(),
-            asking: BTreeMap::new(),
-            handling: BTreeMap::new(),
-            news: VecDeque::new(),
-            ephemeral: 0,
-            status: watch::Sender::new(Status::Apart),
-            bell: Arc::new(Notify::new()),
-            closed: false,
-        }
-    }
-
+impl State<MailboxSession> {
     pub(crate) fn wait_for(&mut self, publication: PublicationId) -> oneshot::Receiver<Published> {
-        let (sender, receiver) = oneshot::channel();
-        if !self.closed {
-            self.publishing.insert(publication, sender);
-        }
+        let (sender, receiver) = self.promise();
+        self.waiting.publishing.extend(sender.map(|sender| (publication, sender)));
         receiver
     }
 
-    pub(crate) fn wait_for_answer(
-        &mut self,
-        query: QueryId,
-    ) -> oneshot::Receiver<Result<MailboxReply, CallFailure>> {
-        let (sender, receiver) = oneshot::channel();
-        if !self.closed {
-            self.asking.insert(query, sender);
-        }
-        receiver
+    /// True once no news will ever come again.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_closed() || self.session.is_over()
     }
+}
 
-    /// Nobody waits for the answer any more.
-    pub(crate) fn forget(&mut self, query: QueryId) {
-        self.asking.remove(&query);
-        self.session.forget(query);
-    }
-
+impl Waiting {
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
     }
@@ -114,28 +85,9 @@ impl State {
         taken
     }
 
-    /// True once no news will ever come again.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.closed || self.session.is_over()
-    }
-
-    /// True once the run loop has ended.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
     /// Nobody handles the delivery any more.
     pub(crate) fn forget_delivery(&mut self, delivery: DeliveryId) {
         self.handling.remove(&delivery);
-    }
-
-    /// Lets the session know which handlers have said that they go on.
-    pub(crate) fn note_progress(&mut self, at: Reading) {
-        for (delivery, handler) in &self.handling {
-            if handler.progressed.swap(false, Ordering::Relaxed) {
-                self.session.progress(at, *delivery);
-            }
-        }
     }
 
     fn add_news(&mut self, news: News) {
@@ -170,64 +122,65 @@ impl State {
     }
 }
 
-impl Waiters for State {
-    /// Receivers that are gone want to know nothing, so what cannot be sent is dropped.
-    fn pass_on_events(&mut self) {
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Connected { epoch, resumed, refused } => {
-                    self.status.send_replace(Status::Connected { epoch, resumed, refused });
+impl Callers for MailboxSession {
+    type Waiting = Waiting;
+
+    fn pass_on(state: &mut State<Self>, event: Event) {
+        let waiting = &mut state.waiting;
+        match event {
+            Event::Connected { epoch, resumed, refused } => {
+                waiting.status.send_replace(Status::Connected { epoch, resumed, refused });
+            }
+            Event::Disconnected => {
+                waiting.status.send_replace(Status::Apart);
+            }
+            Event::Delivered { delivery, attempt, redriven, message } => {
+                waiting.add_delivery(delivery, (attempt, redriven, message));
+            }
+            Event::Abandoned { delivery } => {
+                if let Some(handler) = waiting.handling.remove(&delivery) {
+                    let _ = handler.abandoned.send(());
                 }
-                Event::Disconnected => {
-                    self.status.send_replace(Status::Apart);
+            }
+            Event::LongInHand(InHand { seq, from, kind, lasted }) => {
+                let seconds = lasted.as_secs();
+                tracing::warn!(%seq, %from, %kind, seconds, "a handler is still at a message");
+            }
+            Event::Unhandled { seq, message } => waiting.add_news(News::Unhandled(seq, message)),
+            Event::Ephemeral { message } => waiting.add_ephemeral(message),
+            Event::Gap(gap) => waiting.add_news(News::Gap(gap)),
+            Event::Published { publication, outcome } => {
+                if let Some(publishing) = waiting.publishing.remove(&publication) {
+                    let _ = publishing.send(outcome);
                 }
-                Event::Delivered { delivery, attempt, redriven, message } => {
-                    self.add_delivery(delivery, (attempt, redriven, message));
-                }
-                Event::Abandoned { delivery } => {
-                    if let Some(handler) = self.handling.remove(&delivery) {
-                        let _ = handler.abandoned.send(());
-                    }
-                }
-                Event::LongInHand(InHand { seq, from, kind, lasted }) => {
-                    let seconds = lasted.as_secs();
-                    tracing::warn!(%seq, %from, %kind, seconds, "a handler is still at a message");
-                }
-                Event::Unhandled { seq, message } => {
-                    self.add_news(News::Unhandled(seq, message));
-                }
-                Event::Ephemeral { message } => self.add_ephemeral(message),
-                Event::Gap(gap) => self.add_news(News::Gap(gap)),
-                Event::Published { publication, outcome } => {
-                    if let Some(publishing) = self.publishing.remove(&publication) {
-                        let _ = publishing.send(outcome);
-                    }
-                }
-                Event::Answered { query, answer } => {
-                    if let Some(asking) = self.asking.remove(&query) {
-                        let _ = asking.send(answer);
-                    }
-                }
-                Event::Restored { unknown, more } => {
-                    self.add_news(News::Restored { unknown, more });
-                }
-                Event::Ended(why) => {
-                    self.status.send_replace(Status::Ended(why));
-                    self.bell.notify_waiters();
-                    self.bell.notify_one();
-                }
+            }
+            Event::Answered { query, answer } => state.answer(query, answer),
+            Event::Restored { unknown, more } => {
+                waiting.add_news(News::Restored { unknown, more });
+            }
+            Event::Ended(why) => {
+                waiting.status.send_replace(Status::Ended(why));
+                waiting.bell.notify_waiters();
+                waiting.bell.notify_one();
             }
         }
     }
 
-    fn close(&mut self) {
-        self.closed = true;
-        self.publishing.clear();
-        self.asking.clear();
-        self.handling.clear();
-        self.bell.notify_waiters();
-        self.bell.notify_one();
+    fn let_go(waiting: &mut Waiting) {
+        waiting.publishing.clear();
+        waiting.handling.clear();
+        waiting.bell.notify_waiters();
+        waiting.bell.notify_one();
         // Whoever waits for the end looks again.
-        self.status.send_modify(|_| {});
+        waiting.status.send_modify(|_| {});
+    }
+
+    /// Handlers say from any thread that they go on.
+    fn begin_turn(state: &mut State<Self>, at: Reading) {
+        for (delivery, handler) in &state.waiting.handling {
+            if handler.progressed.swap(false, Ordering::Relaxed) {
+                state.session.progress(at, *delivery);
+            }
+        }
     }
 }

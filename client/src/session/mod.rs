@@ -2,14 +2,23 @@
 //!
 //! | module | what it says |
 //! |---|---|
+//! | `contract` | how a session is driven from outside |
+//! | `connection` | the socket of a session: opened, kept alive, opened again |
+//! | `call` | the names of what goes out and comes back |
+//! | `calls` | the attempts that were made |
+//! | `retry` | the retry schedule of one command |
 //! | [`lease`] | one run of one agent at the leases: what it wants to hold and may believe |
 //! | [`mailbox`] | one run of one agent at the mailboxes: what it sends, is sent and has settled |
-//! | `call` | the names of what goes out and comes back |
-//! | `retry` | the retry schedule of one command |
 
 mod call;
+mod calls;
+mod connection;
+mod contract;
 pub mod lease;
 pub mod mailbox;
 mod retry;
 
-pub use call::{CallFailure, CallNumber, QueryId};
+pub use call::{CallFailure, CallNumber, QueryId, Transmit};
+pub use calls::Sending;
+pub use connection::{Route, SocketConfig, SocketNumber, SocketOrder};
+pub use contract::Session;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mailbus_spec::wire::Code;
 use rand_chacha::ChaCha8Rng;
 
 use super::call::CallNumber;
@@ -220,4 +221,9 @@ impl Retry {
     fn end(&self) -> Option<Duration> {
         Some(self.since?.saturating_add(self.horizon?))
     }
+}
+
+/// Least pause after a refusal with this code.
+pub(super) fn least_pause(code: Code) -> Duration {
+    Duration::from_secs(u64::from(code.retry_after().unwrap_or_default()))
 }

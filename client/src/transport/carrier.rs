@@ -13,6 +13,9 @@ pub enum Object {
     Mailbox,
 }
 
+/// Most HTTP exchanges at a time of those who say no other number.
+pub const EXCHANGES: usize = 16;
+
 /// Carries commands to the objects of one workspace, and opens sockets to them.
 ///
 /// It gives up by itself on nothing: run loops do, by dropping what they wait for.

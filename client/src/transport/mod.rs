@@ -5,7 +5,7 @@
 //! object sends unasked. Nothing about safety depends on either: an attempt that is not answered is
 //! unknown to the session, whichever way it went.
 //!
-//! Each loop is one future, [`Driver::run`] and [`MailboxDriver::run`], that spawns nothing, so it can
+//! The loop is one future, [`Driver::run`], for either session, that spawns nothing, so it can
 //! be put on any executor of one thread or many, and stopped with a process that a simulator pauses. On
 //! this machine's network it has a thread of its own, which no work of the application holds up. It is
 //! generic over what carries ([`Carrier`]) and over the clocks ([`Clocks`](crate::clocks::Clocks)); every
@@ -14,8 +14,10 @@
 //! | file | what it does |
 //! |---|---|
 //! | `carrier` | what a loop needs of a network |
-//! | `driver`, `socket`, `link` | the loop of a lease session, its socket, and what they hand each other |
-//! | `mailbox` | the loop of a mail session |
+//! | `codec` | what it needs of a session's wire |
+//! | `driver` | the loop around a session |
+//! | `sockets` | its sockets, as the session orders them |
+//! | `outbox` | what the loop hands over to a socket |
 //! | `stream` | the carrier over byte streams: HTTP/1.1, WebSocket, TLS |
 //! | `thread` | a loop on a thread of its own |
 //! | `binding` | the carrier over the bindings of a Worker |
@@ -23,10 +25,10 @@
 #[cfg(target_arch = "wasm32")]
 mod binding;
 mod carrier;
+mod codec;
 mod driver;
-mod link;
-mod mailbox;
-mod socket;
+mod outbox;
+mod sockets;
 #[cfg(not(target_arch = "wasm32"))]
 mod stream;
 #[cfg(not(target_arch = "wasm32"))]
@@ -34,9 +36,11 @@ mod thread;
 
 #[cfg(target_arch = "wasm32")]
 pub use binding::{BindingSocket, Bindings};
-pub use carrier::{Answered, Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened};
-pub use driver::{Driver, Options, drive};
-pub use mailbox::{MailboxDriver, drive_mailbox};
+pub use carrier::{
+    Answered, Broken, Carrier, EXCHANGES, Incoming, NoAnswer, Object, Socket, Unopened,
+};
+pub use codec::Codec;
+pub use driver::{Driver, LeaseDriver, MailboxDriver, drive, drive_mailbox};
 #[cfg(not(target_arch = "wasm32"))]
 pub use stream::{
     Authority, BearerToken, ByteStream, Connector, Endpoint, InvalidEndpoint, InvalidToken, Scheme,

@@ -206,7 +206,7 @@ impl Bench {
     pub fn bus_apart(&self, setup: Setup) -> (Bus, JoinHandle<()>, Handlers<TestClock>) {
         let endpoint =
             Endpoint::new("http://localhost:8787", Workspace::new("team").unwrap()).unwrap();
-        let carrier = Streams::new(endpoint, InMemory(self.clone()), setup.options.exchanges);
+        let carrier = Streams::new(endpoint, InMemory(self.clone()), setup.exchanges);
         let (bus, driver) = Bus::over(setup, carrier, self.0.clock);
         let (sessions, handlers) = driver.split();
         (bus, spawn_local(sessions.run()), handlers)

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mailbus_client::session::mailbox::{Config, Draft, Ended, Event, Published, SocketOrder};
+use mailbus_client::session::mailbox::{Config, Draft, Ended, Event, Published};
+use mailbus_client::session::{SocketConfig, SocketOrder};
 use mailbus_spec::mailbox::{Ask, Outcome, Patterns, Rejection};
 use mailbus_spec::wire::{Code, Problem};
 
@@ -172,12 +173,13 @@ fn a_new_generation_is_told_once_with_what_was_accepted_before() {
 
 #[test]
 fn a_socket_is_pinged_within_25_seconds_whatever_comes_in() {
-    let config = Config { ping_after: Duration::from_secs(600), ..Config::default() };
+    let socket = SocketConfig { ping_after: Duration::from_secs(600), ..SocketConfig::default() };
+    let config = Config { socket, ..Config::default() };
     let (mut session, socket) = live_with(config);
     let mut pings = Vec::new();
     for second in 1..100 {
         let ms = second * 1_000;
-        session.handle_heard(socket);
+        session.handle_heard(at(ms), socket);
         session.handle_timeout(at(ms));
         for order in orders(&mut session, ms) {
             assert_eq!(order, SocketOrder::Ping { socket });
@@ -192,7 +194,7 @@ fn a_socket_that_stays_silent_after_a_ping_is_given_up() {
     let (mut session, socket) = live();
     session.handle_timeout(at(20_000));
     assert_eq!(orders(&mut session, 20_000), [SocketOrder::Ping { socket }]);
-    session.handle_heard(socket);
+    session.handle_heard(at(20_000), socket);
     session.handle_timeout(at(26_000));
     assert!(orders(&mut session, 26_000).is_empty(), "it was answered");
     session.handle_timeout(at(40_000));

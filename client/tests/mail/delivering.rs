@@ -42,7 +42,7 @@ fn what_was_delivered_before_is_announced_and_handled_alone() {
     assert!(sends(&mut session, 1).is_empty(), "something else is being handled");
     session.finish(at(2), first, Handled::Done);
     let announced = sends_one(&mut session, 2);
-    assert!(matches!(announced.ask, Ask::Working { seq: named, .. } if named == seq(2)));
+    assert!(matches!(announced.command, Ask::Working { seq: named, .. } if named == seq(2)));
     assert_eq!(over(&announced), Some(socket));
     assert!(deliveries(&mut session).is_empty(), "the object does not know yet");
     session.handle_reply(at(3), announced.call, reply(Ok(Outcome::Noted { known: true })));
@@ -82,7 +82,7 @@ fn a_delivery_without_a_handler_waits_five_seconds_for_one_and_is_given_back() {
     session.handle_timeout(at(4_999));
     assert!(sends(&mut session, 4_999).is_empty());
     let nack = sends_one(&mut session, 5_000);
-    assert!(matches!(nack.ask, Ask::Nack { seq: named, .. } if named == seq(1)));
+    assert!(matches!(nack.command, Ask::Nack { seq: named, .. } if named == seq(1)));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_handler_may_take_as_long_as_it_likes_and_is_named_while_it_does() {
     let mut told = Vec::new();
     while let Some(due) = session.poll_timeout().filter(|due| *due <= at(hour).monotonic) {
         let now = u64::try_from(due.as_millis()).unwrap();
-        session.handle_heard(socket);
+        session.handle_heard(at(now), socket);
         assert!(sends(&mut session, now).is_empty(), "it is not given back");
         orders(&mut session, now);
         told.extend(events(&mut session).into_iter().map(|event| match event {

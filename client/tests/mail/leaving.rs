@@ -1,8 +1,7 @@
 //! Shutting down.
 
-use mailbus_client::session::mailbox::{
-    Draft, Ended, Event, Handled, Published, SocketOrder, Unsendable,
-};
+use mailbus_client::session::SocketOrder;
+use mailbus_client::session::mailbox::{Draft, Ended, Event, Handled, Published, Unsendable};
 use mailbus_spec::mailbox::{Ask, Outcome};
 
 use crate::stage::*;
@@ -13,7 +12,7 @@ fn a_shutdown_ends_the_session_at_the_object_and_opens_nothing_again() {
     session.shut_down(at(0));
     let goodbye = sends_one(&mut session, 0);
     assert!(
-        matches!(&goodbye.ask, Ask::Disconnect { connection } if connection.epoch == seq(10)),
+        matches!(&goodbye.command, Ask::Disconnect { connection } if connection.epoch == seq(10)),
         "{goodbye:?}"
     );
     assert!(!session.is_over());

@@ -31,7 +31,7 @@ fn a_message_gets_its_id_its_sender_and_its_time() {
     let sent = sends(&mut session, 6);
     assert_eq!(names(&sent), ["publish", "send"]);
     assert_ne!(id_of(&sent[0]), id_of(&sent[1]));
-    let Ask::Publish { message } = &sent[0].ask else { panic!("{sent:?}") };
+    let Ask::Publish { message } = &sent[0].command else { panic!("{sent:?}") };
     assert_eq!((message.from.clone(), message.kind.as_str()), (agent("a"), "task"));
     assert_eq!(payload_of(&message.body), Some("[1,2]"));
     assert!(message.body.contains(r#""timestamp":7000005"#), "{}", message.body);

@@ -59,7 +59,7 @@ fn an_ack_is_sent_until_it_is_answered_and_by_the_other_way_after_silence() {
     session.finish(at(0), given, Handled::Done);
     let first = sends_one(&mut session, 5);
     assert_eq!(over(&first), Some(socket));
-    session.handle_heard(socket);
+    session.handle_heard(at(5), socket);
     let (ms, second) = sends_next(&mut session, 6);
     assert!(ms >= 5_005, "{ms}");
     assert_eq!((names(&second), over(&second[0])), (vec!["ack"], None));
@@ -84,7 +84,7 @@ fn what_failed_is_given_back_for_longer_each_time() {
         let given = delivery(&mut session);
         session.finish(at(1), given, Handled::Failed);
         let nack = sends_one(&mut session, 1);
-        let Ask::Nack { delay, .. } = &nack.ask else { panic!("{nack:?}") };
+        let Ask::Nack { delay, .. } = &nack.command else { panic!("{nack:?}") };
         assert!(delay.ms() > before, "attempt {attempt}: {}", delay.ms());
         before = delay.ms();
         let due = Fate::Due { at: mailbus_spec::Timestamp::ZERO };
@@ -131,7 +131,7 @@ fn losses_are_told_once_and_acknowledged_when_the_application_knows() {
     assert!(sends(&mut session, 2).is_empty(), "nobody has said that it is known");
     session.acknowledge_gap(at(3), gap.through);
     let ack = sends_one(&mut session, 3);
-    assert!(matches!(ack.ask, Ask::Ack { what: Settled::Gap(2), .. }));
+    assert!(matches!(ack.command, Ask::Ack { what: Settled::Gap(2), .. }));
     session.handle_reply(at(4), ack.call, settled(2));
     assert!(session.is_idle());
     let more = Gap { count: 1, first: seq(3), last: seq(3), through: 3 };
@@ -159,7 +159,7 @@ fn connect_with(
     session: &mut mailbus_client::session::mailbox::MailboxSession,
     ms: u64,
     gap: Gap,
-) -> mailbus_client::session::mailbox::SocketNumber {
+) -> mailbus_client::session::SocketNumber {
     let (socket, _) = opens(session, ms);
     let (epoch, gap) = (seq(ms), Some(gap));
     let connected = Outcome::Connected { epoch, resumed: true, gap, refused: 0 };

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use mailbus_client::session::mailbox::{
-    Config, DeliveryId, Event, MailboxSession, Route, SocketNumber, SocketOrder, Transmit,
-};
+pub use mailbus_client::session::Session;
+use mailbus_client::session::mailbox::{Config, DeliveryId, Event, MailboxSession};
+use mailbus_client::session::{Route, SocketNumber, SocketOrder};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{
     Ask, MailboxReply, Message, Notice, Outcome, Pattern, Rejection, Settled,
 };
 use mailbus_spec::wire::mailbox::decode_message;
 use mailbus_spec::{AgentId, Commit, Ordinal, Reply, SessionId, Timestamp};
+
+type Transmit = mailbus_client::session::Transmit<Ask>;
+type Order = SocketOrder<Ask>;
 
 pub fn at(ms: u64) -> Reading {
     Reading { monotonic: Duration::from_millis(ms), wall: Duration::from_millis(7_000_000 + ms) }
@@ -62,7 +65,7 @@ pub fn settled(count: u64) -> MailboxReply {
     reply(Ok(Outcome::Settled { settled: count, unknown: 0 }))
 }
 
-pub fn orders(session: &mut MailboxSession, ms: u64) -> Vec<SocketOrder> {
+pub fn orders(session: &mut MailboxSession, ms: u64) -> Vec<Order> {
     std::iter::from_fn(|| session.poll_socket(at(ms))).collect()
 }
 
@@ -151,7 +154,7 @@ pub fn sends_next(session: &mut MailboxSession, from_ms: u64) -> (u64, Vec<Trans
 }
 
 pub fn names(sent: &[Transmit]) -> Vec<&'static str> {
-    sent.iter().map(|transmit| transmit.ask.name()).collect()
+    sent.iter().map(|transmit| transmit.command.name()).collect()
 }
 
 pub fn events(session: &mut MailboxSession) -> Vec<Event> {
@@ -177,7 +180,7 @@ pub fn delivery(session: &mut MailboxSession) -> DeliveryId {
 /// The seqs that an ack names.
 #[track_caller]
 pub fn acked(transmit: &Transmit) -> Vec<u64> {
-    match &transmit.ask {
+    match &transmit.command {
         Ask::Ack { what: Settled::Seqs(seqs), .. } => seqs.iter().map(|seq| seq.get()).collect(),
         other => panic!("{other:?} is no ack"),
     }
@@ -186,7 +189,7 @@ pub fn acked(transmit: &Transmit) -> Vec<u64> {
 /// The id of the message that is sent.
 #[track_caller]
 pub fn id_of(transmit: &Transmit) -> String {
-    match &transmit.ask {
+    match &transmit.command {
         Ask::Publish { message } | Ask::Send { message, .. } => {
             message.id.as_ref().unwrap().to_string()
         }

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mailbus_client::session::CallNumber;
 use mailbus_client::session::mailbox::{
-    Config, DeliveryId, Draft, Event, Handled, MailboxSession, PublicationId, Published, Route,
-    SocketNumber, SocketOrder,
+    Config, DeliveryId, Draft, Event, Handled, MailboxSession, PublicationId, Published,
 };
+use mailbus_client::session::{CallNumber, Route, Session, SocketNumber, SocketOrder};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::machine::{self, StateMachine};
 use mailbus_spec::mailbox::{
@@ -404,16 +403,16 @@ impl World {
                         run.socket = Some(socket);
                         sent.push(Packet::Open(socket, connect));
                     }
-                    SocketOrder::Ping { socket } => run.session.handle_heard(socket),
+                    SocketOrder::Ping { socket } => run.session.handle_heard(at, socket),
                     SocketOrder::Close { socket } => closed.push((number, run_number, socket)),
                 }
             }
             while let Some(mut transmit) = run.session.poll_transmit(at) {
                 if self.mistake == Mistake::FreshIds {
                     self.counter += 1;
-                    rename(&mut transmit.ask, self.counter);
+                    rename(&mut transmit.command, self.counter);
                 }
-                sent.push(Packet::Command(transmit.call, transmit.ask, transmit.route));
+                sent.push(Packet::Command(transmit.call, transmit.command, transmit.route));
             }
             while let Some(event) = run.session.poll_event() {
                 match event {

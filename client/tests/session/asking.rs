@@ -305,14 +305,3 @@ fn a_question_is_asked_until_it_is_answered_and_a_recovery_once() {
     assert_eq!(events(&mut session), [Event::Answered { query: recover, answer }]);
     assert!(session.is_idle());
 }
-
-#[test]
-fn repeated_attempts_say_how_many_went_unanswered() {
-    let mut session = session();
-    session.acquire(at(0), wanted());
-    let first = sends_one(&mut session, 0);
-    let (_, second) = sends_next(&mut session, 1);
-    assert_eq!((first.unanswered, second.unanswered), (0, 1));
-    assert_eq!(first.timeout, Duration::from_secs(5));
-    assert_ne!(first.call, second.call);
-}

@@ -6,6 +6,7 @@
 
 mod asking;
 mod believing;
+mod connecting;
 mod ending;
 mod random;
 mod stage;

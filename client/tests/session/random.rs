@@ -6,7 +6,8 @@
 //! Each wrong rule of the gallery below has to be found by the same operations. A failure prints
 //! the shrunk operations; they are the reproduction.
 
-use mailbus_client::session::lease::{Attempts, Credit, CreditRules, Ending, Sending, Sound};
+use mailbus_client::session::Sending;
+use mailbus_client::session::lease::{Attempts, Credit, CreditRules, Ending, Sound};
 use mailbus_spec::Ttl;
 use mailbus_spec::belief::{Belief, ClockAnomaly, ClockBound, Reading};
 use proptest::prelude::*;

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use mailbus_client::session::CallNumber;
-use mailbus_client::session::lease::{Acquisition, ClaimId, Config, Event, LeaseSession, Transmit};
+pub use mailbus_client::session::Session;
+use mailbus_client::session::lease::{Acquisition, ClaimId, Config, Event, LeaseSession};
+use mailbus_client::session::{CallNumber, SocketNumber, SocketOrder};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Blocker, Command, HeldBy, LeaseReply, Outcome, OverReason, Rejection};
 use mailbus_spec::{
     AgentId, Commit, Holder, LeasePath, Ordinal, PathSet, Reply, SessionId, Timestamp, Ttl,
 };
+
+type Transmit = mailbus_client::session::Transmit<Command>;
 
 /// A reading of two clocks that agree.
 pub fn at(ms: u64) -> Reading {
@@ -129,6 +132,7 @@ pub fn sends_next(session: &mut LeaseSession, from_ms: u64) -> (u64, Transmit) {
             1 => return (now, sent.into_iter().next().unwrap()),
             _ => panic!("at {now}: {sent:?}"),
         }
+        while session.poll_socket(at(now)).is_some() {}
         let due = session.poll_timeout().expect("something is due");
         let due_ms = u64::try_from(due.as_nanos().div_ceil(1_000_000)).unwrap();
         assert!(due_ms > now, "the timeout {due:?} does not lie after {now} ms");
@@ -184,4 +188,15 @@ pub fn holding() -> (LeaseSession, ClaimId) {
     answer(&mut session, 10, acquire.call, granted(5, 30_000));
     assert_eq!(events(&mut session), [Event::Acquired { claim, token: token(5) }]);
     (session, claim)
+}
+
+/// Has a socket open at `ms`, in a session that has not begun or has lost the one before.
+#[track_caller]
+pub fn open_socket(session: &mut LeaseSession, ms: u64) -> SocketNumber {
+    session.start(at(ms));
+    let Some(SocketOrder::Open { socket, .. }) = session.poll_socket(at(ms)) else {
+        panic!("no socket is opened at {ms}")
+    };
+    session.handle_opened(at(ms), socket);
+    socket
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mailbus_client::session::CallNumber;
 use mailbus_client::session::lease::{Acquisition, ClaimId, Config, CreditRules, LeaseSession};
+use mailbus_client::session::{CallNumber, Session};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply};

@@ -17,8 +17,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mailbus_client::error::{AcquireError, CallError};
 use mailbus_client::lease::{PathStatus, path_set};
-use mailbus_client::session::lease::{Acquisition, LossCause};
-use mailbus_client::transport::{Endpoint, Options, open};
+use mailbus_client::session::lease::{Acquisition, Config, LossCause};
+use mailbus_client::transport::{Endpoint, open};
 use mailbus_spec::{AgentId, LeasePath, Workspace};
 
 use service::{Bench, Mode, Step};
@@ -29,6 +29,11 @@ fn wanted() -> Acquisition {
 
 fn patient() -> Acquisition {
     wanted().patience(Duration::from_secs(120))
+}
+
+/// A session that keeps no socket open.
+fn http_alone() -> Config {
+    Config { socket: None, ..Config::default() }
 }
 
 fn path(text: &str) -> LeasePath {
@@ -42,7 +47,7 @@ fn seconds(count: u64) -> Duration {
 #[test]
 fn a_lease_is_acquired_kept_and_released() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options::default());
+        let client = bench.client("a");
         let lease = client.acquire(wanted()).await.unwrap();
         assert!(lease.is_valid());
         assert_eq!(lease.paths().as_slice()[0].as_str(), "src/lib.rs");
@@ -65,7 +70,7 @@ fn a_lease_is_acquired_kept_and_released() {
 #[test]
 fn commands_take_the_socket_while_it_is_open_and_http_otherwise() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options::default());
+        let client = bench.client("a");
         bench.pass(seconds(1)).await;
         let lease = client.acquire(wanted()).await.unwrap();
         assert_eq!(bench.log(), ["socket acquire"]);
@@ -83,7 +88,7 @@ fn commands_take_the_socket_while_it_is_open_and_http_otherwise() {
 #[test]
 fn without_a_socket_everything_goes_over_http_on_one_connection() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options { socket: false, ..Options::default() });
+        let client = bench.client_with("a", http_alone());
         let lease = client.acquire(wanted()).await.unwrap();
         bench.pass(seconds(25)).await;
         lease.release().await.unwrap();
@@ -95,8 +100,8 @@ fn without_a_socket_everything_goes_over_http_on_one_connection() {
 #[test]
 fn who_waits_is_told_by_a_push() {
     Bench::run(async |bench| {
-        let first = bench.client("a", Options::default());
-        let second = bench.client("b", Options::default());
+        let first = bench.client("a");
+        let second = bench.client("b");
         bench.pass(seconds(1)).await;
         let held = first.acquire(wanted()).await.unwrap();
         let refused = second.acquire(wanted()).await.unwrap_err();
@@ -117,8 +122,8 @@ fn who_waits_is_told_by_a_push() {
 #[test]
 fn who_waits_without_a_socket_is_told_by_its_next_question() {
     Bench::run(async |bench| {
-        let first = bench.client("a", Options::default());
-        let second = bench.client("b", Options { socket: false, ..Options::default() });
+        let first = bench.client("a");
+        let second = bench.client_with("b", http_alone());
         let held = first.acquire(wanted()).await.unwrap();
         let waits = bench.spawn(async move { second.acquire(patient()).await });
         bench.pass(seconds(3)).await;
@@ -132,7 +137,7 @@ fn who_waits_without_a_socket_is_told_by_its_next_question() {
 #[test]
 fn a_socket_that_swallows_everything_costs_no_lease() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options::default());
+        let client = bench.client("a");
         bench.pass(seconds(1)).await;
         let lease = client.acquire(wanted()).await.unwrap();
         bench.set_mode(Mode::DeafSockets);
@@ -148,7 +153,7 @@ fn a_socket_that_swallows_everything_costs_no_lease() {
 #[test]
 fn a_lease_that_cannot_be_renewed_is_lost_in_time_and_released_later() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options::default());
+        let client = bench.client("a");
         let acquired_at = bench.now();
         let lease = client.acquire(wanted()).await.unwrap();
         bench.set_mode(Mode::Silent);
@@ -168,7 +173,7 @@ fn a_service_that_never_answers_is_given_up_on() {
     for mode in [Mode::Silent, Mode::NoConnection, Mode::BlackHole] {
         Bench::run(async |bench| {
             bench.set_mode(mode);
-            let client = bench.client("a", Options::default());
+            let client = bench.client("a");
             let asked_at = bench.now();
             assert_eq!(client.acquire(wanted()).await.unwrap_err(), AcquireError::Unanswered);
             assert!(bench.now() - asked_at < seconds(66), "{mode:?}");
@@ -180,7 +185,7 @@ fn a_service_that_never_answers_is_given_up_on() {
 #[test]
 fn connections_that_died_together_cost_one_attempt_and_not_one_each() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options { socket: false, ..Options::default() });
+        let client = bench.client_with("a", http_alone());
         join_all((0..12).map(|_| client.status(path("x")))).await;
         assert_eq!(bench.connections(), 12);
         bench.forget_connections();
@@ -196,7 +201,8 @@ fn what_a_client_was_about_to_send_when_it_was_put_aside_is_not_sent_afterwards(
     let (before, connecting) = (Step::BeforeWriting, Step::Connecting);
     for (socket, step) in [(true, before), (false, before), (false, connecting)] {
         Bench::run(async |bench| {
-            let client = bench.client("a", Options { socket, ..Options::default() });
+            let config = if socket { Config::default() } else { http_alone() };
+            let client = bench.client_with("a", config);
             bench.pass(seconds(1)).await;
             bench.pause_at(step, seconds(70));
             // A minute after its sending a request is given up: a copy would come too late.
@@ -212,7 +218,7 @@ fn what_a_client_was_about_to_send_when_it_was_put_aside_is_not_sent_afterwards(
 #[test]
 fn a_dropped_lease_is_released_and_the_loop_ends_with_its_last_handle() {
     Bench::run(async |bench| {
-        let (client, running) = bench.client_and_loop("a", Options::default());
+        let (client, running) = bench.client_and_loop("a");
         let lease = client.acquire(wanted()).await.unwrap();
         drop(client);
         bench.pass(seconds(40)).await;
@@ -227,8 +233,8 @@ fn a_dropped_lease_is_released_and_the_loop_ends_with_its_last_handle() {
 #[test]
 fn a_caller_that_stops_waiting_leaves_no_place_in_the_queue() {
     Bench::run(async |bench| {
-        let first = bench.client("a", Options::default());
-        let second = bench.client("b", Options::default());
+        let first = bench.client("a");
+        let second = bench.client("b");
         let _held = first.acquire(wanted()).await.unwrap();
         let waits = bench.spawn(async move {
             let _ = second.acquire(patient()).await;
@@ -244,8 +250,8 @@ fn a_caller_that_stops_waiting_leaves_no_place_in_the_queue() {
 #[test]
 fn a_drained_lease_says_so_and_a_forced_one_is_lost() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options::default());
-        let admin = bench.client("admin", Options::default());
+        let client = bench.client("a");
+        let admin = bench.client("admin");
         bench.pass(seconds(1)).await;
         let lease = client.acquire(wanted()).await.unwrap();
         assert!(admin.force_release(lease.token(), "make room", true).await.unwrap());
@@ -262,7 +268,7 @@ fn a_drained_lease_says_so_and_a_forced_one_is_lost() {
 #[test]
 fn a_restore_is_seen_by_its_generation() {
     Bench::run(async |bench| {
-        let client = bench.client("a", Options::default());
+        let client = bench.client("a");
         let lease = client.acquire(wanted()).await.unwrap();
         let mut generation = client.generation();
         assert_eq!(*generation.borrow_and_update(), 0);
@@ -277,7 +283,7 @@ fn a_restore_is_seen_by_its_generation() {
 fn a_token_is_shown_both_ways() {
     Bench::run(async |bench| {
         bench.require_token("sesame");
-        let stranger = bench.client("b", Options::default());
+        let stranger = bench.client("b");
         let refused = stranger.acquire(wanted()).await.unwrap_err();
         assert!(matches!(refused, AcquireError::Refused(_)), "{refused:?}");
         let client = bench.client_with_token("a", "sesame");
@@ -290,7 +296,7 @@ fn a_token_is_shown_both_ways() {
 #[test]
 fn without_its_loop_a_client_fails_and_does_not_hang() {
     Bench::run(async |bench| {
-        let (client, running) = bench.client_and_loop("a", Options::default());
+        let (client, running) = bench.client_and_loop("a");
         let lease = client.acquire(wanted()).await.unwrap();
         running.abort();
         bench.pass(seconds(1)).await;
@@ -325,11 +331,10 @@ fn the_loop_may_run_on_any_thread() {
     }
     let endpoint = service::endpoint();
     let (client, driver) = mailbus_client::transport::connect(
-        service::session("a"),
+        service::session("a", Config::default()),
         endpoint,
         mailbus_client::transport::TokioConnector::new(),
         mailbus_client::clocks::SystemClocks::new(),
-        Options::default(),
     );
     drop(is_send(driver.run()));
     drop(is_send(client));

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::lease::LeaseClient;
 use mailbus_client::session::lease::{Config, LeaseSession};
-use mailbus_client::transport::{Authority, BearerToken, Connector, Endpoint, Options, connect};
+use mailbus_client::transport::{Authority, BearerToken, Connector, Endpoint, connect};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{LeaseMachine, Push};
 use mailbus_spec::machine::{Event, StateMachine};
@@ -137,10 +137,10 @@ pub fn endpoint() -> Endpoint {
     Endpoint::new("http://bus.test:8787", Workspace::new("team").unwrap()).unwrap()
 }
 
-pub fn session(agent: &str) -> LeaseSession {
+pub fn session(agent: &str, config: Config) -> LeaseSession {
     let holder =
         Holder { agent: AgentId::new(agent).unwrap(), session: SessionId::new("1").unwrap() };
-    LeaseSession::new(holder, Config::default(), agent.len() as u64)
+    LeaseSession::new(holder, config, agent.len() as u64)
 }
 
 type Client = LeaseClient<TestClocks>;
@@ -176,27 +176,26 @@ impl Bench {
         });
     }
 
-    pub fn client(&self, agent: &str, options: Options) -> Client {
-        self.client_and_loop(agent, options).0
+    pub fn client(&self, agent: &str) -> Client {
+        self.client_and_loop(agent).0
     }
 
-    pub fn client_and_loop(&self, agent: &str, options: Options) -> (Client, JoinHandle<()>) {
-        self.start(session(agent), endpoint(), options)
+    pub fn client_with(&self, agent: &str, config: Config) -> Client {
+        self.start(session(agent, config), endpoint()).0
+    }
+
+    pub fn client_and_loop(&self, agent: &str) -> (Client, JoinHandle<()>) {
+        self.start(session(agent, Config::default()), endpoint())
     }
 
     pub fn client_with_token(&self, agent: &str, token: &str) -> Client {
         let endpoint = endpoint().with_token(BearerToken::new(token).unwrap());
-        self.start(session(agent), endpoint, Options::default()).0
+        self.start(session(agent, Config::default()), endpoint).0
     }
 
-    fn start(
-        &self,
-        session: LeaseSession,
-        endpoint: Endpoint,
-        options: Options,
-    ) -> (Client, JoinHandle<()>) {
+    fn start(&self, session: LeaseSession, endpoint: Endpoint) -> (Client, JoinHandle<()>) {
         let clocks = TestClocks(self.clone());
-        let (client, driver) = connect(session, endpoint, InMemory(self.clone()), clocks, options);
+        let (client, driver) = connect(session, endpoint, InMemory(self.clone()), clocks);
         (client, spawn_local(driver.run()))
     }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use mailbus_client::clocks::SystemClocks;
 use mailbus_client::lease::LeaseClient;
+use mailbus_client::session::lease::Config;
 use mailbus_client::transport::{
-    Authority, BearerToken, Connector, Endpoint, Options, Scheme, TokioConnector, connect,
+    Authority, BearerToken, Connector, Endpoint, Scheme, TokioConnector, connect,
 };
 use mailbus_spec::Workspace;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -76,9 +77,8 @@ async fn refusal(connector: &TokioConnector, host: &str, address: SocketAddr) ->
 pub fn client(bench: &Bench, connector: TokioConnector) -> LeaseClient<SystemClocks> {
     let endpoint = Endpoint::new("https://bus.test", Workspace::new("team").unwrap()).unwrap();
     let endpoint = endpoint.with_token(BearerToken::new("sesame").unwrap());
-    let options = Options::default();
     let clocks = SystemClocks::new();
-    let (client, driver) = connect(session("a"), endpoint, connector, clocks, options);
+    let (client, driver) = connect(session("a", Config::default()), endpoint, connector, clocks);
     bench.spawn(driver.run());
     client
 }

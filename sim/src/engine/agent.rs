@@ -7,7 +7,7 @@ use futures_util::future::join;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, select_biased};
 use mailbus_client::session::lease::{Config, LeaseSession};
-use mailbus_client::transport::{Endpoint, Options, connect};
+use mailbus_client::transport::{Endpoint, connect};
 use mailbus_spec::{AgentId, Holder, SessionId};
 
 use crate::clock::{MachineClocks, TrueTime};
@@ -79,7 +79,7 @@ async fn run_process(context: Rc<Context>, agent: u8, clocks: Rc<MachineClocks>)
     let mailbox = plan
         .and_then(|plan| plan.mail.clone())
         .map(|plan| Process::new(Rc::clone(&own), agent, run, plan, seed));
-    let (client, driver) = connect(session, endpoint, SimulatedNetwork, own, Options::default());
+    let (client, driver) = connect(session, endpoint, SimulatedNetwork, own);
     let watch = BeliefWatch::new(Rc::clone(&context), client.clone(), clocks, holder.clone());
     let work = workload::work(Rc::clone(&context), client, holder, mailbox, (agent, seed));
     let process = join(driver.run(), work).map(|_| ());

@@ -9,9 +9,10 @@ use mailbus_spec::{Ordinal, RequestId, Ttl};
 use super::event::{ClaimId, Event, Refusal};
 use super::hold::Hold;
 use super::release::is_held_back;
-use super::rules::{Attempts, Ending, Sending};
+use super::rules::{Attempts, Ending};
 use super::{Acquisition, Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
+use crate::session::calls::Sending;
 use crate::session::retry::Retry;
 
 /// Number of the latest attempts that are kept for [`Attempts::recent`].

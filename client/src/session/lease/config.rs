@@ -7,6 +7,7 @@ use mailbus_spec::limits;
 use mailbus_spec::{PathSet, Ttl, Wait};
 
 use crate::backoff::Backoff;
+use crate::session::connection::SocketConfig;
 
 /// The constants of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub struct Config {
     pub attempt_timeout: Duration,
     /// The pauses between attempts that failed.
     pub backoff: Backoff,
+    /// The WebSocket that is kept open; `None` keeps none. Without one, waiting for a lease takes up to a
+    /// poll longer.
+    pub socket: Option<SocketConfig>,
 }
 
 impl Default for Config {
@@ -30,6 +34,7 @@ impl Default for Config {
             retry_horizon: Duration::from_millis(limits::RETRY_MS),
             attempt_timeout: Duration::from_secs(5),
             backoff: Backoff::DEFAULT,
+            socket: Some(SocketConfig::default()),
         }
     }
 }

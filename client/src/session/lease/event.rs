@@ -3,34 +3,15 @@
 use std::time::Duration;
 
 use mailbus_spec::belief::ClockAnomaly;
-use mailbus_spec::lease::{Command, LeaseReply, OverReason, Rejection};
+use mailbus_spec::lease::{LeaseReply, OverReason, Rejection};
 use mailbus_spec::wire::Problem;
 use mailbus_spec::{Holder, Ordinal, PathSet, RequestId};
 
-use crate::session::call::{CallFailure, CallNumber, QueryId};
+use crate::session::call::{CallFailure, QueryId};
 
 /// The session's name for one acquisition of a caller, whatever requests it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimId(pub(super) u64);
-
-/// An attempt to send now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Its number.
-    pub call: CallNumber,
-    /// The command.
-    pub command: Command,
-    /// Number of attempts just before this one that went unanswered. After the first a transport with
-    /// two ways had better take the other.
-    pub unanswered: u32,
-    /// After how long the session will count it as unanswered. A reply that comes later is still
-    /// welcome.
-    pub timeout: Duration,
-    /// The last monotonic instant at which it may leave: what a transport still has of it then, it
-    /// drops. The session takes it for unanswered, and the object's memory of requests rests on
-    /// no copy leaving later than the session sends copies.
-    pub leave_by: Duration,
-}
 
 /// Something that a caller wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,10 @@ use mailbus_spec::lease::Command;
 
 use super::acquire::{AttemptLog, Claim};
 use super::event::{Believed, ClaimId, Event, LossCause, Refusal};
-use super::rules::{Credit, Ending, Sending, renewal_pause};
+use super::rules::{Credit, Ending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
+use crate::session::calls::Sending;
 use crate::session::retry::Retry;
 
 /// Number of renewals that may come through without anything to believe in before the claim is given up:

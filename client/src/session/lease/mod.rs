@@ -1,22 +1,9 @@
 //! The client's end of the lease protocol, without I/O: no clock, no socket, no task, no thread.
 //!
 //! A [`LeaseSession`] is one run of one agent: what it wants to hold, what it has asked for, and what
-//! it may believe. It is driven from outside:
-//!
-//! * callers ask with [`acquire`](LeaseSession::acquire), [`release`](LeaseSession::release),
-//!   [`cancel`](LeaseSession::cancel) and [`ask`](LeaseSession::ask);
-//! * what comes in goes to a `handle_*` method, with the clocks read *after* it came in;
-//! * what is to go out is taken from [`poll_transmit`](LeaseSession::poll_transmit), with the clocks
-//!   read *before* it leaves; what callers want to know from [`poll_event`](LeaseSession::poll_event);
-//! * when [`poll_timeout`](LeaseSession::poll_timeout) says, [`handle_timeout`](LeaseSession::handle_timeout)
-//!   is called. Late is safe, early is harmless.
-//!
-//! # The contract
-//!
-//! After any call, take transmits until there is none, then events until there is none, then sleep
-//! to the timeout. A transmit that has not left by its [`leave_by`](Transmit::leave_by) is dropped.
-//! Readings never go back unless the clocks did: whoever shares a session reads the clocks under the
-//! lock that guards it.
+//! it may believe. Callers ask with [`acquire`](LeaseSession::acquire), [`release`](LeaseSession::release),
+//! [`cancel`](LeaseSession::cancel) and [`ask`](crate::session::Session::ask); else it is driven like any
+//! [`Session`](crate::session::Session).
 //!
 //! Invariant: an attempt that was not answered is *unknown*. Nothing here takes it for not applied:
 //! belief counts from the first attempt, and what is given up on is cancelled.
@@ -29,14 +16,15 @@
 //! | `release` | releasing and cancelling |
 //! | `unrenewed` | leases that end with their term |
 //! | `query` | plain calls |
+//! | `drive` | what its run loop takes from it and gives it |
 //! | `config`, `event` | what goes in and out |
 
 mod acquire;
 mod config;
+mod drive;
 mod event;
 mod hold;
 mod query;
-mod receive;
 mod release;
 mod rules;
 mod unrenewed;
@@ -52,18 +40,17 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 pub use config::{Acquisition, Config};
-pub use event::{Believed, ClaimId, Event, LossCause, Refusal, Released, Transmit};
-pub use rules::{Attempts, Credit, CreditRules, Ending, Sending, Sound};
+pub use event::{Believed, ClaimId, Event, LossCause, Refusal, Released};
+pub use rules::{Attempts, Credit, CreditRules, Ending, Sound};
 
 use crate::session::call::{CallNumber, QueryId};
+use crate::session::calls::Calls;
+use crate::session::connection::{Connection, Manner};
 use crate::session::retry::{Attempt, Pacing};
 use acquire::Claim;
 use query::Query;
-use release::{Farewell, FarewellId, is_held_back};
+use release::{Farewell, FarewellId};
 use unrenewed::Unrenewed;
-
-/// Time for which an attempt is remembered after its sending: longer than a reply may travel.
-const CALL_MEMORY: Duration = Duration::from_secs(120);
 
 /// One run of one agent, as a state machine over passed-in readings of its clocks.
 ///
@@ -73,6 +60,9 @@ pub struct LeaseSession {
     config: Config,
     rules: Box<dyn CreditRules + Send>,
     pacing: Pacing,
+    connection: Connection<Holder>,
+    /// Jitter of the pauses between sockets: what becomes of them changes no pause of a command.
+    reconnecting: ChaCha8Rng,
     /// Beginning of request ids, so that even a reused session name repeats no request.
     nonce: u64,
     last_number: u64,
@@ -84,16 +74,10 @@ pub struct LeaseSession {
     unrenewed: BTreeMap<ClaimId, Unrenewed>,
     farewells: BTreeMap<FarewellId, Farewell>,
     queries: BTreeMap<QueryId, Query>,
-    calls: BTreeMap<CallNumber, Sent>,
+    calls: Calls<Subject>,
     events: VecDeque<Event>,
-}
-
-/// An attempt that was made.
-#[derive(Clone, Debug)]
-struct Sent {
-    subject: Subject,
-    sending: Sending,
-    answered: bool,
+    /// True once nobody can ask for anything any more.
+    abandoned: bool,
 }
 
 /// Subject of an attempt.
@@ -132,11 +116,14 @@ impl LeaseSession {
     ) -> Self {
         let mut jitter = ChaCha8Rng::seed_from_u64(seed);
         let nonce = jitter.next_u64();
+        let reconnecting = ChaCha8Rng::seed_from_u64(jitter.next_u64());
         Self {
             holder,
             config,
             rules,
             pacing: Pacing { backoff: config.backoff, jitter },
+            connection: Connection::new(config.socket.unwrap_or_default(), Manner::OnSilence),
+            reconnecting,
             nonce,
             last_number: 0,
             last_seen: None,
@@ -146,8 +133,9 @@ impl LeaseSession {
             unrenewed: BTreeMap::new(),
             farewells: BTreeMap::new(),
             queries: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            calls: Calls::new(),
             events: VecDeque::new(),
+            abandoned: false,
         }
     }
 
@@ -163,64 +151,18 @@ impl LeaseSession {
         &self.config
     }
 
-    /// A number from the seed, for a transport's own jitter.
-    pub(crate) fn draw(&mut self) -> u64 {
-        self.pacing.jitter.next_u64()
+    /// Begins: keeps a socket open from now on, if it is [configured](Config::socket) to. Until then
+    /// every command takes HTTP, and what the object sends unasked is not heard.
+    pub fn start(&mut self, at: Reading) {
+        if self.config.socket.is_some() {
+            self.connection.begin(at.monotonic);
+        }
     }
 
     /// True if it holds, wants and awaits nothing but leases that end with their term.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.claims.is_empty() && self.farewells.is_empty() && self.queries.is_empty()
-    }
-
-    /// The next attempt to send, or `None` if nothing is due at `at`.
-    ///
-    /// Belief is reckoned from `at`: read the clocks before the call, and let the bytes leave after it.
-    pub fn poll_transmit(&mut self, at: Reading) -> Option<Transmit> {
-        self.observe(at);
-        let now = at.monotonic;
-        let call = CallNumber(self.last_number.saturating_add(1));
-        let (subject, command, attempt) = self
-            .due_farewell(call, now)
-            .or_else(|| self.due_renewal(call, at))
-            .or_else(|| self.due_acquire(call, at))
-            .or_else(|| self.due_query(call, now))?;
-        self.last_number = call.0;
-        self.forget_old_calls(now);
-        let sending = Sending { call, at, failed: false };
-        self.calls.insert(call, Sent { subject, sending, answered: false });
-        let Attempt { unanswered, timeout, leave_by } = attempt;
-        Some(Transmit { call, command, unanswered, timeout, leave_by })
-    }
-
-    /// The next event for a caller.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// The monotonic instant at which [`handle_timeout`](Self::handle_timeout) is to be called, unless
-    /// something else happens before.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        let seen = self.last_seen.unwrap_or_default().monotonic;
-        let claims = self.claims.values().filter_map(|claim| {
-            let held_back = is_held_back(claim, &self.farewells, &self.unrenewed, seen);
-            claim.timeout(seen, held_back)
-        });
-        let unrenewed = self.unrenewed.values().map(|left| left.timeout(seen));
-        let farewells = self.farewells.values().filter_map(|farewell| farewell.retry.timeout());
-        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
-        claims.chain(unrenewed).chain(farewells).chain(queries).min()
-    }
-
-    /// Does what the passing of time asks for.
-    pub fn handle_timeout(&mut self, at: Reading) {
-        self.observe(at);
-        self.claims_in_time(at.monotonic);
-        self.unrenewed_in_time(at.monotonic);
-        self.farewells_in_time(at.monotonic);
-        self.queries_in_time(at.monotonic);
     }
 
     /// Beliefs at `at`. It changes nothing, so it is for checkers; a guard asks
@@ -260,16 +202,6 @@ impl LeaseSession {
     fn next_number(&mut self) -> u64 {
         self.last_number = self.last_number.saturating_add(1);
         self.last_number
-    }
-
-    /// Calls are numbered in the order of their sending, so the oldest come first.
-    fn forget_old_calls(&mut self, now: Duration) {
-        while let Some(oldest) = self.calls.first_entry() {
-            if now.saturating_sub(oldest.get().sending.at.monotonic) <= CALL_MEMORY {
-                break;
-            }
-            oldest.remove();
-        }
     }
 
     /// Time for which copies of an unanswered command go on.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Command, LeaseReply};
 
 use super::event::Event;
@@ -18,25 +17,15 @@ pub(super) struct Query {
 }
 
 impl LeaseSession {
-    /// Asks the object something: `Status`, `List`, `Verify`, `ForceRelease` or `Recover`. What it
-    /// says is passed on and not looked at; [`Event::Answered`] tells it.
-    ///
-    /// A `Recover` is sent once, since each begins a generation; the others until they are answered.
-    pub fn ask(&mut self, at: Reading, command: Command) -> QueryId {
-        self.observe(at);
+    pub(super) fn begin_query(&mut self, now: Duration, command: Command) -> QueryId {
         let id = QueryId(self.next_number());
-        let retry = Retry::due_at(at.monotonic, Some(self.horizon()));
+        let retry = Retry::due_at(now, Some(self.horizon()));
         let retry = match command {
             Command::Recover { .. } => retry.once(),
             _ => retry,
         };
         self.queries.insert(id, Query { command, retry });
         id
-    }
-
-    /// Forgets a query whose answer nobody waits for any more.
-    pub fn forget(&mut self, query: QueryId) {
-        self.queries.remove(&query);
     }
 
     pub(super) fn due_query(&mut self, call: CallNumber, now: Duration) -> Option<Due> {

@@ -10,19 +10,7 @@ use std::time::Duration;
 use mailbus_spec::Ttl;
 use mailbus_spec::belief::{self, Belief, ClockAnomaly, ClockBound, Reading};
 
-use crate::session::call::CallNumber;
-
-/// One attempt at a command, as it left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sending {
-    /// Its number, which the reply repeats.
-    pub call: CallNumber,
-    /// The clocks, read before the first byte left.
-    pub at: Reading,
-    /// True once it has been given up on: refused a connection, cut, or unanswered for too long. What
-    /// became of it is unknown all the same.
-    pub failed: bool,
-}
+use crate::session::calls::Sending;
 
 /// The attempts at one command, when one of them has been answered.
 #[derive(Clone, Copy, Debug)]

@@ -147,7 +147,7 @@ impl LeaseSession {
             left.until = left.until.max(until);
         }
         let renew = Command::Renew { holder: self.holder.clone(), token, ttl };
-        Some((claim, self.ask(at, renew)))
+        Some((claim, self.begin_query(at.monotonic, renew)))
     }
 
     /// Notes that what was held for a term is over at the object.

@@ -6,6 +6,7 @@ use mailbus_spec::limits;
 use mailbus_spec::mailbox::Window;
 
 use crate::backoff::Backoff;
+use crate::session::connection::SocketConfig;
 
 /// The constants of one mail session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +23,8 @@ pub struct Config {
     pub attempt_timeout: Duration,
     /// The pauses between attempts that failed.
     pub backoff: Backoff,
-    /// Time that opening a socket may take, up to the object's greeting.
-    pub connect_timeout: Duration,
-    /// The pauses between attempts to open the socket.
-    pub reconnect: Backoff,
-    /// Time between two pings of the socket. Invariant: at most [`Config::PING_MOST`], or idle
-    /// sockets die on the way; a longer one is cut to it.
-    pub ping_after: Duration,
-    /// Time that a socket may stay silent after a ping before it is given up.
-    pub silence: Duration,
+    /// The constants of its socket.
+    pub socket: SocketConfig,
     /// Time that a delivery waits for a handler of its type before it is given back.
     pub hold: Duration,
     /// Time that a handler may take, from its beginning or its last sign of
@@ -49,18 +43,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// Longest time between two pings.
-    pub const PING_MOST: Duration = Duration::from_secs(25);
-
     /// Most publications and questions under way; more are refused at once.
     pub const UNDER_WAY: usize = 4_096;
 
     pub(super) fn horizon(&self) -> Duration {
         self.retry_horizon.min(Duration::from_millis(limits::RETRY_MS))
-    }
-
-    pub(super) fn ping_pause(&self) -> Duration {
-        self.ping_after.min(Self::PING_MOST)
     }
 }
 
@@ -71,10 +58,7 @@ impl Default for Config {
             retry_horizon: Duration::from_millis(limits::RETRY_MS),
             attempt_timeout: Duration::from_secs(5),
             backoff: Backoff::DEFAULT,
-            connect_timeout: Duration::from_secs(10),
-            reconnect: Backoff { first: Duration::from_millis(250), most: Duration::from_secs(15) },
-            ping_after: Duration::from_secs(20),
-            silence: Duration::from_secs(5),
+            socket: SocketConfig::default(),
             hold: Duration::from_secs(5),
             handler_timeout: None,
             redelivery: Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60) },

@@ -7,11 +7,11 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Message, MessageType, Pattern, Patterns};
 
 use super::ack::Nack;
-use super::connection::Connection;
-use super::event::{DeliveryId, Event, Route, SocketNumber};
+use super::event::{DeliveryId, Event};
 use super::handling::Handling;
 use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
+use crate::session::connection::{Route, SocketNumber};
 use crate::session::retry::Attempt;
 
 /// Most deliveries in memory. A session that negotiated nothing has no window, and what is pushed on top
@@ -181,8 +181,7 @@ impl MailboxSession {
     }
 
     pub(super) fn due_announcement(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
-        let Connection::Live(live) = &self.connection else { return None };
-        let socket = live.socket;
+        let socket = self.connection.live()?;
         let timeout = self.config.attempt_timeout;
         self.deliveries.iter_mut().find_map(|(seq, delivery)| match &mut delivery.stage {
             Stage::Announcing { call: called @ None, until } => {
@@ -250,7 +249,7 @@ impl MailboxSession {
 
     /// True if a delivery was pushed over the socket that is live now.
     pub(super) fn is_in_flight(&self, delivery: &Delivery) -> bool {
-        self.connection.live().is_some_and(|live| live.socket == delivery.socket)
+        self.connection.live() == Some(delivery.socket)
     }
 
     /// With the socket goes whatever no handler has begun: it comes again.

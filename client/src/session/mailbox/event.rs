@@ -1,17 +1,11 @@
 //! Inputs and outputs of a mailbox session besides time.
 
-use std::time::Duration;
-
-use mailbus_spec::mailbox::{Ask, Gap, MailboxReply, Message, MessageId, Rejection};
+use mailbus_spec::mailbox::{Gap, MailboxReply, Message, MessageId, Rejection};
 use mailbus_spec::wire::Problem;
 use mailbus_spec::{AgentId, Ordinal};
 
 use super::handling::InHand;
-use crate::session::call::{CallFailure, CallNumber, QueryId};
-
-/// The number of one socket of the session, fresh for each attempt to open one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SocketNumber(pub u64);
+use crate::session::call::{CallFailure, QueryId};
 
 /// The session's name for one message that it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,54 +26,6 @@ impl DeliveryId {
     pub fn seq(self) -> Ordinal {
         self.seq
     }
-}
-
-/// By which way an attempt goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Route {
-    /// In a frame of this socket. Its session fences it.
-    Socket(SocketNumber),
-    /// In an HTTP exchange of its own.
-    Http,
-}
-
-/// An attempt to send now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// Its number.
-    pub call: CallNumber,
-    /// The command.
-    pub ask: Ask,
-    /// The way.
-    pub route: Route,
-    /// After how long the session will count it as unanswered. A reply that comes later is still
-    /// welcome.
-    pub timeout: Duration,
-    /// The last monotonic instant at which it may leave: what a transport still has of it then, it
-    /// drops. The object's memory of ids rests on no copy leaving later than the session sends copies.
-    pub leave_by: Duration,
-}
-
-/// Order of the session about a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketOrder {
-    /// Open one with this `Ask::Connect`. The session gives it up by itself if it takes too long.
-    Open {
-        /// Its number.
-        socket: SocketNumber,
-        /// The connect, with whose session it is.
-        connect: Ask,
-    },
-    /// Send the text `ping`, which is answered without waking the object.
-    Ping {
-        /// Over which socket.
-        socket: SocketNumber,
-    },
-    /// Close it, or stop opening it. Nothing of it is of interest any more.
-    Close {
-        /// The socket.
-        socket: SocketNumber,
-    },
 }
 
 /// Something that the application wants to know.

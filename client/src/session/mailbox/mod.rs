@@ -1,23 +1,10 @@
 //! One run of one agent at the mailboxes: what it sends, what it is sent, what it has settled.
 //!
-//! A [`MailboxSession`] is driven from outside, like a [`LeaseSession`](super::lease::LeaseSession):
-//!
-//! * callers [`start`](MailboxSession::start) it, [`publish`](MailboxSession::publish),
-//!   [`send_to`](MailboxSession::send_to), [`ask`](MailboxSession::ask), say what they
-//!   [`serve`](MailboxSession::serve) and [`finish`](MailboxSession::finish) what they were given, and
-//!   [`shut_down`](MailboxSession::shut_down) for good;
-//! * what comes in goes to a `handle_*` method, with the clocks read *after* it came in;
-//! * sockets are opened, pinged and closed as [`poll_socket`](MailboxSession::poll_socket) orders,
-//!   commands sent as [`poll_transmit`](MailboxSession::poll_transmit) gives them; what the application
-//!   wants to know comes from [`poll_event`](MailboxSession::poll_event);
-//! * when [`poll_timeout`](MailboxSession::poll_timeout) says,
-//!   [`handle_timeout`](MailboxSession::handle_timeout) is called. Late is safe, early is harmless.
-//!
-//! # The contract
-//!
-//! After any call, take socket orders until there is none, then transmits, then events, then sleep to
-//! the timeout. What is asked of a socket that is gone is dropped. A socket's texts reach the session in
-//! their order, and none after its close.
+//! Callers [`start`](MailboxSession::start) a [`MailboxSession`], [`publish`](MailboxSession::publish),
+//! [`send_to`](MailboxSession::send_to), [`ask`](crate::session::Session::ask), say what they
+//! [`serve`](MailboxSession::serve) and [`finish`](MailboxSession::finish) what they were given, and
+//! [`shut_down`](MailboxSession::shut_down) for good; else it is driven like any
+//! [`Session`](crate::session::Session).
 //!
 //! # What is promised
 //!
@@ -33,7 +20,7 @@
 //!
 //! | file | what it says |
 //! |---|---|
-//! | `connection` | the socket: wanted, opened, kept alive, opened again, over |
+//! | `connection` | whose socket it is: greeted, refused, lost, over |
 //! | `choosing` | what the agent is subscribed to, and what nobody has chosen |
 //! | `deliver` | from the push to the handler |
 //! | `handling` | in the hands of a handler: how long, and who has been there longest |
@@ -41,7 +28,7 @@
 //! | `publish` | messages that are sent until they are answered |
 //! | `query` | plain calls |
 //! | `shutdown` | shutting down |
-//! | `receive` | what comes in |
+//! | `drive` | what its run loop takes from it and gives it |
 //! | `draft` | messages before they have an id |
 //! | `config`, `event` | what goes in and out |
 
@@ -51,37 +38,33 @@ mod config;
 mod connection;
 mod deliver;
 mod draft;
+mod drive;
 mod event;
 mod handling;
 mod publish;
 mod query;
-mod receive;
 mod shutdown;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::time::Duration;
 
-use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Patterns};
 use mailbus_spec::{AgentId, Ordinal, SessionId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::call::{CallNumber, QueryId};
+use super::call::QueryId;
+use super::calls::Calls;
+use super::connection::{Connection, Manner, Route};
 use super::retry::{Attempt, Pacing};
 
 pub use config::Config;
 pub use draft::{Draft, Unsendable};
-pub use event::{
-    Accepted, DeliveryId, Ended, Event, Handled, PublicationId, Published, Route, SocketNumber,
-    SocketOrder, Transmit,
-};
+pub use event::{Accepted, DeliveryId, Ended, Event, Handled, PublicationId, Published};
 pub use handling::InHand;
 
 use ack::{Acks, GapAck};
 use choosing::Unchosen;
-use connection::Connection;
 use deliver::Delivery;
 use publish::Publication;
 use query::Query;
@@ -89,9 +72,6 @@ use shutdown::Shutdown;
 
 /// Number of the messages accepted last that are kept, to be named after a restore.
 pub const ACCEPTED_MEMORY: usize = 1_024;
-
-/// Time for which an attempt is remembered after its sending: longer than a reply may travel.
-const CALL_MEMORY: Duration = Duration::from_secs(120);
 
 /// One run of one agent at the mailboxes, as a state machine over passed-in readings of its clocks.
 ///
@@ -104,9 +84,10 @@ pub struct MailboxSession {
     /// Beginning of message ids.
     nonce: u64,
     last_number: u64,
-    connection: Connection,
+    connection: Connection<Ask>,
+    /// Invariant: there exactly while the connection is live.
+    epoch: Option<Ordinal>,
     shutdown: Option<Shutdown>,
-    orders: VecDeque<SocketOrder>,
     /// The subscriptions that every connect sets, if the session has chosen any.
     types: Option<Patterns>,
     /// State of what comes though nobody has chosen it.
@@ -124,17 +105,8 @@ pub struct MailboxSession {
     accepted: VecDeque<Accepted>,
     accepted_before: u64,
     queries: BTreeMap<QueryId, Query>,
-    calls: BTreeMap<CallNumber, Sent>,
+    calls: Calls<Subject>,
     events: VecDeque<Event>,
-}
-
-/// An attempt that was made.
-#[derive(Clone, Debug)]
-struct Sent {
-    subject: Subject,
-    route: Route,
-    at: Duration,
-    answered: bool,
 }
 
 /// Subject of an attempt.
@@ -167,9 +139,9 @@ impl MailboxSession {
             pacing: Pacing { backoff: config.backoff, jitter },
             nonce,
             last_number: 0,
-            connection: Connection::Idle,
+            connection: Connection::new(config.socket, Manner::Regularly),
+            epoch: None,
             shutdown: None,
-            orders: VecDeque::new(),
             types: None,
             unchosen: None,
             served: Patterns::new(),
@@ -183,7 +155,7 @@ impl MailboxSession {
             accepted: VecDeque::new(),
             accepted_before: 0,
             queries: BTreeMap::new(),
-            calls: BTreeMap::new(),
+            calls: Calls::new(),
             events: VecDeque::new(),
         }
     }
@@ -209,7 +181,7 @@ impl MailboxSession {
     /// The epoch of the live session; `None` while there is no socket.
     #[must_use]
     pub fn epoch(&self) -> Option<Ordinal> {
-        self.connection.live().map(|live| live.epoch)
+        self.epoch
     }
 
     /// The largest `seq` the session knows of in the present generation.
@@ -228,86 +200,17 @@ impl MailboxSession {
             && self.queries.is_empty()
     }
 
-    /// The next order about a socket.
-    pub fn poll_socket(&mut self, at: Reading) -> Option<SocketOrder> {
-        self.open_if_due(at.monotonic);
-        self.orders.pop_front()
-    }
-
-    /// The next attempt to send, or `None` if nothing is due at `at`.
-    pub fn poll_transmit(&mut self, at: Reading) -> Option<Transmit> {
-        let now = at.monotonic;
-        let call = CallNumber(self.last_number.saturating_add(1));
-        let (subject, ask, route, attempt) = self
-            .due_announcement(call, now)
-            .or_else(|| self.due_nack(call, now))
-            .or_else(|| self.due_ack(call, now))
-            .or_else(|| self.due_gap_ack(call, now))
-            .or_else(|| self.due_publication(call, now))
-            .or_else(|| self.due_query(call, now))
-            .or_else(|| self.due_disconnect(call, now))?;
-        self.last_number = call.0;
-        self.forget_old_calls(now);
-        self.calls.insert(call, Sent { subject, route, at: now, answered: false });
-        let Attempt { timeout, leave_by, .. } = attempt;
-        Some(Transmit { call, ask, route, timeout, leave_by })
-    }
-
-    /// The next event for the application.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// The monotonic instant at which [`handle_timeout`](Self::handle_timeout) is to be called, unless
-    /// something else happens before.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        let deliveries = self.deliveries.values().filter_map(Delivery::timeout);
-        let publications = self.publications.values().filter_map(|sent| sent.retry.timeout());
-        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
-        let single = [
-            self.connection.timeout(),
-            self.acks.timeout(),
-            self.gap.as_ref().and_then(|gap| gap.retry.timeout()),
-            self.shutdown.as_ref().and_then(Shutdown::timeout),
-        ];
-        deliveries.chain(publications).chain(queries).chain(single.into_iter().flatten()).min()
-    }
-
-    /// Does what the passing of time asks for.
-    pub fn handle_timeout(&mut self, at: Reading) {
-        let now = at.monotonic;
-        self.connection_in_time(now);
-        self.deliveries_in_time(now);
-        self.acks_in_time(now);
-        self.publications_in_time(now);
-        self.queries_in_time(now);
-        self.shutdown_in_time(now);
-    }
-
     fn next_number(&mut self) -> u64 {
         self.last_number = self.last_number.saturating_add(1);
         self.last_number
     }
 
-    /// By which way an attempt goes after `unanswered` ones. What went unanswered takes the other way
-    /// the next time.
+    /// By which way an attempt goes after `unanswered` ones.
     fn route(&self, unanswered: u32) -> Route {
-        match self.connection.live() {
-            Some(live) if self.config.window.is_some() && unanswered.is_multiple_of(2) => {
-                Route::Socket(live.socket)
-            }
-            _ => Route::Http,
-        }
-    }
-
-    /// Calls are numbered in the order of their sending, so the oldest come first.
-    fn forget_old_calls(&mut self, now: Duration) {
-        while let Some(oldest) = self.calls.first_entry() {
-            if now.saturating_sub(oldest.get().at) <= CALL_MEMORY {
-                break;
-            }
-            oldest.remove();
+        match self.config.window {
+            Some(_) => self.connection.route(unanswered),
+            // Over a socket of the original's protocol nothing is asked.
+            None => Route::Http,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, MailboxReply, Outcome};
 
 use super::event::Event;
@@ -18,12 +17,7 @@ pub(super) struct Query {
 }
 
 impl MailboxSession {
-    /// Asks the object something: `Subscribe`, `Unsubscribe`, `Inbox`, `Agents`, `Heartbeat`,
-    /// `DeadLetters`, `Redrive`, `Forget`, `Recover`, or an `Ack` by id. What it says is passed on;
-    /// [`Event::Answered`] tells it. With too much under way it is not sent, and unanswered at once.
-    ///
-    /// A `Recover` is sent once, since each begins a generation; the others until they are answered.
-    pub fn ask(&mut self, at: Reading, ask: Ask) -> QueryId {
+    pub(super) fn begin_query(&mut self, now: Duration, ask: Ask) -> QueryId {
         let id = QueryId(self.next_number());
         if self.queries.len() >= Config::UNDER_WAY || self.is_over() {
             let answer = Err(CallFailure::Unanswered);
@@ -31,7 +25,7 @@ impl MailboxSession {
             return id;
         }
         self.note_types(&ask);
-        let retry = Retry::due_at(at.monotonic, Some(self.config.horizon()));
+        let retry = Retry::due_at(now, Some(self.config.horizon()));
         let retry = match ask {
             Ask::Recover { .. } => retry.once(),
             _ => retry,
@@ -52,11 +46,6 @@ impl MailboxSession {
             }
             _ => {}
         }
-    }
-
-    /// Forgets a query whose answer nobody waits for any more.
-    pub fn forget(&mut self, query: QueryId) {
-        self.queries.remove(&query);
     }
 
     pub(super) fn due_query(&mut self, call: CallNumber, now: Duration) -> Option<Due> {

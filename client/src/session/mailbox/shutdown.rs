@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use mailbus_spec::Ordinal;
 use mailbus_spec::belief::Reading;
-use mailbus_spec::mailbox::{self, Ask};
+use mailbus_spec::mailbox::{Ask, Connection};
 
-use super::connection::Connection;
-use super::event::{Ended, Route};
+use super::event::Ended;
 use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
@@ -86,11 +85,8 @@ impl MailboxSession {
     pub(super) fn due_disconnect(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let goodbye = self.shutdown.as_mut()?.goodbye.as_mut()?;
         let attempt = goodbye.retry.take_due(call, now, GOODBYE)?;
-        let connection = mailbox::Connection { agent: self.agent.clone(), epoch: goodbye.epoch };
-        let route = match &self.connection {
-            Connection::Live(live) if self.config.window.is_some() => Route::Socket(live.socket),
-            _ => Route::Http,
-        };
+        let connection = Connection { agent: self.agent.clone(), epoch: goodbye.epoch };
+        let route = self.route(attempt.unanswered);
         Some((Subject::Disconnect, Ask::Disconnect { connection }, route, attempt))
     }
 

@@ -17,8 +17,8 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 use self::http::Connections;
-use super::carrier::{Answered, Carrier, NoAnswer, Object, Unopened};
-use super::driver::{Driver, Options};
+use super::carrier::{Answered, Carrier, EXCHANGES, NoAnswer, Object, Unopened};
+use super::driver::{LeaseDriver, drive};
 use crate::clocks::Clocks;
 use crate::lease::LeaseClient;
 use crate::session::lease::LeaseSession;
@@ -93,12 +93,6 @@ pub fn connect<C: Connector, K: Clocks>(
     endpoint: Endpoint,
     connector: C,
     clocks: K,
-    options: Options,
-) -> (LeaseClient<K>, Driver<Streams<C>, K>) {
-    super::driver::drive(
-        session,
-        Streams::new(endpoint, connector, options.exchanges),
-        clocks,
-        options,
-    )
+) -> (LeaseClient<K>, LeaseDriver<Streams<C>, K>) {
+    drive(session, Streams::new(endpoint, connector, EXCHANGES), clocks)
 }

@@ -12,7 +12,6 @@ use crate::id::{new_session_id, seed};
 use crate::lease::LeaseClient;
 use crate::session::lease::{Config, LeaseSession};
 use crate::transport::NativeDriver;
-use crate::transport::driver::Options;
 
 /// A client of `endpoint` for a new run of `agent`, and its loop, which runs on a thread of its own from
 /// here on until it is dropped or nobody has a handle or a lease any more. It goes through the
@@ -27,6 +26,6 @@ pub fn open(
     let session = new_session_id()?;
     let session = LeaseSession::new(Holder { agent, session }, Config::default(), seed()?);
     let (connector, clocks) = (TokioConnector::from_environment(), SystemClocks::new());
-    let (client, driver) = connect(session, endpoint, connector, clocks, Options::default());
+    let (client, driver) = connect(session, endpoint, connector, clocks);
     Ok((client, NativeDriver::start(move || driver.run())?))
 }

@@ -1,35 +1,134 @@
-//! Inputs from the object: replies, refusals, failures and pushes.
+//! What its run loop takes from a lease session and gives it.
 
 use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::answer::Notice;
-use mailbus_spec::lease::{LeaseReply, Outcome, Rejection};
-use mailbus_spec::wire::Problem;
-use mailbus_spec::wire::lease::Received;
-use mailbus_spec::{Commit, Ordinal, RequestId};
+use mailbus_spec::lease::{Command, LeaseReply, Outcome, Rejection};
+use mailbus_spec::wire::lease::ServerFrame;
+use mailbus_spec::wire::{Code, Problem};
+use mailbus_spec::{Commit, Holder, Ordinal, RequestId};
 
+use super::acquire::Claim;
 use super::event::{ClaimId, Event, LossCause, Refusal, Released};
-use super::rules::{Ending, Sending};
-use super::{LeaseSession, Sent, Subject};
-use crate::session::call::{CallFailure, CallNumber};
+use super::hold::Hold;
+use super::release::is_held_back;
+use super::rules::Ending;
+use super::{LeaseSession, Subject};
+use crate::session::call::{CallFailure, CallNumber, QueryId, Transmit};
+use crate::session::calls::{Sending, Sent};
+use crate::session::connection::{SocketNumber, SocketOrder};
+use crate::session::contract::Session;
+use crate::session::retry::{Attempt, Retry, least_pause};
 
-impl LeaseSession {
-    /// A reply as the wire has it. One that names no attempt is ignored: an HTTP transport fills in
-    /// the number of the exchange.
-    pub fn handle_received(&mut self, at: Reading, received: Received) {
-        let Some(call) = received.call.map(CallNumber) else {
-            self.observe(at);
-            return;
-        };
-        match received.result {
-            Ok(reply) => self.handle_reply(at, call, reply),
-            Err(problem) => self.handle_problem(at, call, problem),
+impl Session for LeaseSession {
+    type Command = Command;
+    type Connect = Holder;
+    type Frame = ServerFrame;
+    type Outcome = Outcome;
+    type Rejection = Rejection;
+    type Event = Event;
+
+    /// Asks the object something: `Status`, `List`, `Verify`, `ForceRelease` or `Recover`. What it
+    /// says is passed on and not looked at; [`Event::Answered`] tells it.
+    ///
+    /// A `Recover` is sent once, since each begins a generation; the others until they are answered.
+    fn ask(&mut self, at: Reading, command: Command) -> QueryId {
+        self.observe(at);
+        self.begin_query(at.monotonic, command)
+    }
+
+    fn forget(&mut self, query: QueryId) {
+        self.queries.remove(&query);
+    }
+
+    fn poll_socket(&mut self, at: Reading) -> Option<SocketOrder<Holder>> {
+        if self.connection.is_due(at.monotonic) {
+            let socket = SocketNumber(self.next_number());
+            self.connection.open(socket, self.holder.clone(), at.monotonic);
+        }
+        self.connection.next_order()
+    }
+
+    fn poll_transmit(&mut self, at: Reading) -> Option<Transmit<Command>> {
+        self.observe(at);
+        let now = at.monotonic;
+        let call = CallNumber(self.last_number.saturating_add(1));
+        let (subject, command, attempt) = self
+            .due_farewell(call, now)
+            .or_else(|| self.due_renewal(call, at))
+            .or_else(|| self.due_acquire(call, at))
+            .or_else(|| self.due_query(call, now))?;
+        self.last_number = call.0;
+        let Attempt { unanswered, timeout, leave_by } = attempt;
+        let route = self.connection.route(unanswered);
+        self.calls.note_sent(call, subject, route, at);
+        Some(Transmit { call, command, route, timeout, leave_by })
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        let seen = self.last_seen.unwrap_or_default().monotonic;
+        let claims = self.claims.values().filter_map(|claim| {
+            let held_back = is_held_back(claim, &self.farewells, &self.unrenewed, seen);
+            claim.timeout(seen, held_back)
+        });
+        let unrenewed = self.unrenewed.values().map(|left| left.timeout(seen));
+        let farewells = self.farewells.values().filter_map(|farewell| farewell.retry.timeout());
+        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
+        let connection = self.connection.timeout();
+        claims.chain(unrenewed).chain(farewells).chain(queries).chain(connection).min()
+    }
+
+    fn handle_timeout(&mut self, at: Reading) {
+        self.observe(at);
+        if self.connection.pass(at.monotonic) {
+            self.connection.close();
+            self.lose_socket(at.monotonic);
+        }
+        self.claims_in_time(at.monotonic);
+        self.unrenewed_in_time(at.monotonic);
+        self.farewells_in_time(at.monotonic);
+        self.queries_in_time(at.monotonic);
+    }
+
+    fn handle_opened(&mut self, at: Reading, socket: SocketNumber) {
+        self.connection.note_live(socket, at.monotonic);
+    }
+
+    fn handle_unopened(&mut self, at: Reading, socket: SocketNumber, _why: Option<Problem>) {
+        self.handle_closed(at, socket, None);
+    }
+
+    fn handle_closed(&mut self, at: Reading, socket: SocketNumber, _code: Option<u16>) {
+        self.observe(at);
+        if self.connection.socket() == Some(socket) {
+            self.lose_socket(at.monotonic);
         }
     }
 
-    /// The object's reply to attempt `call`. Replies may come late, twice and in any order.
-    pub fn handle_reply(&mut self, at: Reading, call: CallNumber, reply: LeaseReply) {
+    fn handle_heard(&mut self, at: Reading, socket: SocketNumber) {
+        self.connection.note_heard(socket, at.monotonic);
+    }
+
+    fn handle_frame(&mut self, at: Reading, socket: SocketNumber, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Replies(replies) => {
+                for received in replies {
+                    self.handle_received(at, received);
+                }
+            }
+            ServerFrame::Notice(notice) => self.handle_notice(at, notice),
+            // It does not say which frame, so all that is awaited is asked again.
+            ServerFrame::Error(_) => self.ask_awaited_again(socket, at.monotonic),
+            ServerFrame::Unknown(_) => {}
+        }
+    }
+
+    fn handle_reply(&mut self, at: Reading, call: CallNumber, reply: LeaseReply) {
         self.observe(at);
         self.note_commit(reply.commit);
         let Some(sent) = self.note_answered(call, &reply) else { return };
@@ -50,24 +149,17 @@ impl LeaseSession {
         }
     }
 
-    /// Attempt `call` was refused by somebody on the way, or by the object before it was a command.
-    pub fn handle_problem(&mut self, at: Reading, call: CallNumber, problem: Problem) {
+    fn handle_problem(&mut self, at: Reading, call: CallNumber, problem: Problem) {
         self.observe(at);
-        let least = problem
-            .code
-            .retry_after()
-            .map_or(Duration::ZERO, |seconds| Duration::from_secs(u64::from(seconds)));
+        let least = least_pause(problem.code);
         // From 500 on nobody knows whether it took effect, and 429 passes.
         let status = problem.code.status();
+        self.calls.stop_awaiting(call);
         if status < 500
-            && let Some(sent) = self.calls.get_mut(&call)
-            && !sent.answered
+            && let Some((sent, true)) = self.calls.note_answered(call)
+            && let Some(retry) = self.retry_of(&sent.subject)
         {
-            sent.answered = true;
-            let sent = sent.clone();
-            if let Some(retry) = self.retry_of(&sent.subject) {
-                retry.note_refused(call);
-            }
+            retry.note_refused(call);
         }
         if status >= 500 || status == 429 {
             self.try_again(call, at.monotonic, least);
@@ -76,13 +168,25 @@ impl LeaseSession {
         }
     }
 
-    /// No reply to attempt `call` will come by the way it went: refused a connection, cut, or
-    /// unreadable. What became of it is unknown.
-    pub fn handle_failure(&mut self, at: Reading, call: CallNumber) {
+    fn handle_failure(&mut self, at: Reading, call: CallNumber) {
         self.observe(at);
         self.try_again(call, at.monotonic, Duration::ZERO);
     }
 
+    fn handle_diverted(&mut self, call: CallNumber) {
+        self.calls.stop_awaiting(call);
+    }
+
+    fn handle_abandoned(&mut self, _at: Reading) {
+        self.abandoned = true;
+    }
+
+    fn is_done(&self) -> bool {
+        self.abandoned && self.is_idle()
+    }
+}
+
+impl LeaseSession {
     /// A push. One about something unknown is answered by giving it back: nobody here waits for it.
     pub fn handle_notice(&mut self, at: Reading, notice: Notice) {
         self.observe(at);
@@ -101,7 +205,7 @@ impl LeaseSession {
             Notice::Lapsed { token } => {
                 self.note_over(token);
                 let Some(id) = self.claim_under(token) else { return };
-                if self.claims.get(&id).is_some_and(super::acquire::Claim::is_believed) {
+                if self.claims.get(&id).is_some_and(Claim::is_believed) {
                     self.lose(id, LossCause::Lapsed, Ending::Over, now);
                 } else {
                     self.on_over(id, mailbus_spec::lease::OverReason::Lapsed, now);
@@ -164,12 +268,24 @@ impl LeaseSession {
         }
     }
 
+    /// The socket is gone, and with it whatever was awaited over it.
+    fn lose_socket(&mut self, now: Duration) {
+        let lost = self.connection.lose(now, Duration::ZERO, &mut self.reconnecting);
+        if let Some(socket) = lost {
+            self.ask_awaited_again(socket, now);
+        }
+    }
+
+    fn ask_awaited_again(&mut self, socket: SocketNumber, now: Duration) {
+        for call in self.calls.take_awaited(socket) {
+            self.try_again(call, now, Duration::ZERO);
+        }
+    }
+
     /// Notes the answer to an attempt, if it is known.
-    fn note_answered(&mut self, call: CallNumber, reply: &LeaseReply) -> Option<Sent> {
-        let sent = self.calls.get_mut(&call)?;
-        let first_time = !std::mem::replace(&mut sent.answered, true);
-        let sent = sent.clone();
-        if first_time && let Some(retry) = self.retry_of(&sent.subject) {
+    fn note_answered(&mut self, call: CallNumber, reply: &LeaseReply) -> Option<Sent<Subject>> {
+        let (sent, first) = self.calls.note_answered(call)?;
+        if first && let Some(retry) = self.retry_of(&sent.subject) {
             if matches!(reply.answer, Err(Rejection::Clock(_))) {
                 retry.note_refused(call);
             } else {
@@ -179,7 +295,7 @@ impl LeaseSession {
         Some(sent)
     }
 
-    fn retry_of(&mut self, subject: &Subject) -> Option<&mut crate::session::retry::Retry> {
+    fn retry_of(&mut self, subject: &Subject) -> Option<&mut Retry> {
         match subject {
             Subject::Acquire { claim, request } => self
                 .claims
@@ -191,7 +307,7 @@ impl LeaseSession {
                 .get_mut(claim)
                 .and_then(|known| known.hold.as_mut())
                 .filter(|hold| hold.token == *token)
-                .map(super::hold::Hold::renewing),
+                .map(Hold::renewing),
             Subject::Farewell(id) => self.farewells.get_mut(id).map(|farewell| &mut farewell.retry),
             Subject::Query(id) => self.queries.get_mut(id).map(|query| &mut query.retry),
         }
@@ -199,9 +315,8 @@ impl LeaseSession {
 
     /// Attempt `call` came to nothing that anybody knows of: another follows.
     fn try_again(&mut self, call: CallNumber, now: Duration, least: Duration) {
-        let Some(sent) = self.calls.get_mut(&call) else { return };
-        sent.sending.failed = true;
-        match sent.subject.clone() {
+        let Some(subject) = self.calls.note_failed(call) else { return };
+        match subject {
             Subject::Acquire { claim, request } => {
                 if self.claims.get(&claim).is_some_and(|known| known.request == request) {
                     self.acquire_failed(claim, call, now, least);
@@ -214,12 +329,10 @@ impl LeaseSession {
     }
 
     fn refused_for_good(&mut self, call: CallNumber, problem: Problem, now: Duration) {
-        let Some(sent) = self.calls.get(&call) else { return };
+        let Some(sent) = self.calls.get(call) else { return };
         match sent.subject.clone() {
             Subject::Acquire { claim, request } => {
-                let asking = |known: &&super::acquire::Claim| {
-                    known.request == request && known.hold.is_none()
-                };
+                let asking = |known: &&Claim| known.request == request && known.hold.is_none();
                 if self.claims.get(&claim).filter(asking).is_some() {
                     self.refuse(claim, Refusal::Problem(problem), now);
                 }
@@ -246,10 +359,9 @@ impl LeaseSession {
 
 /// Least pause before asking again after this answer.
 fn pause_of(answer: &Result<Outcome, Rejection>) -> Duration {
-    let code = match answer {
-        Err(Rejection::Limit(_)) => mailbus_spec::wire::Code::Limit,
-        Err(Rejection::Clock(_)) => mailbus_spec::wire::Code::Clock,
-        _ => return Duration::ZERO,
-    };
-    Duration::from_secs(u64::from(code.retry_after().unwrap_or_default()))
+    match answer {
+        Err(Rejection::Limit(_)) => least_pause(Code::Limit),
+        Err(Rejection::Clock(_)) => least_pause(Code::Clock),
+        _ => Duration::ZERO,
+    }
 }

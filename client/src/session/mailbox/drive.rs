@@ -1,22 +1,112 @@
-//! Inputs from the object: replies, refusals, failures and pushes.
+//! What its run loop takes from a mailbox session and gives it.
 
 use std::time::Duration;
 
 use mailbus_spec::Commit;
 use mailbus_spec::belief::Reading;
-use mailbus_spec::mailbox::{MailboxReply, Notice, Outcome, Rejection};
-use mailbus_spec::wire::mailbox::{Received, ServerFrame};
+use mailbus_spec::mailbox::{Ask, MailboxReply, Notice, Outcome, Rejection};
+use mailbus_spec::wire::mailbox::ServerFrame;
 use mailbus_spec::wire::{Code, Problem};
 
-use super::connection::{Connection, least_pause};
-use super::event::{Event, Published, SocketNumber};
-use super::{MailboxSession, Sent, Subject};
-use crate::session::call::{CallFailure, CallNumber};
+use super::deliver::Delivery;
+use super::event::{Event, Published};
+use super::shutdown::Shutdown;
+use super::{MailboxSession, Subject};
+use crate::session::call::{CallFailure, CallNumber, QueryId, Transmit};
+use crate::session::connection::{SocketNumber, SocketOrder};
+use crate::session::contract::Session;
+use crate::session::retry::{Attempt, least_pause};
 
-impl MailboxSession {
-    /// One object of a text frame that came in over a socket.
-    pub fn handle_frame(&mut self, at: Reading, socket: SocketNumber, frame: ServerFrame) {
-        self.handle_heard(socket);
+impl Session for MailboxSession {
+    type Command = Ask;
+    type Connect = Ask;
+    type Frame = ServerFrame;
+    type Outcome = Outcome;
+    type Rejection = Rejection;
+    type Event = Event;
+
+    /// Asks the object something: `Subscribe`, `Unsubscribe`, `Inbox`, `Agents`, `Heartbeat`,
+    /// `DeadLetters`, `Redrive`, `Forget`, `Recover`, or an `Ack` by id. What it says is passed on;
+    /// [`Event::Answered`] tells it. With too much under way it is not sent, and unanswered at once.
+    ///
+    /// A `Recover` is sent once, since each begins a generation; the others until they are answered.
+    fn ask(&mut self, at: Reading, ask: Ask) -> QueryId {
+        self.begin_query(at.monotonic, ask)
+    }
+
+    fn forget(&mut self, query: QueryId) {
+        self.queries.remove(&query);
+    }
+
+    fn poll_socket(&mut self, at: Reading) -> Option<SocketOrder<Ask>> {
+        self.open_if_due(at.monotonic);
+        self.connection.next_order()
+    }
+
+    fn poll_transmit(&mut self, at: Reading) -> Option<Transmit<Ask>> {
+        let now = at.monotonic;
+        let call = CallNumber(self.last_number.saturating_add(1));
+        let (subject, command, route, attempt) = self
+            .due_announcement(call, now)
+            .or_else(|| self.due_nack(call, now))
+            .or_else(|| self.due_ack(call, now))
+            .or_else(|| self.due_gap_ack(call, now))
+            .or_else(|| self.due_publication(call, now))
+            .or_else(|| self.due_query(call, now))
+            .or_else(|| self.due_disconnect(call, now))?;
+        self.last_number = call.0;
+        self.calls.note_sent(call, subject, route, at);
+        let Attempt { timeout, leave_by, .. } = attempt;
+        Some(Transmit { call, command, route, timeout, leave_by })
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        let deliveries = self.deliveries.values().filter_map(Delivery::timeout);
+        let publications = self.publications.values().filter_map(|sent| sent.retry.timeout());
+        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
+        let single = [
+            self.connection.timeout(),
+            self.acks.timeout(),
+            self.gap.as_ref().and_then(|gap| gap.retry.timeout()),
+            self.shutdown.as_ref().and_then(Shutdown::timeout),
+        ];
+        deliveries.chain(publications).chain(queries).chain(single.into_iter().flatten()).min()
+    }
+
+    fn handle_timeout(&mut self, at: Reading) {
+        let now = at.monotonic;
+        self.connection_in_time(now);
+        self.deliveries_in_time(now);
+        self.acks_in_time(now);
+        self.publications_in_time(now);
+        self.queries_in_time(now);
+        self.shutdown_in_time(now);
+    }
+
+    /// The session is live once it is greeted.
+    fn handle_opened(&mut self, _at: Reading, _socket: SocketNumber) {}
+
+    fn handle_unopened(&mut self, at: Reading, socket: SocketNumber, why: Option<Problem>) {
+        if self.connection.socket() == Some(socket) {
+            self.refused(why, at.monotonic);
+        }
+    }
+
+    fn handle_closed(&mut self, at: Reading, socket: SocketNumber, code: Option<u16>) {
+        if self.connection.socket() == Some(socket) {
+            self.closed(code, at.monotonic);
+        }
+    }
+
+    fn handle_heard(&mut self, at: Reading, socket: SocketNumber) {
+        self.connection.note_heard(socket, at.monotonic);
+    }
+
+    fn handle_frame(&mut self, at: Reading, socket: SocketNumber, frame: ServerFrame) {
         match frame {
             ServerFrame::Connected(reply) => self.handle_greeting(at, socket, reply),
             ServerFrame::Replies(replies) => {
@@ -25,25 +115,15 @@ impl MailboxSession {
                 }
             }
             ServerFrame::Notice(notice) => self.handle_notice(at, socket, notice),
-            ServerFrame::Error(_) => self.handle_unreadable(at, socket),
+            // It does not say which frame, so all that is awaited is sent again.
+            ServerFrame::Error(_) => self.ask_awaited_again(socket, at.monotonic),
             ServerFrame::Unknown(_) => {}
         }
     }
 
-    /// A reply as the wire has it. One that names no attempt is ignored: an HTTP transport fills in
-    /// the number of the exchange.
-    pub fn handle_received(&mut self, at: Reading, received: Received) {
-        let Some(call) = received.call.map(CallNumber) else { return };
-        match received.result {
-            Ok(reply) => self.handle_reply(at, call, reply),
-            Err(problem) => self.handle_problem(at, call, problem),
-        }
-    }
-
-    /// The object's reply to attempt `call`. Replies may come late, twice and in any order.
-    pub fn handle_reply(&mut self, at: Reading, call: CallNumber, reply: MailboxReply) {
+    fn handle_reply(&mut self, at: Reading, call: CallNumber, reply: MailboxReply) {
         self.note_commit(reply.commit);
-        let Some(sent) = self.note_answered(call) else { return };
+        let Some((sent, _)) = self.calls.note_answered(call) else { return };
         let now = at.monotonic;
         let least = pause_of(&reply.answer);
         match sent.subject {
@@ -77,43 +157,54 @@ impl MailboxSession {
         self.leave_if_done(now);
     }
 
-    /// Attempt `call` was refused by somebody on the way, or by the object before it was a command.
-    pub fn handle_problem(&mut self, at: Reading, call: CallNumber, problem: Problem) {
+    fn handle_problem(&mut self, at: Reading, call: CallNumber, problem: Problem) {
         let now = at.monotonic;
         let least = least_pause(problem.code);
         let status = problem.code.status();
         let passing = status >= 500 || matches!(problem.code, Code::Limit | Code::Replaced);
-        let Some(sent) = self.calls.get(&call).cloned() else { return };
+        let Some(sent) = self.calls.get(call).cloned() else { return };
+        self.calls.stop_awaiting(call);
         if passing {
             // From 500 on nobody knows whether it took effect; 429 and a replaced session's frames had
             // none.
             match sent.subject {
                 Subject::Publish(id) if status < 500 && !sent.answered => {
-                    self.note_answered(call);
+                    self.calls.note_answered(call);
                     let why = Published::Refused(problem);
                     self.publication_held_up(id, call, why, (now, least));
                 }
                 _ => self.try_again(call, now, least),
             }
         } else {
-            self.note_answered(call);
+            self.calls.note_answered(call);
             self.refused_for_good(call, sent.subject, problem, now);
         }
         self.leave_if_done(now);
     }
 
-    /// No reply to attempt `call` will come by the way it went: refused a connection, cut, or
-    /// unreadable. What became of it is unknown.
-    pub fn handle_failure(&mut self, at: Reading, call: CallNumber) {
+    fn handle_failure(&mut self, at: Reading, call: CallNumber) {
         self.try_again(call, at.monotonic, Duration::ZERO);
         self.leave_if_done(at.monotonic);
     }
 
+    fn handle_diverted(&mut self, call: CallNumber) {
+        self.calls.stop_awaiting(call);
+    }
+
+    fn handle_abandoned(&mut self, at: Reading) {
+        self.shut_down(at);
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_over() && self.is_idle()
+    }
+}
+
+impl MailboxSession {
     /// What the object sends unasked over a socket. What comes over one that is not the live session's
     /// is ignored: it comes again.
     pub fn handle_notice(&mut self, at: Reading, socket: SocketNumber, notice: Notice) {
-        self.handle_heard(socket);
-        if self.connection.live().is_none_or(|live| live.socket != socket) {
+        if self.connection.live() != Some(socket) {
             return;
         }
         match notice {
@@ -131,32 +222,16 @@ impl MailboxSession {
         }
     }
 
-    /// The object could not read a frame of this socket. It does not say which, so all that is awaited
-    /// over it is sent again.
-    pub fn handle_unreadable(&mut self, at: Reading, socket: SocketNumber) {
-        self.handle_heard(socket);
-        let awaited: Vec<CallNumber> = self
-            .calls
-            .iter()
-            .filter(|(_, sent)| !sent.answered && sent.route == super::Route::Socket(socket))
-            .map(|(call, _)| *call)
-            .collect();
-        for call in awaited {
-            self.try_again(call, at.monotonic, Duration::ZERO);
+    pub(super) fn ask_awaited_again(&mut self, socket: SocketNumber, now: Duration) {
+        for call in self.calls.take_awaited(socket) {
+            self.try_again(call, now, Duration::ZERO);
         }
-    }
-
-    /// Notes the first answer to an attempt, if it is known.
-    fn note_answered(&mut self, call: CallNumber) -> Option<Sent> {
-        let sent = self.calls.get_mut(&call)?;
-        sent.answered = true;
-        Some(sent.clone())
     }
 
     /// Attempt `call` came to nothing that anybody knows of: another follows.
     pub(super) fn try_again(&mut self, call: CallNumber, now: Duration, least: Duration) {
-        let Some(sent) = self.calls.get(&call) else { return };
-        match sent.subject.clone() {
+        let Some(subject) = self.calls.note_failed(call) else { return };
+        match subject {
             Subject::Publish(id) => self.publication_failed(id, call, now, least),
             Subject::Query(id) => self.query_failed(id, call, now, least),
             Subject::Ack => self.ack_failed(call, now, least),
@@ -206,7 +281,7 @@ impl MailboxSession {
         let more = std::mem::take(&mut self.accepted_before);
         self.events.push_back(Event::Restored { unknown, more });
         // What is pushed again is another delivery; what a handler has is finished as it is.
-        if !matches!(self.connection, Connection::Live(_)) {
+        if self.connection.live().is_none() {
             self.drop_undelivered();
         }
     }
