@@ -2,9 +2,9 @@
 #![cfg_attr(fuzzing, no_main)]
 
 #[cfg(fuzzing)]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mailbus_fuzz::lease_differential::run(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mailbus_fuzz::differential::leases(bytes));
 
 #[cfg(not(fuzzing))]
 fn main() -> std::io::Result<()> {
-    mailbus_fuzz::replay(mailbus_fuzz::lease_differential::run)
+    mailbus_fuzz::replay(mailbus_fuzz::differential::leases)
 }

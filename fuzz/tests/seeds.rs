@@ -1,29 +1,49 @@
-//! Replays the committed seeds of every fuzz target, and a fixed number of bytes drawn from a seed.
-//!
-//! A finding of the fuzzer becomes a file in `seeds/<target>/` and stays a test for ever.
+//! Replays the committed seeds and findings of every fuzz target, and a fixed number of bytes drawn from a
+//! seed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use mailbus_fuzz::differential::script;
+use mailbus_worker::lease::SqlLeases;
+use mailbus_worker::mailbox::SqlMailboxes;
 
 /// A target's name, what it does with bytes, and how many histories are drawn for it.
 type Target = (&'static str, fn(&[u8]), u64);
 
 const TARGETS: [Target; 4] = [
-    ("lease_differential", mailbus_fuzz::lease_differential::run, 500),
-    ("mailbox_differential", mailbus_fuzz::mailbox_differential::run, 300),
+    ("lease_differential", mailbus_fuzz::differential::leases, 500),
+    ("mailbox_differential", mailbus_fuzz::differential::mailboxes, 300),
     ("wire_mailbox", mailbus_fuzz::wire_mailbox::run, 500),
     ("wire_request", mailbus_fuzz::wire_request::run, 500),
 ];
 
+/// The files of a folder of this crate: at least one.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files
+}
+
+#[test]
+fn every_finding_holds() {
+    let scripts: [(_, fn(&str) -> Result<(), String>); 2] =
+        [("findings/lease", script::<SqlLeases>), ("findings/mailbox", script::<SqlMailboxes>)];
+    for (folder, run) in scripts {
+        for file in files(folder) {
+            println!("{}", file.display());
+            run(&fs::read_to_string(&file).unwrap()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn every_committed_seed_holds() {
     for (target, run, _) in TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target);
-        let mut files: Vec<_> =
-            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        assert!(!files.is_empty(), "{} has no seed", folder.display());
-        for file in files {
+        for file in files(&format!("seeds/{target}")) {
             println!("cargo run -p mailbus-fuzz --bin {target} -- {}", file.display());
             run(&fs::read(&file).unwrap());
         }
@@ -47,8 +67,8 @@ fn drawn_histories_hold_on_every_target() {
     for (target, run, histories) in TARGETS {
         for seed in 0..histories {
             println!("{target}, seed {seed}");
-            // Large messages come in multiples of 35 bytes.
-            run(&bytes(seed, 1_190 + seed as usize % 3));
+            // Large loads come in multiples of 80 bytes.
+            run(&bytes(seed, 1_200 + 16 * (seed as usize % 3)));
         }
     }
 }

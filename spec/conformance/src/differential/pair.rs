@@ -9,6 +9,7 @@ use super::operation::Operation;
 use super::world::{Loads, World};
 use crate::directive::Directive;
 use crate::model::ModelSystem;
+use crate::notation::{EXACT_START, Epoch};
 use crate::subject::{StepOf, Subject};
 use crate::system::{Capabilities, Capability, Needs};
 use mailbus_spec::invariant::Transition;
@@ -89,6 +90,8 @@ pub struct Pair<S: Subject, M: Machine<S>> {
     pending_alarm: Option<HostTime>,
     bookmarks: BTreeMap<String, (M::Bookmark, Option<HostTime>)>,
     events: usize,
+    /// True if each directive is printed before it happens.
+    pub prints: bool,
 }
 
 impl<S: Subject, M: Machine<S>> Pair<S, M> {
@@ -97,7 +100,14 @@ impl<S: Subject, M: Machine<S>> Pair<S, M> {
         use Capability::{Alarm, Crash, Evict, ExactTime, Rollback, Sockets};
         let able = Capabilities::of([Alarm, Crash, Evict, ExactTime, Rollback, Sockets]);
         let world = World::new(ModelSystem::begun(&Needs::default()), able, loads);
-        Self { machine, world, pending_alarm: None, bookmarks: BTreeMap::new(), events: 0 }
+        Self {
+            machine,
+            world,
+            pending_alarm: None,
+            bookmarks: BTreeMap::new(),
+            events: 0,
+            prints: false,
+        }
     }
 
     /// The specification's state.
@@ -120,6 +130,21 @@ impl<S: Subject, M: Machine<S>> Pair<S, M> {
         let failing = fails.then(|| numbers.random_range(1..=STATEMENTS));
         let directive = self.world.draw(&mut numbers);
         self.direct(directive, failing)
+    }
+
+    /// Lets all that a script says happen on both: a directive a line, `#` before remarks.
+    ///
+    /// # Errors
+    /// What is wrong with the script.
+    ///
+    /// # Panics
+    /// If the two differ, or an invariant does not hold.
+    pub fn tell(&mut self, script: &str) -> Result<(), String> {
+        let lines = script.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        for line in lines {
+            self.direct(Directive::parse(line, Epoch(EXACT_START))?, None);
+        }
+        Ok(())
     }
 
     /// Lets what a directive says happen on both.

@@ -16,7 +16,10 @@ const SHORT: Loads = Loads { some: 4, many: 1, long: 1, longs: 0 };
 const LONG: Loads = Loads { some: 2, many: 0, long: 40, longs: 2 };
 
 fn check(loads: Loads, history: &[Operation]) {
-    let mut pair: Pair = pair(FEW, loads);
+    go_on(&mut pair(FEW, loads), history);
+}
+
+fn go_on(pair: &mut Pair, history: &[Operation]) {
     for operation in history {
         pair.operate(operation);
         pair.check_memory();
@@ -33,12 +36,28 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
-    /// Refusals, presumptions in a full inbox, and redrives that find no room.
     #[test]
     fn so_is_a_history_of_long_messages(history in histories(100)) {
         check(LONG, &history);
+    }
+
+    /// Refusals, presumptions in a full inbox, and redrives that find no room. Its agent connects before, in
+    /// between, or never.
+    #[test]
+    fn so_is_a_history_that_begins_with_a_full_inbox(
+        opened in 0..3usize,
+        window in prop::sample::select(vec!["", " window=1,100", " window=3,300", " window=256,4194304"]),
+        history in histories(70),
+    ) {
+        let open = format!("open bob{window}");
+        let sends = "times 24 send ann bob a bytes=1000000\ntimes 11 send ann bob b ackRequired bytes=999999";
+        let mut script = [sends, sends, ""];
+        script[opened] = &open;
+        let mut pair = pair(FEW, LONG);
+        pair.tell(&[&script[..], &[sends]].concat().join("\n")).unwrap();
+        go_on(&mut pair, &history);
     }
 }
 
