@@ -267,23 +267,13 @@ mod bindings {
     use worker::ObjectNamespace;
 
     use super::{CloudflareMailBus, Setup};
-    use crate::bus::runner::Runner;
+    use crate::bus::runner::{Origin, Runner};
     use crate::clocks::WorkerClocks;
     use crate::id::{new_session_id, seed};
     use crate::transport::Bindings;
 
     /// The workspace of the original.
     const WORKSPACE: &str = "global-mailbox";
-
-    /// What a bus inside a Worker is made of.
-    #[derive(Clone)]
-    pub(in crate::bus) struct Origin {
-        agent: AgentId,
-        session: SessionId,
-        workspace: Workspace,
-        mailbox: ObjectNamespace,
-        lease: ObjectNamespace,
-    }
 
     impl CloudflareMailBus<WorkerClocks> {
         /// The bus of a new run of `agent` over the bindings of the Worker that this runs in, in the
@@ -344,6 +334,3 @@ mod bindings {
         }
     }
 }
-
-#[cfg(target_arch = "wasm32")]
-pub(super) use bindings::Origin;

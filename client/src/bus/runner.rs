@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) use outside::Runner;
 #[cfg(target_arch = "wasm32")]
-pub(super) use own::Runner;
+pub(super) use own::{Origin, Runner};
 
 #[cfg(not(target_arch = "wasm32"))]
 mod outside {
@@ -25,8 +25,18 @@ mod own {
     use std::cell::RefCell;
 
     use futures_util::future::LocalBoxFuture;
+    use mailbus_spec::{AgentId, SessionId, Workspace};
+    use worker::ObjectNamespace;
 
-    use crate::bus::cloudflare::Origin;
+    /// What a bus inside a Worker is made of.
+    #[derive(Clone)]
+    pub(in crate::bus) struct Origin {
+        pub agent: AgentId,
+        pub session: SessionId,
+        pub workspace: Workspace,
+        pub mailbox: ObjectNamespace,
+        pub lease: ObjectNamespace,
+    }
 
     /// The event that uses the bus first, or whoever was given the driver.
     #[derive(Default)]

@@ -6,7 +6,7 @@
 //! | `connection` | the socket of a session: opened, kept alive, opened again |
 //! | `call` | the names of what goes out and comes back |
 //! | `calls` | the attempts that were made |
-//! | `retry` | the retry schedule of one command |
+//! | `retry`, `repeated` | the retry schedule of one command, and commands that have one each |
 //! | [`lease`] | one run of one agent at the leases: what it wants to hold and may believe |
 //! | [`mailbox`] | one run of one agent at the mailboxes: what it sends, is sent and has settled |
 
@@ -16,6 +16,7 @@ mod connection;
 mod contract;
 pub mod lease;
 pub mod mailbox;
+mod repeated;
 mod retry;
 
 pub use call::{CallFailure, CallNumber, QueryId, Transmit};

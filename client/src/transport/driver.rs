@@ -12,7 +12,6 @@ use mailbus_spec::wire::Received;
 use super::carrier::{Carrier, NoAnswer};
 use super::codec::Codec;
 use super::outbox::Outbox;
-use super::sockets::CLOSE_TIME;
 use crate::clocks::{Clocks, within};
 use crate::handle::{Callers, Handle, Shared, State};
 use crate::lease::LeaseClient;
@@ -101,9 +100,7 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
             }
             if turn.done && exchanges.is_empty() && turn.exchanges.is_empty() {
                 // The socket's close is the last that is left to do.
-                let close = pin!(self.close_sockets(sockets.as_mut()));
-                within(self.shared.clocks(), CLOSE_TIME, close).await;
-                return;
+                return self.close_sockets(sockets.as_mut()).await;
             }
             for transmit in turn.exchanges {
                 exchanges.push(self.exchange(transmit));

@@ -15,7 +15,7 @@ use crate::session::{SocketNumber, SocketOrder};
 /// Time that a frame may take to leave.
 const FRAME_TIME: Duration = Duration::from_secs(5);
 /// Time that the ceremony of closing a socket may take.
-pub(super) const CLOSE_TIME: Duration = Duration::from_secs(1);
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
     /// Sees to the session's orders for as long as it is polled.
@@ -147,16 +147,19 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
         }
     }
 
-    /// Lets the socket see to its last orders.
+    /// Lets the socket see to its last orders, for as long as ceremony may take.
     pub(super) async fn close_sockets(&self, sockets: impl Future<Output = ()>) {
         let mut sockets = pin!(sockets.fuse());
-        while self.is_busy_with_sockets() {
-            let mut done = pin!(self.outbox.done.notified().fuse());
-            select_biased! {
-                () = sockets => return,
-                () = done => {}
+        let last = async {
+            while self.is_busy_with_sockets() {
+                let mut done = pin!(self.outbox.done.notified().fuse());
+                select_biased! {
+                    () = sockets => return,
+                    () = done => {}
+                }
             }
-        }
+        };
+        within(self.shared.clocks(), CLOSE_TIME, last).await;
     }
 
     fn is_busy_with_sockets(&self) -> bool {

@@ -6,94 +6,14 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Acquire, Command, OverReason, Rejection};
 use mailbus_spec::{Ordinal, RequestId, Ttl};
 
+use super::claim::{AttemptLog, Claim, Hold};
 use super::event::{ClaimId, Event, Refusal};
-use super::hold::Hold;
 use super::release::is_held_back;
-use super::rules::{Attempts, Ending};
+use super::rules::Ending;
 use super::{Acquisition, Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::calls::Sending;
 use crate::session::retry::Retry;
-
-/// Number of the latest attempts that are kept for [`Attempts::recent`].
-const RECENT: usize = 8;
-
-/// One acquisition of a caller.
-///
-/// Invariant: `hold` is there from the grant on; before it was believed for the first time the
-/// claim may go back to asking, under a new request.
-#[derive(Debug)]
-pub(super) struct Claim {
-    pub(super) wanted: Acquisition,
-    /// True if it is for one term, and not renewed.
-    for_a_term: bool,
-    /// The present request as it is asked; always the same words, or it would be a conflict.
-    pub(super) acquire: Acquire,
-    pub(super) request: RequestId,
-    /// Time at which the caller's patience is over; `None` for those who would not wait at all.
-    pub(super) give_up_at: Option<Duration>,
-    pub(super) acquiring: Retry,
-    pub(super) attempts: AttemptLog,
-    pub(super) position: Option<u64>,
-    pub(super) hold: Option<Hold>,
-}
-
-/// The sendings of one command that a reply may be credited to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct AttemptLog {
-    pub(super) first: Option<Sending>,
-    pub(super) recent: Vec<Sending>,
-}
-
-impl AttemptLog {
-    pub(super) fn note(&mut self, sending: Sending) {
-        self.first.get_or_insert(sending);
-        if self.recent.len() >= RECENT {
-            self.recent.remove(0);
-        }
-        self.recent.push(sending);
-    }
-
-    pub(super) fn note_failed(&mut self, call: CallNumber) {
-        let kept = self.first.iter_mut().chain(self.recent.iter_mut());
-        kept.filter(|sending| sending.call == call).for_each(|sending| sending.failed = true);
-    }
-
-    pub(super) fn answered(
-        &self,
-        named: Option<Sending>,
-        received: Reading,
-    ) -> Option<Attempts<'_>> {
-        Some(Attempts { first: self.first?, recent: &self.recent, named, received })
-    }
-}
-
-impl Claim {
-    /// Time at which something is to be done about it next. `seen` is the latest reading: what it has
-    /// already judged is not waited for again. An `Acquire` that is `held_back` is not waited for either:
-    /// the end of what is before it is.
-    pub(super) fn timeout(&self, seen: Duration, held_back: bool) -> Option<Duration> {
-        let patience = self.give_up_at.filter(|_| !self.is_believed());
-        let hold = self.hold.as_ref().and_then(|hold| hold.timeout(seen));
-        let asking = self.acquiring.timeout().filter(|_| !held_back);
-        [patience, asking, hold].into_iter().flatten().min()
-    }
-
-    /// True if it was ever believed.
-    pub(super) fn is_believed(&self) -> bool {
-        self.hold.as_ref().is_some_and(|hold| hold.believed)
-    }
-
-    /// Number of others who wait for something of it, as of its last renewal.
-    pub(super) fn waiting(&self) -> u64 {
-        self.hold.as_ref().map_or(0, |hold| hold.waiting)
-    }
-
-    /// The longest pause between two questions of one who waits.
-    fn poll(&self) -> Option<Duration> {
-        self.acquire.wait().map(|wait| Duration::from_millis(wait.poll_ms()))
-    }
-}
 
 impl LeaseSession {
     /// Begins to ask for a set of paths. [`Event::Acquired`] or [`Event::Refused`] tells the end of it.

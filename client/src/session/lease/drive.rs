@@ -9,12 +9,11 @@ use mailbus_spec::wire::lease::ServerFrame;
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{Commit, Holder, Ordinal, RequestId};
 
-use super::acquire::Claim;
+use super::claim::Claim;
 use super::event::{ClaimId, Event, LossCause, Refusal, Released};
-use super::hold::Hold;
 use super::release::is_held_back;
 use super::rules::Ending;
-use super::{LeaseSession, Subject};
+use super::{Due, LeaseSession, Subject};
 use crate::session::call::{CallFailure, CallNumber, QueryId, Transmit};
 use crate::session::calls::{Sending, Sent};
 use crate::session::connection::{SocketNumber, SocketOrder};
@@ -39,7 +38,7 @@ impl Session for LeaseSession {
     }
 
     fn forget(&mut self, query: QueryId) {
-        self.queries.remove(&query);
+        self.queries.end(query);
     }
 
     fn poll_socket(&mut self, at: Reading) -> Option<SocketOrder<Holder>> {
@@ -77,10 +76,8 @@ impl Session for LeaseSession {
             claim.timeout(seen, held_back)
         });
         let unrenewed = self.unrenewed.values().map(|left| left.timeout(seen));
-        let farewells = self.farewells.values().filter_map(|farewell| farewell.retry.timeout());
-        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
-        let connection = self.connection.timeout();
-        claims.chain(unrenewed).chain(farewells).chain(queries).chain(connection).min()
+        let single = [self.farewells.timeout(), self.queries.timeout(), self.connection.timeout()];
+        claims.chain(unrenewed).chain(single.into_iter().flatten()).min()
     }
 
     fn handle_timeout(&mut self, at: Reading) {
@@ -91,8 +88,12 @@ impl Session for LeaseSession {
         }
         self.claims_in_time(at.monotonic);
         self.unrenewed_in_time(at.monotonic);
-        self.farewells_in_time(at.monotonic);
-        self.queries_in_time(at.monotonic);
+        for id in self.farewells.pass(at.monotonic, &mut self.pacing) {
+            self.end_farewell(id, Released::Unanswered);
+        }
+        for id in self.queries.pass(at.monotonic, &mut self.pacing) {
+            self.on_answered(id, Err(CallFailure::Unanswered));
+        }
     }
 
     fn handle_opened(&mut self, at: Reading, socket: SocketNumber) {
@@ -307,9 +308,9 @@ impl LeaseSession {
                 .get_mut(claim)
                 .and_then(|known| known.hold.as_mut())
                 .filter(|hold| hold.token == *token)
-                .map(Hold::renewing),
-            Subject::Farewell(id) => self.farewells.get_mut(id).map(|farewell| &mut farewell.retry),
-            Subject::Query(id) => self.queries.get_mut(id).map(|query| &mut query.retry),
+                .map(|hold| &mut hold.renewing),
+            Subject::Farewell(id) => self.farewells.retry(*id),
+            Subject::Query(id) => self.queries.retry(*id),
         }
     }
 
@@ -323,8 +324,16 @@ impl LeaseSession {
                 }
             }
             Subject::Renew { claim, token } => self.renewal_failed(claim, token, call, now, least),
-            Subject::Farewell(farewell) => self.farewell_failed(farewell, call, now, least),
-            Subject::Query(query) => self.query_failed(query, call, now, least),
+            Subject::Farewell(id) => {
+                if self.farewells.fail(id, call, (now, least), &mut self.pacing) {
+                    self.end_farewell(id, Released::Unanswered);
+                }
+            }
+            Subject::Query(id) => {
+                if self.queries.fail(id, call, (now, least), &mut self.pacing) {
+                    self.on_answered(id, Err(CallFailure::Unanswered));
+                }
+            }
         }
     }
 
@@ -345,6 +354,29 @@ impl LeaseSession {
             Subject::Query(query) => {
                 self.on_answered(query, Err(CallFailure::Problem(problem)));
             }
+        }
+    }
+
+    pub(super) fn begin_query(&mut self, now: Duration, command: Command) -> QueryId {
+        let id = QueryId(self.next_number());
+        let retry = Retry::due_at(now, Some(self.horizon()));
+        let retry = match command {
+            Command::Recover { .. } => retry.once(),
+            _ => retry,
+        };
+        self.queries.begin(id, retry, command);
+        id
+    }
+
+    fn due_query(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
+        let timeout = self.config.attempt_timeout;
+        let (id, command, attempt) = self.queries.take_due(call, now, |_| timeout)?;
+        Some((Subject::Query(id), command.clone(), attempt))
+    }
+
+    fn on_answered(&mut self, query: QueryId, answer: Result<LeaseReply, CallFailure>) {
+        if self.queries.end(query).is_some() {
+            self.events.push_back(Event::Answered { query, answer });
         }
     }
 

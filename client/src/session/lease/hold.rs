@@ -6,7 +6,7 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::belief::{Belief, ClockAnomaly, Reading};
 use mailbus_spec::lease::Command;
 
-use super::acquire::{AttemptLog, Claim};
+use super::claim::{AttemptLog, Claim};
 use super::event::{Believed, ClaimId, Event, LossCause, Refusal};
 use super::rules::{Credit, Ending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
@@ -17,68 +17,6 @@ use crate::session::retry::Retry;
 /// Number of renewals that may come through without anything to believe in before the claim is given up:
 /// the term is shorter than a round trip.
 const FRUITLESS_RENEWALS: u32 = 8;
-
-/// Grant of a claim, and what is believed of it.
-#[derive(Debug)]
-pub(super) struct Hold {
-    pub(super) token: Ordinal,
-    /// The belief; `None` when a grant or renewal cannot be credited.
-    belief: Option<Belief>,
-    /// True if it was ever believed. Invariant: from then on, the end of belief is the end of the
-    /// claim.
-    pub(super) believed: bool,
-    /// The monotonic instant from which it is not held any more, whatever is renewed.
-    bound: Option<Duration>,
-    /// True while an admin drains it: renewing would be refused, and would end the belief early.
-    draining: bool,
-    pub(super) waiting: u64,
-    /// Renewals that came through and could not be believed, since there was no belief.
-    fruitless: u32,
-    renewing: Retry,
-    renewals: AttemptLog,
-    renew_at: Option<Duration>,
-}
-
-impl Hold {
-    /// A lease just granted, not yet believed: renewing it is the way to believe in it.
-    pub(super) fn new(token: Ordinal, horizon: Duration, now: Duration) -> Self {
-        let mut renewing = Retry::due_at(now, Some(horizon));
-        renewing.stop();
-        Self {
-            token,
-            belief: None,
-            believed: false,
-            bound: None,
-            draining: false,
-            waiting: 0,
-            fruitless: 0,
-            renewing,
-            renewals: AttemptLog::default(),
-            renew_at: Some(now),
-        }
-    }
-
-    pub(super) fn renewing(&mut self) -> &mut Retry {
-        &mut self.renewing
-    }
-
-    /// The monotonic instant from which it is believed no more unless renewed.
-    fn end(&self) -> Option<Duration> {
-        let end = self.belief?.monotonic_end();
-        Some(self.bound.map_or(end, |bound| bound.min(end)))
-    }
-
-    fn is_bound(&self, now: Duration) -> bool {
-        self.bound.is_some_and(|bound| bound <= now)
-    }
-
-    pub(super) fn timeout(&self, seen: Duration) -> Option<Duration> {
-        let end = self.end().filter(|end| *end > seen);
-        let renewal =
-            if self.renewing.is_active() { self.renewing.timeout() } else { self.renew_at };
-        [end, renewal].into_iter().flatten().min()
-    }
-}
 
 impl LeaseSession {
     /// Looks at the clocks: ends all belief if they went wrong, and each belief whose time is over.

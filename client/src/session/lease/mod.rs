@@ -11,20 +11,20 @@
 //! | file | what it says |
 //! |---|---|
 //! | `rules` | from when belief counts, and when it ends: the seam that the simulator plants bugs in |
+//! | `claim` | what is asked, held and believed |
 //! | `acquire` | from the first `Acquire` to the grant |
 //! | `hold` | belief, renewal and loss |
 //! | `release` | releasing and cancelling |
 //! | `unrenewed` | leases that end with their term |
-//! | `query` | plain calls |
 //! | `drive` | what its run loop takes from it and gives it |
 //! | `config`, `event` | what goes in and out |
 
 mod acquire;
+mod claim;
 mod config;
 mod drive;
 mod event;
 mod hold;
-mod query;
 mod release;
 mod rules;
 mod unrenewed;
@@ -46,9 +46,9 @@ pub use rules::{Attempts, Credit, CreditRules, Ending, Sound};
 use crate::session::call::{CallNumber, QueryId};
 use crate::session::calls::Calls;
 use crate::session::connection::{Connection, Manner};
+use crate::session::repeated::Repeated;
 use crate::session::retry::{Attempt, Pacing};
-use acquire::Claim;
-use query::Query;
+use claim::Claim;
 use release::{Farewell, FarewellId};
 use unrenewed::Unrenewed;
 
@@ -72,8 +72,8 @@ pub struct LeaseSession {
     generation: u64,
     claims: BTreeMap<ClaimId, Claim>,
     unrenewed: BTreeMap<ClaimId, Unrenewed>,
-    farewells: BTreeMap<FarewellId, Farewell>,
-    queries: BTreeMap<QueryId, Query>,
+    farewells: Repeated<FarewellId, Farewell>,
+    queries: Repeated<QueryId, Command>,
     calls: Calls<Subject>,
     events: VecDeque<Event>,
     /// True once nobody can ask for anything any more.
@@ -131,8 +131,8 @@ impl LeaseSession {
             generation: 0,
             claims: BTreeMap::new(),
             unrenewed: BTreeMap::new(),
-            farewells: BTreeMap::new(),
-            queries: BTreeMap::new(),
+            farewells: Repeated::new(),
+            queries: Repeated::new(),
             calls: Calls::new(),
             events: VecDeque::new(),
             abandoned: false,
@@ -172,8 +172,8 @@ impl LeaseSession {
         let live = self.claims.iter().map(|(id, claim)| (*id, claim));
         let kept = self
             .farewells
-            .values()
-            .filter_map(|farewell| farewell.kept.as_deref().map(|(id, claim)| (*id, claim)));
+            .iter()
+            .filter_map(|(_, farewell)| farewell.kept.as_deref().map(|(id, claim)| (*id, claim)));
         live.chain(kept)
             .filter(move |_| clocks_agree)
             .filter_map(move |(id, claim)| self.believed(id, claim, at))

@@ -7,12 +7,13 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::{Command, Outcome, Rejection, ReleaseTarget};
 use mailbus_spec::{Ordinal, PathSet, RequestId};
 
-use super::acquire::Claim;
+use super::claim::Claim;
 use super::event::{ClaimId, Event, Released};
 use super::rules::Ending;
 use super::unrenewed::Unrenewed;
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
+use crate::session::repeated::Repeated;
 use crate::session::retry::Retry;
 
 /// The session's name for one farewell.
@@ -28,7 +29,6 @@ pub(super) struct Farewell {
     paths: Option<PathSet>,
     /// The claim whose caller wants to know the end of it.
     report: Option<ClaimId>,
-    pub(super) retry: Retry,
     /// The claim that is still believed meanwhile. Always `None` under [`Sound`](super::Sound): it
     /// is the seam through which a checker plants a client that believes while it releases.
     pub(super) kept: Option<Box<(ClaimId, Claim)>>,
@@ -39,15 +39,16 @@ pub(super) struct Farewell {
 /// queue to be kept.
 pub(super) fn is_held_back(
     claim: &Claim,
-    farewells: &BTreeMap<FarewellId, Farewell>,
+    farewells: &Repeated<FarewellId, Farewell>,
     unrenewed: &BTreeMap<ClaimId, Unrenewed>,
     now: Duration,
 ) -> bool {
     let wanted = claim.acquire.paths();
-    let overlaps =
-        |farewell: &Farewell| farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(wanted));
+    let overlaps = |(_, farewell): (FarewellId, &Farewell)| {
+        farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(wanted))
+    };
     claim.attempts.first.is_none()
-        && (farewells.values().any(overlaps)
+        && (farewells.iter().any(overlaps)
             || unrenewed.values().any(|left| left.is_in_the_way(wanted, now)))
 }
 
@@ -96,7 +97,7 @@ impl LeaseSession {
         let Some(ended) = self.claims.remove(&claim) else { return };
         // Never under sound rules; see `Farewell::kept`.
         if self.rules.outlives(ending)
-            && let Some(farewell) = self.farewells.get_mut(&farewell)
+            && let Some(farewell) = self.farewells.get_mut(farewell)
         {
             farewell.kept = Some(Box::new((claim, ended)));
         }
@@ -134,43 +135,18 @@ impl LeaseSession {
         if report.is_none()
             && let Some((id, _)) = self.farewells.iter().find(|(_, same)| same.command == command)
         {
-            return *id;
+            return id;
         }
         let id = FarewellId(self.next_number());
         let retry = Retry::due_at(now, Some(self.horizon()));
-        self.farewells.insert(id, Farewell { command, paths, report, retry, kept: None });
+        self.farewells.begin(id, retry, Farewell { command, paths, report, kept: None });
         id
     }
 
     pub(super) fn due_farewell(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        self.farewells.iter_mut().find_map(|(id, farewell)| {
-            let attempt = farewell.retry.take_due(call, now, timeout)?;
-            Some((Subject::Farewell(*id), farewell.command.clone(), attempt))
-        })
-    }
-
-    pub(super) fn farewells_in_time(&mut self, now: Duration) {
-        let pacing = &mut self.pacing;
-        let over = |(id, farewell): (&FarewellId, &mut Farewell)| {
-            farewell.retry.pass(now, pacing).then_some(*id)
-        };
-        let over: Vec<FarewellId> = self.farewells.iter_mut().filter_map(over).collect();
-        for id in over {
-            self.end_farewell(id, Released::Unanswered);
-        }
-    }
-
-    pub(super) fn farewell_failed(
-        &mut self,
-        id: FarewellId,
-        call: CallNumber,
-        now: Duration,
-        least: Duration,
-    ) {
-        if let Some(farewell) = self.farewells.get_mut(&id) {
-            farewell.retry.fail(call, now, least, &mut self.pacing);
-        }
+        let (id, farewell, attempt) = self.farewells.take_due(call, now, |_| timeout)?;
+        Some((Subject::Farewell(id), farewell.command.clone(), attempt))
     }
 
     /// The object's answer to a farewell; false if it has to be asked again.
@@ -183,7 +159,7 @@ impl LeaseSession {
             Ok(_) => Released::Ended,
             Err(Rejection::Limit(_)) => {
                 // The object knows nothing of the request, so nothing of it is in anybody's way.
-                if let Some(farewell) = self.farewells.get_mut(&id) {
+                if let Some(farewell) = self.farewells.get_mut(id) {
                     farewell.paths = None;
                 }
                 return false;
@@ -196,7 +172,7 @@ impl LeaseSession {
     }
 
     pub(super) fn end_farewell(&mut self, id: FarewellId, ending: Released) {
-        let Some(farewell) = self.farewells.remove(&id) else { return };
+        let Some(farewell) = self.farewells.end(id) else { return };
         if let Command::Release { target: ReleaseTarget::Token(token), .. } = &farewell.command
             && ending != Released::Unanswered
         {

@@ -9,7 +9,7 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::Command;
 use mailbus_spec::{LeasePath, Ordinal, PathSet, RequestId, Ttl, limits};
 
-use super::acquire::Claim;
+use super::claim::Claim;
 use super::event::{ClaimId, Event, Refusal};
 use super::rules::Credit;
 use super::{Acquisition, LeaseSession};

@@ -7,7 +7,7 @@ use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Delay, Gap, Settled};
 use mailbus_spec::{Ordinal, limits};
 
-use super::deliver::{Delivery, Stage};
+use super::delivery::{Delivery, Nack, Stage};
 use super::event::{DeliveryId, Event, Handled};
 use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
@@ -21,14 +21,6 @@ const ACK_MOST: usize = 1_000;
 const ACK_FULL: usize = 128;
 
 const _: () = assert!(ACK_MOST <= limits::ACK_SEQS);
-
-/// A delivery that is being given back. It is sent until it is answered, the message comes again or the
-/// socket is gone: without it the message would stay in flight for as long as the session lives.
-#[derive(Debug)]
-pub(super) struct Nack {
-    delay: Delay,
-    pub(super) retry: Retry,
-}
 
 /// Settled messages of the session, and what the object has not confirmed of them.
 ///
@@ -175,7 +167,7 @@ impl MailboxSession {
                 _ => None,
             })?;
         let ask = Ask::Nack { agent: self.agent.clone(), seq, delay };
-        Some((Subject::Nack(seq), ask, self.route(attempt.unanswered), attempt))
+        Some((Subject::Nack(seq), ask, attempt))
     }
 
     /// A delivery was taken back, or was not there any more.
@@ -222,7 +214,7 @@ impl MailboxSession {
         let attempt = batch.retry.take_due(call, now, self.config.attempt_timeout)?;
         let what = Settled::Seqs(batch.seqs.clone());
         let ask = Ask::Ack { agent: self.agent.clone(), what };
-        Some((Subject::Ack, ask, self.route(attempt.unanswered), attempt))
+        Some((Subject::Ack, ask, attempt))
     }
 
     /// The ack under way is answered, for good or bad.
@@ -264,7 +256,7 @@ impl MailboxSession {
         let gap = self.gap.as_mut()?;
         let attempt = gap.retry.take_due(call, now, self.config.attempt_timeout)?;
         let ask = Ask::Ack { agent: self.agent.clone(), what: Settled::Gap(gap.through) };
-        Some((Subject::Gap, ask, self.route(attempt.unanswered), attempt))
+        Some((Subject::Gap, ask, attempt))
     }
 
     pub(super) fn on_gap_answered(&mut self, call: CallNumber) {

@@ -10,7 +10,7 @@ use mailbus_spec::mailbox::{MessageType, Patterns};
 use mailbus_spec::{Ordinal, Timestamp};
 
 use super::MailboxSession;
-use super::deliver::Stage;
+use super::delivery::Stage;
 use super::event::Event;
 
 /// Time that what nobody chose waits for a handler while nothing is chosen. No handler waits behind it.

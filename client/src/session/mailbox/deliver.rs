@@ -6,66 +6,16 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, Message, MessageType, Pattern, Patterns};
 
-use super::ack::Nack;
+use super::delivery::{Delivery, Handling, Stage};
 use super::event::{DeliveryId, Event};
-use super::handling::Handling;
 use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::connection::{Route, SocketNumber};
+use crate::session::connection::SocketNumber;
 use crate::session::retry::Attempt;
 
 /// Most deliveries in memory. A session that negotiated nothing has no window, and what is pushed on top
 /// comes again at its next connect.
 const DELIVERIES_MAX: usize = 16_384;
-
-/// A message that was pushed and is not settled.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) attempt: u64,
-    redriven: bool,
-    pub(super) message: Message,
-    pub(super) generation: u64,
-    /// Over which socket it was pushed last. Gone with it is whatever no handler has begun.
-    socket: SocketNumber,
-    pub(super) stage: Stage,
-}
-
-/// Stage of a delivery.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// There is no handler for its type. It is given back at `until`.
-    Held { until: Duration },
-    /// It waits for its turn.
-    Ready,
-    /// The object is being told that it is about to be handled; at `until` it is handled anyway.
-    Announcing { call: Option<CallNumber>, until: Duration },
-    /// A handler has it.
-    Handling(Handling),
-    /// It is being given back.
-    Returning(Nack),
-}
-
-impl Delivery {
-    pub(super) fn timeout(&self) -> Option<Duration> {
-        match &self.stage {
-            Stage::Held { until } | Stage::Announcing { until, .. } => Some(*until),
-            Stage::Handling(handling) => Some(handling.timeout()),
-            Stage::Ready => None,
-            Stage::Returning(nack) => nack.retry.timeout(),
-        }
-    }
-
-    fn is_begun(&self) -> bool {
-        matches!(self.stage, Stage::Announcing { .. } | Stage::Handling(_))
-    }
-
-    pub(super) fn handling(&self) -> Option<&Handling> {
-        match &self.stage {
-            Stage::Handling(handling) => Some(handling),
-            _ => None,
-        }
-    }
-}
 
 impl MailboxSession {
     /// There is a handler for messages that match `pattern` from now on.
@@ -181,14 +131,14 @@ impl MailboxSession {
     }
 
     pub(super) fn due_announcement(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
-        let socket = self.connection.live()?;
+        self.connection.live()?;
         let timeout = self.config.attempt_timeout;
         self.deliveries.iter_mut().find_map(|(seq, delivery)| match &mut delivery.stage {
             Stage::Announcing { call: called @ None, until } => {
                 *called = Some(call);
                 let ask = Ask::Working { agent: self.agent.clone(), seq: *seq };
                 let attempt = Attempt { unanswered: 0, timeout, leave_by: now.max(*until) };
-                Some((Subject::Working(*seq), ask, Route::Socket(socket), attempt))
+                Some((Subject::Working(*seq), ask, attempt))
             }
             _ => None,
         })

@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::{Ask, MailboxReply, Notice, Outcome, Rejection};
 use mailbus_spec::wire::mailbox::ServerFrame;
 use mailbus_spec::wire::{Code, Problem};
 
-use super::deliver::Delivery;
+use super::delivery::Delivery;
 use super::event::{Event, Published};
 use super::shutdown::Shutdown;
 use super::{MailboxSession, Subject};
@@ -35,7 +35,7 @@ impl Session for MailboxSession {
     }
 
     fn forget(&mut self, query: QueryId) {
-        self.queries.remove(&query);
+        self.queries.end(query);
     }
 
     fn poll_socket(&mut self, at: Reading) -> Option<SocketOrder<Ask>> {
@@ -46,7 +46,7 @@ impl Session for MailboxSession {
     fn poll_transmit(&mut self, at: Reading) -> Option<Transmit<Ask>> {
         let now = at.monotonic;
         let call = CallNumber(self.last_number.saturating_add(1));
-        let (subject, command, route, attempt) = self
+        let (subject, command, attempt) = self
             .due_announcement(call, now)
             .or_else(|| self.due_nack(call, now))
             .or_else(|| self.due_ack(call, now))
@@ -55,8 +55,9 @@ impl Session for MailboxSession {
             .or_else(|| self.due_query(call, now))
             .or_else(|| self.due_disconnect(call, now))?;
         self.last_number = call.0;
+        let Attempt { unanswered, timeout, leave_by } = attempt;
+        let route = self.route(unanswered);
         self.calls.note_sent(call, subject, route, at);
-        let Attempt { timeout, leave_by, .. } = attempt;
         Some(Transmit { call, command, route, timeout, leave_by })
     }
 
@@ -66,15 +67,15 @@ impl Session for MailboxSession {
 
     fn poll_timeout(&self) -> Option<Duration> {
         let deliveries = self.deliveries.values().filter_map(Delivery::timeout);
-        let publications = self.publications.values().filter_map(|sent| sent.retry.timeout());
-        let queries = self.queries.values().filter_map(|query| query.retry.timeout());
         let single = [
             self.connection.timeout(),
+            self.publications.timeout(),
+            self.queries.timeout(),
             self.acks.timeout(),
             self.gap.as_ref().and_then(|gap| gap.retry.timeout()),
             self.shutdown.as_ref().and_then(Shutdown::timeout),
         ];
-        deliveries.chain(publications).chain(queries).chain(single.into_iter().flatten()).min()
+        deliveries.chain(single.into_iter().flatten()).min()
     }
 
     fn handle_timeout(&mut self, at: Reading) {
@@ -82,8 +83,12 @@ impl Session for MailboxSession {
         self.connection_in_time(now);
         self.deliveries_in_time(now);
         self.acks_in_time(now);
-        self.publications_in_time(now);
-        self.queries_in_time(now);
+        for id in self.publications.pass(now, &mut self.pacing) {
+            self.give_up_publication(id);
+        }
+        for id in self.queries.pass(now, &mut self.pacing) {
+            self.on_answered(id, Err(CallFailure::Unanswered));
+        }
         self.shutdown_in_time(now);
     }
 

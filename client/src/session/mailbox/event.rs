@@ -1,10 +1,11 @@
 //! Inputs and outputs of a mailbox session besides time.
 
-use mailbus_spec::mailbox::{Gap, MailboxReply, Message, MessageId, Rejection};
+use std::time::Duration;
+
+use mailbus_spec::mailbox::{Gap, MailboxReply, Message, MessageId, MessageType, Rejection};
 use mailbus_spec::wire::Problem;
 use mailbus_spec::{AgentId, Ordinal};
 
-use super::handling::InHand;
 use crate::session::call::{CallFailure, QueryId};
 
 /// The session's name for one message that it sends.
@@ -148,6 +149,19 @@ pub enum Handled {
     /// It failed: the message comes again after a while, and is given up after
     /// [`MAX_DELIVERIES`](mailbus_spec::limits::MAX_DELIVERIES) failures.
     Failed,
+}
+
+/// A delivery in the hands of a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InHand {
+    /// The message's place in the workspace's order.
+    pub seq: Ordinal,
+    /// Its sender.
+    pub from: AgentId,
+    /// Its type.
+    pub kind: MessageType,
+    /// For how long the handler has had it, by the client's monotonic clock.
+    pub lasted: Duration,
 }
 
 /// Reason why a session is over.

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | `connection` | whose socket it is: greeted, refused, lost, over |
 //! | `choosing` | what the agent is subscribed to, and what nobody has chosen |
+//! | `delivery` | a message that was pushed, and at which stage it is |
 //! | `deliver` | from the push to the handler |
 //! | `handling` | in the hands of a handler: how long, and who has been there longest |
 //! | `ack` | from the handler to the ack or nack |
@@ -37,6 +38,7 @@ mod choosing;
 mod config;
 mod connection;
 mod deliver;
+mod delivery;
 mod draft;
 mod drive;
 mod event;
@@ -56,18 +58,17 @@ use rand_chacha::ChaCha8Rng;
 use super::call::QueryId;
 use super::calls::Calls;
 use super::connection::{Connection, Manner, Route};
+use super::repeated::Repeated;
 use super::retry::{Attempt, Pacing};
 
 pub use config::Config;
 pub use draft::{Draft, Unsendable};
-pub use event::{Accepted, DeliveryId, Ended, Event, Handled, PublicationId, Published};
-pub use handling::InHand;
+pub use event::{Accepted, DeliveryId, Ended, Event, Handled, InHand, PublicationId, Published};
 
 use ack::{Acks, GapAck};
 use choosing::Unchosen;
-use deliver::Delivery;
+use delivery::Delivery;
 use publish::Publication;
-use query::Query;
 use shutdown::Shutdown;
 
 /// Number of the messages accepted last that are kept, to be named after a restore.
@@ -101,10 +102,10 @@ pub struct MailboxSession {
     acks: Acks,
     gap: Option<GapAck>,
     gap_told: u64,
-    publications: BTreeMap<PublicationId, Publication>,
+    publications: Repeated<PublicationId, Publication>,
     accepted: VecDeque<Accepted>,
     accepted_before: u64,
-    queries: BTreeMap<QueryId, Query>,
+    queries: Repeated<QueryId, Ask>,
     calls: Calls<Subject>,
     events: VecDeque<Event>,
 }
@@ -122,7 +123,7 @@ enum Subject {
 }
 
 /// Parts of an attempt that is due.
-type Due = (Subject, Ask, Route, Attempt);
+type Due = (Subject, Ask, Attempt);
 
 impl MailboxSession {
     /// A session of `agent` that has not begun yet.
@@ -151,10 +152,10 @@ impl MailboxSession {
             acks: Acks::default(),
             gap: None,
             gap_told: 0,
-            publications: BTreeMap::new(),
+            publications: Repeated::new(),
             accepted: VecDeque::new(),
             accepted_before: 0,
-            queries: BTreeMap::new(),
+            queries: Repeated::new(),
             calls: Calls::new(),
             events: VecDeque::new(),
         }

@@ -10,7 +10,7 @@ use mailbus_spec::wire::Problem;
 use super::event::{Accepted, Event, PublicationId, Published};
 use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailboxSession, Subject, Unsendable};
 use crate::session::call::CallNumber;
-use crate::session::retry::Retry;
+use crate::session::retry::{Attempt, Retry};
 
 /// Bytes of a message beyond which it goes over HTTP first: on a slow link it would keep pings and acks from
 /// leaving for longer than a socket may be silent.
@@ -26,7 +26,6 @@ pub(super) struct Publication {
     length: usize,
     /// There unless it is ephemeral: of those nobody remembers ids, so they are sent once.
     id: Option<MessageId>,
-    pub(super) retry: Retry,
     /// The object's last word, if it did not accept it then and may later.
     held_up: Option<Published>,
 }
@@ -74,32 +73,20 @@ impl MailboxSession {
         let retry = if id.is_some() { retry } else { retry.once() };
         let publication = PublicationId(number);
         let (length, ask) = (message.body.len(), command(message));
-        let entry = Publication { ask, length, id, retry, held_up: None };
-        self.publications.insert(publication, entry);
+        let sent = Publication { ask, length, id, held_up: None };
+        self.publications.begin(publication, retry, sent);
         Ok(publication)
     }
 
     pub(super) fn due_publication(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
-        let timeout = self.config.attempt_timeout;
-        let (id, sent, attempt) = self.publications.iter_mut().find_map(|(id, sent)| {
-            let timeout = timeout.saturating_add(time_on_the_slowest_link(sent.length));
-            let attempt = sent.retry.take_due(call, now, timeout)?;
-            Some((*id, sent, attempt))
-        })?;
-        let (ask, is_long) = (sent.ask.clone(), sent.length > SOCKET_BYTES);
-        let route = self.route(attempt.unanswered.saturating_add(u32::from(is_long)));
-        Some((Subject::Publish(id), ask, route, attempt))
-    }
-
-    pub(super) fn publications_in_time(&mut self, now: Duration) {
-        let pacing = &mut self.pacing;
-        let over = |(id, sent): (&PublicationId, &mut Publication)| {
-            sent.retry.pass(now, pacing).then_some(*id)
-        };
-        let over: Vec<PublicationId> = self.publications.iter_mut().filter_map(over).collect();
-        for id in over {
-            self.give_up_publication(id);
-        }
+        let least = self.config.attempt_timeout;
+        let timeout =
+            |sent: &Publication| least.saturating_add(time_on_the_slowest_link(sent.length));
+        let (id, sent, attempt) = self.publications.take_due(call, now, timeout)?;
+        // A long one begins with the other way.
+        let is_long = u32::from(sent.length > SOCKET_BYTES);
+        let unanswered = attempt.unanswered.saturating_add(is_long);
+        Some((Subject::Publish(id), sent.ask.clone(), Attempt { unanswered, ..attempt }))
     }
 
     pub(super) fn publication_failed(
@@ -109,9 +96,7 @@ impl MailboxSession {
         now: Duration,
         least: Duration,
     ) {
-        let Some(sent) = self.publications.get_mut(&id) else { return };
-        sent.retry.fail(call, now, least, &mut self.pacing);
-        if sent.retry.is_exhausted(now) {
+        if self.publications.fail(id, call, (now, least), &mut self.pacing) {
             self.give_up_publication(id);
         }
     }
@@ -124,16 +109,20 @@ impl MailboxSession {
         why: Published,
         (now, least): (Duration, Duration),
     ) {
-        let Some(sent) = self.publications.get_mut(&id) else { return };
-        sent.retry.note_refused(call);
-        sent.held_up = Some(why);
+        if let Some(retry) = self.publications.retry(id) {
+            retry.note_refused(call);
+        }
+        if let Some(sent) = self.publications.get_mut(id) {
+            sent.held_up = Some(why);
+        }
         self.publication_failed(id, call, now, least);
     }
 
     /// No further copy is sent. If every copy was refused, none was accepted.
-    fn give_up_publication(&mut self, id: PublicationId) {
-        let Some(sent) = self.publications.get(&id) else { return };
-        let refused = sent.held_up.clone().filter(|_| !sent.retry.any_unanswered());
+    pub(super) fn give_up_publication(&mut self, id: PublicationId) {
+        let unanswered = self.publications.any_unanswered(id);
+        let Some(sent) = self.publications.get_mut(id) else { return };
+        let refused = sent.held_up.take().filter(|_| !unanswered);
         self.on_published(id, refused.unwrap_or(Published::Unknown));
     }
 
@@ -168,7 +157,7 @@ impl MailboxSession {
     }
 
     fn on_published(&mut self, publication: PublicationId, outcome: Published) {
-        let Some(sent) = self.publications.remove(&publication) else { return };
+        let Some(sent) = self.publications.end(publication) else { return };
         if let Published::Accepted { seq, .. } | Published::Duplicate { seq } = &outcome {
             self.last_seen = self.last_seen.max(Some(*seq));
             if let Some(id) = sent.id {
@@ -184,7 +173,7 @@ impl MailboxSession {
 
     /// Nothing more will be sent.
     pub(super) fn give_up_publications(&mut self) {
-        let all: Vec<PublicationId> = self.publications.keys().copied().collect();
+        let all: Vec<PublicationId> = self.publications.iter().map(|(id, _)| id).collect();
         for id in all {
             self.give_up_publication(id);
         }

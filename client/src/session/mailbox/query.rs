@@ -9,13 +9,6 @@ use super::{Config, Due, MailboxSession, Subject};
 use crate::session::call::{CallFailure, CallNumber, QueryId};
 use crate::session::retry::Retry;
 
-/// A plain call that is sent until it is answered.
-#[derive(Debug)]
-pub(super) struct Query {
-    ask: Ask,
-    pub(super) retry: Retry,
-}
-
 impl MailboxSession {
     pub(super) fn begin_query(&mut self, now: Duration, ask: Ask) -> QueryId {
         let id = QueryId(self.next_number());
@@ -30,7 +23,7 @@ impl MailboxSession {
             Ask::Recover { .. } => retry.once(),
             _ => retry,
         };
-        self.queries.insert(id, Query { ask, retry });
+        self.queries.begin(id, retry, ask);
         id
     }
 
@@ -50,21 +43,8 @@ impl MailboxSession {
 
     pub(super) fn due_query(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (subject, ask, attempt) = self.queries.iter_mut().find_map(|(id, query)| {
-            let attempt = query.retry.take_due(call, now, timeout)?;
-            Some((Subject::Query(*id), query.ask.clone(), attempt))
-        })?;
-        Some((subject, ask, self.route(attempt.unanswered), attempt))
-    }
-
-    pub(super) fn queries_in_time(&mut self, now: Duration) {
-        let pacing = &mut self.pacing;
-        let over =
-            |(id, query): (&QueryId, &mut Query)| query.retry.pass(now, pacing).then_some(*id);
-        let over: Vec<QueryId> = self.queries.iter_mut().filter_map(over).collect();
-        for id in over {
-            self.on_answered(id, Err(CallFailure::Unanswered));
-        }
+        let (id, ask, attempt) = self.queries.take_due(call, now, |_| timeout)?;
+        Some((Subject::Query(id), ask.clone(), attempt))
     }
 
     pub(super) fn query_failed(
@@ -74,9 +54,7 @@ impl MailboxSession {
         now: Duration,
         least: Duration,
     ) {
-        let Some(query) = self.queries.get_mut(&id) else { return };
-        query.retry.fail(call, now, least, &mut self.pacing);
-        if query.retry.is_exhausted(now) {
+        if self.queries.fail(id, call, (now, least), &mut self.pacing) {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }
     }
@@ -86,7 +64,7 @@ impl MailboxSession {
         query: QueryId,
         answer: Result<MailboxReply, CallFailure>,
     ) {
-        if self.queries.remove(&query).is_none() {
+        if self.queries.end(query).is_none() {
             return;
         }
         if let Ok(reply) = &answer
@@ -98,7 +76,7 @@ impl MailboxSession {
     }
 
     pub(super) fn give_up_queries(&mut self) {
-        let all: Vec<QueryId> = self.queries.keys().copied().collect();
+        let all: Vec<QueryId> = self.queries.iter().map(|(id, _)| id).collect();
         for id in all {
             self.on_answered(id, Err(CallFailure::Unanswered));
         }

@@ -86,8 +86,7 @@ impl MailboxSession {
         let goodbye = self.shutdown.as_mut()?.goodbye.as_mut()?;
         let attempt = goodbye.retry.take_due(call, now, GOODBYE)?;
         let connection = Connection { agent: self.agent.clone(), epoch: goodbye.epoch };
-        let route = self.route(attempt.unanswered);
-        Some((Subject::Disconnect, Ask::Disconnect { connection }, route, attempt))
+        Some((Subject::Disconnect, Ask::Disconnect { connection }, attempt))
     }
 
     /// The session is over at the object, or nobody says.

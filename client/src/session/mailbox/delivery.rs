@@ -1,0 +1,98 @@
+//! A delivery: a message that was pushed, and at which stage it is.
+
+use std::time::Duration;
+
+use mailbus_spec::Ordinal;
+use mailbus_spec::mailbox::{Delay, Message};
+
+use super::event::InHand;
+use crate::session::call::CallNumber;
+use crate::session::connection::SocketNumber;
+use crate::session::retry::Retry;
+
+/// A message that was pushed and is not settled.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub attempt: u64,
+    pub redriven: bool,
+    pub message: Message,
+    pub generation: u64,
+    /// Over which socket it was pushed last. Gone with it is whatever no handler has begun.
+    pub socket: SocketNumber,
+    pub stage: Stage,
+}
+
+/// Stage of a delivery.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// There is no handler for its type. It is given back at `until`.
+    Held { until: Duration },
+    /// It waits for its turn.
+    Ready,
+    /// The object is being told that it is about to be handled; at `until` it is handled anyway.
+    Announcing { call: Option<CallNumber>, until: Duration },
+    /// A handler has it.
+    Handling(Handling),
+    /// It is being given back.
+    Returning(Nack),
+}
+
+impl Delivery {
+    pub fn timeout(&self) -> Option<Duration> {
+        match &self.stage {
+            Stage::Held { until } | Stage::Announcing { until, .. } => Some(*until),
+            Stage::Handling(handling) => Some(handling.timeout()),
+            Stage::Ready => None,
+            Stage::Returning(nack) => nack.retry.timeout(),
+        }
+    }
+
+    pub fn is_begun(&self) -> bool {
+        matches!(self.stage, Stage::Announcing { .. } | Stage::Handling(_))
+    }
+
+    pub fn in_hand(&self, seq: Ordinal, lasted: Duration) -> InHand {
+        let (from, kind) = (self.message.from.clone(), self.message.kind.clone());
+        InHand { seq, from, kind, lasted }
+    }
+
+    pub fn handling(&self) -> Option<&Handling> {
+        match &self.stage {
+            Stage::Handling(handling) => Some(handling),
+            _ => None,
+        }
+    }
+}
+
+/// After how long in its handler's hands a delivery is told of for the first time.
+const LONG: Duration = Duration::from_secs(300);
+
+/// A delivery that a handler has.
+#[derive(Debug)]
+pub(super) struct Handling {
+    pub number: u64,
+    pub since: Duration,
+    /// Time at which it is given back, where handlers have a limit.
+    pub until: Option<Duration>,
+    /// Time at which it is told of as one that has been there for long.
+    pub tell_at: Duration,
+}
+
+impl Handling {
+    pub fn begun(number: u64, now: Duration, limit: Option<Duration>) -> Self {
+        let until = limit.map(|limit| now.saturating_add(limit));
+        Self { number, since: now, until, tell_at: now.saturating_add(LONG) }
+    }
+
+    pub fn timeout(&self) -> Duration {
+        self.until.map_or(self.tell_at, |until| until.min(self.tell_at))
+    }
+}
+
+/// A delivery that is being given back. It is sent until it is answered, the message comes again or the
+/// socket is gone: without it the message would stay in flight for as long as the session lives.
+#[derive(Debug)]
+pub(super) struct Nack {
+    pub delay: Delay,
+    pub retry: Retry,
+}
