@@ -12,7 +12,7 @@
 //! | concurrent | [`linearize`] | that what many clients saw at once, through kills and restarts, has one order that the specification explains |
 //!
 //! The [`mutants`] of the specification are what a check has to be shown to find. The exhaustive search of both
-//! machines is a test of this crate (`tests/search`).
+//! machines and their metamorphic laws are tests of this crate (`tests/search`, `tests/laws`).
 //!
 //! # Two clocks
 //!

@@ -9,6 +9,8 @@ use core::fmt;
 
 use rand::rand_core::TryRng;
 
+use crate::subject::{Generate, Pace};
+
 /// What happens in one event of a history, as what is drawn for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Operation(pub [u8; Operation::BYTES]);
@@ -20,6 +22,12 @@ impl Operation {
     /// Operations that these bytes are; what is left at the end is none.
     pub fn all(bytes: &[u8]) -> impl Iterator<Item = Self> {
         bytes.as_chunks().0.iter().copied().map(Self)
+    }
+
+    /// Commands that the bytes may be for an object in this state, one after the other, without an end.
+    pub fn commands<S: Generate>(&self, state: &S) -> impl Iterator<Item = S::Command> {
+        let mut numbers = self.numbers();
+        core::iter::repeat_with(move || state.generate(&mut numbers, Pace::Long))
     }
 
     /// Random numbers that the bytes are.

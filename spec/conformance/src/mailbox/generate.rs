@@ -76,7 +76,7 @@ fn try_flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Optio
                     from: &from,
                     id: None,
                     kind: MessageType::new(*text).ok()?,
-                    ack_required: number % 3 == 0,
+                    ack_required: number.is_multiple_of(3),
                     says_ephemeral: false,
                     payload: None,
                     extra: None,
