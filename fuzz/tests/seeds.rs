@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mailbus_fuzz::differential::script;
+use mailbus_fuzz::differential::{Production, script};
 use mailbus_worker::lease::SqlLeases;
 use mailbus_worker::mailbox::SqlMailboxes;
 
@@ -30,14 +30,14 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_finding_holds() {
-    let scripts: [(_, fn(&str) -> Result<(), String>); 2] =
-        [("findings/lease", script::<SqlLeases>), ("findings/mailbox", script::<SqlMailboxes>)];
-    for (folder, run) in scripts {
+    fn all<P: Production>(folder: &str) {
         for file in files(folder) {
             println!("{}", file.display());
-            run(&fs::read_to_string(&file).unwrap()).unwrap();
+            script::<P>(&fs::read_to_string(&file).unwrap()).unwrap();
         }
     }
+    all::<SqlLeases>("findings/lease");
+    all::<SqlMailboxes>("findings/mailbox");
 }
 
 #[test]
