@@ -82,7 +82,7 @@ impl<K: Clocks> LeaseClient<K> {
         std::mem::forget(pending);
         match answer {
             Ok(Ok(granted)) => Ok((claim, granted)),
-            Ok(Err(refusal)) => Err(refusal.into()),
+            Ok(Err(refusal)) => Err(refusal),
             Err(_) => Err(AcquireError::Closed),
         }
     }

@@ -7,7 +7,7 @@ use mailbus_spec::belief::Reading;
 use tokio::sync::{oneshot, watch};
 
 use crate::handle::{Callers, State};
-use crate::session::lease::{ClaimId, Event, LeaseSession, LossCause, Refusal, Released};
+use crate::session::lease::{AcquireError, ClaimId, Event, LeaseSession, LossCause, Released};
 
 /// News for a guard's owner while it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum Standing {
     Lost(LossCause),
 }
 
-pub(crate) type Acquired = oneshot::Receiver<Result<Granted, Refusal>>;
+pub(crate) type Acquired = oneshot::Receiver<Result<Granted, AcquireError>>;
 
 /// News for the caller of a claim that is believed.
 pub(crate) struct Granted {
@@ -31,7 +31,7 @@ pub(crate) struct Granted {
 /// Those who wait for something of a lease session.
 #[derive(Default)]
 pub struct Waiting {
-    acquiring: BTreeMap<ClaimId, oneshot::Sender<Result<Granted, Refusal>>>,
+    acquiring: BTreeMap<ClaimId, oneshot::Sender<Result<Granted, AcquireError>>>,
     standing: BTreeMap<ClaimId, watch::Sender<Standing>>,
     releasing: BTreeMap<ClaimId, Vec<oneshot::Sender<Released>>>,
     /// The generations seen to begin.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailbus_client::session::CallFailure;
-use mailbus_client::session::lease::{Config, Event, LeaseSession, Refusal};
+use mailbus_client::session::lease::{AcquireError, Config, Event, LeaseSession};
 use mailbus_spec::lease::{Command, LimitKind, Outcome, OverReason, Rejection};
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{LeasePath, Wait};
@@ -31,7 +31,7 @@ fn copies_stop_a_minute_after_the_first_went_unanswered_and_the_request_is_cance
     assert!(last_copy <= 60_000, "{last_copy}");
     assert!(last_copy > 45_000, "it did not give up early: {last_copy}");
     assert_eq!((cancel.command.name(), request(&cancel)), ("cancel", request(&first)));
-    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::Unanswered }]);
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: AcquireError::Unanswered }]);
 }
 
 #[test]
@@ -80,7 +80,10 @@ fn a_waiting_session_asks_on_through_silence_for_as_long_as_its_caller_waits() {
         assert!(sent_at - before <= 10_000, "{before} to {sent_at}");
         before = sent_at;
     }
-    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::PatienceOver }]);
+    assert_eq!(
+        events(&mut session),
+        [Event::Refused { claim, refusal: AcquireError::PatienceOver }]
+    );
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn patience_ends_behind_a_farewell_too() {
     session.handle_timeout(at(7_100));
     assert_eq!(
         events(&mut session),
-        [Event::Refused { claim: second, refusal: Refusal::PatienceOver }]
+        [Event::Refused { claim: second, refusal: AcquireError::PatienceOver }]
     );
     assert!(!names(&sends(&mut session, 7_100)).contains(&"cancel"), "it was never asked for");
 }
@@ -223,9 +226,7 @@ fn a_refusal_is_final_and_cancels_what_else_is_under_way() {
     answer(&mut session, second_at + 10, second.call, held());
     let refused = events(&mut session);
     let refusal = |event: &Event| match event {
-        Event::Refused { claim: whose, refusal: Refusal::Rejected(Rejection::Held(_)) } => {
-            *whose == claim
-        }
+        Event::Refused { claim: whose, refusal: AcquireError::Held(_) } => *whose == claim,
         _ => false,
     };
     assert!(matches!(&refused[..], [event] if refusal(event)), "{refused:?}");
@@ -253,7 +254,7 @@ fn what_is_forbidden_is_refused_at_once() {
     let first = sends_one(&mut session, 0);
     let problem = Problem::new(Code::Forbidden, "not yours");
     session.handle_problem(at(10), first.call, problem.clone());
-    let refusal = Refusal::Problem(problem);
+    let refusal = AcquireError::Refused(problem);
     assert_eq!(events(&mut session), [Event::Refused { claim, refusal }]);
     assert!(session.is_idle());
 }
@@ -262,7 +263,10 @@ fn what_is_forbidden_is_refused_at_once() {
 fn a_term_too_short_to_be_believed_is_refused_before_anything_is_sent() {
     let mut session = session();
     let claim = session.acquire(at(0), wanted().ttl(ttl(250)));
-    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::NeverBelievable }]);
+    assert_eq!(
+        events(&mut session),
+        [Event::Refused { claim, refusal: AcquireError::TtlTooShort }]
+    );
     assert!(sends(&mut session, 0).is_empty() && session.is_idle());
 }
 
@@ -282,7 +286,7 @@ fn a_term_shorter_than_a_round_trip_is_given_up_and_cancelled() {
         now += 50;
         answer(&mut session, now, sent.call, renewed());
     }
-    let refused = Event::Refused { claim, refusal: Refusal::NeverBelievable };
+    let refused = Event::Refused { claim, refusal: AcquireError::TtlTooShort };
     assert!(events(&mut session).contains(&refused));
 }
 

@@ -1,6 +1,6 @@
 //! Giving back, being taken from, and what is reported of it.
 
-use mailbus_client::session::lease::{Event, LossCause, Refusal, Released};
+use mailbus_client::session::lease::{AcquireError, Event, LossCause, Released};
 use mailbus_spec::lease::Outcome;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::wire::{Code, Problem};
@@ -79,7 +79,7 @@ fn a_lease_drained_before_it_was_believed_is_cancelled() {
     let reason = "make room".to_owned();
     let notice = Notice::Forced { token: token(5), reason: reason.clone(), drain: true };
     session.handle_notice(at(granted_at + 10), notice);
-    let refusal = Refusal::Forced { reason };
+    let refusal = AcquireError::Forced(reason);
     assert_eq!(events(&mut session), [Event::Refused { claim, refusal }]);
     assert_eq!(names(&sends(&mut session, granted_at + 10)), ["cancel"], "it is still there");
 }
@@ -158,7 +158,10 @@ fn patience_that_ends_before_the_first_renewal_cancels_the_grant() {
     answer(&mut session, 35_000, first.call, granted(5, 30_000));
     assert_eq!(names(&sends(&mut session, 35_000)), ["renew"]);
     session.handle_timeout(at(40_000));
-    assert_eq!(events(&mut session), [Event::Refused { claim, refusal: Refusal::PatienceOver }]);
+    assert_eq!(
+        events(&mut session),
+        [Event::Refused { claim, refusal: AcquireError::PatienceOver }]
+    );
     assert!(names(&sends(&mut session, 40_000)).contains(&"cancel"));
 }
 

@@ -1,6 +1,6 @@
 //! Leases that nobody here renews: for one term, or left to lapse.
 
-use mailbus_client::session::lease::{Event, LeaseSession, Refusal, Released};
+use mailbus_client::session::lease::{AcquireError, Event, LeaseSession, Released};
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, Outcome, OverReason};
 use mailbus_spec::{LeasePath, RequestId, Timestamp};
@@ -47,7 +47,7 @@ fn a_grant_that_comes_after_its_term_is_none_and_cancelled() {
     let claim = session.acquire_for_a_term(at(0), paths(&["x"]), ttl(2_000));
     let acquire = sends_one(&mut session, 0);
     answer(&mut session, 1_900, acquire.call, granted(5, 2_000));
-    let refusal = Refusal::Over(OverReason::Lapsed);
+    let refusal = AcquireError::Over(OverReason::Lapsed);
     assert_eq!(events(&mut session), [Event::Refused { claim, refusal }]);
     session.handle_timeout(at(1_900));
     assert_eq!(session.for_a_term_on(&path()), None);

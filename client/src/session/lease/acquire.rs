@@ -7,7 +7,8 @@ use mailbus_spec::lease::{Acquire, Command, OverReason, Rejection};
 use mailbus_spec::{Ordinal, RequestId, Ttl};
 
 use super::claim::{AttemptLog, Claim, Hold};
-use super::event::{ClaimId, Event, Refusal};
+use super::error::AcquireError;
+use super::event::{ClaimId, Event};
 use super::release::is_held_back;
 use super::rules::Ending;
 use super::{Acquisition, Due, LeaseSession, Subject};
@@ -31,11 +32,11 @@ impl LeaseSession {
         let id = ClaimId(self.next_number());
         let believable = self.config.clock_bound.believable(wanted.ttl);
         if believable.is_zero() {
-            self.events.push_back(Event::Refused { claim: id, refusal: Refusal::NeverBelievable });
+            self.events.push_back(Event::Refused { claim: id, refusal: AcquireError::TtlTooShort });
             return id;
         }
         let Some((acquire, request)) = self.new_request(&wanted) else {
-            self.events.push_back(Event::Refused { claim: id, refusal: Refusal::Unexpected });
+            self.events.push_back(Event::Refused { claim: id, refusal: AcquireError::Unexpected });
             return id;
         };
         self.repeat_farewells(&wanted.paths, at.monotonic);
@@ -107,9 +108,9 @@ impl LeaseSession {
                 continue;
             }
             if claim.give_up_at.is_some_and(|give_up| give_up <= now) {
-                self.refuse(id, Refusal::PatienceOver, now);
+                self.refuse(id, AcquireError::PatienceOver, now);
             } else if claim.hold.is_none() && claim.acquiring.is_exhausted(now) {
-                self.refuse(id, Refusal::Unanswered, now);
+                self.refuse(id, AcquireError::Unanswered, now);
             }
         }
     }
@@ -149,7 +150,7 @@ impl LeaseSession {
     /// other copies: they are cancelled.
     pub(super) fn on_rejected(&mut self, id: ClaimId, rejection: Rejection, now: Duration) {
         if self.claims.get(&id).is_some_and(|claim| claim.hold.is_none()) {
-            self.refuse(id, Refusal::Rejected(rejection), now);
+            self.refuse(id, AcquireError::of(rejection), now);
         }
     }
 
@@ -164,7 +165,7 @@ impl LeaseSession {
         if ran_out && claim.give_up_at.is_some_and(|give_up| now < give_up) {
             self.ask_anew(id, now);
         } else {
-            self.refuse(id, Refusal::Over(reason), now);
+            self.refuse(id, AcquireError::Over(reason), now);
         }
     }
 
@@ -175,7 +176,7 @@ impl LeaseSession {
         let old = claim.acquiring.any_unanswered().then(|| claim.request.clone());
         let paths = wanted.paths.clone();
         let Some((acquire, request)) = self.new_request(&wanted) else {
-            self.refuse(id, Refusal::Unexpected, now);
+            self.refuse(id, AcquireError::Unexpected, now);
             return;
         };
         let acquiring = self.retry_of_acquire(&wanted, now);
@@ -219,9 +220,9 @@ impl LeaseSession {
 
     /// The claim will not be held: it is gone here, and ended at the object if anything of it may
     /// be there.
-    pub(super) fn refuse(&mut self, id: ClaimId, refusal: Refusal, now: Duration) {
+    pub(super) fn refuse(&mut self, id: ClaimId, refusal: AcquireError, now: Duration) {
         let Some(claim) = self.claims.get(&id) else { return };
-        let known_over = matches!(refusal, Refusal::Over(_) | Refusal::Forced { .. });
+        let known_over = matches!(refusal, AcquireError::Over(_) | AcquireError::Forced(_));
         let maybe_there = claim.position.is_some() || claim.hold.is_some();
         let cancel = claim.acquiring.any_unanswered() || (maybe_there && !known_over);
         if cancel {

@@ -10,7 +10,8 @@ use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{Commit, Holder, Ordinal, RequestId};
 
 use super::claim::Claim;
-use super::event::{ClaimId, Event, LossCause, Refusal, Released};
+use super::error::AcquireError;
+use super::event::{ClaimId, Event, LossCause, Released};
 use super::release::is_held_back;
 use super::rules::Ending;
 use super::{Due, LeaseSession, Subject};
@@ -246,7 +247,7 @@ impl LeaseSession {
             Err(rejection @ Rejection::Clock(_)) => {
                 self.try_again(named.call, now, pause_of(&Err(rejection)));
             }
-            Err(Rejection::Lost) | Ok(_) => self.refuse(claim, Refusal::Unexpected, now),
+            Err(Rejection::Lost) | Ok(_) => self.refuse(claim, AcquireError::Unexpected, now),
             Err(rejection) => self.on_rejected(claim, rejection, now),
         }
     }
@@ -343,7 +344,7 @@ impl LeaseSession {
             Subject::Acquire { claim, request } => {
                 let asking = |known: &&Claim| known.request == request && known.hold.is_none();
                 if self.claims.get(&claim).filter(asking).is_some() {
-                    self.refuse(claim, Refusal::Problem(problem), now);
+                    self.refuse(claim, AcquireError::Refused(problem), now);
                 }
             }
             // It may pass, as credentials are renewed, and belief ends by itself.

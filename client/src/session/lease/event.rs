@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use mailbus_spec::belief::ClockAnomaly;
-use mailbus_spec::lease::{LeaseReply, OverReason, Rejection};
-use mailbus_spec::wire::Problem;
+use mailbus_spec::lease::{LeaseReply, OverReason};
 use mailbus_spec::{Holder, Ordinal, PathSet, RequestId};
 
+use super::error::AcquireError;
 use crate::session::call::{CallFailure, QueryId};
 
 /// The session's name for one acquisition of a caller, whatever requests it takes.
@@ -35,7 +35,7 @@ pub enum Event {
         /// The claim.
         claim: ClaimId,
         /// Reason.
-        refusal: Refusal,
+        refusal: AcquireError,
     },
     /// The lease lives on.
     Renewed {
@@ -80,31 +80,6 @@ pub enum Event {
         /// The generation now.
         to: u64,
     },
-}
-
-/// Reason why a claim will not be held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The object refused: `Held`, `Deadlock`, `Limit` or `Conflict`.
-    Rejected(Rejection),
-    /// The request ended before it was believed.
-    Over(OverReason),
-    /// An admin took the lease before it was believed.
-    Forced {
-        /// The admin's words.
-        reason: String,
-    },
-    /// The caller's patience is over.
-    PatienceOver,
-    /// No answer came within the retry horizon. Whether it was granted is unknown; it is cancelled.
-    Unanswered,
-    /// Somebody on the way refused.
-    Problem(Problem),
-    /// The term asked for is so short that it can never be believed: no longer than ε, or again and
-    /// again over before its grant or renewal arrived.
-    NeverBelievable,
-    /// The object said what answers no acquisition.
-    Unexpected,
 }
 
 /// Reason why a lease is believed no more.

@@ -7,7 +7,8 @@ use mailbus_spec::belief::{Belief, ClockAnomaly, Reading};
 use mailbus_spec::lease::Command;
 
 use super::claim::{AttemptLog, Claim};
-use super::event::{Believed, ClaimId, Event, LossCause, Refusal};
+use super::error::AcquireError;
+use super::event::{Believed, ClaimId, Event, LossCause};
 use super::rules::{Credit, Ending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
@@ -171,7 +172,7 @@ impl LeaseSession {
             hold.renewing.stop();
             hold.renew_at = Some(now.saturating_add(third.saturating_sub(horizon)));
             if impatient && !hold.believed {
-                self.refuse(id, Refusal::Unanswered, now);
+                self.refuse(id, AcquireError::Unanswered, now);
             }
         }
     }
@@ -225,7 +226,7 @@ impl LeaseSession {
         } else if let Some(hold) = claim.hold.as_mut() {
             hold.fruitless = hold.fruitless.saturating_add(1);
             if hold.fruitless >= FRUITLESS_RENEWALS {
-                self.refuse(id, Refusal::NeverBelievable, now);
+                self.refuse(id, AcquireError::TtlTooShort, now);
             }
         }
     }
@@ -247,7 +248,7 @@ impl LeaseSession {
             self.ask_anew(id, now);
         } else {
             let lapsed = mailbus_spec::lease::OverReason::Lapsed;
-            self.refuse(id, Refusal::Over(lapsed), now);
+            self.refuse(id, AcquireError::Over(lapsed), now);
         }
     }
 
@@ -260,7 +261,7 @@ impl LeaseSession {
             if drain {
                 self.cancel_drained(id, now);
             }
-            self.refuse(id, Refusal::Forced { reason }, now);
+            self.refuse(id, AcquireError::Forced(reason), now);
         } else if drain {
             if !hold.draining {
                 hold.draining = true;

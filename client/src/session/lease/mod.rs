@@ -17,12 +17,13 @@
 //! | `release` | releasing and cancelling |
 //! | `unrenewed` | leases that end with their term |
 //! | `drive` | what its run loop takes from it and gives it |
-//! | `config`, `event` | what goes in and out |
+//! | `config`, `event`, `error` | what goes in and out |
 
 mod acquire;
 mod claim;
 mod config;
 mod drive;
+mod error;
 mod event;
 mod hold;
 mod release;
@@ -40,7 +41,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 pub use config::{Acquisition, Config};
-pub use event::{Believed, ClaimId, Event, LossCause, Refusal, Released};
+pub use error::AcquireError;
+pub use event::{Believed, ClaimId, Event, LossCause, Released};
 pub use rules::{Attempts, Credit, CreditRules, Ending, Sound};
 
 use crate::session::call::{CallNumber, QueryId};

@@ -10,7 +10,8 @@ use mailbus_spec::lease::Command;
 use mailbus_spec::{LeasePath, Ordinal, PathSet, RequestId, Ttl, limits};
 
 use super::claim::Claim;
-use super::event::{ClaimId, Event, Refusal};
+use super::error::AcquireError;
+use super::event::{ClaimId, Event};
 use super::rules::Credit;
 use super::{Acquisition, LeaseSession};
 use crate::session::call::QueryId;
@@ -109,7 +110,7 @@ impl LeaseSession {
         at: Reading,
     ) {
         if self.usable_term(credit, at).is_none() {
-            let lapsed = Refusal::Over(mailbus_spec::lease::OverReason::Lapsed);
+            let lapsed = AcquireError::Over(mailbus_spec::lease::OverReason::Lapsed);
             return self.refuse(id, lapsed, at.monotonic);
         }
         let Some(claim) = self.claims.remove(&id) else { return };
