@@ -1,14 +1,9 @@
-//! The session against hand-made traces and against the specification's object.
+//! The sessions against hand-made traces and against the specification's objects.
 //!
-//! Goal: every rule of spec/rules/leases.md#what-a-client-may-believe and of what it owes has a trace
-//! here that fails without it. Method: the session is driven by its public methods alone, at
-//! readings that the test makes up, so nothing sleeps.
+//! Goal: every rule of spec/rules/leases.md#what-a-client-may-believe, of what a holder owes, and of
+//! spec/rules/mailboxes.md#what-a-client-of-mailboxes-does has a trace here that fails without it. Method:
+//! a session is driven by its public methods alone, at readings that the test makes up, so nothing sleeps.
 
-mod asking;
-mod believing;
-mod connecting;
-mod ending;
-mod random;
+mod lease;
+mod mailbox;
 mod stage;
-mod term;
-mod world;

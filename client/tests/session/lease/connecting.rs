@@ -3,20 +3,9 @@
 use std::time::Duration;
 
 use mailbus_client::session::lease::{Config, LeaseSession};
-use mailbus_client::session::{Route, SocketNumber, SocketOrder};
-use mailbus_spec::Holder;
+use mailbus_client::session::{Route, SocketOrder};
 
-use crate::stage::*;
-
-fn orders(session: &mut LeaseSession, ms: u64) -> Vec<SocketOrder<Holder>> {
-    session.handle_timeout(at(ms));
-    std::iter::from_fn(|| session.poll_socket(at(ms))).collect()
-}
-
-/// The instant at which something about the socket is due, in milliseconds, rounded up.
-fn due(session: &LeaseSession) -> u64 {
-    u64::try_from(session.poll_timeout().unwrap().as_nanos().div_ceil(1_000_000)).unwrap()
-}
+use super::stage::*;
 
 #[test]
 fn a_socket_is_opened_when_the_session_begins_and_if_it_is_to_have_one() {
@@ -98,11 +87,7 @@ fn pauses_grow_while_sockets_bring_nothing_and_begin_anew_with_one_that_does() {
 fn a_socket_that_does_not_open_is_given_up() {
     let mut session = session();
     session.start(at(0));
-    let open = |orders: &[SocketOrder<Holder>]| match orders {
-        [SocketOrder::Open { socket, .. }] => *socket,
-        other => panic!("{other:?}"),
-    };
-    let first: SocketNumber = open(&orders(&mut session, 0));
+    let (first, _) = opens(&mut session, 0);
     assert_eq!(orders(&mut session, 10_000), [SocketOrder::Close { socket: first }]);
     session.handle_opened(at(10_001), first);
     session.acquire(at(10_001), wanted());

@@ -5,7 +5,7 @@ use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, Outcome, OverReason};
 use mailbus_spec::{LeasePath, RequestId, Timestamp};
 
-use crate::stage::*;
+use super::stage::*;
 
 fn path() -> LeasePath {
     LeasePath::new("x").unwrap()

@@ -8,7 +8,7 @@ use mailbus_spec::lease::{Command, LimitKind, Outcome, OverReason, Rejection};
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{LeasePath, Wait};
 
-use crate::stage::*;
+use super::stage::*;
 
 #[test]
 fn copies_stop_a_minute_after_the_first_went_unanswered_and_the_request_is_cancelled() {
@@ -216,7 +216,7 @@ fn a_refusal_is_final_and_cancels_what_else_is_under_way() {
     let mut session = session();
     let claim = session.acquire(at(0), wanted());
     let first = sends_one(&mut session, 0);
-    let mut alone = crate::stage::session();
+    let mut alone = super::stage::session();
     alone.acquire(at(0), wanted());
     let only = sends_one(&mut alone, 0);
     answer(&mut alone, 10, only.call, held());

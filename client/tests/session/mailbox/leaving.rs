@@ -4,7 +4,7 @@ use mailbus_client::session::SocketOrder;
 use mailbus_client::session::mailbox::{Draft, Ended, Event, Handled, Published, Unsendable};
 use mailbus_spec::mailbox::{Ask, Outcome};
 
-use crate::stage::*;
+use super::stage::*;
 
 #[test]
 fn a_shutdown_ends_the_session_at_the_object_and_opens_nothing_again() {
@@ -69,7 +69,7 @@ fn a_shutdown_while_apart_is_over_at_once() {
     session.shut_down(at(1));
     assert!(session.is_over());
     assert!(orders(&mut session, 100_000).is_empty());
-    let mut never_begun = crate::stage::session();
+    let mut never_begun = super::stage::session();
     never_begun.shut_down(at(0));
     assert!(never_begun.is_over());
     never_begun.start(at(1), None);

@@ -13,16 +13,8 @@ use mailbus_spec::belief::{Belief, ClockAnomaly, ClockBound, Reading};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::world::{CLIENTS, Op, Rules, World, op};
-
-/// As many cases as `PROPTEST_CASES` says, or this many.
-fn cases(usual: u32) -> Cases {
-    let cases = match std::env::var_os("PROPTEST_CASES") {
-        Some(_) => Cases::default().cases,
-        None => usual,
-    };
-    Cases { cases, failure_persistence: None, ..Cases::default() }
-}
+use super::stage::cases;
+use super::world::{CLIENTS, Op, Rules, World, op};
 
 fn run(ops: &[Op], rules: Rules) -> Result<(), TestCaseError> {
     let mut world = World::new(rules);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mailbus_client::session::mailbox::{Config, Event, Handled, InHand};
 use mailbus_spec::mailbox::{Ask, Notice, Outcome};
 
-use crate::stage::*;
+use super::stage::*;
 
 #[test]
 fn deliveries_are_handled_one_after_the_other_in_order() {

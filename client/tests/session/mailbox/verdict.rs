@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mailbus_client::session::mailbox::Published;
 use mailbus_spec::machine::{self, StateMachine};
 
-use crate::world::{AGENTS, World};
+use super::world::{AGENTS, World};
 
 impl World {
     pub fn check(&self) -> Result<(), String> {

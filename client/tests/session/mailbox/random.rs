@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::operation::{Op, op};
-use crate::world::{Mistake, World};
+use super::operation::{Op, op};
+use super::stage::cases;
+use super::world::{Mistake, World};
 
 fn run(config: Config, mistake: Mistake, ops: &[Op]) -> Result<(), String> {
     let mut world = World::new(config, mistake);
@@ -30,7 +31,7 @@ fn config() -> impl Strategy<Value = Config> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn once_faults_stop_everything_is_delivered_settled_and_known(
@@ -78,9 +79,4 @@ fn copies_under_other_ids_are_found() {
 fn a_socket_that_loses_pushes_is_found() {
     let found = find(Mistake::LostPushes);
     assert!(found.contains("pending"), "{found}");
-}
-
-/// `PROPTEST_CASES`, or a few.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(64)
 }

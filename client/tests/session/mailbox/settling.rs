@@ -4,7 +4,7 @@ use mailbus_client::session::mailbox::{Event, Handled};
 use mailbus_spec::mailbox::{Ask, Fate, Gap, Notice, Outcome, Settled};
 use mailbus_spec::wire::{Code, Problem};
 
-use crate::stage::*;
+use super::stage::*;
 
 #[test]
 fn acks_wait_a_moment_for_each_other_and_share_a_frame() {
@@ -43,7 +43,7 @@ fn a_settled_message_that_comes_again_is_settled_again_and_not_handled() {
     let again = connect(&mut session, 2_000, 11);
     push(&mut session, 2_001, again, 1, 2);
     assert!(deliveries(&mut session).is_empty());
-    let (_, sent) = sends_next(&mut session, 2_001);
+    let (_, sent) = sends_some(&mut session, 2_001);
     assert_eq!(acked(&sent[0]), acked(&lost));
     session.handle_reply(at(9_000), sent[0].call, settled(1));
     push(&mut session, 9_001, again, 1, 3);
@@ -60,11 +60,11 @@ fn an_ack_is_sent_until_it_is_answered_and_by_the_other_way_after_silence() {
     let first = sends_one(&mut session, 5);
     assert_eq!(over(&first), Some(socket));
     session.handle_heard(at(5), socket);
-    let (ms, second) = sends_next(&mut session, 6);
+    let (ms, second) = sends_some(&mut session, 6);
     assert!(ms >= 5_005, "{ms}");
     assert_eq!((names(&second), over(&second[0])), (vec!["ack"], None));
     session.handle_failure(at(ms + 1), second[0].call);
-    let (ms, third) = sends_next(&mut session, ms + 2);
+    let (ms, third) = sends_some(&mut session, ms + 2);
     assert_eq!(over(&third[0]), Some(socket));
     session.handle_reply(at(ms + 1), third[0].call, settled(1));
     assert!(session.is_idle());

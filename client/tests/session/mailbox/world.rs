@@ -16,8 +16,8 @@ use mailbus_spec::mailbox::{
 use mailbus_spec::wire::mailbox::close;
 use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId};
 
-use crate::operation::Op;
-use crate::stage::{agent, pattern};
+use super::operation::Op;
+use super::stage::{agent, pattern};
 
 pub const AGENTS: usize = 3;
 const NOON: u64 = 1_800_000_000_000;

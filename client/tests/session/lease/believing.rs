@@ -10,7 +10,7 @@ use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{RequestId, Timestamp};
 
-use crate::stage::*;
+use super::stage::*;
 
 /// L of 30 s inside the promised bound.
 const L: u64 = 29_689;

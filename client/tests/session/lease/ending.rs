@@ -5,7 +5,7 @@ use mailbus_spec::lease::Outcome;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::wire::{Code, Problem};
 
-use crate::stage::*;
+use super::stage::*;
 
 #[test]
 fn belief_ends_before_a_release_is_sent_for_good() {

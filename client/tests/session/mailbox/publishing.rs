@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::{Ask, InvalidType, LimitKind, Outcome, Rejection};
 use mailbus_spec::wire::mailbox::payload_of;
 use mailbus_spec::wire::{Code, Problem};
 
-use crate::stage::*;
+use super::stage::*;
 
 fn accepted(number: u64) -> Outcome {
     Outcome::Accepted { seq: seq(number), recipients: 2, refused: Vec::new() }
@@ -34,7 +34,7 @@ fn a_message_gets_its_id_its_sender_and_its_time() {
     let Ask::Publish { message } = &sent[0].command else { panic!("{sent:?}") };
     assert_eq!((message.from.clone(), message.kind.as_str()), (agent("a"), "task"));
     assert_eq!(payload_of(&message.body), Some("[1,2]"));
-    assert!(message.body.contains(r#""timestamp":7000005"#), "{}", message.body);
+    assert!(message.body.contains(r#""timestamp":1000000005"#), "{}", message.body);
     assert!(message.ack_required && !message.ephemeral);
 }
 
@@ -105,7 +105,7 @@ fn an_answer_to_any_copy_is_the_outcome() {
     let mut session = session();
     let publication = session.publish(at(0), Draft::new("x")).unwrap();
     let first = sends_one(&mut session, 0);
-    let (ms, second) = sends_next(&mut session, 1);
+    let (ms, second) = sends_some(&mut session, 1);
     session.handle_reply(at(ms + 1), first.call, reply(Ok(accepted(3))));
     let outcome_of_first = Published::Accepted { seq: seq(3), recipients: 2, refused: Vec::new() };
     assert_eq!(outcome(&mut session, publication), outcome_of_first);
@@ -120,7 +120,7 @@ fn a_message_over_a_replaced_socket_goes_again_under_its_id() {
     let first = sends_one(&mut session, 0);
     assert_eq!(over(&first), Some(socket));
     session.handle_reply(at(1), first.call, reply(Err(Rejection::Replaced)));
-    let (_, again) = sends_next(&mut session, 1);
+    let (_, again) = sends_some(&mut session, 1);
     assert_eq!((id_of(&again[0]), over(&again[0])), (id_of(&first), None));
 }
 
@@ -130,7 +130,7 @@ fn a_lost_socket_has_its_messages_sent_again_at_once() {
     session.publish(at(0), Draft::new("x")).unwrap();
     let first = sends_one(&mut session, 0);
     session.handle_closed(at(1), socket, None);
-    let (ms, again) = sends_next(&mut session, 1);
+    let (ms, again) = sends_some(&mut session, 1);
     assert!(ms <= 101, "{ms}: it does not wait for the timeout of the attempt");
     assert_eq!(id_of(&again[0]), id_of(&first));
 }
@@ -197,7 +197,7 @@ fn a_question_is_asked_until_it_is_answered_and_a_recovery_once() {
     let query = session.ask(at(0), Ask::Agents { after: None, limit: 5 });
     let first = sends_one(&mut session, 0);
     session.handle_failure(at(1), first.call);
-    let (ms, again) = sends_next(&mut session, 1);
+    let (ms, again) = sends_some(&mut session, 1);
     let answer = reply(Ok(Outcome::Agents { agents: Vec::new(), more: false }));
     session.handle_reply(at(ms), again[0].call, answer.clone());
     assert_eq!(events(&mut session), [Event::Answered { query, answer: Ok(answer) }]);

@@ -7,7 +7,7 @@ use mailbus_client::session::{SocketConfig, SocketOrder};
 use mailbus_spec::mailbox::{Ask, Outcome, Patterns, Rejection};
 use mailbus_spec::wire::{Code, Problem};
 
-use crate::stage::*;
+use super::stage::*;
 
 #[test]
 fn a_session_connects_when_it_is_started_and_not_before() {
@@ -100,7 +100,7 @@ fn what_a_replaced_session_had_under_way_is_still_seen_to_over_http() {
     let first = sends_one(&mut session, 0);
     assert_eq!(over(&first), Some(socket));
     session.handle_closed(at(5), socket, Some(4_001));
-    let (ms, again) = sends_next(&mut session, 5);
+    let (ms, again) = sends_some(&mut session, 5);
     assert_eq!((names(&again), over(&again[0])), (vec!["publish"], None));
     assert_eq!(id_of(&again[0]), id_of(&first));
     session.handle_reply(at(ms), again[0].call, reply(Ok(Outcome::Duplicate { seq: seq(3) })));

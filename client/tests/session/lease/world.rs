@@ -12,7 +12,7 @@ use mailbus_spec::machine::{Event, StateMachine};
 use mailbus_spec::{HostTime, Ordinal, PathSet, Timestamp};
 use proptest::prelude::*;
 
-use crate::stage::{holder, paths, ttl};
+use super::stage::{holder, paths, ttl};
 
 /// Under which rules a session of the world believes.
 pub type Rules = fn() -> Box<dyn CreditRules + Send>;

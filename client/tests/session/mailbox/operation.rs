@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::world::AGENTS;
+use super::world::AGENTS;
 
 /// One thing that happens. Every operation is legal in every state, so histories shrink by deletion.
 #[derive(Clone, Debug)]

@@ -1,0 +1,10 @@
+//! The session of leases.
+
+mod asking;
+mod believing;
+mod connecting;
+mod ending;
+mod random;
+mod stage;
+mod term;
+mod world;
