@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mailbus_spec::Reply;
 use mailbus_spec::belief::Reading;
+use mailbus_spec::service::ReplyOf;
 use tokio::sync::{Notify, oneshot};
 
 use crate::clocks::Clocks;
@@ -32,7 +32,7 @@ pub trait Callers: Session + Sized {
 }
 
 /// What a plain call came to.
-type Answer<S> = Result<Reply<<S as Session>::Outcome, <S as Session>::Rejection>, CallFailure>;
+type Answer<S> = Result<ReplyOf<<S as Session>::Service>, CallFailure>;
 
 /// A session with those who wait for it.
 pub struct State<S: Callers> {

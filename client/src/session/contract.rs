@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use mailbus_spec::Reply;
 use mailbus_spec::belief::Reading;
+use mailbus_spec::machine::StateMachine;
+use mailbus_spec::service::{ReplyOf, Service};
 use mailbus_spec::wire::{Problem, Received};
 
 use super::call::{CallNumber, QueryId, Transmit};
 use super::connection::{SocketNumber, SocketOrder};
+
+/// Reply of a service's object as the wire has it.
+pub type ReceivedOf<S> = Received<<S as StateMachine>::Outcome, <S as StateMachine>::Rejection>;
 
 /// A session without I/O, as its run loop drives it.
 ///
@@ -24,16 +28,14 @@ use super::connection::{SocketNumber, SocketOrder};
 /// close. Readings never go back unless the clocks did: whoever shares a session reads the clocks under
 /// the lock that guards it.
 pub trait Session {
+    /// The service that it is a client of.
+    type Service: Service;
     /// What is asked of the object.
     type Command;
     /// What the object is told of whose socket is opened.
     type Connect;
     /// One object of a text frame that a socket brings.
     type Frame;
-    /// What the object says to a command.
-    type Outcome;
-    /// Why the object refuses one.
-    type Rejection;
     /// Something that a caller wants to know.
     type Event;
 
@@ -78,7 +80,7 @@ pub trait Session {
 
     /// A reply as the wire has it. One that names no attempt is ignored: an HTTP transport fills in
     /// the number of the exchange.
-    fn handle_received(&mut self, at: Reading, received: Received<Self::Outcome, Self::Rejection>) {
+    fn handle_received(&mut self, at: Reading, received: ReceivedOf<Self::Service>) {
         let Some(call) = received.call.map(CallNumber) else { return };
         match received.result {
             Ok(reply) => self.handle_reply(at, call, reply),
@@ -87,12 +89,7 @@ pub trait Session {
     }
 
     /// The object's reply to attempt `call`. Replies may come late, twice and in any order.
-    fn handle_reply(
-        &mut self,
-        at: Reading,
-        call: CallNumber,
-        reply: Reply<Self::Outcome, Self::Rejection>,
-    );
+    fn handle_reply(&mut self, at: Reading, call: CallNumber, reply: ReplyOf<Self::Service>);
 
     /// Attempt `call` was refused by somebody on the way, or by the object before it was a command.
     fn handle_problem(&mut self, at: Reading, call: CallNumber, problem: Problem);

@@ -22,4 +22,4 @@ mod retry;
 pub use call::{CallFailure, CallNumber, QueryId, Transmit};
 pub use calls::Sending;
 pub use connection::{Route, SocketConfig, SocketNumber, SocketOrder};
-pub use contract::Session;
+pub use contract::{ReceivedOf, Session};

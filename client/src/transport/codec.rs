@@ -4,12 +4,12 @@ use mailbus_spec::Holder;
 use mailbus_spec::lease::Command;
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::Ask;
-use mailbus_spec::wire::{Received, Undecodable, frame, lease, mailbox};
+use mailbus_spec::wire::{Undecodable, frame, lease, mailbox};
 
 use super::carrier::Object;
-use crate::session::Session;
 use crate::session::lease::LeaseSession;
 use crate::session::mailbox::MailboxSession;
+use crate::session::{ReceivedOf, Session};
 
 /// A session whose object is spoken to over a [`Carrier`](super::Carrier).
 pub trait Codec: Session {
@@ -17,6 +17,9 @@ pub trait Codec: Session {
     const OBJECT: Object;
 
     /// Most commands of one frame.
+    ///
+    /// Invariant: a frame stays below [`limits::FRAME_MAX_BYTES`], and each of its commands alone below
+    /// [`limits::BODY_MAX_BYTES`]: what a slow link has cut as part of a frame gets through over HTTP.
     const FRAME_COMMANDS: usize;
 
     /// Most commands that wait for the socket to take them. Those on top go over HTTP.
@@ -46,19 +49,13 @@ pub trait Codec: Session {
     ///
     /// # Errors
     /// [`Undecodable`] if it is none.
-    fn decode_reply(
-        status: u16,
-        body: &[u8],
-    ) -> Result<Received<Self::Outcome, Self::Rejection>, Undecodable>;
+    fn decode_reply(status: u16, body: &[u8]) -> Result<ReceivedOf<Self::Service>, Undecodable>;
 
     /// What a text frame carries.
     fn decode_frames(text: &str) -> Vec<Self::Frame>;
 }
 
-/// Bytes of messages after which a frame takes no further command.
-///
-/// Invariant: with one message and the commands around them it stays below [`limits::FRAME_MAX_BYTES`].
-/// Invariant: what a slow link has cut as part of a frame gets through alone, over HTTP.
+/// Bytes of messages after which a frame takes no further command: one message on top still fits.
 pub(super) const FRAME_BYTES: usize = 1 << 20;
 
 /// Most bytes of a command about leases: as many of the longest paths as it may name, of characters that
@@ -113,7 +110,7 @@ impl Codec for LeaseSession {
 impl Codec for MailboxSession {
     const OBJECT: Object = Object::Mailbox;
     const FRAME_COMMANDS: usize = 256;
-    /// What may be under way is bounded by the session, and acks have to leave in their order.
+    /// What is under way is bounded by the session, and a socket fences what goes over it: HTTP would not.
     const OUTBOX_MOST: usize = usize::MAX;
     const PING: Option<&'static str> = Some(frame::PING);
     const CEREMONY: bool = true;

@@ -18,9 +18,10 @@ use crate::lease::LeaseClient;
 use crate::mailbox::MailboxClient;
 use crate::session::lease::LeaseSession;
 use crate::session::mailbox::MailboxSession;
-use crate::session::{CallNumber, Transmit};
+use crate::session::{CallNumber, ReceivedOf, Transmit};
 
-/// Joins a lease session to a carrier: a handle for callers, and the loop that somebody has to run.
+/// Joins a lease session to a carrier and begins it: a handle for callers, and the loop that somebody has
+/// to run.
 #[must_use = "nothing is sent until the driver runs"]
 pub fn drive<W: Carrier, K: Clocks>(
     session: LeaseSession,
@@ -149,7 +150,10 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
     }
 
     /// Sends an attempt over HTTP and waits for its reply, for as long as the session does.
-    async fn exchange(&self, transmit: Transmit<S::Command>) -> (CallNumber, Option<Answer<S>>) {
+    async fn exchange(
+        &self,
+        transmit: Transmit<S::Command>,
+    ) -> (CallNumber, Option<ReceivedOf<S::Service>>) {
         let Transmit { call, command, timeout, leave_by, .. } = transmit;
         let Some((action, body)) = S::encode_call(call.0, &command) else { return (call, None) };
         let clocks = self.shared.clocks();
@@ -170,10 +174,6 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
         (call, received)
     }
 }
-
-/// An answer over HTTP.
-type Answer<S> =
-    Received<<S as crate::session::Session>::Outcome, <S as crate::session::Session>::Rejection>;
 
 impl<S: Codec + Callers, W: Carrier, K: Clocks> Drop for Driver<S, W, K> {
     fn drop(&mut self) {

@@ -6,6 +6,7 @@ use mailbus_client::session::{self, CallNumber, Session, SocketNumber, SocketOrd
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::Command;
 use mailbus_spec::mailbox::Ask;
+use mailbus_spec::service::ReplyOf;
 use mailbus_spec::{AgentId, Commit, Ordinal, Reply, Timestamp};
 use proptest::test_runner::Config as Cases;
 
@@ -40,12 +41,7 @@ pub fn reply_of<O, R>(generation: u64, answer: Result<O, R>) -> Reply<O, R> {
     Reply { answer, commit: Commit { sequence: 1, now, generation } }
 }
 
-pub fn answer<S: Session>(
-    session: &mut S,
-    ms: u64,
-    call: CallNumber,
-    reply: Reply<S::Outcome, S::Rejection>,
-) {
+pub fn answer<S: Session>(session: &mut S, ms: u64, call: CallNumber, reply: ReplyOf<S::Service>) {
     session.handle_reply(at(ms), call, reply);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::answer::Notice;
-use mailbus_spec::lease::{Command, LeaseReply, Outcome, Rejection};
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Outcome, Rejection};
 use mailbus_spec::wire::lease::ServerFrame;
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{Commit, Holder, Ordinal, RequestId};
@@ -22,11 +22,10 @@ use crate::session::contract::Session;
 use crate::session::retry::{Attempt, Retry, least_pause};
 
 impl Session for LeaseSession {
+    type Service = LeaseMachine;
     type Command = Command;
     type Connect = Holder;
     type Frame = ServerFrame;
-    type Outcome = Outcome;
-    type Rejection = Rejection;
     type Event = Event;
 
     /// Asks the object something: `Status`, `List`, `Verify`, `ForceRelease` or `Recover`. What it

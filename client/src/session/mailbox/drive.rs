@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailbus_spec::Commit;
 use mailbus_spec::belief::Reading;
-use mailbus_spec::mailbox::{Ask, MailboxReply, Notice, Outcome, Rejection};
+use mailbus_spec::mailbox::{Ask, MailboxMachine, MailboxReply, Notice, Outcome, Rejection};
 use mailbus_spec::wire::mailbox::ServerFrame;
 use mailbus_spec::wire::{Code, Problem};
 
@@ -18,11 +18,10 @@ use crate::session::contract::Session;
 use crate::session::retry::{Attempt, least_pause};
 
 impl Session for MailboxSession {
+    type Service = MailboxMachine;
     type Command = Ask;
     type Connect = Ask;
     type Frame = ServerFrame;
-    type Outcome = Outcome;
-    type Rejection = Rejection;
     type Event = Event;
 
     /// Asks the object something: `Subscribe`, `Unsubscribe`, `Inbox`, `Agents`, `Heartbeat`,
