@@ -11,7 +11,8 @@
 //! | `workerd` | the runtime itself, started with the bundle for tests and programs |
 //! | `bundle` | the set-up: from the sources to the files that a runtime loads |
 //! | [`router`] | an HTTP request's way to its object: addresses, who is let in, media types |
-//! | [`lease`], [`mailbox`] | the two objects: an endpoint that knows the wire, a machine over SQL that decides |
+//! | [`lease`], [`mailbox`] | the two objects: what differs between them at the endpoint and in the machine |
+//! | `endpoint` | the endpoint of both: requests and frames in, answers and pushes out |
 //! | `sql` | the SQL machine of both: waking, one event, the alarm, columns |
 //! | [`machine`] | a machine as its endpoint needs it |
 //! | [`object`] | the contract of an object and its shell: events in, effects out |
@@ -32,6 +33,7 @@
 pub mod bundle;
 #[cfg(target_arch = "wasm32")]
 pub mod durable;
+mod endpoint;
 pub mod lease;
 pub mod machine;
 pub mod mailbox;

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use mailbus_spec::HostTime;
+use mailbus_spec::wire::{Answer, Problem};
 
 use crate::storage::{Storage, StorageError};
 
@@ -222,16 +223,29 @@ pub trait Object: Sized {
 }
 
 impl Response {
+    /// The answer of success that says this.
+    #[must_use]
+    pub fn ok(body: String) -> Self {
+        Answer::ok(body).into()
+    }
+
     /// The answer when the storage failed. Whether the event became durable is unknown to the asker: a
     /// flush that failed may have reached the disk. A retry finds out.
     #[must_use]
     pub fn failed() -> Self {
-        Self {
-            status: 500,
-            body: mailbus_spec::wire::Problem::internal().to_json(),
-            retry_after: None,
-            allow: None,
-            charged: None,
-        }
+        (&Problem::internal()).into()
+    }
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        let Answer { status, body, retry_after } = answer;
+        Self { status, body, retry_after, allow: None, charged: None }
+    }
+}
+
+impl From<&Problem> for Response {
+    fn from(problem: &Problem) -> Self {
+        problem.to_answer().into()
     }
 }

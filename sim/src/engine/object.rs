@@ -14,7 +14,7 @@ use mailbus_worker::native::{
     Objects, Opened, Server, ServerSettings, Stopped,
 };
 use mailbus_worker::object::Object;
-use mailbus_worker::router::{self, Access, Class};
+use mailbus_worker::router::{Access, Class};
 use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
@@ -109,7 +109,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Observed<O
 fn closed(arrival: &Arrival<'_>) -> Submitted {
     let refused = Problem::new(Code::Restoring, "The workspace is being restored.");
     let answer = match arrival {
-        Arrival::Request(_) => Ok(Completion::Answered(router::refusal(&refused))),
+        Arrival::Request(_) => Ok(Completion::Answered((&refused).into())),
         _ => {
             let _ = frame::error(&refused);
             Err(Stopped)

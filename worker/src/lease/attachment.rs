@@ -8,6 +8,7 @@ use mailbus_spec::wire::lease::Subscribe;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::endpoint::{Socket, number_of, protocol_of};
 use crate::object::{Accept, Attachment};
 
 /// Longest tag, in characters: the platform's bound.
@@ -27,30 +28,22 @@ pub(super) fn accept(subscribe: Subscribe) -> Accept {
 }
 
 fn attachment(subscribe: Subscribe) -> Attachment {
-    let kept = Kept { holder: subscribe.holder, protocol: number(subscribe.protocol) };
+    let kept = Kept { holder: subscribe.holder, protocol: number_of(subscribe.protocol) };
     // Serialising to memory fails only for maps whose keys are not texts, and there are none here.
     serde_json::to_string(&kept).unwrap_or_default()
 }
 
-/// Whose the socket is, or nothing if another version accepted it and said so differently.
-pub(super) fn subscriber(attachment: &str) -> Option<Subscribe> {
-    let kept: Kept = serde_json::from_str(attachment).ok()?;
-    let protocol = [Protocol::Original, Protocol::One];
-    let protocol = protocol.into_iter().find(|protocol| number(*protocol) == kept.protocol)?;
-    Some(Subscribe { holder: kept.holder, protocol })
-}
-
-const fn number(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Original => 0,
-        Protocol::One => 1,
-    }
+/// Reads what a socket keeps.
+pub(super) fn socket(attachment: &str) -> Socket<Holder> {
+    let kept = serde_json::from_str(attachment).ok();
+    let open = kept.and_then(|Kept { holder, protocol }| Some((holder, protocol_of(protocol)?)));
+    open.map_or(Socket::Foreign, |(holder, protocol)| Socket::Open(holder, protocol))
 }
 
 /// The name of a holder's sockets of one protocol. No two holders share one.
 pub(super) fn tag(holder: &Holder, protocol: Protocol) -> String {
     // A name has no control characters, so the line feed parts the two.
-    let protocol = number(protocol);
+    let protocol = number_of(protocol);
     let whole = format!("{protocol}{}\n{}", holder.agent, holder.session);
     if whole.chars().count() <= TAG_MAX {
         return whole;
@@ -101,9 +94,9 @@ mod tests {
         for protocol in [Protocol::Original, Protocol::One] {
             let subscribe = Subscribe { holder: holder("a\"b", "s"), protocol };
             let kept = accept(subscribe.clone()).attachment;
-            assert_eq!(subscriber(&kept), Some(subscribe));
+            assert_eq!(socket(&kept), Socket::Open(subscribe.holder, protocol));
         }
-        assert_eq!(subscriber("{}"), None);
-        assert_eq!(subscriber(""), None);
+        assert_eq!(socket("{}"), Socket::Foreign);
+        assert_eq!(socket(""), Socket::Foreign);
     }
 }

@@ -8,21 +8,24 @@
 //! | file | what it does |
 //! |---|---|
 //! | `attachment` | subscriber of a socket, as the socket keeps it |
-//! | `endpoint` | [`LeaseObject`]: requests and frames in, answers and pushes out |
+//! | `policy` | [`LeaseObject`]: whose a socket is, and what an event tells whom; over [`Endpoint`] |
 //! | `sql` | [`SqlLeases`]: the machine over SQLite, few rows written an event |
 
 mod attachment;
-mod endpoint;
+mod policy;
 pub mod sql;
 
 use std::convert::Infallible;
 
 use mailbus_spec::lease::LeaseMachine;
 
+use crate::endpoint::Endpoint;
 use crate::machine;
 
-pub use endpoint::LeaseObject;
 pub use sql::SqlLeases;
+
+/// The lease object of one workspace over the machine `M`.
+pub type LeaseObject<M> = Endpoint<policy::LeasePolicy, M>;
 
 /// The production lease object: the endpoint over the SQL machine.
 pub type ProductionLeaseObject = LeaseObject<SqlLeases>;

@@ -8,20 +8,23 @@
 //! | file | what it does |
 //! |---|---|
 //! | `attachment` | [`Session`] as its socket keeps it while the object is not in memory |
-//! | `endpoint` | [`MailboxObject`]: requests and frames in, answers and pushes out |
+//! | `policy` | [`MailboxObject`]: whose a socket is, and what an event tells whom; over [`Endpoint`] |
 //! | `sql` | [`SqlMailboxes`]: the machine over SQLite, one row a message |
 
 mod attachment;
-mod endpoint;
+mod policy;
 pub mod sql;
 
 use mailbus_spec::mailbox::MailboxMachine;
 
+use crate::endpoint::Endpoint;
 use crate::machine;
 
 pub use attachment::Session;
-pub use endpoint::MailboxObject;
 pub use sql::SqlMailboxes;
+
+/// The mailbox object of one workspace over the machine `M`.
+pub type MailboxObject<M> = Endpoint<policy::MailboxPolicy, M>;
 
 /// The production mailbox object: the endpoint over the SQL machine.
 pub type ProductionMailboxObject = MailboxObject<SqlMailboxes>;

@@ -6,8 +6,6 @@ use mailbus_spec::wire::{Code, Problem};
 
 use crate::object::Response;
 
-use super::refusal;
-
 /// The variable of the environment that says whether everybody is let in.
 pub const ALLOW_ANONYMOUS: &str = "MAILBUS_ALLOW_ANONYMOUS";
 
@@ -55,7 +53,7 @@ impl Access {
     /// 400 `malformed` if the request does not say to which name it is.
     pub fn admit(self, credentials: Credentials<'_>) -> Result<Caller, Response> {
         let Credentials { authorization: _, host, origin } = credentials;
-        let refused = |code, detail| Err(refusal(&Problem::new(code, detail)));
+        let refused = |code, detail| Err(Response::from(&Problem::new(code, detail)));
         match (self, host) {
             (Self::Closed, _) => refused(
                 Code::Unauthorized,

@@ -9,8 +9,6 @@ use percent_encoding::percent_decode_str;
 
 use crate::object::Response;
 
-use super::refusal;
-
 /// The classes of objects that a workspace has one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -62,8 +60,10 @@ pub fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, Response> {
             "GET" | "HEAD" => Ok(Route::Version),
             _ => Err(Response {
                 allow: Some("GET"),
-                charged: None,
-                ..refusal(&Problem::new(Code::MethodNotAllowed, "Ask for the version with GET."))
+                ..Response::from(&Problem::new(
+                    Code::MethodNotAllowed,
+                    "Ask for the version with GET.",
+                ))
             }),
         },
         (Some(class), Some(action), None) if !action.is_empty() => {
@@ -89,7 +89,7 @@ fn workspace(segment: &str) -> Result<Workspace, Response> {
     // `:` is often sent encoded.
     let name = percent_decode_str(segment).decode_utf8().map_err(|_| InvalidId::Character);
     name.map(Cow::into_owned).and_then(Workspace::new).map_err(|invalid| {
-        refusal(&Problem::new(
+        Response::from(&Problem::new(
             Code::IdInvalid,
             format!(
                 "The workspace {invalid}. It is 1 to 128 of `A-Za-z0-9._:-`, and not `version`, `.` \
@@ -102,7 +102,7 @@ fn workspace(segment: &str) -> Result<Workspace, Response> {
 /// The answer where nothing is.
 #[must_use]
 pub fn not_found() -> Response {
-    refusal(&Problem::new(
+    Response::from(&Problem::new(
         Code::NotFound,
         "There is nothing here; try `/v1/{workspace}/mailbox/{action}`, \
          `/v1/{workspace}/lease/{action}` or `/v1/version`.",

@@ -23,26 +23,9 @@ use crate::object::Response;
 /// The answer of `GET /v1/version`.
 #[must_use]
 pub fn version() -> Response {
-    Response {
-        status: 200,
-        body: concat!(r#"{"name":"mailbus","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#)
-            .to_owned(),
-        retry_after: None,
-        allow: None,
-        charged: None,
-    }
-}
-
-/// The answer that refuses a request with this problem.
-#[must_use]
-pub fn refusal(problem: &Problem) -> Response {
-    Response {
-        status: problem.code.status(),
-        body: problem.to_json(),
-        retry_after: problem.code.retry_after(),
-        allow: None,
-        charged: None,
-    }
+    Response::ok(
+        concat!(r#"{"name":"mailbus","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#).to_owned(),
+    )
 }
 
 /// Checks what a body says it is. JSON may also call itself nothing or plain text, as it does where
@@ -57,7 +40,7 @@ pub fn check_media_type(content_type: Option<&str>) -> Result<(), Response> {
     match (kind, subtype) {
         ("", _) | (_, "json") | ("text", "plain") => Ok(()),
         (_, subtype) if subtype.ends_with("+json") => Ok(()),
-        _ => Err(refusal(&Problem::new(
+        _ => Err(Response::from(&Problem::new(
             Code::UnsupportedMediaType,
             format!("The body is `{}`; send it as `application/json`.", Excerpt(&essence)),
         ))),

@@ -5,13 +5,13 @@ use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::claims::{Claim, Lease, Ticket};
-use crate::sql::{Header, instant, integer, text};
+use crate::sql::{instant, integer, text};
 use crate::storage::Value;
 
 /// True if the tables are there, on any database.
 pub(super) const FIND_TABLES: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'claim'";
-/// Parameters: [`meta`].
+/// Parameters: the columns of `meta`.
 pub(super) const WRITE_META: &str = "\
     INSERT INTO meta (id, sequence, clock, last_token, clock_offset, generation) \
     VALUES (1, ?1, ?2, ?3, ?4, ?5) \
@@ -19,7 +19,7 @@ pub(super) const WRITE_META: &str = "\
     clock_offset = ?4, generation = ?5";
 /// Deletes what ended at ?1 or before. Live claims end later than any such instant.
 pub(super) const COLLECT: &str = "DELETE FROM claim WHERE until <= ?1";
-/// Parameters: [`stamp`] and [`lease_columns`], [`ticket_columns`] or [`tombstone_columns`].
+/// Parameters: the stamp and [`lease_columns`], [`ticket_columns`] or [`tombstone_columns`].
 ///
 /// An upsert: an id that is used again after its memory meets its own old row.
 pub(super) const WRITE_CLAIM: &str = "\
@@ -29,20 +29,20 @@ pub(super) const WRITE_CLAIM: &str = "\
     ON CONFLICT DO UPDATE SET sequence = ?1, clock = ?2, last_token = ?3, until = ?7, state = ?8, \
     token = ?9, arrival = ?10, first_term = ?11, ttl = ?12, wait = ?13, paths = ?14, \
     paths_digest = NULL";
-/// Moves an end. Parameters: [`stamp`], [`key`], the end.
+/// Moves an end. Parameters: the stamp, [`key`], the end.
 pub(super) const MOVE_END: &str = "\
     UPDATE claim SET sequence = ?1, clock = ?2, last_token = ?3, until = ?7 \
     WHERE agent = ?4 AND session = ?5 AND request = ?6";
-/// Parameters: [`stamp`], [`key`], end, state.
+/// Parameters: the stamp, [`key`], end, state.
 pub(super) const SET_STATE: &str = "\
     UPDATE claim SET sequence = ?1, clock = ?2, last_token = ?3, until = ?7, state = ?8 \
     WHERE agent = ?4 AND session = ?5 AND request = ?6";
-/// Parameters: [`stamp`], [`key`], end, state, digest of the paths.
+/// Parameters: the stamp, [`key`], end, state, digest of the paths.
 pub(super) const SET_STATE_AND_DIGEST: &str = "\
     UPDATE claim SET sequence = ?1, clock = ?2, last_token = ?3, until = ?7, state = ?8, \
     paths = NULL, paths_digest = ?9 \
     WHERE agent = ?4 AND session = ?5 AND request = ?6";
-/// Makes a ticket a lease. Parameters: [`stamp`], [`key`], expiry, token, first term.
+/// Makes a ticket a lease. Parameters: the stamp, [`key`], expiry, token, first term.
 pub(super) const GRANT_TICKET: &str = "\
     UPDATE claim SET sequence = ?1, clock = ?2, last_token = ?3, until = ?7, state = 'lease', \
     token = ?8, arrival = NULL, first_term = ?9 \
@@ -119,23 +119,6 @@ impl Ending {
             Self::Cancelled => State::Cancelled,
         }
     }
-}
-
-/// What every claim row says of the object.
-pub(super) fn stamp(header: &Header) -> Vec<Value> {
-    let mut columns = Vec::with_capacity(14);
-    columns.extend([
-        integer(header.sequence),
-        instant(header.clock.floor),
-        integer(header.last_ordinal.get()),
-    ]);
-    columns
-}
-
-pub(super) fn meta(header: &Header) -> Vec<Value> {
-    let mut columns = stamp(header);
-    columns.extend([Value::Integer(header.clock.offset), integer(header.generation)]);
-    columns
 }
 
 /// The primary key of what a client named.

@@ -8,7 +8,7 @@ use mailbus_spec::{Holder, Timestamp};
 
 use super::rows;
 use super::state::LeaseMemory;
-use crate::sql::{self, Header};
+use crate::sql::{self, Header, Rows, instant, integer, ordinal};
 use crate::storage::Value;
 
 /// One event on the lease machine.
@@ -26,7 +26,7 @@ impl From<Rejection> for Stop {
     }
 }
 
-impl sql::Rows for LeaseMemory {
+impl Rows for LeaseMemory {
     type Service = LeaseMachine;
     type Kept = Infallible;
     type Gathered = ();
@@ -44,11 +44,13 @@ impl sql::Rows for LeaseMemory {
     }
 
     fn stamp(&self) -> Vec<Value> {
-        rows::stamp(&self.header)
+        let Header { sequence, clock, last_ordinal, .. } = &self.header;
+        vec![integer(*sequence), instant(clock.floor), ordinal(*last_ordinal)]
     }
 
     fn meta(&self) -> Vec<Value> {
-        rows::meta(&self.header)
+        let Header { clock, generation, .. } = &self.header;
+        [self.stamp(), vec![Value::Integer(clock.offset), integer(*generation)]].concat()
     }
 }
 

@@ -15,31 +15,13 @@ use mailbus_spec::wire::Protocol;
 use mailbus_spec::{AgentId, Ordinal};
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::{Socket, number_of, protocol_of};
 use crate::object::Attachment;
 
 pub use session::Session;
 
 /// What a socket keeps whose session is over, until the other end has closed it too.
 const OVER: &str = "over";
-
-/// What a socket keeps.
-pub(super) enum Kept<'a> {
-    /// A session: whose, and the text of the rest of it.
-    Session(Speaker, &'a str),
-    /// A session that is over: nothing that still comes over the socket has an effect.
-    Over,
-    /// What another version has kept.
-    Foreign,
-}
-
-/// Agent at the other end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Speaker {
-    /// Agent of the session.
-    pub connection: Connection,
-    /// What its socket speaks.
-    pub protocol: Protocol,
-}
 
 /// The first line of what a socket keeps: all that a frame needs. The session on the second can be a
 /// hundred times as long.
@@ -56,7 +38,7 @@ struct Head {
 /// What the socket of a session keeps.
 pub(super) fn keep(session: &Session) -> Attachment {
     let Connection { agent, epoch } = session.connection();
-    let head = Head { agent, epoch, protocol: number(protocol(session)) };
+    let head = Head { agent, epoch, protocol: number_of(protocol(session)) };
     format!("{}\n{}", json(&head), json(session))
 }
 
@@ -66,19 +48,17 @@ pub(super) fn keep_nothing() -> Attachment {
 }
 
 /// Reads what a socket keeps, as far as a frame needs it.
-pub(super) fn kept(attachment: &str) -> Kept<'_> {
+pub(super) fn socket(attachment: &str) -> Socket<Connection> {
     if attachment == OVER {
-        return Kept::Over;
+        return Socket::Over;
     }
-    match attachment.split_once('\n').and_then(|(head, rest)| Some((speaker(head)?, rest))) {
-        Some((speaker, rest)) => Kept::Session(speaker, rest),
-        None => Kept::Foreign,
-    }
+    let head = attachment.split_once('\n').and_then(|(head, _)| head_of(head));
+    head.map_or(Socket::Foreign, |(connection, protocol)| Socket::Open(connection, protocol))
 }
 
 /// Reads the session itself; nothing if another version has kept it.
-pub(super) fn session(rest: &str) -> Option<Session> {
-    serde_json::from_str(rest).ok()
+pub(super) fn session(attachment: &str) -> Option<Session> {
+    attachment.split_once('\n').and_then(|(_, session)| serde_json::from_str(session).ok())
 }
 
 /// What the socket of a session speaks: a window is what it negotiates.
@@ -92,18 +72,9 @@ pub(super) fn tag(connection: &Connection) -> String {
     format!("{}\n{}", connection.epoch, connection.agent)
 }
 
-fn speaker(head: &str) -> Option<Speaker> {
-    let head: Head = serde_json::from_str(head).ok()?;
-    let protocols = [Protocol::Original, Protocol::One];
-    let protocol = protocols.into_iter().find(|protocol| number(*protocol) == head.protocol)?;
-    Some(Speaker { connection: Connection { agent: head.agent, epoch: head.epoch }, protocol })
-}
-
-const fn number(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Original => 0,
-        Protocol::One => 1,
-    }
+fn head_of(text: &str) -> Option<(Connection, Protocol)> {
+    let Head { agent, epoch, protocol } = serde_json::from_str(text).ok()?;
+    Some((Connection { agent, epoch }, protocol_of(protocol)?))
 }
 
 /// JSON without letters beyond ASCII: with one of them the platform would take two bytes for every
@@ -157,16 +128,16 @@ mod tests {
                 let session_before = session(agent, Ordinal::MAX, window);
                 let attachment = keep(&session_before);
                 assert!(attachment.is_ascii(), "{attachment}");
-                let Kept::Session(speaker, rest) = kept(&attachment) else {
+                let Socket::Open(connection, speaks) = socket(&attachment) else {
                     panic!("{attachment}")
                 };
-                assert_eq!(speaker.connection, session_before.connection());
-                assert_eq!(speaker.protocol, protocol(&session_before));
-                assert_eq!(super::session(rest), Some(session_before));
+                assert_eq!(connection, session_before.connection());
+                assert_eq!(speaks, protocol(&session_before));
+                assert_eq!(super::session(&attachment), Some(session_before));
             }
         }
-        assert!(matches!(kept(&keep_nothing()), Kept::Over));
-        assert!(matches!(kept("{}\n{}"), Kept::Foreign));
+        assert!(matches!(socket(&keep_nothing()), Socket::Over));
+        assert!(matches!(socket("{}\n{}"), Socket::Foreign));
     }
 
     #[test]

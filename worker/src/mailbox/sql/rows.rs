@@ -8,20 +8,20 @@ use super::agent::{Agent, Losses, Registration};
 use super::inbox::Inbox;
 use super::log::{Entry, Told, key};
 use super::subscriptions::Subscriptions;
-use crate::sql::{Columns, Header, checked};
+use crate::sql::{Columns, checked};
 pub(super) use crate::sql::{instant, integer, ordinal, text};
 use crate::storage::{Row, StorageError, Value};
 
 /// True if the tables are there, on any database.
 pub(super) const FIND_TABLES: &str =
     "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'log'";
-/// Parameters: [`meta`].
+/// Parameters: the columns of `meta`.
 pub(super) const WRITE_META: &str = "\
     INSERT INTO meta (commit_no, clock, id, clock_offset, generation, last_seq, round_at, expired) \
     VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7) \
     ON CONFLICT (id) DO UPDATE SET commit_no = ?1, clock = ?2, clock_offset = ?3, \
     generation = ?4, last_seq = ?5, round_at = ?6, expired = ?7";
-/// Parameters: [`stamp`], [`message_columns`].
+/// Parameters: the stamp, [`message_columns`].
 pub(super) const INSERT_MESSAGE: &str = "\
     INSERT INTO log (commit_no, at, seq, sender, id, type, recipient, refused, need_ack, body) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
@@ -29,7 +29,7 @@ pub(super) const INSERT_MESSAGE: &str = "\
 pub(super) const DELETE_MESSAGES: &str = "DELETE FROM log WHERE seq BETWEEN ?1 AND ?2";
 /// Parameters: a message, whose inbox had refused it.
 pub(super) const SET_REFUSED: &str = "UPDATE log SET refused = ?2 WHERE seq = ?1";
-/// Parameters: [`stamp`], [`agent_columns`].
+/// Parameters: the stamp, [`agent_columns`].
 pub(super) const WRITE_AGENT: &str = "\
     INSERT INTO agent (commit_no, at, agent, known, epoch, high, forgotten, open, gap_count, \
     gap_first, gap_last, gap_through, subs) \
@@ -44,7 +44,7 @@ pub(super) const INSERT_DEAD: &str =
     "INSERT INTO dead (agent, seq, attempts, at) VALUES (?1, ?2, ?3, ?4)";
 /// Parameters: agent, seq.
 pub(super) const DELETE_DEAD: &str = "DELETE FROM dead WHERE agent = ?1 AND seq = ?2";
-/// Parameters: [`stamp`], the seq that the run began with, its last, what it tells.
+/// Parameters: the stamp, the seq that the run began with, its last, what it tells.
 pub(super) const WRITE_RUN: &str = "\
     INSERT INTO run (commit_no, at, first_seq, last_seq, messages) VALUES (?1, ?2, ?3, ?4, ?5) \
     ON CONFLICT (first_seq) DO UPDATE SET commit_no = ?1, at = ?2, last_seq = ?4, messages = ?5";
@@ -76,25 +76,6 @@ pub(super) fn after(seq: Ordinal) -> Value {
 
 pub(super) fn name(agent: &AgentId) -> Value {
     text(agent.as_str())
-}
-
-/// What message and agent rows say of the object.
-pub(super) fn stamp(header: &Header) -> Vec<Value> {
-    let mut columns = Vec::with_capacity(13);
-    columns.extend([integer(header.sequence), instant(header.clock.floor)]);
-    columns
-}
-
-pub(super) fn meta(header: &Header, round_at: Timestamp, expired: Ordinal) -> Vec<Value> {
-    let mut columns = stamp(header);
-    columns.extend([
-        Value::Integer(header.clock.offset),
-        integer(header.generation),
-        ordinal(header.last_ordinal),
-        instant(round_at),
-        ordinal(expired),
-    ]);
-    columns
 }
 
 /// A new message for [`INSERT_MESSAGE`].

@@ -18,7 +18,7 @@ use super::encoding::{Reader, put};
 use super::log::{Entry, Told};
 use super::rows;
 use super::state::MailboxMemory;
-use crate::sql::{checked, statements};
+use crate::sql::{Rows, checked, statements};
 use crate::storage::{Storage, StorageError, Value};
 
 /// A run of so many bytes takes no further message. The last may add the names of all agents; so it is
@@ -66,7 +66,7 @@ impl MailboxMemory {
             let is_new = first > self.log.covered();
             let most = if is_new { RUN_BYTES } else { usize::MAX };
             let last = run.read(storage, (first, last), most)?;
-            let mut columns = rows::stamp(&self.header);
+            let mut columns = self.stamp();
             columns.extend([rows::ordinal(first), rows::ordinal(last)]);
             columns.push(Value::Blob(run.into_bytes()));
             execute(storage, rows::WRITE_RUN, &columns)?;

@@ -8,7 +8,7 @@ use mailbus_spec::{AgentId, Ordinal, limits};
 use super::rows;
 use super::state::MailboxMemory;
 use crate::mailbox::Session;
-use crate::sql::{self, Header};
+use crate::sql::{self, Header, Rows};
 use crate::storage::{Storage, StorageError, Value};
 
 /// One event on the mailbox machine.
@@ -107,7 +107,7 @@ impl Gathered {
     }
 }
 
-impl sql::Rows for MailboxMemory {
+impl Rows for MailboxMemory {
     type Service = MailboxMachine;
     type Kept = Session;
     type Gathered = Gathered;
@@ -125,11 +125,19 @@ impl sql::Rows for MailboxMemory {
     }
 
     fn stamp(&self) -> Vec<Value> {
-        rows::stamp(&self.header)
+        vec![rows::integer(self.header.sequence), rows::instant(self.header.clock.floor)]
     }
 
     fn meta(&self) -> Vec<Value> {
-        rows::meta(&self.header, self.round_at, self.expired)
+        let Self { header, round_at, expired, .. } = self;
+        let only_here = vec![
+            Value::Integer(header.clock.offset),
+            rows::integer(header.generation),
+            rows::ordinal(header.last_ordinal),
+            rows::instant(*round_at),
+            rows::ordinal(*expired),
+        ];
+        [self.stamp(), only_here].concat()
     }
 
     fn write_more(

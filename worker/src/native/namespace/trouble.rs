@@ -5,7 +5,6 @@ use std::time::Duration;
 use mailbus_spec::wire::{Code, Problem};
 
 use crate::object::Response;
-use crate::router;
 
 /// The pause after the first failure.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -92,7 +91,7 @@ impl Refusal {
 
     /// The answer that says so.
     pub(super) fn response(&self) -> Response {
-        let answer = router::refusal(&self.problem);
+        let answer = Response::from(&self.problem);
         Response { retry_after: self.retry_after.or(answer.retry_after), ..answer }
     }
 }

@@ -190,7 +190,7 @@ impl Exchanger {
                 drop(objects.submit(&workspace, &Arrival::Closed { socket }));
                 Ok(rendered(Response::failed(), false))
             }
-            (Completion::Refused(problem), _) => Ok(rendered(router::refusal(&problem), false)),
+            (Completion::Refused(problem), _) => Ok(rendered(Response::from(&problem), false)),
             (Completion::Done, _) => Ok(rendered(Response::failed(), false)),
         }
     }
@@ -240,11 +240,11 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<Option<Handshake>, 
     }
     if !has(SEC_WEBSOCKET_VERSION, "13") {
         let detail = "A WebSocket needs `Sec-WebSocket-Version: 13`.";
-        return Err(router::refusal(&Problem::new(Code::UpgradeRequired, detail)));
+        return Err(Response::from(&Problem::new(Code::UpgradeRequired, detail)));
     }
     let key = headers.get(SEC_WEBSOCKET_KEY).ok_or_else(|| {
         let detail = "A WebSocket needs `Sec-WebSocket-Key`.";
-        router::refusal(&Problem::new(Code::Malformed, detail))
+        Response::from(&Problem::new(Code::Malformed, detail))
     })?;
     Ok(Some(Handshake {
         accept: derive_accept_key(key.as_bytes()),
@@ -254,19 +254,19 @@ fn handshake(method: &Method, headers: &HeaderMap) -> Result<Option<Handshake>, 
 
 /// It asks to become a WebSocket in a version of HTTP in which a connection cannot.
 fn no_upgrade() -> Response {
-    router::refusal(&Problem::new(Code::UpgradeRequired, "A WebSocket begins as HTTP/1.1."))
+    Response::from(&Problem::new(Code::UpgradeRequired, "A WebSocket begins as HTTP/1.1."))
 }
 
 /// Where it ends depends on who reads it, so nothing after its head is read.
 fn ambiguous() -> Response {
-    router::refusal(&Problem::new(
+    Response::from(&Problem::new(
         Code::Malformed,
         "A request has `Content-Length` or `Transfer-Encoding`, and not both.",
     ))
 }
 
 fn endless() -> Response {
-    router::refusal(&Problem::new(
+    Response::from(&Problem::new(
         Code::MessageTooLarge,
         format!(
             "A body is at most {BODY_MAX_BYTES} bytes; beyond {BODY_DRAIN_BYTES} it is not even read."

@@ -3,78 +3,42 @@
 use mailbus_spec::{HostTime, limits};
 use serde_json::{Value, json};
 
+use crate::endpoint::bench::{self, NOON, body, code, frames};
 use crate::lease::ProductionLeaseObject;
 use crate::native::sockets::Sockets;
-use crate::native::{Arrival, Database, Delivered, Instance};
+use crate::native::{Arrival, Delivered};
 use crate::object::{Body, Request, Response, SocketId};
 
-const NOON: u64 = 1_800_000_000_000;
-
-struct Workspace(Instance<ProductionLeaseObject>);
+type Workspace = bench::Workspace<ProductionLeaseObject>;
 
 impl Workspace {
     fn new() -> Self {
-        Self(Instance::open(Database::in_memory().unwrap(), Sockets::default()).unwrap())
+        Self::with(Sockets::default())
     }
 
-    fn deliver(&mut self, arrival: &Arrival<'_>) -> Delivered {
-        self.0.deliver(HostTime(NOON), arrival).unwrap()
+    fn ask(&mut self, action: &str, asked: Value) -> (Response, Value) {
+        let delivered = self.post(action, &asked);
+        let body = body(&delivered);
+        (delivered.response.unwrap(), body)
     }
 
-    fn request(&mut self, method: &str, action: &str, body: Body<'_>) -> Response {
-        let request = Request { method, action, query: "", upgrade: false, body };
-        self.deliver(&Arrival::Request(request)).response.unwrap()
+    fn say(&mut self, socket: SocketId, frame: &Value) -> Vec<(SocketId, Value)> {
+        frames(&self.frame(socket, frame))
     }
-
-    fn post(&mut self, action: &str, body: Value) -> (Response, Value) {
-        let response = self.request("POST", action, Body::Whole(body.to_string().as_bytes()));
-        let body = serde_json::from_str(&response.body).unwrap();
-        (response, body)
-    }
-
-    fn subscribe(&mut self, query: &str) -> SocketId {
-        let body = Body::Whole(b"");
-        let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
-        self.deliver(&Arrival::Request(request)).accepted.unwrap()
-    }
-
-    fn frame(&mut self, socket: SocketId, text: &str) -> Vec<(SocketId, Value)> {
-        let delivered = self.deliver(&Arrival::Frame { socket, text });
-        delivered
-            .frames
-            .iter()
-            .map(|(socket, text)| (*socket, serde_json::from_str(text).unwrap()))
-            .collect()
-    }
-}
-
-fn code(response: &Response) -> (u16, String) {
-    let body: Value = serde_json::from_str(&response.body).unwrap();
-    (response.status, body["code"].as_str().unwrap_or_default().to_owned())
 }
 
 #[test]
 fn what_is_not_there_is_not_found_and_the_rest_is_posted() {
     let mut workspace = Workspace::new();
-    for body in [Body::Whole(b"{}"), Body::TooLarge] {
-        for method in ["GET", "POST", "DELETE"] {
-            let response = workspace.request(method, "nothing", body);
-            assert_eq!(code(&response), (404, "not_found".to_owned()), "{method}");
-        }
-        let response = workspace.request("GET", "acquire", body);
-        assert_eq!(code(&response), (405, "method_not_allowed".to_owned()));
-        assert_eq!(response.allow, Some("POST"));
-    }
+    workspace.knows_only("acquire");
 }
 
 #[test]
 fn what_cannot_be_read_is_refused_by_its_code() {
     let mut workspace = Workspace::new();
-    let response = workspace.request("POST", "acquire", Body::TooLarge);
-    assert_eq!(code(&response), (413, "message_too_large".to_owned()));
     let response = workspace.request("POST", "acquire", Body::Whole(b"{"));
     assert_eq!(code(&response), (400, "malformed".to_owned()));
-    let (response, body) = workspace.post("status", json!({"path": "../a", "call": 7}));
+    let (response, body) = workspace.ask("status", json!({"path": "../a", "call": 7}));
     assert_eq!((code(&response), &body["call"]), ((400, "path_invalid".to_owned()), &json!(7)));
 }
 
@@ -95,7 +59,7 @@ fn a_command_is_answered_with_its_call_and_commit() {
     let lock = json!({
         "agentId": "ann", "session": "1", "request": "r", "path": "a", "ttlMs": 1_000, "call": 3,
     });
-    let (response, body) = workspace.post("acquire", lock);
+    let (response, body) = workspace.ask("acquire", lock);
     assert_eq!((response.status, response.allow), (200, None));
     assert_eq!(body["outcome"], "granted");
     assert_eq!(body["call"], 3);
@@ -105,16 +69,7 @@ fn a_command_is_answered_with_its_call_and_commit() {
 #[test]
 fn a_subscription_is_an_upgrade() {
     let mut workspace = Workspace::new();
-    let body = Body::Whole(b"");
-    let response = workspace.request("GET", "subscribe", body);
-    assert_eq!(code(&response), (426, "upgrade_required".to_owned()));
-    let response = workspace.request("POST", "subscribe", body);
-    assert_eq!((response.status, response.allow), (405, Some("GET")));
-    let request =
-        Request { method: "GET", action: "subscribe", query: "session=1", upgrade: true, body };
-    let refused = workspace.deliver(&Arrival::Request(request));
-    assert_eq!(refused.response.unwrap().status, 400);
-    assert_eq!(refused.accepted, None);
+    workspace.upgrades_to_subscribe();
 }
 
 #[test]
@@ -127,7 +82,7 @@ fn the_commands_of_a_frame_are_events_of_their_own_and_share_a_reply() {
         {"action": "dance", "call": 3},
         {"action": "acquire", "request": "t", "path": "b", "ttlMs": 1_000, "call": 4},
     ]);
-    let frames = workspace.frame(socket, &frame.to_string());
+    let frames = workspace.say(socket, &frame);
     let [(to, reply)] = &frames[..] else { panic!("{frames:?}") };
     assert_eq!((*to, &reply["type"]), (socket, &json!("$replies")));
     let said: Vec<_> = reply["replies"]
@@ -159,7 +114,7 @@ fn a_frame_whose_replies_are_long_is_answered_in_part_and_the_rest_is_not_execut
             (0..64).map(|of| format!("{set}/{of}/{}", "\"".repeat(1_000))).collect();
         let lock = json!({"action": "acquire", "request": set.to_string(), "paths": paths,
             "ttlMs": 9_000, "call": set});
-        workspace.frame(socket, &lock.to_string());
+        workspace.say(socket, &lock);
     }
     let list = json!({"action": "list", "limit": 1_000});
     let mut frame = vec![list; 1_000];
@@ -186,9 +141,9 @@ fn a_frame_whose_replies_are_long_is_answered_in_part_and_the_rest_is_not_execut
         assert_eq!(reply["code"], code, "command {at}");
     }
     assert_eq!((&replies[998]["call"], &replies[998]["status"]), (&json!(998), &json!(503)));
-    let (_, status) = workspace.post("status", json!({"path": "late"}));
+    let (_, status) = workspace.ask("status", json!({"path": "late"}));
     assert_eq!(status["isLeased"], false, "it was not executed");
-    let retried = workspace.frame(socket, &frame[999].to_string());
+    let retried = workspace.say(socket, &frame[999]);
     assert_eq!(retried[0].1["replies"][0]["outcome"], "granted");
 }
 
@@ -203,12 +158,12 @@ fn whatever_a_frame_causes_no_frame_is_too_long() {
         let paths: Vec<String> = (0..64).map(|of| quoted(64 * set + of)).collect();
         let lock = json!({"action": "acquire", "request": format!("set {set}"), "paths": paths,
             "ttlMs": 9_000});
-        workspace.frame(socket, &lock.to_string());
+        workspace.say(socket, &lock);
     }
     for one in 0..252 {
         let lock = json!({"action": "acquire", "request": format!("{one}"), "path": format!("{one}"),
             "ttlMs": 1_000});
-        workspace.frame(socket, &lock.to_string());
+        workspace.say(socket, &lock);
     }
     let list = json!({"action": "list", "limit": 1_000});
     let text = Value::from(vec![list; 1_000]).to_string();
@@ -238,12 +193,12 @@ fn a_cycle_of_any_length_is_told_in_a_bounded_answer() {
         body
     };
     for who in 0..holders {
-        assert_eq!(workspace.post("acquire", claim(who, who, false)).0.status, 200);
+        assert_eq!(workspace.ask("acquire", claim(who, who, false)).0.status, 200);
     }
     for who in 1..holders {
-        assert_eq!(workspace.post("acquire", claim(who, who - 1, true)).0.status, 200);
+        assert_eq!(workspace.ask("acquire", claim(who, who - 1, true)).0.status, 200);
     }
-    let (response, body) = workspace.post("acquire", claim(0, holders - 1, true));
+    let (response, body) = workspace.ask("acquire", claim(0, holders - 1, true));
     assert_eq!(code(&response), (409, "deadlock".to_owned()));
     assert_eq!(body["length"], holders);
     let cycle: Vec<_> = body["cycle"].as_array().unwrap().iter().collect();
@@ -258,12 +213,12 @@ fn a_frame_that_cannot_be_taken_apart_is_an_error() {
     let mut workspace = Workspace::new();
     let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
     for text in ["", "[", "7", "[]", "ping"] {
-        let frames = workspace.frame(socket, text);
+        let frames = frames(&workspace.deliver(&Arrival::Frame { socket, text }));
         assert_eq!(frames.len(), 1, "{text}");
         assert_eq!(frames[0].1["type"], "$error", "{text}");
     }
     let original = workspace.subscribe("agentId=ann");
-    let frames = workspace.frame(original, r#"{"action":"list"}"#);
+    let frames = workspace.say(original, &json!({"action": "list"}));
     assert_eq!(frames[0].1["type"], "$error");
 }
 
@@ -275,12 +230,12 @@ fn pushes_reach_the_sockets_of_their_holder_and_share_a_frame_where_they_may() {
     let again = workspace.subscribe("agentId=bob&session=1&protocol=1");
     let plain = workspace.subscribe("agentId=bob&session=1");
     workspace.subscribe("agentId=bob&session=2&protocol=1");
-    let (_, held) = workspace.post(
+    let (_, held) = workspace.ask(
         "acquire",
         json!({"agentId": "ann", "session": "1", "request": "r", "paths": ["a", "b"], "ttlMs": 9_000}),
     );
     for path in ["a", "b"] {
-        let (_, body) = workspace.post(
+        let (_, body) = workspace.ask(
             "acquire",
             json!({
                 "agentId": "bob", "session": "1", "request": path, "path": path, "ttlMs": 9_000,
@@ -292,7 +247,7 @@ fn pushes_reach_the_sockets_of_their_holder_and_share_a_frame_where_they_may() {
     // The tags live with the sockets, not in memory.
     workspace.0.evict();
     let release = json!({"action": "release", "token": held["token"], "call": 1});
-    let frames = workspace.frame(ann, &release.to_string());
+    let frames = workspace.say(ann, &release);
     let kinds: Vec<_> = frames
         .iter()
         .map(|(socket, frame)| {
@@ -320,10 +275,10 @@ fn what_a_frame_causes_for_its_own_holder_shares_the_frame_that_answers_it() {
     let asking = workspace.subscribe("agentId=ann&session=1&protocol=1");
     let beside = workspace.subscribe("agentId=ann&session=1&protocol=1");
     let lock = json!({"action": "acquire", "request": "r", "path": "a", "ttlMs": 9_000});
-    let held = workspace.frame(asking, &lock.to_string());
+    let held = workspace.say(asking, &lock);
     let token = held[0].1["replies"][0]["token"].clone();
     let force = json!({"action": "force-release", "token": token, "reason": "now", "drain": false});
-    let frames = workspace.frame(asking, &force.to_string());
+    let frames = workspace.say(asking, &force);
     assert_eq!(frames.len(), 2, "{frames:?}");
     assert_eq!((frames[0].0, frames[1].0), (asking, beside));
     assert_eq!(frames[0].1[0]["type"], "$replies");
@@ -336,10 +291,10 @@ fn a_lease_outlives_its_holders_socket() {
     let mut workspace = Workspace::new();
     let socket = workspace.subscribe("agentId=ann&session=1&protocol=1");
     let lock = json!({"action": "acquire", "request": "r", "path": "a", "ttlMs": 1_000});
-    workspace.frame(socket, &lock.to_string());
+    workspace.say(socket, &lock);
     let closed = workspace.deliver(&Arrival::Closed { socket });
     assert_eq!(closed, Delivered::default());
-    let (_, status) = workspace.post("status", json!({"path": "a"}));
+    let (_, status) = workspace.ask("status", json!({"path": "a"}));
     assert_eq!(status["isLeased"], true);
 }
 
@@ -351,7 +306,7 @@ fn the_longest_names_have_a_tag_the_platform_takes() {
     let mine = workspace.subscribe(&subscribe(&long));
     workspace.subscribe(&subscribe(&other));
     let lock = json!({"action": "acquire", "request": "r", "path": "a", "ttlMs": 1_000});
-    workspace.frame(mine, &lock.to_string());
+    workspace.say(mine, &lock);
     let later = workspace.0.deliver(HostTime(NOON + 1_000), &Arrival::Alarm).unwrap();
     let to: Vec<_> = later.frames.iter().map(|(socket, _)| *socket).collect();
     assert_eq!(to, [mine], "its lease lapsed");

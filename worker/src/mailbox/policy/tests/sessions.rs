@@ -4,10 +4,11 @@ use mailbus_spec::mailbox::{Ask, Connection};
 use mailbus_spec::{AgentId, HostTime};
 use serde_json::{Value, json};
 
-use super::{NOON, Workspace, body, frames, model, texts, told};
+use super::{Workspace, model, texts, told};
+use crate::endpoint::bench::{NOON, body, frames, subscription};
 use crate::native::sockets::Sockets;
-use crate::native::{Arrival, Database, Delivered, Instance};
-use crate::object::{Accept, Body, Request};
+use crate::native::{Arrival, Delivered};
+use crate::object::Accept;
 
 #[test]
 fn who_is_replaced_is_closed_and_has_no_more_effect() {
@@ -71,10 +72,10 @@ fn a_session_that_is_ended_by_a_command_is_closed() {
     assert_eq!(told(&ended), [(ann, texts(["$replies"]))], "first it is answered");
     assert_eq!(ended.closes, [(ann, 1000, "disconnected".to_owned())]);
     let epoch = model::live("bob");
-    let ended = workspace.post("disconnect", json!({"agentId": "bob", "epoch": epoch}));
+    let ended = workspace.post("disconnect", &json!({"agentId": "bob", "epoch": epoch}));
     assert_eq!(ended.closes, [(bob, 1000, "disconnected".to_owned())]);
     let forgotten = workspace.open("cyd");
-    let ended = workspace.post("forget", json!({"agentId": "cyd"}));
+    let ended = workspace.post("forget", &json!({"agentId": "cyd"}));
     assert_eq!(ended.closes, [(forgotten, 1012, "forgotten".to_owned())]);
 }
 
@@ -109,11 +110,10 @@ fn a_socket_that_cannot_be_read_is_closed_and_its_client_comes_back() {
         let mut sockets = Sockets::default();
         let accept = Accept { attachment: attachment.to_owned(), tags: Vec::new(), window: None };
         let socket = sockets.accept(accept);
-        let open = || Instance::open(Database::in_memory().unwrap(), sockets.clone()).unwrap();
         let restart = (socket, 1012, "restart".to_owned());
-        let mut workspace = Workspace(open());
+        let mut workspace = Workspace::with(sockets.clone());
         assert_eq!(workspace.publish("bob", "a").closes, vec![restart.clone()], "{attachment:?}");
-        let mut workspace = Workspace(open());
+        let mut workspace = Workspace::with(sockets.clone());
         let frame = workspace.frame(socket, &json!({"action": "heartbeat"}));
         assert_eq!((frame.closes, frame.frames), (vec![restart], Vec::new()), "{attachment:?}");
         assert_eq!(workspace.deliver(&Arrival::Closed { socket }), Delivered::default());
@@ -129,9 +129,7 @@ fn what_fails_leaves_sockets_as_they_were() {
     let text = r#"{"action":"send","to":"ann","message":{"type":"t"}}"#;
     let failed = workspace.0.deliver(HostTime(NOON), &Arrival::Frame { socket: ann, text });
     assert!(failed.is_err() && !workspace.0.is_awake());
-    let body = Body::Whole(b"");
-    let query = "agentId=bob&protocol=1";
-    let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
+    let request = subscription("agentId=bob&protocol=1");
     assert!(workspace.0.deliver(HostTime(NOON), &Arrival::Request(request)).is_err());
     assert_eq!(workspace.0.sockets().len(), 1);
     model::let_fail(false);

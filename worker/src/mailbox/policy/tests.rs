@@ -4,75 +4,35 @@
 mod model;
 mod sessions;
 
-use std::sync::Arc;
-
 use mailbus_spec::limits::{FRAME_MAX_BYTES, FRAME_REPLY_BYTES, MESSAGE_MAX_BYTES};
 use mailbus_spec::mailbox::Connection;
 use mailbus_spec::{AgentId, HostTime};
 use serde_json::{Value, json};
 
+use crate::endpoint::bench::{self, body, frames, refused, subscription};
 use crate::mailbox::MailboxObject;
 use crate::native::sockets::Sockets;
-use crate::native::{Arrival, Database, Delivered, Instance};
-use crate::object::{Body, Request, Response, SocketId};
+use crate::native::{Arrival, Delivered};
+use crate::object::SocketId;
 
 use model::Model;
 
-const NOON: u64 = 1_800_000_000_000;
-
-struct Workspace(Instance<MailboxObject<Model>>);
+type Workspace = bench::Workspace<MailboxObject<Model>>;
 
 impl Workspace {
     fn new() -> Self {
         model::forget_all();
-        Self(Instance::open(Database::in_memory().unwrap(), Sockets::default()).unwrap())
+        Self::with(Sockets::default())
     }
 
-    fn deliver(&mut self, arrival: &Arrival<'_>) -> Delivered {
-        self.0.deliver(HostTime(NOON), arrival).unwrap()
-    }
-
-    fn request(&mut self, method: &str, action: &str, body: Body<'_>) -> Response {
-        let request = Request { method, action, query: "", upgrade: false, body };
-        self.deliver(&Arrival::Request(request)).response.unwrap()
-    }
-
-    fn post(&mut self, action: &str, body: Value) -> Delivered {
-        let text = body.to_string();
-        let body = Body::Whole(text.as_bytes());
-        let request = Request { method: "POST", action, query: "", upgrade: false, body };
-        self.deliver(&Arrival::Request(request))
-    }
-
-    fn try_subscribe(&mut self, query: &str) -> Delivered {
-        let body = Body::Whole(b"");
-        let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
-        self.deliver(&Arrival::Request(request))
-    }
-
-    fn subscribe(&mut self, query: &str) -> SocketId {
-        self.try_subscribe(query).accepted.unwrap()
-    }
-
-    /// One that takes commands.
+    /// A socket that takes commands.
     fn open(&mut self, agent: &str) -> SocketId {
         self.subscribe(&format!("agentId={agent}&session=1&protocol=1"))
     }
 
-    fn frame(&mut self, socket: SocketId, frame: &Value) -> Delivered {
-        self.deliver(&Arrival::Frame { socket, text: &frame.to_string() })
-    }
-
     fn publish(&mut self, from: &str, id: &str) -> Delivered {
-        self.post("publish", json!({"id": id, "type": "t", "from": from, "payload": 1}))
+        self.post("publish", &json!({"id": id, "type": "t", "from": from, "payload": 1}))
     }
-}
-
-/// The frames of an event, read.
-fn frames(delivered: &Delivered) -> Vec<(SocketId, Value)> {
-    let read =
-        |(socket, text): &(SocketId, Arc<str>)| (*socket, serde_json::from_str(text).unwrap());
-    delivered.frames.iter().map(read).collect()
 }
 
 /// What each object of a frame is: its `type`, or the id of a message.
@@ -94,46 +54,17 @@ fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
     texts.map(str::to_owned).to_vec()
 }
 
-fn body(delivered: &Delivered) -> Value {
-    serde_json::from_str(&delivered.response.as_ref().unwrap().body).unwrap()
-}
-
-fn code(response: &Response) -> (u16, String) {
-    let body: Value = serde_json::from_str(&response.body).unwrap();
-    (response.status, body["code"].as_str().unwrap_or_default().to_owned())
-}
-
-fn refused(delivered: &Delivered) -> (u16, String) {
-    assert_eq!(delivered.accepted, None);
-    code(delivered.response.as_ref().unwrap())
-}
-
 #[test]
 fn what_is_not_there_is_not_found_and_the_rest_is_posted() {
     let mut workspace = Workspace::new();
-    for body in [Body::Whole(b"{}"), Body::TooLarge] {
-        for method in ["GET", "POST", "DELETE"] {
-            let response = workspace.request(method, "nothing", body);
-            assert_eq!(code(&response), (404, "not_found".to_owned()), "{method}");
-        }
-        let response = workspace.request("GET", "publish", body);
-        assert_eq!(code(&response), (405, "method_not_allowed".to_owned()));
-        assert_eq!(response.allow, Some("POST"));
-    }
-    let response = workspace.request("POST", "publish", Body::TooLarge);
-    assert_eq!(code(&response), (413, "message_too_large".to_owned()));
+    workspace.knows_only("publish");
     assert!(model::take_asked().is_empty());
 }
 
 #[test]
 fn a_session_is_an_upgrade() {
     let mut workspace = Workspace::new();
-    let response = workspace.request("GET", "subscribe", Body::Whole(b""));
-    assert_eq!(code(&response), (426, "upgrade_required".to_owned()));
-    let response = workspace.request("POST", "subscribe", Body::Whole(b""));
-    assert_eq!((response.status, response.allow), (405, Some("GET")));
-    let nobody = workspace.try_subscribe("session=1");
-    assert_eq!(refused(&nobody), (400, "malformed".to_owned()));
+    workspace.upgrades_to_subscribe();
     let ahead = workspace.try_subscribe("agentId=ann&protocol=1&lastSeen=5");
     assert_eq!(refused(&ahead), (409, "ahead".to_owned()));
     assert!(ahead.frames.is_empty());
@@ -146,9 +77,7 @@ fn a_session_is_an_upgrade() {
 #[test]
 fn a_clock_that_cannot_be_is_503_and_no_socket() {
     let mut workspace = Workspace::new();
-    let body = Body::Whole(b"");
-    let query = "agentId=ann&protocol=1";
-    let request = Request { method: "GET", action: "subscribe", query, upgrade: true, body };
+    let request = subscription("agentId=ann&protocol=1");
     let delivered = workspace.0.deliver(HostTime(0), &Arrival::Request(request)).unwrap();
     assert_eq!(refused(&delivered), (503, "clock".to_owned()));
     assert!(delivered.response.unwrap().retry_after.is_some());
@@ -162,7 +91,7 @@ fn what_was_waiting_comes_with_the_beginning_of_the_session() {
         let agent = if together { "ann" } else { "old" };
         for id in ["a", "b"] {
             let message = json!({"id": id, "type": "t", "from": "bob"});
-            workspace.post("send", json!({"targetAgent": agent, "message": message}));
+            workspace.post("send", &json!({"targetAgent": agent, "message": message}));
         }
         let begun = workspace.try_subscribe(&format!("agentId={agent}{query}"));
         let socket = begun.accepted.unwrap();
@@ -185,7 +114,7 @@ fn a_message_is_written_once_and_reaches_everybody_in_their_form() {
     assert_eq!(told(&published), [(bob, texts(["a"])), (old, texts(["a"]))]);
     let [(_, one), (_, other)] = &published.frames[..] else { panic!("{published:?}") };
     assert_eq!(one, other);
-    let heartbeat = workspace.post("publish", json!({"type": "heartbeat", "from": "old"}));
+    let heartbeat = workspace.post("publish", &json!({"type": "heartbeat", "from": "old"}));
     assert_eq!(told(&heartbeat), [(ann, texts(["heartbeat"])), (bob, texts(["heartbeat"]))]);
 }
 
@@ -289,7 +218,7 @@ fn no_frame_is_longer_than_a_frame_may_be() {
     // With what the bus says besides, four of the largest messages are more than a frame.
     let payload = "x".repeat(MESSAGE_MAX_BYTES - message("a", "").to_string().len());
     for id in ["a", "b", "c", "d", "e"] {
-        workspace.post("send", json!({"to": "ann", "message": message(id, &payload)}));
+        workspace.post("send", &json!({"to": "ann", "message": message(id, &payload)}));
     }
     let query = "agentId=ann&session=1&protocol=1&windowBytes=8000000";
     let begun = workspace.try_subscribe(query);
