@@ -151,7 +151,8 @@ impl Office {
     async fn open(databases: Rc<dyn Databases>) -> Self {
         let clock = Rc::new(TickingClock::default());
         let shared: Rc<dyn HostClock> = Rc::<TickingClock>::clone(&clock);
-        let namespace = Namespace::new(shared, databases, NamespaceSettings::default());
+        let settings = NamespaceSettings::default();
+        let namespace = Namespace::new(shared, databases, settings, ProductionMailboxObject::wake);
         let workspace = Workspace::new("bench").expect("a plain name");
         let query = format!("{NEGOTIATED}agent-0");
         let subscribe = Arrival::Request(Request {

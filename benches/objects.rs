@@ -40,8 +40,9 @@ fn instances(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for (name, database) in databases {
         let database = database.expect("a database");
-        let mut instance = Instance::<ProductionLeaseObject>::open(database, Sockets::default())
-            .expect("an object");
+        let mut instance =
+            Instance::open(database, Sockets::default(), ProductionLeaseObject::wake)
+                .expect("an object");
         let clock = TickingClock::default();
         let body = renewal(0);
         group.bench_function(name, |bencher| {
@@ -62,7 +63,7 @@ fn groups(criterion: &mut Criterion) {
     for (kind, databases) in kinds {
         let clock = Rc::new(TickingClock::default());
         let settings = NamespaceSettings::default();
-        let namespace = Namespace::<ProductionLeaseObject>::new(clock, databases, settings);
+        let namespace = Namespace::new(clock, databases, settings, ProductionLeaseObject::wake);
         let mut group = criterion.benchmark_group(format!("group flush, {kind}"));
         for size in [1, 16, 64] {
             let bodies: Vec<String> = (0..size).map(renewal).collect();

@@ -31,7 +31,8 @@ impl Mail {
     /// If the database cannot be read.
     #[must_use]
     pub fn new(database: Database) -> Self {
-        let instance = Instance::open(database, Sockets::default()).expect("an object");
+        let instance = Instance::open(database, Sockets::default(), ProductionMailboxObject::wake);
+        let instance = instance.expect("an object");
         Self { instance, host_ms: NOON, published: 0 }
     }
 

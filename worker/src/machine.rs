@@ -37,12 +37,6 @@ pub trait Machine: Sized {
     /// What a socket keeps of its session while the object is not in memory.
     type Kept;
 
-    /// A machine that has just woken. It reads nothing yet: the first event will.
-    ///
-    /// `pending_alarm` is the alarm the platform says is set; `kept` is what the open sockets keep.
-    /// Among them may be sessions that are over: the first event closes those.
-    fn wake(pending_alarm: Option<HostTime>, kept: Vec<Self::Kept>) -> Self;
-
     /// Reads one piece of what it has to know before its first event, on the terms of
     /// [`Object::prepare`](crate::object::Object::prepare).
     ///

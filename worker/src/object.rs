@@ -5,6 +5,7 @@
 //! If `handle` failed, the shell rolls back, drops the object (its memory may be ahead of its
 //! storage) and answers the exchange with [`Response::failed`].
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use mailbus_spec::HostTime;
@@ -166,15 +167,15 @@ pub enum Waking {
     More,
 }
 
+/// Factory of objects: an object that has just woken. It reads nothing yet: the first event will.
+pub type Wake<O> = Rc<dyn Fn(Woken) -> O>;
+
 /// A production object.
 ///
 /// Invariant: an event that fails leaves the storage to the shell's rollback and asks for no effects.
 pub trait Object: Sized {
     /// True if it has to be told of its sockets when it wakes. Listing them wakes each of them.
     const NEEDS_SOCKETS: bool = false;
-
-    /// An object that has just woken. It reads nothing yet: the first event will.
-    fn wake(woken: Woken) -> Self;
 
     /// Reads one piece of what the object has to know before its first event: so much that it takes some
     /// milliseconds, whatever the storage holds. It writes nothing, and reads nothing once it is

@@ -27,7 +27,8 @@ impl Workspace {
     /// Untouched: not even its tables are there.
     fn untouched() -> Self {
         let database = Database::in_memory().unwrap();
-        let instance = Instance::open(database, Sockets::default()).unwrap();
+        let instance =
+            Instance::open(database, Sockets::default(), ProductionLeaseObject::wake).unwrap();
         Self { instance, host_ms: NOON }
     }
 

@@ -24,7 +24,8 @@ struct Workspace {
 impl Workspace {
     fn new() -> Self {
         let database = Database::in_memory().unwrap();
-        let instance = Instance::open(database, Sockets::default()).unwrap();
+        let instance =
+            Instance::open(database, Sockets::default(), ProductionMailboxObject::wake).unwrap();
         Self { instance, now: START, pushed: Vec::new() }
     }
 

@@ -15,7 +15,7 @@ use mailbus_worker::native::{
     Arrival, Completion, Databases, MemoryDatabases, Namespace, NamespaceSettings, Objects, Opened,
     Outbox, Outgoing,
 };
-use mailbus_worker::object::{Body, Object, Request};
+use mailbus_worker::object::{Body, Object, Request, Woken};
 use mailbus_worker::storage::StorageError;
 use support::clock::{ManualClock, NOON};
 use support::toy::Toy;
@@ -30,15 +30,15 @@ struct Running<O> {
 }
 
 impl<O: Object + 'static> Running<O> {
-    fn on(clock: &ManualClock, databases: impl Databases + 'static) -> Self {
-        let settings = NamespaceSettings::default();
-        let namespace = Namespace::new(Rc::new(clock.clone()), Rc::new(databases), settings);
+    fn on(clock: &ManualClock, databases: impl Databases + 'static, wake: fn(Woken) -> O) -> Self {
+        let (clock_of, settings) = (Rc::new(clock.clone()), NamespaceSettings::default());
+        let namespace = Namespace::new(clock_of, Rc::new(databases), settings, wake);
         tokio::task::spawn_local(namespace.ring_alarms());
         Self { clock: clock.clone(), namespace }
     }
 
-    fn new() -> Self {
-        Self::on(&ManualClock::default(), MemoryDatabases::new())
+    fn new(wake: fn(Woken) -> O) -> Self {
+        Self::on(&ManualClock::default(), MemoryDatabases::new(), wake)
     }
 
     fn post(&self, action: &str, body: &str) -> String {
@@ -101,7 +101,7 @@ fn sent(outbox: &Outbox) -> Vec<String> {
 #[test]
 fn alarms_ring_in_time_and_again_after_a_failure() {
     on_event_loop(async {
-        let running = Running::<Toy>::new();
+        let running = Running::new(Toy::wake);
         running.post("alarm", "5000");
         let due = (HostTime(NOON + 5_000), workspace("w"));
         assert_eq!(running.namespace.pending_alarms(), [due]);
@@ -123,7 +123,7 @@ fn alarms_ring_in_time_and_again_after_a_failure() {
 fn a_wall_clock_that_is_set_back_delays_no_alarm() {
     on_event_loop(async {
         for set_after_ms in [0, 1, 2_500, 4_999] {
-            let running = Running::<Toy>::new();
+            let running = Running::new(Toy::wake);
             running.post("alarm", "5000");
             running.pass(set_after_ms).await;
             running.clock.set_wall_clock(-HOUR_MS);
@@ -133,7 +133,7 @@ fn a_wall_clock_that_is_set_back_delays_no_alarm() {
             assert_eq!(running.count(), 2, "set back after {set_after_ms} ms");
         }
         // Before it is set.
-        let running = Running::<Toy>::new();
+        let running = Running::new(Toy::wake);
         running.pass(1_000).await;
         running.clock.set_wall_clock(-HOUR_MS);
         running.post("alarm", "5000");
@@ -145,7 +145,7 @@ fn a_wall_clock_that_is_set_back_delays_no_alarm() {
 #[test]
 fn a_wall_clock_that_is_set_ahead_rings_what_it_has_passed_within_ten_seconds() {
     on_event_loop(async {
-        let running = Running::<Toy>::new();
+        let running = Running::new(Toy::wake);
         running.post("alarm", "3000000");
         running.pass(500).await;
         running.clock.set_wall_clock(HOUR_MS);
@@ -157,7 +157,7 @@ fn a_wall_clock_that_is_set_ahead_rings_what_it_has_passed_within_ten_seconds() 
 #[test]
 fn an_alarm_that_failed_is_tried_again_although_the_clock_was_set_back() {
     on_event_loop(async {
-        let running = Running::<Toy>::new();
+        let running = Running::new(Toy::wake);
         running.post("alarm", "5000");
         running.is_full(true);
         running.pass(5_000).await;
@@ -171,7 +171,7 @@ fn an_alarm_that_failed_is_tried_again_although_the_clock_was_set_back() {
 #[test]
 fn a_message_given_back_comes_again_in_time_although_the_clock_was_set_back() {
     on_event_loop(async {
-        let running = Running::<ProductionMailboxObject>::new();
+        let running = Running::new(ProductionMailboxObject::wake);
         let outbox = running.subscribe("agentId=bob&session=1&protocol=1");
         let message =
             r#"{"targetAgent":"bob","message":{"id":"m","type":"t","from":"ann","payload":{}}}"#;
@@ -192,7 +192,7 @@ fn a_message_given_back_comes_again_in_time_although_the_clock_was_set_back() {
 #[test]
 fn an_object_that_waits_loses_no_time_when_the_clock_is_set_back() {
     on_event_loop(async {
-        let running = Running::<ProductionLeaseObject>::new();
+        let running = Running::new(ProductionLeaseObject::wake);
         let expires = |answer: &str| {
             let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
             answer["expiresAt"].as_u64().unwrap()
@@ -217,7 +217,7 @@ fn a_clock_that_cannot_be_is_believed_by_no_alarm_once_it_is_right_again() {
     on_event_loop(async {
         let databases = MemoryDatabases::new();
         let running =
-            Running::<ProductionLeaseObject>::on(&ManualClock::default(), databases.clone());
+            Running::on(&ManualClock::default(), databases.clone(), ProductionLeaseObject::wake);
         running.post("acquire", r#"{"file":"a","agentId":"ann","ttlMs":30000}"#);
         // More than two hundred years ahead: the object refuses to look at the time.
         let ahead_ms = 200 * 365 * 24 * HOUR_MS;
@@ -227,7 +227,7 @@ fn a_clock_that_cannot_be_is_believed_by_no_alarm_once_it_is_right_again() {
         let pending = |running: &Running<_>| running.namespace.pending_alarms()[0].0.0;
         assert!(pending(&running) > NOON + u64::try_from(ahead_ms).unwrap(), "put off");
         // Another process does not take it for the time either.
-        let other = Running::<ProductionLeaseObject>::on(&running.clock, databases);
+        let other = Running::on(&running.clock, databases, ProductionLeaseObject::wake);
         settle().await;
         let free = r#"{"file":"b","agentId":"bob","ttlMs":30000}"#;
         assert!(other.post("acquire", free).contains(r#""acquired":true"#));
@@ -242,10 +242,10 @@ fn alarms_survive_a_restart() {
         let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
         let settings = NamespaceSettings::default();
         let before =
-            Namespace::<Toy>::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings);
+            Namespace::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings, Toy::wake);
         before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
         drop(before);
-        let restarted = Running::<Toy>::on(&clock, databases);
+        let restarted = Running::on(&clock, databases, Toy::wake);
         assert!(restarted.namespace.pending_alarms().is_empty());
         settle().await;
         assert_eq!(restarted.namespace.pending_alarms().len(), 1);
@@ -260,11 +260,11 @@ fn a_wall_clock_that_was_set_back_while_no_process_ran_delays_no_alarm_beyond_wh
         let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
         let settings = NamespaceSettings::default();
         let before =
-            Namespace::<Toy>::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings);
+            Namespace::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings, Toy::wake);
         before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
         drop(before);
         clock.set_wall_clock(-HOUR_MS);
-        let restarted = Running::<Toy>::on(&clock, databases);
+        let restarted = Running::on(&clock, databases, Toy::wake);
         settle().await;
         restarted.pass(4_999).await;
         assert_eq!(restarted.count(), 1);
@@ -306,11 +306,11 @@ fn an_alarm_in_a_database_that_cannot_be_opened_rings_when_it_can() {
         let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
         let settings = NamespaceSettings::default();
         let before =
-            Namespace::<Toy>::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings);
+            Namespace::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings, Toy::wake);
         before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
         drop(before);
         let failures = Rc::new(std::cell::Cell::new(2));
-        let restarted = Running::<Toy>::on(&clock, Blocked { databases, failures });
+        let restarted = Running::on(&clock, Blocked { databases, failures }, Toy::wake);
         settle().await;
         for _ in 0..10 {
             restarted.pass(2_000).await;
@@ -322,7 +322,7 @@ fn an_alarm_in_a_database_that_cannot_be_opened_rings_when_it_can() {
 #[test]
 fn an_alarm_is_put_off_for_readers_that_have_a_bite_to_read_but_not_for_long() {
     on_event_loop(async {
-        let running = Running::<Toy>::new();
+        let running = Running::new(Toy::wake);
         let outbox = running.subscribe("");
         // Eight texts of a MiB: more than a push budget.
         let text = format!("tell:{}", "x".repeat(1 << 20));

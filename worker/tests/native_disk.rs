@@ -93,10 +93,11 @@ fn a_workspace_that_nobody_has_used_for_a_day_leaves_no_file_and_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::default();
         let databases = FileDatabases::in_folder(folder.path()).unwrap();
-        let leases = Namespace::<ProductionLeaseObject>::new(
+        let leases = Namespace::new(
             Rc::new(clock.clone()),
             Rc::new(databases.clone()),
             NamespaceSettings::default(),
+            ProductionLeaseObject::wake,
         );
         tokio::task::spawn_local(leases.ring_alarms());
         tokio::task::spawn_local(leases.keep_tidy());

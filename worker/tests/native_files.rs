@@ -27,7 +27,12 @@ fn leases(folder: &Path) -> Namespace<ProductionLeaseObject> {
 
 fn leases_on(clock: &ManualClock, folder: &Path) -> Namespace<ProductionLeaseObject> {
     let databases = FileDatabases::in_folder(folder).unwrap();
-    Namespace::new(Rc::new(clock.clone()), Rc::new(databases), NamespaceSettings::default())
+    Namespace::new(
+        Rc::new(clock.clone()),
+        Rc::new(databases),
+        NamespaceSettings::default(),
+        ProductionLeaseObject::wake,
+    )
 }
 
 /// The status and the body of an answer.
@@ -111,9 +116,10 @@ fn what_was_written_first_is_found_after_a_restart() {
 fn the_first_write_goes_on_in_the_transaction_it_is_in() {
     let folder = tempfile::tempdir().unwrap();
     let databases = FileDatabases::in_folder(folder.path()).unwrap();
-    let mut bus = mailbus_worker::native::Instance::<support::toy::Toy>::open(
+    let mut bus = mailbus_worker::native::Instance::open(
         databases.open(&workspace("w")).unwrap().database,
         mailbus_worker::native::sockets::Sockets::default(),
+        support::toy::Toy::wake,
     )
     .unwrap();
     let now = ManualClock::default().now();

@@ -12,7 +12,7 @@ use support::clock::NOON;
 use support::toy::{Toy, request};
 
 fn instance() -> Instance<Toy> {
-    Instance::open(Database::in_memory().unwrap(), Sockets::default()).unwrap()
+    Instance::open(Database::in_memory().unwrap(), Sockets::default(), Toy::wake).unwrap()
 }
 
 fn deliver(instance: &mut Instance<Toy>, arrival: &Arrival<'_>) -> Result<Delivered, StorageError> {
@@ -187,12 +187,12 @@ fn a_restore_brings_back_storage_and_alarm() {
 fn the_alarm_is_kept_with_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let open = || Database::in_file(&folder.path().join("d")).unwrap();
-    let mut instance = Instance::<Toy>::open(open(), Sockets::default()).unwrap();
+    let mut instance = Instance::open(open(), Sockets::default(), Toy::wake).unwrap();
     body(&mut instance, "alarm", "50");
     let _ = instance.close();
-    let mut instance = Instance::<Toy>::open(open(), Sockets::default()).unwrap();
+    let mut instance = Instance::open(open(), Sockets::default(), Toy::wake).unwrap();
     assert_eq!(instance.due_alarm(), Some(HostTime(NOON + 50)));
     deliver(&mut instance, &Arrival::Alarm).unwrap();
     let _ = instance.close();
-    assert_eq!(Instance::<Toy>::open(open(), Sockets::default()).unwrap().due_alarm(), None);
+    assert_eq!(Instance::open(open(), Sockets::default(), Toy::wake).unwrap().due_alarm(), None);
 }

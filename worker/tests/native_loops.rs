@@ -40,7 +40,8 @@ impl Side {
     fn new(event_loop: EventLoop, databases: &MemoryDatabases) -> Self {
         let own = OwnDatabases::new(databases.clone(), event_loop.place());
         let clock = Rc::new(ManualClock::default());
-        let toys = Namespace::new(clock, Rc::new(own), NamespaceSettings::default());
+        let settings = NamespaceSettings::default();
+        let toys = Namespace::new(clock, Rc::new(own), settings, Toy::wake);
         let own: Rc<dyn Objects> = Rc::new(toys.clone());
         let (all, handle) = event_loop.join(Classes::from([(Class::Lease, own)]));
         let all = Rc::clone(&all[&Class::Lease]);

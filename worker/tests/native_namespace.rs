@@ -80,10 +80,11 @@ fn an_event_that_wrote_nothing_waits_only_for_what_it_may_have_read() {
 fn a_refused_acquire_costs_neither_a_row_nor_a_flush() {
     on_event_loop(async {
         let databases = HeldDatabases::new();
-        let leases = Namespace::<ProductionLeaseObject>::new(
+        let leases = Namespace::new(
             Rc::new(ManualClock::default()),
             Rc::new(databases.clone()),
             NamespaceSettings::default(),
+            ProductionLeaseObject::wake,
         );
         let asks = |agent: &str| {
             let body = format!(r#"{{"file":"a","agentId":"{agent}","ttlMs":60000}}"#);

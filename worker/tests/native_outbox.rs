@@ -35,7 +35,7 @@ impl Crowd {
         let outboxes = Arc::clone(&budget);
         let settings = NamespaceSettings { outboxes, ..NamespaceSettings::default() };
         let databases = Rc::new(MemoryDatabases::new());
-        let toys = Namespace::new(Rc::new(clock.clone()), databases, settings);
+        let toys = Namespace::new(Rc::new(clock.clone()), databases, settings, Toy::wake);
         Self { clock, budget, toys }
     }
 

@@ -88,7 +88,7 @@ fn memory_is_dropped_beyond_its_bound_and_nothing_else_is_lost() {
             ..NamespaceSettings::default()
         };
         let clock = Rc::new(ManualClock::default());
-        let objects = Namespace::<Toy>::new(clock, Rc::new(MemoryDatabases::new()), settings);
+        let objects = Namespace::new(clock, Rc::new(MemoryDatabases::new()), settings, Toy::wake);
         for name in ["a", "b", "c", "d"] {
             submit_to(&objects, name, "add", "x").await.unwrap();
         }
@@ -103,10 +103,11 @@ fn workspaces_that_nobody_wrote_to_close_no_database() {
     on_event_loop(async {
         let folder = tempfile::tempdir().unwrap();
         let databases = FileDatabases::in_folder(folder.path()).unwrap();
-        let leases = Namespace::<mailbus_worker::lease::ProductionLeaseObject>::new(
+        let leases = Namespace::new(
             Rc::new(ManualClock::default()),
             Rc::new(databases.clone()),
             NamespaceSettings { open_databases: 2, ..NamespaceSettings::default() },
+            mailbus_worker::lease::ProductionLeaseObject::wake,
         );
         let ask = |name: &str, action: &str, body: &str| {
             leases.submit(&workspace(name), &support::toy::request(action, body))

@@ -85,10 +85,11 @@ fn no_answer_leaves_before_its_flush_and_a_cut_one_drops_the_connection() {
         let databases = HeldDatabases::new();
         let clock = ManualClock::default();
         let shared: Rc<dyn HostClock> = Rc::new(clock.clone());
-        let objects = Namespace::<Toy>::new(
+        let objects = Namespace::new(
             Rc::clone(&shared),
             Rc::new(databases.clone()),
             NamespaceSettings::default(),
+            Toy::wake,
         );
         let server = served(shared, &objects);
         let connect = || {

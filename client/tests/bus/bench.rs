@@ -20,7 +20,7 @@ use mailbus_worker::native::{
     Classes, HostClock, MemoryDatabases, Namespace, NamespaceSettings, Objects, Server,
     ServerSettings,
 };
-use mailbus_worker::object::Object;
+use mailbus_worker::object::{Object, Woken};
 use mailbus_worker::router::{Access, Class};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy, split};
 use tokio::task::{AbortHandle, JoinHandle, LocalSet, spawn_local};
@@ -167,9 +167,9 @@ impl Bench {
         LocalSet::new().block_on(&runtime, async {
             let clock = TestClock { origin: Instant::now() };
             let host: Rc<dyn HostClock> = Rc::new(clock);
-            let mailboxes = namespace::<ProductionMailboxObject>(&host);
+            let mailboxes = namespace(&host, ProductionMailboxObject::wake);
             let classes = Classes::from([
-                (Class::Lease, objects::<ProductionLeaseObject>(&host)),
+                (Class::Lease, objects(&host, ProductionLeaseObject::wake)),
                 (Class::Mailbox, Rc::new(mailboxes.clone()) as Rc<dyn Objects>),
             ]);
             let server = Server::new(host, access, ServerSettings::default(), classes);
@@ -242,13 +242,16 @@ impl Bench {
 }
 
 /// The objects of a class, in memory.
-pub fn objects<O: Object + 'static>(host: &Rc<dyn HostClock>) -> Rc<dyn Objects> {
-    Rc::new(namespace::<O>(host))
+pub fn objects<O: Object + 'static>(
+    host: &Rc<dyn HostClock>,
+    wake: fn(Woken) -> O,
+) -> Rc<dyn Objects> {
+    Rc::new(namespace(host, wake))
 }
 
-fn namespace<O: Object + 'static>(host: &Rc<dyn HostClock>) -> Namespace<O> {
-    let databases = Rc::new(MemoryDatabases::new());
-    let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
+fn namespace<O: Object + 'static>(host: &Rc<dyn HostClock>, wake: fn(Woken) -> O) -> Namespace<O> {
+    let (databases, settings) = (Rc::new(MemoryDatabases::new()), NamespaceSettings::default());
+    let namespace = Namespace::new(Rc::clone(host), databases, settings, wake);
     spawn_local(namespace.ring_alarms());
     namespace
 }

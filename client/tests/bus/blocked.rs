@@ -30,8 +30,8 @@ fn service() -> SocketAddr {
         LocalSet::new().block_on(&runtime, async {
             let host: Rc<dyn HostClock> = Rc::new(SystemClock::new());
             let classes = Classes::from([
-                (Class::Lease, objects::<ProductionLeaseObject>(&host)),
-                (Class::Mailbox, objects::<ProductionMailboxObject>(&host)),
+                (Class::Lease, objects(&host, ProductionLeaseObject::wake)),
+                (Class::Mailbox, objects(&host, ProductionMailboxObject::wake)),
             ]);
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
             tell.send(listener.local_addr().unwrap()).unwrap();

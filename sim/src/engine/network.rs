@@ -56,7 +56,6 @@ fn run_then(plan: &Plan, sut: Sut, end: fn(&mut Engine)) -> History {
     drop(engine);
     context.leases.namespace.take();
     context.mail.namespace.take();
-    Context::end();
     let mut history = std::mem::take(&mut *context.history.borrow_mut());
     history.lease_waits = context.leases.waits.take();
     history.mail_waits = context.mail.waits.take();

@@ -8,12 +8,14 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use mailbus_spec::Workspace;
 use mailbus_spec::wire::{Code, Problem, frame};
+use mailbus_worker::lease::LeaseObject;
+use mailbus_worker::mailbox::MailboxObject;
 use mailbus_worker::native::namespace::Submitted;
 use mailbus_worker::native::{
     Arrival, Classes, Completion, Databases, Flush, HostClock, Namespace, NamespaceSettings,
     Objects, Opened, Server, ServerSettings, Stopped,
 };
-use mailbus_worker::object::Object;
+use mailbus_worker::object::{Object, Woken};
 use mailbus_worker::router::{Access, Class};
 use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
@@ -21,6 +23,7 @@ use turmoil::net::TcpListener;
 use crate::engine::alarms::Troubled;
 use crate::history::Wrote;
 use crate::marks::Mark;
+use crate::sut::{SutLeases, SutMailboxes};
 use crate::world::Context;
 use crate::world::hosted::Hosted;
 use crate::world::hosts::{ObjectHost, PORT, workspace};
@@ -31,16 +34,21 @@ const FLUSH: Duration = Duration::from_millis(40);
 /// What runs on the objects' host.
 pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
     let host: Rc<dyn HostClock> = Rc::new(ObjectHost { context: Rc::clone(&context) });
-    let classes = Classes::from([
-        (
-            Class::Lease,
-            Observed::host(&context, &host, |context| &context.leases, Context::settle_leases),
-        ),
-        (
-            Class::Mailbox,
-            Observed::host(&context, &host, |context| &context.mail, Context::settle_mail),
-        ),
-    ]);
+    let own = Rc::clone(&context);
+    let lease = move |woken| {
+        LeaseObject::over(woken, |pending, _| SutLeases::wake(Rc::clone(&own), pending))
+    };
+    let leases =
+        Observed::host(&context, &host, |context| &context.leases, Context::settle_leases, lease);
+    let own = Rc::clone(&context);
+    let mailbox = move |woken| {
+        MailboxObject::over(woken, |pending, kept| {
+            SutMailboxes::wake(Rc::clone(&own), pending, kept)
+        })
+    };
+    let mail =
+        Observed::host(&context, &host, |context| &context.mail, Context::settle_mail, mailbox);
+    let classes = Classes::from([(Class::Lease, leases), (Class::Mailbox, mail)]);
     let server = Server::new(host, Access::Anonymous, ServerSettings::default(), classes);
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     loop {
@@ -65,9 +73,11 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
         host: &Rc<dyn HostClock>,
         hosted: fn(&Context) -> &Hosted<O, C, S>,
         settle: fn(&Context, bool),
+        wake: impl Fn(Woken) -> O + 'static,
     ) -> Rc<dyn Objects> {
         let databases = Rc::new(SimulatedDatabases { context: Rc::clone(context), hosted });
-        let namespace = Namespace::new(Rc::clone(host), databases, NamespaceSettings::default());
+        let namespace =
+            Namespace::new(Rc::clone(host), databases, NamespaceSettings::default(), wake);
         hosted(context).namespace.replace(Some(namespace.clone()));
         let objects = Rc::new(Self { context: Rc::clone(context), namespace, hosted, settle });
         Troubled::ring(&objects);

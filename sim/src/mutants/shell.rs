@@ -6,7 +6,6 @@ use mailbus_spec::mailbox::MailboxMachine;
 use super::{PlantedBug, plans};
 use crate::invariants::mail_liveness;
 use crate::sut::{HostClocks, Sut};
-use crate::world::Context;
 
 /// Attachments of sockets are set before the event's transaction has ended: of an event that was undone it
 /// stays that its messages were sent.
@@ -19,12 +18,12 @@ pub(super) const ATTACHMENTS_OUTLIVE_A_ROLLBACK: mailbox::Mutant = mailbox::Muta
 struct Hasty;
 
 impl Model<MailboxMachine> for Hasty {
-    fn undone(&mut self, state: &MailboxMachine) {
-        Context::current().leaked_mail.replace(Some(state.clone()));
+    fn undone(&mut self, state: &MailboxMachine) -> Option<MailboxMachine> {
+        Some(state.clone())
     }
 
-    fn woken(&mut self, state: &mut MailboxMachine) {
-        let Some(leaked) = Context::current().leaked_mail.take() else { return };
+    fn woken(&mut self, state: &mut MailboxMachine, leaked: Option<MailboxMachine>) {
+        let Some(leaked) = leaked else { return };
         for (name, agent) in &mut state.agents {
             let live = leaked.agents.get(name).and_then(|agent| agent.live.as_ref());
             if let (Some(kept), Some(live)) = (&mut agent.live, live)

@@ -2,6 +2,7 @@
 //! was replaced may be asked once more.
 
 use std::convert::Infallible;
+use std::rc::Rc;
 
 use mailbus_conformance::mutants;
 use mailbus_spec::HostTime;
@@ -17,8 +18,9 @@ use crate::marks::Mark;
 use crate::sut::{ModelRow, Variant};
 use crate::world::Context;
 
-/// The machine that the system under test of this thread's simulation names.
+/// The machine that the system under test of a simulation names.
 pub struct SutLeases {
+    context: Rc<Context>,
     awake: Instance,
     /// An instance that was replaced and does not know it.
     zombie: Option<Instance>,
@@ -75,6 +77,13 @@ fn is_question(event: &Event<Command>) -> bool {
 }
 
 impl SutLeases {
+    /// A machine that has just woken in this simulation.
+    #[must_use]
+    pub fn wake(context: Rc<Context>, pending: Option<HostTime>) -> Self {
+        let awake = Instance::wake(&context, pending);
+        Self { context, awake, zombie: None, turn: 0, pending }
+    }
+
     /// Lets the replaced instance have questions and some commands; it may answer only without its storage.
     fn ask_zombie(
         &mut self,
@@ -110,16 +119,6 @@ impl Machine for SutLeases {
     type Service = LeaseMachine;
     type Kept = Infallible;
 
-    fn wake(pending_alarm: Option<HostTime>, _: Vec<Infallible>) -> Self {
-        let context = Context::current();
-        Self {
-            awake: Instance::wake(&context, pending_alarm),
-            zombie: None,
-            turn: 0,
-            pending: pending_alarm,
-        }
-    }
-
     fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
         match &mut self.awake {
             Instance::Native(leases) => leases.prepare(storage),
@@ -140,7 +139,7 @@ impl Machine for SutLeases {
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
-        let context = Context::current();
+        let context = Rc::clone(&self.context);
         let stale = self.ask_zombie(&context, host, event);
         let handled = match stale {
             Some(handled) => handled,

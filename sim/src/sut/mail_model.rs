@@ -51,7 +51,7 @@ impl MailModelRow {
         let mut closings = Vec::new();
         if let Some(open) = self.woken.take() {
             closings = break_all_but(&mut next, &open);
-            self.model.woken(&mut next);
+            self.model.woken(&mut next, context.leaked_mail.take());
         }
         let mut step = self.model.handle(&mut next, host, event);
         step.pushes.splice(0..0, closings);
@@ -64,7 +64,7 @@ impl MailModelRow {
         let next = Rc::new(next);
         let rows = if changed {
             let stored = self.stored.store(&context.mail_models, storage, Rc::clone(&next));
-            stored.inspect_err(|_| self.model.undone(&next))?
+            stored.inspect_err(|_| drop(context.leaked_mail.replace(self.model.undone(&next))))?
         } else {
             0
         };

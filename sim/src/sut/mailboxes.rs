@@ -1,6 +1,8 @@
 //! The mailbox machine under test, seen from outside: every event it handles is noted, and with which
 //! sessions it woke.
 
+use std::rc::Rc;
+
 use mailbus_conformance::mutants;
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
@@ -14,8 +16,9 @@ use crate::history::{Entry, MailEvent};
 use crate::sut::{MailModelRow, Variant};
 use crate::world::Context;
 
-/// The mailbox machine that the system under test of this thread's simulation names.
+/// The mailbox machine that the system under test of a simulation names.
 pub struct SutMailboxes {
+    context: Rc<Context>,
     awake: Instance,
     /// What sockets kept when it woke; nothing once that is noted.
     woken: Option<Vec<Connection>>,
@@ -26,12 +29,14 @@ enum Instance {
     Model(MailModelRow),
 }
 
-impl Machine for SutMailboxes {
-    type Service = MailboxMachine;
-    type Kept = Session;
-
-    fn wake(pending_alarm: Option<HostTime>, sessions: Vec<Session>) -> Self {
-        let context = Context::current();
+impl SutMailboxes {
+    /// A machine that has just woken in this simulation.
+    #[must_use]
+    pub fn wake(
+        context: Rc<Context>,
+        pending_alarm: Option<HostTime>,
+        sessions: Vec<Session>,
+    ) -> Self {
         let woken = sessions.iter().map(Session::connection).collect();
         let awake = match context.sut.mail {
             Variant::Production => {
@@ -41,8 +46,13 @@ impl Machine for SutMailboxes {
                 Instance::Model(MailModelRow::wake(mutants::wake(mutant), pending_alarm, sessions))
             }
         };
-        Self { awake, woken: Some(woken) }
+        Self { context, awake, woken: Some(woken) }
     }
+}
+
+impl Machine for SutMailboxes {
+    type Service = MailboxMachine;
+    type Kept = Session;
 
     fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
         match &mut self.awake {
@@ -64,7 +74,7 @@ impl Machine for SutMailboxes {
         host: HostTime,
         event: &Event<Command>,
     ) -> Result<Handled, StorageError> {
-        let context = Context::current();
+        let context = Rc::clone(&self.context);
         let at = context.now();
         if let Some(sessions) = self.woken.take() {
             context.mail.note_handled(Entry::Woken { at, sessions }, false);

@@ -23,10 +23,6 @@ pub(crate) type HostedLeases = Hosted<LeaseObject<SutLeases>, lease::Command, Le
 /// The mailbox object under test with its endpoint, and its history.
 pub(crate) type HostedMail = Hosted<MailboxObject<SutMailboxes>, mailbox::Command, MailboxStep>;
 
-thread_local! {
-    static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
-}
-
 /// Context of one simulation.
 pub struct Context {
     /// What happens.
@@ -87,7 +83,7 @@ pub(crate) struct AlarmTrouble {
 }
 
 impl Context {
-    /// Begins a simulation on this thread.
+    /// Begins a simulation.
     pub(crate) fn begin(plan: &Plan, sut: Sut) -> Rc<Self> {
         let object_clock = plan.object_clock();
         let loses_power =
@@ -98,7 +94,7 @@ impl Context {
             object_monotonic: object_monotonic.clone(),
             ..History::default()
         };
-        let context = Rc::new(Self {
+        Rc::new(Self {
             plan: plan.clone(),
             sut,
             history: RefCell::new(history),
@@ -120,23 +116,7 @@ impl Context {
             kill_bells: RefCell::default(),
             troubles: RefCell::default(),
             zombie_until: Cell::default(),
-        });
-        CURRENT.with(|current| current.replace(Some(Rc::clone(&context))));
-        context
-    }
-
-    /// Ends the simulation of this thread.
-    pub(crate) fn end() {
-        CURRENT.with(RefCell::take);
-    }
-
-    /// The context of this thread's simulation.
-    ///
-    /// # Panics
-    /// If there is none: an object woke outside a simulation.
-    #[must_use]
-    pub fn current() -> Rc<Self> {
-        CURRENT.with(|current| current.borrow().clone()).expect("no simulation on this thread")
+        })
     }
 
     /// True time.

@@ -18,7 +18,7 @@ use mailbus_worker::native::{
     Budget, Classes, EventLoop, FileDatabases, Namespace, NamespaceSettings, Objects, OwnDatabases,
     Places, Server, ServerSettings, SystemClock,
 };
-use mailbus_worker::object::Object;
+use mailbus_worker::object::{Object, Woken};
 use mailbus_worker::router::{Access, Class};
 use tokio::net::TcpListener;
 
@@ -133,8 +133,8 @@ impl Deployment {
     async fn run(self, event_loop: EventLoop, stop: Stop) -> io::Result<()> {
         let place = event_loop.place();
         let own = Classes::from([
-            (Class::Lease, self.objects::<ProductionLeaseObject>(&self.leases, place)),
-            (Class::Mailbox, self.objects::<ProductionMailboxObject>(&self.mailboxes, place)),
+            (Class::Lease, self.objects(&self.leases, place, ProductionLeaseObject::wake)),
+            (Class::Mailbox, self.objects(&self.mailboxes, place, ProductionMailboxObject::wake)),
         ]);
         let (all, others) = event_loop.join(own);
         tokio::task::spawn_local(others);
@@ -149,9 +149,10 @@ impl Deployment {
         &self,
         databases: &FileDatabases,
         place: &Place,
+        wake: fn(Woken) -> O,
     ) -> Rc<dyn Objects> {
         let databases = Rc::new(OwnDatabases::new(databases.clone(), place));
-        let namespace = Namespace::<O>::new(Rc::new(self.clock), databases, self.settings.clone());
+        let namespace = Namespace::new(Rc::new(self.clock), databases, self.settings.clone(), wake);
         tokio::task::spawn_local(namespace.ring_alarms());
         tokio::task::spawn_local(namespace.keep_tidy());
         Rc::new(namespace)

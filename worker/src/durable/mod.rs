@@ -48,7 +48,7 @@ macro_rules! durable_class {
 
         impl DurableObject for $class {
             fn new(state: State, _: Env) -> Self {
-                Self { shell: Shell::new(state) }
+                Self { shell: Shell::new(state, <$object>::wake) }
             }
 
             async fn fetch(&self, request: Request) -> Result<Response> {

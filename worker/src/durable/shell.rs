@@ -21,13 +21,14 @@ use super::{clock, http};
 /// after one that failed: its memory would be ahead of its storage.
 pub(super) struct Shell<O> {
     state: State,
+    wake: fn(Woken) -> O,
     object: RefCell<Option<O>>,
 }
 
 impl<O: Object> Shell<O> {
-    pub(super) fn new(state: State) -> Self {
+    pub(super) fn new(state: State, wake: fn(Woken) -> O) -> Self {
         sockets::answer_pings(&state);
-        Self { state, object: RefCell::new(None) }
+        Self { state, wake, object: RefCell::new(None) }
     }
 
     /// An HTTP exchange, or the beginning of a WebSocket.
@@ -127,7 +128,7 @@ impl<O: Object> Shell<O> {
             let pending_alarm = clock::pending_alarm(storage).await?;
             self.object.borrow_mut().get_or_insert_with(|| {
                 let needed = O::NEEDS_SOCKETS.then(|| sockets::kept(&self.state, own));
-                O::wake(Woken { pending_alarm, sockets: needed.unwrap_or_default() })
+                (self.wake)(Woken { pending_alarm, sockets: needed.unwrap_or_default() })
             });
         }
         Ok(())

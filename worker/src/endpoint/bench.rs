@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::native::sockets::Sockets;
 use crate::native::{Arrival, Database, Delivered, Instance};
-use crate::object::{Body, Object, Request, Response, SocketId};
+use crate::object::{Body, Object, Request, Response, SocketId, Woken};
 
 /// Host time of every event, if it is not said otherwise.
 pub(crate) const NOON: u64 = 1_800_000_000_000;
@@ -15,10 +15,10 @@ pub(crate) const NOON: u64 = 1_800_000_000_000;
 /// One workspace, with an empty database.
 pub(crate) struct Workspace<O>(pub Instance<O>);
 
-impl<O: Object> Workspace<O> {
+impl<O: Object + 'static> Workspace<O> {
     /// One with these sockets, which another object accepted.
-    pub fn with(sockets: Sockets) -> Self {
-        Self(Instance::open(Database::in_memory().unwrap(), sockets).unwrap())
+    pub fn with(sockets: Sockets, wake: fn(Woken) -> O) -> Self {
+        Self(Instance::open(Database::in_memory().unwrap(), sockets, wake).unwrap())
     }
 
     pub fn deliver(&mut self, arrival: &Arrival<'_>) -> Delivered {

@@ -18,6 +18,7 @@ use mailbus_spec::{HostTime, machine};
 
 use crate::machine::Machine;
 use crate::object::{Effects, Event, Object, Waking, Woken};
+use crate::sql::{Memory, SqlMachine};
 use crate::storage::{Storage, StorageError};
 
 use handler::Handler;
@@ -44,7 +45,27 @@ pub struct Endpoint<P, M> {
     machine: M,
 }
 
-impl<P, M> Endpoint<P, M> {
+impl<P, M> Endpoint<P, SqlMachine<M>>
+where
+    P: Policy,
+    M: Memory<Service = P::Service, Kept = P::Kept>,
+{
+    /// An object that has just woken, over the production machine.
+    #[must_use]
+    pub fn wake(woken: Woken) -> Self {
+        Self::over(woken, SqlMachine::wake)
+    }
+}
+
+impl<P: Policy, M> Endpoint<P, M> {
+    /// An object that has just woken, over the machine that `wake` makes of the pending alarm and of what
+    /// the open sockets keep for it. Among that may be sessions that are over: the machine's first event
+    /// closes those.
+    pub fn over(woken: Woken, wake: impl FnOnce(Option<HostTime>, Vec<P::Kept>) -> M) -> Self {
+        let (policy, kept) = P::wake(woken.sockets);
+        Self { policy, machine: wake(woken.pending_alarm, kept) }
+    }
+
     /// The machine behind the endpoint.
     pub fn machine(&self) -> &M {
         &self.machine
@@ -57,11 +78,6 @@ where
     M: Machine<Service = P::Service, Kept = P::Kept>,
 {
     const NEEDS_SOCKETS: bool = P::NEEDS_SOCKETS;
-
-    fn wake(woken: Woken) -> Self {
-        let (policy, kept) = P::wake(woken.sockets);
-        Self { policy, machine: M::wake(woken.pending_alarm, kept) }
-    }
 
     fn prepare<T: Storage>(&mut self, storage: &mut T) -> Result<Waking, StorageError> {
         self.machine.prepare(storage)

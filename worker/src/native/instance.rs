@@ -2,11 +2,12 @@
 //!
 //! Synchronous and without a clock: who calls it decides when things happen, and what goes wrong.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use mailbus_spec::HostTime;
 
-use crate::object::{Effects, Event, Object, Response, SocketId, Waking, Woken};
+use crate::object::{Effects, Event, Object, Response, SocketId, Wake, Waking, Woken};
 use crate::storage::StorageError;
 
 use super::arrival::Arrival;
@@ -50,6 +51,7 @@ impl Delivered {
 /// Invariant: after a failed event, storage, alarm, attachments and sockets are as before it, but for
 /// the socket of an [`Arrival::Closed`].
 pub struct Instance<O> {
+    wake: Wake<O>,
     database: Database,
     object: Option<O>,
     alarm: Option<HostTime>,
@@ -100,25 +102,33 @@ const FORGET_SET_AT: &str = "UPDATE _shell_alarm SET set_at = 0";
 const CLEAR_ALARM: &str = "DELETE FROM _shell_alarm";
 
 impl<O: Object> Instance<O> {
-    /// The object of this database, asleep, with the sockets it had.
+    /// The object of this database, asleep, with the sockets it had; `wake` makes it.
     ///
     /// # Errors
     /// [`StorageError`] if the pending alarm cannot be read.
-    pub fn open(mut database: Database, sockets: Sockets) -> Result<Self, StorageError> {
-        let alarm = read_alarm(&mut database)?;
-        Ok(Self { database, object: None, alarm, sockets })
+    pub fn open(
+        database: Database,
+        sockets: Sockets,
+        wake: impl Fn(Woken) -> O + 'static,
+    ) -> Result<Self, StorageError> {
+        Self::reopen(database, &mut Parked { memory: None, sockets }, Rc::new(wake))
     }
 
     /// The object of this database, which was closed, with what was left of it.
     ///
     /// # Errors
     /// [`StorageError`] if the pending alarm cannot be read; `parked` is as it was then.
-    pub fn reopen(mut database: Database, parked: &mut Parked<O>) -> Result<Self, StorageError> {
+    pub fn reopen(
+        mut database: Database,
+        parked: &mut Parked<O>,
+        wake: Wake<O>,
+    ) -> Result<Self, StorageError> {
         let (object, alarm) = match parked.memory.take() {
             Some((object, alarm)) => (Some(object), alarm),
             None => (None, read_alarm(&mut database)?),
         };
-        Ok(Self { database, object, alarm, sockets: std::mem::take(&mut parked.sockets) })
+        let sockets = std::mem::take(&mut parked.sockets);
+        Ok(Self { wake, database, object, alarm, sockets })
     }
 
     /// Reads one piece of what the object has to know before its next event, or all of a small object.
@@ -129,8 +139,8 @@ impl<O: Object> Instance<O> {
     pub fn wake(&mut self) -> Result<Waking, StorageError> {
         self.look()?;
         let pending = self.alarm;
-        let Self { database, object, sockets, .. } = self;
-        let object = wake_up(object, sockets, pending);
+        let Self { wake, database, object, sockets, .. } = self;
+        let object = wake_up(object, wake, sockets, pending);
         for _ in 0..SMALL_PIECES {
             match object.prepare(database) {
                 Ok(Waking::More) if object.footprint() <= SMALL_BYTES => {}
@@ -178,7 +188,7 @@ impl<O: Object> Instance<O> {
 
     fn handle(&mut self, now: HostTime, arrival: &Arrival<'_>) -> Result<Delivered, StorageError> {
         self.look()?;
-        let Self { database, object, sockets, .. } = self;
+        let Self { wake, database, object, sockets, .. } = self;
         let event = match arrival {
             Arrival::Request(request) => Event::Request(request.clone()),
             Arrival::Alarm => Event::Alarm,
@@ -194,7 +204,7 @@ impl<O: Object> Instance<O> {
         // While its alarm rings, none is pending.
         let rings = matches!(arrival, Arrival::Alarm);
         let pending = if rings { None } else { self.alarm };
-        let object = wake_up(object, sockets, pending);
+        let object = wake_up(object, wake, sockets, pending);
         let clear_alarm = rings && self.alarm.is_some();
         let (effects, rows) = transact(database, object, now, event, clear_alarm)?;
         Ok(self.apply(effects, rows, pending))
@@ -336,7 +346,7 @@ impl<O: Object> Instance<O> {
     /// Closes the database, and leaves its log as it is.
     #[must_use]
     pub fn close(self) -> Parked<O> {
-        let Self { database, object, alarm, sockets } = self;
+        let Self { database, object, alarm, sockets, .. } = self;
         // What nobody has written yet is as quickly read again.
         let keep = database.is_made();
         database.cut_off();
@@ -347,12 +357,13 @@ impl<O: Object> Instance<O> {
 /// The object, woken if it is not in memory.
 fn wake_up<'a, O: Object>(
     object: &'a mut Option<O>,
+    wake: &Wake<O>,
     sockets: &Sockets,
     pending_alarm: Option<HostTime>,
 ) -> &'a mut O {
     object.get_or_insert_with(|| {
         let sockets = if O::NEEDS_SOCKETS { sockets.kept() } else { Vec::new() };
-        O::wake(Woken { pending_alarm, sockets })
+        wake(Woken { pending_alarm, sockets })
     })
 }
 

@@ -98,6 +98,15 @@ enum Phase<M: Memory> {
 }
 
 impl<M: Memory> SqlMachine<M> {
+    /// A machine that has just woken. It reads nothing yet: the first event will.
+    ///
+    /// `pending_alarm` is the alarm the platform says is set; `kept` is what the open sockets keep.
+    /// Among them may be sessions that are over: the first event closes those.
+    #[must_use]
+    pub fn wake(pending_alarm: Option<HostTime>, kept: Vec<M::Kept>) -> Self {
+        Self::asleep(pending_alarm, M::Loader::new(kept))
+    }
+
     /// Time at which the object wants to be woken next, in object time; nothing before the first event.
     pub fn next_alarm(&mut self) -> Option<Timestamp> {
         self.memory()?.next_alarm()
@@ -131,10 +140,6 @@ fn lost() -> StorageError {
 impl<M: Memory> Machine for SqlMachine<M> {
     type Service = M::Service;
     type Kept = M::Kept;
-
-    fn wake(pending_alarm: Option<HostTime>, kept: Vec<M::Kept>) -> Self {
-        Self::asleep(pending_alarm, M::Loader::new(kept))
-    }
 
     fn prepare<T: Storage>(&mut self, storage: &mut T) -> Result<Waking, StorageError> {
         let (waking, phase) = match self.take() {

@@ -14,7 +14,7 @@ use super::toy::{Toy, request};
 use super::workspace;
 
 pub fn namespace(clock: &ManualClock, databases: impl Databases + 'static) -> Namespace<Toy> {
-    Namespace::new(Rc::new(clock.clone()), Rc::new(databases), NamespaceSettings::default())
+    made(clock, databases, NamespaceSettings::default())
 }
 
 /// One that keeps so many databases open.
@@ -24,7 +24,15 @@ pub fn narrow(
     open_databases: usize,
 ) -> Namespace<Toy> {
     let settings = NamespaceSettings { open_databases, ..NamespaceSettings::default() };
-    Namespace::new(Rc::new(clock.clone()), Rc::new(databases), settings)
+    made(clock, databases, settings)
+}
+
+fn made(
+    clock: &ManualClock,
+    databases: impl Databases + 'static,
+    settings: NamespaceSettings,
+) -> Namespace<Toy> {
+    Namespace::new(Rc::new(clock.clone()), Rc::new(databases), settings, Toy::wake)
 }
 
 pub fn submit(namespace: &Namespace<Toy>, action: &str, body: &str) -> Submitted {

@@ -33,7 +33,8 @@ pub fn bus_on(databases: impl Databases + 'static) -> Bus {
     let clock = ManualClock::default();
     let shared: Rc<dyn HostClock> = Rc::new(clock.clone());
     let databases = Rc::new(databases);
-    let namespace = Namespace::new(Rc::clone(&shared), databases, NamespaceSettings::default());
+    let settings = NamespaceSettings::default();
+    let namespace = Namespace::new(Rc::clone(&shared), databases, settings, Toy::wake);
     let server = served(shared, &namespace);
     Bus { clock, server, namespace }
 }

@@ -63,10 +63,14 @@ fn accept(tag: &str, window: Option<u64>) -> Accept {
 }
 
 fn answer(body: String) -> Option<Response> {
-    Some(Response { status: 200, body, retry_after: None, allow: None, charged: None })
+    Some(Response::ok(body))
 }
 
 impl Toy {
+    pub fn wake(woken: Woken) -> Self {
+        Self { events: 0, woken_with: woken.pending_alarm, sockets: woken.sockets.len(), pieces: 0 }
+    }
+
     fn request<S: Storage>(
         &mut self,
         storage: &mut S,
@@ -125,13 +129,7 @@ impl Toy {
                 effects.accept = Some(accept("all", request.query.parse().ok()));
             }
             _ => {
-                effects.response = Some(Response {
-                    status: 404,
-                    body: "{}".to_owned(),
-                    retry_after: None,
-                    allow: None,
-                    charged: None,
-                });
+                effects.response = Some(Response { status: 404, ..Response::ok("{}".to_owned()) });
             }
         }
         Ok(effects)
@@ -140,10 +138,6 @@ impl Toy {
 
 impl Object for Toy {
     const NEEDS_SOCKETS: bool = true;
-
-    fn wake(woken: Woken) -> Self {
-        Self { events: 0, woken_with: woken.pending_alarm, sockets: woken.sockets.len(), pieces: 0 }
-    }
 
     fn prepare<S: Storage>(&mut self, storage: &mut S) -> Result<Waking, StorageError> {
         if self.events > 0 || storage.query(FIND, &[])?.is_empty() {

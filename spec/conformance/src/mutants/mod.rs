@@ -39,11 +39,15 @@ pub trait Model<M: StateMachine> {
         state.next_alarm()
     }
 
-    /// It has woken, and this is what its storage and the open sockets keep.
-    fn woken(&mut self, _state: &mut M) {}
+    /// Takes up what its storage and the open sockets keep, as it has woken. `leaked` is what
+    /// [`undone`](Self::undone) let out since it woke last.
+    fn woken(&mut self, _state: &mut M, _leaked: Option<M>) {}
 
-    /// Its storage has failed, and the event that led to this state is undone.
-    fn undone(&mut self, _state: &M) {}
+    /// Part of this state that outlives the event which led to it, and which is undone since the storage
+    /// has failed: nothing of it, for a sound model.
+    fn undone(&mut self, _state: &M) -> Option<M> {
+        None
+    }
 
     /// True if it looks at its storage in every event, as it must.
     fn touches_storage(&self) -> bool {
@@ -83,7 +87,7 @@ impl<M: StateMachine> Model<M> for Stateless<M> {
         (self.next_alarm)(state)
     }
 
-    fn woken(&mut self, state: &mut M) {
+    fn woken(&mut self, state: &mut M, _leaked: Option<M>) {
         (self.woken)(state);
     }
 }

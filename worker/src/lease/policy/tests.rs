@@ -13,7 +13,7 @@ type Workspace = bench::Workspace<ProductionLeaseObject>;
 
 impl Workspace {
     fn new() -> Self {
-        Self::with(Sockets::default())
+        Self::with(Sockets::default(), ProductionLeaseObject::wake)
     }
 
     fn ask(&mut self, action: &str, asked: Value) -> (Response, Value) {

@@ -22,7 +22,11 @@ type Workspace = bench::Workspace<MailboxObject<Model>>;
 impl Workspace {
     fn new() -> Self {
         model::forget_all();
-        Self::with(Sockets::default())
+        Self::on(Sockets::default())
+    }
+
+    fn on(sockets: Sockets) -> Self {
+        Self::with(sockets, |woken| MailboxObject::over(woken, Model::wake))
     }
 
     /// A socket that takes commands.

@@ -43,7 +43,7 @@ use mailbus_spec::wire::Problem;
 use mailbus_spec::{HostTime, Workspace};
 use tokio::sync::oneshot;
 
-use crate::object::{Object, Response, SocketId};
+use crate::object::{Object, Response, SocketId, Wake, Woken};
 use crate::storage::StorageError;
 
 use super::arrival::Arrival;
@@ -134,21 +134,23 @@ struct Inner<O> {
     clock: Rc<dyn HostClock>,
     databases: Rc<dyn Databases>,
     settings: NamespaceSettings,
+    wake: Wake<O>,
     slots: RefCell<Slots<O>>,
     alarms: alarms::Alarms,
 }
 
 impl<O: Object + 'static> Namespace<O> {
-    /// The objects whose databases these are. Their alarms ring once
+    /// The objects whose databases these are; `wake` makes each whenever it wakes. Their alarms ring once
     /// [`ring_alarms`](Self::ring_alarms) runs.
     #[must_use]
     pub fn new(
         clock: Rc<dyn HostClock>,
         databases: Rc<dyn Databases>,
         settings: NamespaceSettings,
+        wake: impl Fn(Woken) -> O + 'static,
     ) -> Self {
-        let (slots, alarms) = (RefCell::default(), alarms::Alarms::default());
-        Self { inner: Rc::new(Inner { clock, databases, settings, slots, alarms }) }
+        let (slots, alarms, wake) = (RefCell::default(), alarms::Alarms::default(), Rc::new(wake));
+        Self { inner: Rc::new(Inner { clock, databases, settings, wake, slots, alarms }) }
     }
 
     /// Rings the alarms of all objects, those that were set before this process began too. Never

@@ -1,6 +1,7 @@
 //! The places of all objects of a namespace: which databases are open, and whose memory is kept.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use mailbus_spec::Workspace;
 
@@ -96,7 +97,8 @@ impl<O: Object> Slots<O> {
             let slot = self.slot(workspace);
             let is_kept = slot.parked.footprint().is_some();
             let is_untidy = opened.database.is_made() && (!is_kept || opened.database.has_log());
-            slot.instance = Some(Instance::reopen(opened.database, &mut slot.parked)?);
+            slot.instance =
+                Some(Instance::reopen(opened.database, &mut slot.parked, Rc::clone(&inner.wake))?);
             slot.flush = opened.flush;
             if is_untidy {
                 self.untidy.add(workspace, inner.clock.uptime());

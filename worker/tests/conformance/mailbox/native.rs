@@ -55,7 +55,11 @@ impl Native {
 
 impl Case {
     fn begin() -> Result<Self, StorageError> {
-        let mut instance = Instance::open(Database::in_memory()?, Sockets::default())?;
+        let mut instance = Instance::open(
+            Database::in_memory()?,
+            Sockets::default(),
+            ProductionMailboxObject::wake,
+        )?;
         let empty = instance.bookmark()?;
         Ok(Self {
             instance,

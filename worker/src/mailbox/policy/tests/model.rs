@@ -43,11 +43,8 @@ pub fn live(agent: &str) -> Option<Ordinal> {
 
 pub struct Model;
 
-impl Machine for Model {
-    type Service = MailboxMachine;
-    type Kept = Session;
-
-    fn wake(_: Option<HostTime>, sessions: Vec<Session>) -> Self {
+impl Model {
+    pub fn wake(_: Option<HostTime>, sessions: Vec<Session>) -> Self {
         let there: BTreeSet<Connection> = sessions.iter().map(Session::connection).collect();
         let is_there =
             |agent: &AgentId, epoch| there.contains(&Connection { agent: agent.clone(), epoch });
@@ -59,6 +56,11 @@ impl Machine for Model {
         });
         Self
     }
+}
+
+impl Machine for Model {
+    type Service = MailboxMachine;
+    type Kept = Session;
 
     fn handle<S: Storage>(
         &mut self,

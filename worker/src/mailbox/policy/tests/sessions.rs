@@ -111,9 +111,9 @@ fn a_socket_that_cannot_be_read_is_closed_and_its_client_comes_back() {
         let accept = Accept { attachment: attachment.to_owned(), tags: Vec::new(), window: None };
         let socket = sockets.accept(accept);
         let restart = (socket, 1012, "restart".to_owned());
-        let mut workspace = Workspace::with(sockets.clone());
+        let mut workspace = Workspace::on(sockets.clone());
         assert_eq!(workspace.publish("bob", "a").closes, vec![restart.clone()], "{attachment:?}");
-        let mut workspace = Workspace::with(sockets.clone());
+        let mut workspace = Workspace::on(sockets.clone());
         let frame = workspace.frame(socket, &json!({"action": "heartbeat"}));
         assert_eq!((frame.closes, frame.frames), (vec![restart], Vec::new()), "{attachment:?}");
         assert_eq!(workspace.deliver(&Arrival::Closed { socket }), Delivered::default());
