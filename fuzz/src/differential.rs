@@ -32,6 +32,9 @@ type Spare = RefCell<Option<Database>>;
 
 /// Production of a service, as this target needs it.
 pub trait Production: Machine<Service: Subject, Kept: Clone> {
+    /// A machine that has just woken.
+    fn wake(pending_alarm: Option<HostTime>, kept: Vec<Self::Kept>) -> Self;
+
     /// The alarm that it wants, in object time.
     fn next_alarm(&mut self) -> Option<Timestamp>;
 
@@ -44,6 +47,10 @@ pub trait Production: Machine<Service: Subject, Kept: Clone> {
 }
 
 impl Production for SqlLeases {
+    fn wake(pending_alarm: Option<HostTime>, kept: Vec<Self::Kept>) -> Self {
+        Self::wake(pending_alarm, kept)
+    }
+
     fn next_alarm(&mut self) -> Option<Timestamp> {
         Self::next_alarm(self)
     }
@@ -54,6 +61,10 @@ impl Production for SqlLeases {
 }
 
 impl Production for SqlMailboxes {
+    fn wake(pending_alarm: Option<HostTime>, kept: Vec<Self::Kept>) -> Self {
+        Self::wake(pending_alarm, kept)
+    }
+
     fn next_alarm(&mut self) -> Option<Timestamp> {
         Self::next_alarm(self)
     }
