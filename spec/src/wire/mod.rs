@@ -13,7 +13,7 @@
 //! | `protocol` | which protocol a socket speaks |
 //! | `code`, `problem`, `answer` | refusals, and what an HTTP exchange is answered with |
 //! | `reply` | what stands around every reply |
-//! | `field`, `query` | reading one member of an object, and the query of a URL |
+//! | `request`, `field`, `query` | reading the object of a command, one member of it, and the query of a URL |
 //!
 //! # Rules of all shapes
 //!
@@ -35,6 +35,7 @@ mod problem;
 mod protocol;
 mod query;
 mod reply;
+mod request;
 
 pub use answer::{Answer, Dialect, Undecodable};
 pub use code::{Code, UnknownCode};

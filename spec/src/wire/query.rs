@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::{Code, Problem};
+use super::{Code, Problem, Protocol};
+use crate::id::{AgentId, InvalidId, SessionId};
 
 /// What RFC 3986 leaves as it is wherever it stands.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -20,6 +21,32 @@ pub(super) fn value(query: &str, name: &str) -> Result<Option<String>, Problem> 
 /// The values of all pairs with this name, each decoded, in order.
 pub(super) fn values(query: &str, name: &str) -> Result<Vec<String>, Problem> {
     pairs(query, name).collect()
+}
+
+/// The agent and the run of it that a socket is opened for.
+pub(super) fn subscriber(query: &str) -> Result<(AgentId, SessionId), Problem> {
+    let invalid = |name: &str, invalid: InvalidId| {
+        Problem::new(Code::IdInvalid, format!("`{name}` in the query {invalid}."))
+    };
+    let agent = value(query, "agentId")?.ok_or_else(|| {
+        Problem::new(Code::Malformed, "`agentId` is missing in the query: say whose socket it is.")
+    })?;
+    let agent = AgentId::new(agent).map_err(|why| invalid("agentId", why))?;
+    let session = value(query, "session")?.unwrap_or_default();
+    let session = SessionId::new(session).map_err(|why| invalid("session", why))?;
+    Ok((agent, session))
+}
+
+/// The protocol that the socket will speak.
+pub(super) fn protocol(query: &str) -> Result<Protocol, Problem> {
+    match value(query, "protocol")?.as_deref() {
+        None => Ok(Protocol::Original),
+        Some("1") => Ok(Protocol::One),
+        Some(_) => Err(Problem::new(
+            Code::Malformed,
+            "`protocol` in the query has to be 1, or absent for the original's.",
+        )),
+    }
 }
 
 fn pairs(query: &str, name: &str) -> impl Iterator<Item = Result<String, Problem>> {

@@ -2,7 +2,8 @@
 //!
 //! | file | what it says |
 //! |---|---|
-//! | `request` | the members of a command, and commands out of HTTP bodies and frames |
+//! | `decode` | commands out of HTTP bodies and frames |
+//! | `request` | the members of a command |
 //! | `command` | what each action makes of them |
 //! | `call` | commands as a client writes them |
 //! | `reply` | what the object answers, both ways |
@@ -67,6 +68,7 @@
 
 mod call;
 mod command;
+mod decode;
 mod detail;
 mod members;
 mod push;
@@ -75,9 +77,9 @@ mod request;
 mod subscribe;
 
 pub use call::{encode_call, encode_frame};
+pub use decode::{decode_frame, decode_request};
 pub use push::{ServerFrame, decode_server_frame, encode_push};
 pub use reply::{Received, decode_reply, encode_reply};
-pub use request::{decode_frame, decode_request};
 pub use subscribe::{Subscribe, decode_subscribe, encode_subscribe};
 
 use super::Dialect;
@@ -92,4 +94,10 @@ pub struct Call {
     pub dialect: Dialect,
     /// The command.
     pub command: Command,
+}
+
+impl From<(Option<u64>, command::Decoded)> for Call {
+    fn from((number, (dialect, command)): (Option<u64>, command::Decoded)) -> Self {
+        Self { number, dialect, command }
+    }
 }

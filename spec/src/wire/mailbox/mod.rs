@@ -3,8 +3,10 @@
 //! | file | what it says |
 //! |---|---|
 //! | `message` | messages out of bytes, sent and stored |
-//! | `object` | messages and other objects put together out of text |
-//! | `request` | the members of a command, and commands out of HTTP bodies and frames |
+//! | `delivered` | messages as their recipients see them |
+//! | `object` | objects put together out of text |
+//! | `decode` | commands out of HTTP bodies and frames |
+//! | `request` | the members of a command |
 //! | `command` | what each action makes of them |
 //! | `call` | commands as a client writes them |
 //! | `reply` | what the object answers, both ways |
@@ -119,6 +121,8 @@
 
 mod call;
 mod command;
+mod decode;
+mod delivered;
 mod detail;
 mod members;
 mod message;
@@ -130,12 +134,12 @@ mod subscribe;
 
 pub use crate::mailbox::message::derived_id;
 pub use call::{encode_call, encode_frame};
+pub use decode::{decode_frame, decode_original_frame, decode_request};
 pub use message::{decode_message, payload_of, stored_message};
 pub use push::{
     CLOSE_REPLACED, ServerFrame, close, decode_server_frame, encode_connected, encode_push,
 };
 pub use reply::{Received, decode_reply, encode_reply};
-pub use request::{decode_frame, decode_original_frame, decode_request};
 pub use subscribe::{Subscribe, decode_subscribe, encode_subscribe};
 
 use crate::mailbox::Command;

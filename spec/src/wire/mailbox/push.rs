@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivered::{Delivered, delivered};
 use super::members::Session;
-use super::object::{Delivered, delivered};
 use super::reply::{Received, decode_reply};
 use crate::machine::{Commit, Reply};
 use crate::mailbox::{CloseReason, Gap, MailboxReply, Notice, Outcome};

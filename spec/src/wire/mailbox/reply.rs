@@ -6,11 +6,12 @@ use alloc::string::String;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::delivered::{Delivered, delivered};
 use super::detail;
 use super::members::{
     Ahead, Clock, Inbox, Letter, LetterStart, Letters, Limit, Nothing, Said, Success,
 };
-use super::object::{Delivered, array, delivered, with};
+use super::object::{array, with};
 use crate::mailbox::{DeadLetter, MailboxReply, Outcome, Pending, Rejection};
 use crate::ordinal::Ordinal;
 use crate::wire::reply::{Envelope, Reading, said};

@@ -50,16 +50,7 @@ impl Subscribe {
 /// [`Problem`] if the agent is missing, a name or a pattern is not valid, a number is out of its range
 /// or the protocol is not known.
 pub fn decode_subscribe(text: &str) -> Result<Subscribe, Problem> {
-    let agent = query::value(text, "agentId")?.ok_or_else(|| {
-        Problem::new(Code::Malformed, "`agentId` is missing in the query: say whose socket it is.")
-    })?;
-    let agent = AgentId::new(agent).map_err(|invalid| {
-        Problem::new(Code::IdInvalid, format!("`agentId` in the query {invalid}."))
-    })?;
-    let session = query::value(text, "session")?.unwrap_or_default();
-    let session = SessionId::new(session).map_err(|invalid| {
-        Problem::new(Code::IdInvalid, format!("`session` in the query {invalid}."))
-    })?;
+    let (agent, session) = query::subscriber(text)?;
     let last_seen = number(text, "lastSeen")?
         .map(|value| {
             Ordinal::new(value).ok_or_else(|| {
@@ -76,13 +67,13 @@ pub fn decode_subscribe(text: &str) -> Result<Subscribe, Problem> {
 fn window(text: &str) -> Result<Option<Window>, Problem> {
     let messages = number(text, "window")?;
     let bytes = number(text, "windowBytes")?;
-    match query::value(text, "protocol")?.as_deref() {
-        None if messages.is_none() && bytes.is_none() => Ok(None),
-        None => Err(Problem::new(
+    match query::protocol(text)? {
+        Protocol::Original if messages.is_none() && bytes.is_none() => Ok(None),
+        Protocol::Original => Err(Problem::new(
             Code::Malformed,
             "A session has a window with `protocol=1` only: add that to the query.",
         )),
-        Some("1") => {
+        Protocol::One => {
             let messages = messages.unwrap_or(Window::DEFAULT.messages());
             let bytes = bytes.unwrap_or(Window::DEFAULT.bytes());
             Window::new(messages, bytes).map(Some).ok_or_else(|| {
@@ -96,10 +87,6 @@ fn window(text: &str) -> Result<Option<Window>, Problem> {
                 )
             })
         }
-        Some(_) => Err(Problem::new(
-            Code::Malformed,
-            "`protocol` in the query has to be 1, or absent for the original's.",
-        )),
     }
 }
 
