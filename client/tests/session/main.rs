@@ -6,4 +6,5 @@
 
 mod lease;
 mod mailbox;
+mod network;
 mod stage;

@@ -3,24 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mailbus_client::session::Session;
 use mailbus_client::session::lease::{Acquisition, ClaimId, Config, CreditRules, LeaseSession};
-use mailbus_client::session::{CallNumber, Session};
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply};
 use mailbus_spec::machine::{Event, StateMachine};
-use mailbus_spec::{HostTime, Ordinal, PathSet, Timestamp};
+use mailbus_spec::{Holder, HostTime, Ordinal, PathSet, Timestamp};
 use proptest::prelude::*;
 
 use super::stage::{holder, paths, ttl};
+use crate::network::{self, Flight, Network};
 
 /// Under which rules a session of the world believes.
 pub type Rules = fn() -> Box<dyn CreditRules + Send>;
 
 pub const CLIENTS: usize = 3;
 const NOON: u64 = 1_800_000_000_000;
-/// A copy is taken to travel at most a minute.
-const TRAVEL_MS: u64 = 60_000;
 
 /// One thing that happens. Every operation is legal in every state, so histories shrink by deletion.
 #[derive(Clone, Debug)]
@@ -84,24 +83,13 @@ impl Client {
     }
 }
 
-enum Packet {
-    Command(CallNumber, Command),
-    Reply(CallNumber, LeaseReply),
-    Notice(Notice),
-}
-
-struct Flight {
-    client: usize,
-    sent: u64,
-    packet: Packet,
-}
+type Packet = network::Packet<Command, Holder, LeaseReply, Notice>;
 
 pub struct World {
-    now: u64,
     host_ahead_ms: u64,
     pub object: LeaseMachine,
     pub clients: Vec<Client>,
-    network: Vec<Flight>,
+    network: Network<Command, Holder, LeaseReply, Notice>,
     /// Leases ended by force, and their former ends: nothing is promised of them until then.
     forced: BTreeMap<Ordinal, Timestamp>,
 }
@@ -121,18 +109,17 @@ impl World {
             wall_ahead_ms: 0,
         };
         Self {
-            now: 1_000,
             host_ahead_ms: 0,
             object: LeaseMachine::default(),
             clients: (0..CLIENTS).map(client).collect(),
-            network: Vec::new(),
+            network: Network::new(),
             forced: BTreeMap::new(),
         }
     }
 
     /// The host's clock runs fast, as fast as the bound allows.
     fn host(&self) -> HostTime {
-        HostTime(NOON + self.now + self.now / 1_000 + self.host_ahead_ms)
+        HostTime(NOON + self.network.now + self.network.now / 1_000 + self.host_ahead_ms)
     }
 
     pub fn apply(&mut self, op: &Op) {
@@ -149,16 +136,16 @@ impl World {
             Op::Cancel { client, nth } => self.end(client, nth, LeaseSession::cancel),
             Op::Deliver { nth } => self.deliver(nth),
             Op::DeliverAll => {
-                for _ in 0..self.network.len() {
+                for _ in 0..self.network.flights.len() {
                     self.deliver(0);
                 }
             }
-            Op::Lose { nth } => drop(self.take(nth)),
-            Op::Repeat { nth } => self.repeat(nth),
+            Op::Lose { nth } => drop(self.network.take(nth)),
+            Op::Repeat { nth } => self.network.repeat(nth),
             Op::Fail { client } => self.fail(client),
-            Op::Pass { ms } => self.now += ms,
+            Op::Pass { ms } => self.network.now += ms,
             Op::Suspend { client, ms } => {
-                self.now += ms;
+                self.network.now += ms;
                 if self.clients[client].monotonic_may_be_wrong {
                     self.clients[client].monotonic_behind_ms += ms;
                 }
@@ -173,12 +160,11 @@ impl World {
             Op::Force { nth, drain } => self.force(nth, drain),
             Op::Alarm => drop(self.object.handle(self.host(), &Event::Alarm)),
         }
-        let now = self.now;
-        self.network.retain(|flight| now - flight.sent <= TRAVEL_MS);
+        self.network.forget_old();
     }
 
     fn reading(&self, client: usize) -> Reading {
-        self.clients[client].reading(self.now)
+        self.clients[client].reading(self.network.now)
     }
 
     fn end(&mut self, client: usize, nth: usize, how: fn(&mut LeaseSession, Reading, ClaimId)) {
@@ -190,26 +176,10 @@ impl World {
         }
     }
 
-    fn take(&mut self, nth: usize) -> Option<Flight> {
-        (!self.network.is_empty()).then(|| self.network.remove(nth % self.network.len()))
-    }
-
-    fn repeat(&mut self, nth: usize) {
-        let Some(flight) = self.take(nth) else { return };
-        let copy = match &flight.packet {
-            Packet::Command(call, command) => Packet::Command(*call, command.clone()),
-            Packet::Reply(call, reply) => Packet::Reply(*call, reply.clone()),
-            Packet::Notice(notice) => Packet::Notice(notice.clone()),
-        };
-        let (client, sent) = (flight.client, flight.sent);
-        self.network.push(Flight { client, sent, packet: copy });
-        self.network.push(flight);
-    }
-
     /// The client hears that an attempt of its own came to nothing, which may be wrong.
     fn fail(&mut self, client: usize) {
-        let call = self.network.iter().find_map(|flight| match flight.packet {
-            Packet::Command(call, _) | Packet::Reply(call, _) if flight.client == client => {
+        let call = self.network.flights.iter().find_map(|flight| match flight.packet {
+            Packet::Command(call, ..) | Packet::Reply(call, _) if flight.client == client => {
                 Some(call)
             }
             _ => None,
@@ -221,11 +191,11 @@ impl World {
     }
 
     fn deliver(&mut self, nth: usize) {
-        let Some(Flight { client, packet, .. }) = self.take(nth) else { return };
+        let Some(Flight { client, packet, .. }) = self.network.take(nth) else { return };
         let at = self.reading(client);
         let session = &mut self.clients[client].session;
         match packet {
-            Packet::Command(call, command) => {
+            Packet::Command(call, command, _) => {
                 let host = self.host();
                 let step = self.object.handle(host, &Event::Command(command));
                 let reply = step.reply.expect("a command is answered");
@@ -233,18 +203,21 @@ impl World {
                 self.post_pushes(step.pushes);
             }
             Packet::Reply(call, reply) => session.handle_reply(at, call, reply),
-            Packet::Notice(notice) => session.handle_notice(at, notice),
+            Packet::Notice(_, notice) => session.handle_notice(at, notice),
+            Packet::Open(..) | Packet::Greeting(..) | Packet::Close(..) => {
+                unreachable!("no session has a socket")
+            }
         }
     }
 
     fn post(&mut self, client: usize, packet: Packet) {
-        self.network.push(Flight { client, sent: self.now, packet });
+        self.network.post(client, 0, packet);
     }
 
     fn post_pushes(&mut self, pushes: Vec<mailbus_spec::lease::Push>) {
         for push in pushes {
             let to = self.clients.iter().position(|client| *client.session.holder() == push.to);
-            self.post(to.expect("a known holder"), Packet::Notice(push.notice));
+            self.post(to.expect("a known holder"), Packet::Notice(None, push.notice));
         }
     }
 
@@ -272,7 +245,7 @@ impl World {
             session.handle_timeout(at);
             let mut sent = Vec::new();
             while let Some(transmit) = session.poll_transmit(at) {
-                sent.push(Packet::Command(transmit.call, transmit.command));
+                sent.push(Packet::Command(transmit.call, transmit.command, transmit.route));
             }
             while session.poll_event().is_some() {}
             for packet in sent {
@@ -285,7 +258,7 @@ impl World {
         let seen = self.object.clock.observe(self.host()).map_err(|error| format!("{error:?}"))?;
         let mut believed: Vec<(usize, Ordinal, PathSet)> = Vec::new();
         for (number, client) in self.clients.iter().enumerate() {
-            for belief in client.session.beliefs(client.reading(self.now)) {
+            for belief in client.session.beliefs(client.reading(self.network.now)) {
                 let token = belief.token;
                 if self.forced.get(&token).is_some_and(|former_end| seen.now < *former_end) {
                     continue;
@@ -296,14 +269,14 @@ impl World {
                 if !granted {
                     return Err(format!(
                         "belief_within_grant: at {} client {number} believes in {token}",
-                        self.now
+                        self.network.now
                     ));
                 }
                 let clash = believed
                     .iter()
                     .any(|(other, _, paths)| *other != number && paths.overlaps(belief.paths));
                 if clash {
-                    return Err(format!("belief_exclusion: at {} two believe", self.now));
+                    return Err(format!("belief_exclusion: at {} two believe", self.network.now));
                 }
                 believed.push((number, token, belief.paths.clone()));
             }
@@ -314,7 +287,7 @@ impl World {
     /// After what is due is done, nothing else is due now: a run loop would not spin.
     pub fn check_timeouts(&self) -> Result<(), String> {
         for (number, client) in self.clients.iter().enumerate() {
-            let now = client.reading(self.now).monotonic;
+            let now = client.reading(self.network.now).monotonic;
             if client.session.poll_timeout().is_some_and(|due| due <= now) {
                 return Err(format!("client {number} is due at once, for ever"));
             }

@@ -41,9 +41,9 @@ impl World {
 
     /// Faults stop and handlers succeed: everything is delivered and settled.
     pub fn heal(&mut self) -> Result<(), String> {
-        let end = self.now + 400_000;
-        while self.now < end {
-            self.now += 50;
+        let end = self.network.now + 400_000;
+        while self.network.now < end {
+            self.network.now += 50;
             self.pump();
             for number in 0..AGENTS {
                 while !self.runs[number].in_hand.is_empty() {

@@ -18,11 +18,10 @@ use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId};
 
 use super::operation::Op;
 use super::stage::{agent, pattern};
+use crate::network::{self, Flight, Network};
 
 pub const AGENTS: usize = 3;
 const NOON: u64 = 1_800_000_000_000;
-/// A copy is taken to travel at most a minute.
-const TRAVEL_MS: u64 = 60_000;
 
 /// What somebody around the sessions does wrong, to show that the checks find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,44 +47,13 @@ pub struct Run {
     socket: Option<SocketNumber>,
 }
 
-enum Packet {
-    /// A command over HTTP or, in its order, over a socket.
-    Command(CallNumber, Ask, Route),
-    Open(SocketNumber, Ask),
-    Reply(CallNumber, MailboxReply),
-    Greeting(SocketNumber, MailboxReply),
-    Notice(SocketNumber, Notice),
-    Close(SocketNumber, u16),
-}
-
-struct Flight {
-    agent: usize,
-    run: u64,
-    sent: u64,
-    packet: Packet,
-}
-
-impl Packet {
-    /// The stream whose order it keeps, and whether it goes to the object.
-    fn stream(&self) -> Option<(SocketNumber, bool)> {
-        match self {
-            Self::Command(_, _, Route::Socket(socket)) | Self::Open(socket, _) => {
-                Some((*socket, true))
-            }
-            Self::Greeting(socket, _) | Self::Notice(socket, _) | Self::Close(socket, _) => {
-                Some((*socket, false))
-            }
-            Self::Command(..) | Self::Reply(..) => None,
-        }
-    }
-}
+type Packet = network::Packet<Ask, Ask, MailboxReply, Notice>;
 
 pub struct World {
-    pub now: u64,
     pub object: MailboxMachine,
     pub runs: Vec<Run>,
     numbers: Vec<u64>,
-    network: Vec<Flight>,
+    pub network: Network<Ask, Ask, MailboxReply, Notice>,
     sockets: BTreeMap<Connection, (usize, u64, SocketNumber)>,
     config: Config,
     mistake: Mistake,
@@ -101,11 +69,10 @@ pub struct World {
 impl World {
     pub fn new(config: Config, mistake: Mistake) -> Self {
         let mut world = Self {
-            now: 1_000,
             object: MailboxMachine::default(),
             runs: Vec::new(),
             numbers: vec![0; AGENTS],
-            network: Vec::new(),
+            network: Network::new(),
             sockets: BTreeMap::new(),
             config,
             mistake,
@@ -135,12 +102,12 @@ impl World {
     }
 
     fn reading(&self) -> Reading {
-        let monotonic = Duration::from_millis(self.now);
+        let monotonic = Duration::from_millis(self.network.now);
         Reading { monotonic, wall: monotonic + Duration::from_secs(9_999) }
     }
 
     pub fn host(&self) -> HostTime {
-        HostTime(NOON + self.now)
+        HostTime(NOON + self.network.now)
     }
 
     pub fn apply(&mut self, op: &Op) {
@@ -160,17 +127,15 @@ impl World {
             Op::Finish { agent, nth, done } => self.finish(agent, nth, done),
             Op::Deliver { nth } => self.deliver(nth),
             Op::DeliverAll => self.deliver_all(),
-            Op::Lose { nth } => drop(self.take(nth, true)),
-            Op::Repeat { nth } => self.repeat(nth),
+            Op::Lose { nth } => self.lose(nth),
+            Op::Repeat { nth } => self.network.repeat(nth),
             Op::Cut { agent } => self.cut(agent),
             Op::Restart { agent } => self.restart(agent),
             Op::Crash => self.crash(),
-            Op::Pass { ms } => self.now += ms,
+            Op::Pass { ms } => self.network.now += ms,
             Op::Alarm => self.event(&machine::Event::Alarm),
         }
-        let now = self.now;
-        self.network
-            .retain(|flight| now - flight.sent <= TRAVEL_MS || flight.packet.stream().is_some());
+        self.network.forget_old();
     }
 
     fn count(&mut self) -> u64 {
@@ -213,48 +178,22 @@ impl World {
         run.session.finish(at, delivery, handled);
     }
 
-    /// The packet to deliver; one of a stream is the first of it.
-    fn take(&mut self, nth: usize, to_lose: bool) -> Option<Flight> {
-        if self.network.is_empty() {
-            return None;
+    /// Loses a packet. A stream loses nothing: it breaks.
+    fn lose(&mut self, nth: usize) {
+        match self.network.nth(nth).map(|flight| (flight.client, flight.packet.stream())) {
+            Some((client, Some(_))) => self.cut(client),
+            _ => drop(self.network.take(nth)),
         }
-        let chosen = nth % self.network.len();
-        let flight = &self.network[chosen];
-        let (agent, run, stream) = (flight.agent, flight.run, flight.packet.stream());
-        if stream.is_some() && to_lose {
-            // A stream loses nothing: it breaks.
-            self.cut(agent);
-            return None;
-        }
-        let first = self.network.iter().position(|flight| {
-            stream.is_some()
-                && (flight.agent, flight.run, flight.packet.stream()) == (agent, run, stream)
-        });
-        Some(self.network.remove(first.unwrap_or(chosen)))
-    }
-
-    fn repeat(&mut self, nth: usize) {
-        let Some(flight) = self.take(nth, false) else { return };
-        let (agent, run, sent) = (flight.agent, flight.run, flight.sent);
-        let copy = match &flight.packet {
-            Packet::Command(call, ask, Route::Http) => {
-                Some(Packet::Command(*call, ask.clone(), Route::Http))
-            }
-            Packet::Reply(call, reply) => Some(Packet::Reply(*call, reply.clone())),
-            _ => None,
-        };
-        self.network.extend(copy.map(|packet| Flight { agent, run, sent, packet }));
-        self.network.insert(0, flight);
     }
 
     pub fn deliver_all(&mut self) {
-        for _ in 0..self.network.len() {
+        for _ in 0..self.network.flights.len() {
             self.deliver(0);
         }
     }
 
     fn deliver(&mut self, nth: usize) {
-        let Some(Flight { agent: number, run, packet, .. }) = self.take(nth, false) else {
+        let Some(Flight { client: number, run, packet, .. }) = self.network.take(nth) else {
             return;
         };
         match packet {
@@ -273,7 +212,7 @@ impl World {
             let connection = Connection { agent: name, epoch };
             self.sockets.insert(connection, (number, run, socket));
         }
-        self.post(number, run, Packet::Greeting(socket, reply));
+        self.network.post(number, run, Packet::Greeting(socket, reply));
         self.post_pushes(step.pushes);
     }
 
@@ -293,7 +232,7 @@ impl World {
         };
         let step = self.object.handle(self.host(), &machine::Event::Command(Command { over, ask }));
         let reply = step.reply.expect("a command is answered");
-        self.post(number, run, Packet::Reply(call, reply));
+        self.network.post(number, run, Packet::Reply(call, reply));
         self.post_pushes(step.pushes);
     }
 
@@ -303,7 +242,9 @@ impl World {
         match packet {
             Packet::Reply(call, reply) => session.handle_reply(at, call, reply),
             Packet::Greeting(socket, reply) => session.handle_greeting(at, socket, reply),
-            Packet::Notice(socket, notice) => session.handle_notice(at, socket, notice),
+            Packet::Notice(socket, notice) => {
+                session.handle_notice(at, socket.expect("one of a stream"), notice);
+            }
             Packet::Close(socket, code) => session.handle_closed(at, socket, Some(code)),
             Packet::Open(..) | Packet::Command(..) => unreachable!("the object hears those"),
         }
@@ -312,10 +253,6 @@ impl World {
     pub fn event(&mut self, event: &machine::Event<Command>) {
         let step = self.object.handle(self.host(), event);
         self.post_pushes(step.pushes);
-    }
-
-    fn post(&mut self, agent: usize, run: u64, packet: Packet) {
-        self.network.push(Flight { agent, run, sent: self.now, packet });
     }
 
     fn post_pushes(&mut self, pushes: Vec<Push>) {
@@ -335,9 +272,9 @@ impl World {
                     }
                     Packet::Close(socket, close(reason).0)
                 }
-                notice => Packet::Notice(socket, notice),
+                notice => Packet::Notice(Some(socket), notice),
             };
-            self.post(number, run, packet);
+            self.network.post(number, run, packet);
         }
     }
 
@@ -355,8 +292,8 @@ impl World {
         if self.runs[number].socket == Some(socket) {
             self.runs[number].socket = None;
         }
-        self.network.retain(|flight| {
-            flight.agent != number
+        self.network.flights.retain(|flight| {
+            flight.client != number
                 || flight.run != run
                 || flight.packet.stream().is_none_or(|(over, _)| over != socket)
         });
@@ -384,7 +321,7 @@ impl World {
         self.object.break_sessions();
         let sockets = std::mem::take(&mut self.sockets);
         for (number, run, socket) in sockets.into_values() {
-            self.post(number, run, Packet::Close(socket, 1_012));
+            self.network.post(number, run, Packet::Close(socket, 1_012));
         }
     }
 
@@ -429,7 +366,7 @@ impl World {
                 }
             }
             for packet in sent {
-                self.post(number, run_number, packet);
+                self.network.post(number, run_number, packet);
             }
         }
         for (number, run, socket) in closed {
