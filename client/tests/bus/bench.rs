@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join, select};
-use mailbus_client::bus::{BusEvent, CloudflareMailBus, Handlers, Setup};
+use mailbus_client::bus::{BusEvent, CloudflareMailBus, Draft, Handlers, MailBus, Setup};
 use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector, Endpoint, Streams};
 use mailbus_spec::belief::Reading;
@@ -294,6 +294,37 @@ pub fn agent(name: &str) -> AgentId {
 
 pub fn setup(name: &str, session: &str, seed: u64) -> Setup {
     Setup::new(agent(name), SessionId::new(session).unwrap(), seed)
+}
+
+/// Has every message of this type noted as its sender and payload.
+pub async fn note(bus: &Bus, kind: &str, notes: &Notes) {
+    let notes = notes.clone();
+    bus.subscribe(kind, move |mail| {
+        notes.add(format!("{}: {}", mail.from(), mail.raw_payload().unwrap_or("nothing")));
+        std::future::ready(Ok(()))
+    })
+    .await
+    .unwrap();
+}
+
+pub fn draft(kind: &str, text: &str) -> Draft {
+    Draft::new(kind).payload(&text).unwrap()
+}
+
+/// Begins both.
+pub async fn begin(a: &Bus, b: &Bus) {
+    a.initialize().await.unwrap();
+    b.initialize().await.unwrap();
+}
+
+/// The buses of `a` and of `b`, who handles `news`: what it heard, and what it was told.
+pub async fn newsroom(bench: &Bench) -> (Bus, Bus, Notes, Notes) {
+    let (a, b) = (bench.bus("a"), bench.bus("b"));
+    let (heard, told) = (Notes::default(), Notes::default());
+    told.listen(&b);
+    note(&b, "news", &heard).await;
+    begin(&a, &b).await;
+    (a, b, heard, told)
 }
 
 pub fn seconds(count: u64) -> Duration {

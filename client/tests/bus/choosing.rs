@@ -3,8 +3,7 @@
 use mailbus_client::bus::MailBus;
 use mailbus_spec::Ordinal;
 
-use crate::bench::{Bench, Bus, Notes, agent, seconds};
-use crate::mail::{draft, note};
+use crate::bench::{Bench, Bus, Notes, agent, begin, draft, note, seconds};
 
 /// What an agent is subscribed to, and how much is pending for it.
 async fn known_of(bus: &Bus, name: &str) -> (Vec<String>, u64) {
@@ -20,8 +19,7 @@ fn a_first_subscription_after_initialize_chooses() {
         let (a, b) = (bench.bus("a"), bench.bus("b"));
         let (heard, told) = (Notes::default(), Notes::default());
         told.listen(&b);
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         note(&b, "news", &heard).await;
         note(&b, "task.*", &heard).await;
         assert_eq!(known_of(&a, "b").await.0, ["news", "task.*"]);
@@ -42,8 +40,7 @@ fn what_nobody_chose_and_nobody_handles_is_settled_and_told() {
         let (a, b) = (bench.bus("a"), bench.bus("b"));
         let told = Notes::default();
         told.listen(&b);
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         for _ in 0..10 {
             assert_eq!(a.publish(draft("chatter", "x")).await.unwrap().recipients, Some(1));
         }
@@ -62,8 +59,7 @@ fn what_came_before_the_choice_is_settled_and_what_comes_after_it_is_not() {
         let (a, b) = (bench.bus("a"), bench.bus("b"));
         let (heard, told) = (Notes::default(), Notes::default());
         told.listen(&b);
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.publish(draft("chatter", "x")).await.unwrap();
         a.publish(draft("news", "early")).await.unwrap();
         bench.pass(seconds(20)).await;
@@ -104,8 +100,7 @@ fn everything_may_be_chosen_too() {
     Bench::run(async |bench| {
         let (a, b) = (bench.bus("a"), bench.bus("b"));
         let heard = Notes::default();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         note(&b, "*", &heard).await;
         note(&b, "news", &heard).await;
         assert_eq!(known_of(&a, "b").await.0, ["*", "news"]);

@@ -4,18 +4,12 @@ use mailbus_client::bus::{BusError, MailBus};
 use mailbus_client::mailbox::{MailboxError, Status};
 use mailbus_spec::mailbox::Ask;
 
-use crate::bench::{Bench, Mode, Notes, agent, seconds};
-use crate::mail::{draft, note};
+use crate::bench::{Bench, Mode, Notes, agent, begin, draft, newsroom, note, seconds};
 
 #[test]
 fn a_broken_connection_is_opened_again_and_costs_nothing() {
     Bench::run(async |bench| {
-        let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let (heard, told) = (Notes::default(), Notes::default());
-        told.listen(&b);
-        note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        let (a, _b, heard, told) = newsroom(&bench).await;
         for round in 0..5 {
             bench.break_connections();
             a.publish(draft("news", &round.to_string())).await.unwrap();
@@ -30,11 +24,7 @@ fn a_broken_connection_is_opened_again_and_costs_nothing() {
 #[test]
 fn what_is_published_while_nothing_answers_is_accepted_once_when_it_does() {
     Bench::run(async |bench| {
-        let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let heard = Notes::default();
-        note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        let (a, _b, heard, _) = newsroom(&bench).await;
         bench.set_mode(Mode::NoConnection);
         bench.break_connections();
         let healed = async {
@@ -110,8 +100,7 @@ fn an_object_that_dies_has_its_sessions_come_back_with_what_was_in_flight() {
         })
         .await
         .unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         for number in 0..20 {
             a.publish(draft("news", &number.to_string())).await.unwrap();
             if number % 5 == 0 {
@@ -146,12 +135,7 @@ fn a_second_process_of_an_agent_takes_over_and_the_first_is_told() {
 #[test]
 fn a_shutdown_is_final_and_mail_waits_for_the_next_run() {
     Bench::run(async |bench| {
-        let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let (heard, told) = (Notes::default(), Notes::default());
-        told.listen(&b);
-        note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        let (a, b, heard, told) = newsroom(&bench).await;
         b.shutdown().await.unwrap();
         b.shutdown().await.unwrap();
         bench.pass(seconds(600)).await;
@@ -170,12 +154,7 @@ fn a_shutdown_is_final_and_mail_waits_for_the_next_run() {
 #[test]
 fn an_agent_that_an_admin_forgot_comes_back_with_its_subscriptions() {
     Bench::run(async |bench| {
-        let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let (heard, told) = (Notes::default(), Notes::default());
-        told.listen(&b);
-        note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        let (a, _b, heard, told) = newsroom(&bench).await;
         a.mail().ask(Ask::Forget { agent: agent("b") }).await.unwrap();
         bench.pass(seconds(5)).await;
         assert_eq!(told.all().last().unwrap(), "connected, resumed: false");

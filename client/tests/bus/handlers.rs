@@ -10,8 +10,7 @@ use mailbus_spec::{Ordinal, Ttl};
 use tokio::runtime::Handle;
 use tokio::task::{spawn_blocking, spawn_local};
 
-use crate::bench::{Bench, Bus, Notes, agent, seconds, setup};
-use crate::mail::{draft, note};
+use crate::bench::{Bench, Bus, Notes, agent, begin, draft, note, seconds, setup};
 
 fn wanted(path: &str, ttl_s: u64) -> Acquisition {
     Acquisition::new(path_set([path]).unwrap()).ttl(Ttl::from_ms(ttl_s * 1_000).unwrap())
@@ -36,8 +35,7 @@ fn a_handler_that_holds_its_thread_for_ten_minutes_costs_neither_lease_nor_sessi
         .unwrap();
         let runtime = Handle::current();
         let thread = std::thread::spawn(move || runtime.block_on(handlers.run()));
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         let guard = b.leases().acquire(wanted("x", 30)).await.unwrap();
         let epoch = b.mail().inspect(|session, _| session.epoch());
         a.publish(draft("news", "x")).await.unwrap();
@@ -111,8 +109,7 @@ fn a_handler_that_panics_has_failed_and_nothing_else_has() {
         .await
         .unwrap();
         note(&b, "other", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         let guard = b.leases().acquire(wanted("x", 30)).await.unwrap();
         a.publish(draft("news", "x")).await.unwrap();
         a.publish(draft("other", "y")).await.unwrap();
@@ -134,8 +131,7 @@ fn a_listener_that_panics_has_not_understood() {
         let heard = Notes::default();
         b.on_event(|event| panic!("{event:?}"));
         note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.send_to(&agent("b"), draft("unheard.of", "x")).await.unwrap();
         bench.pass(seconds(300)).await;
         let told = Notes::default();
@@ -174,8 +170,7 @@ fn the_guard_of_a_handler_that_is_given_up_on_lapses() {
         limited.mail.handler_timeout = Some(seconds(40));
         let (b, tries) = (bench.bus_of(limited), Notes::default());
         work_under_a_guard(&b, &tries).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.publish(draft("news", "x")).await.unwrap();
         bench.pass(seconds(45)).await;
         assert_eq!(tries.all(), ["attempt 1"], "the next waits for the end of what lapses");
@@ -197,8 +192,7 @@ fn the_guard_of_a_handler_that_a_shutdown_gives_up_on_lapses() {
         let (a, tries) = (bench.bus("a"), Notes::default());
         let (b, running) = bench.bus_and_loop(setup("b", "1", 99));
         work_under_a_guard(&b, &tries).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.publish(draft("news", "x")).await.unwrap();
         bench.pass(seconds(1)).await;
         let began = bench.now();
@@ -225,8 +219,7 @@ fn a_handler_that_fails_gives_its_guard_back_at_once() {
         })
         .await
         .unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.publish(draft("news", "x")).await.unwrap();
         bench.pass(seconds(1) / 4).await;
         assert_eq!(a.acquire_lease("x", seconds(5)).await, Ok(true));
@@ -264,8 +257,7 @@ fn ephemeral_messages_that_nobody_takes_make_room_for_later_ones() {
         let (b, _sessions, handlers) = bench.bus_apart(setup("b", "1", 1));
         let heard = Notes::default();
         note(&b, "tick", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         for number in 0..KEPT + 10 {
             a.publish(draft("tick", &number.to_string()).ephemeral()).await.unwrap();
         }

@@ -1,28 +1,13 @@
 //! Messages: sent, delivered, handled, settled, given up.
 
-use mailbus_client::bus::{BusError, Draft, MailBus, TASK_ASSIGNED};
+use mailbus_client::bus::{BusError, MailBus, TASK_ASSIGNED};
 use mailbus_client::clocks::Clocks;
 use mailbus_client::mailbox::MailboxError;
 use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{MessageId, Rejection};
 use mailbus_worker::router::Access;
 
-use crate::bench::{Bench, Bus, Notes, agent, seconds, setup};
-
-/// Has every message of this type noted as its sender and payload.
-pub async fn note(bus: &Bus, kind: &str, notes: &Notes) {
-    let notes = notes.clone();
-    bus.subscribe(kind, move |mail| {
-        notes.add(format!("{}: {}", mail.from(), mail.raw_payload().unwrap_or("nothing")));
-        std::future::ready(Ok(()))
-    })
-    .await
-    .unwrap();
-}
-
-pub fn draft(kind: &str, text: &str) -> Draft {
-    Draft::new(kind).payload(&text).unwrap()
-}
+use crate::bench::{Bench, Notes, agent, begin, draft, newsroom, note, seconds, setup};
 
 #[test]
 fn messages_reach_who_is_subscribed_and_who_is_named() {
@@ -64,11 +49,7 @@ fn mail_waits_for_an_agent_that_never_connected_and_comes_in_order() {
 #[test]
 fn what_was_handled_is_settled_and_does_not_come_again() {
     Bench::run(async |bench| {
-        let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let heard = Notes::default();
-        note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        let (a, b, heard, _) = newsroom(&bench).await;
         a.publish(draft("news", "once")).await.unwrap();
         bench.pass(seconds(1)).await;
         b.shutdown().await.unwrap();
@@ -93,8 +74,7 @@ fn what_failed_comes_again_and_ends_among_the_dead_letters() {
         })
         .await
         .unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         let sent = a.publish(draft("news", "hard")).await.unwrap();
         bench.pass(seconds(300)).await;
         let attempts: Vec<String> = (1..=5).map(|attempt| format!("attempt {attempt}")).collect();
@@ -112,8 +92,7 @@ fn a_dead_letter_that_is_redriven_is_handled_again() {
     Bench::run(async |bench| {
         let (a, b) = (bench.bus("a"), bench.bus("b"));
         b.subscribe("news", |_| std::future::ready(Err("too hard".into()))).await.unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         let sent = a.publish(draft("news", "hard")).await.unwrap();
         bench.pass(seconds(300)).await;
         b.unsubscribe("news").await.unwrap();
@@ -129,12 +108,7 @@ fn a_dead_letter_that_is_redriven_is_handled_again() {
 #[test]
 fn a_message_that_nobody_handles_ends_among_the_dead_letters_and_not_in_silence() {
     Bench::run(async |bench| {
-        let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let (heard, told) = (Notes::default(), Notes::default());
-        told.listen(&b);
-        note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        let (a, b, _, told) = newsroom(&bench).await;
         a.send_to(&agent("b"), draft("unheard.of", "hello")).await.unwrap();
         bench.pass(seconds(4)).await;
         assert_eq!(b.mail().dead_letters(Ordinal::ZERO, 10).await.unwrap().0.len(), 0);
@@ -148,8 +122,7 @@ fn a_message_that_nobody_handles_ends_among_the_dead_letters_and_not_in_silence(
 fn a_handler_may_be_registered_after_initialize_and_still_gets_what_came_before() {
     Bench::run(async |bench| {
         let (a, b) = (bench.bus("a"), bench.bus("b"));
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.send_to(&agent("b"), draft("news", "early")).await.unwrap();
         bench.pass(seconds(3)).await;
         let heard = Notes::default();
@@ -174,8 +147,7 @@ fn several_handlers_of_a_message_all_have_to_succeed() {
         })
         .await
         .unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.publish(draft("news", "x")).await.unwrap();
         bench.pass(seconds(60)).await;
         assert_eq!((heard.all().len(), failures.all().len()), (2, 2));
@@ -205,8 +177,7 @@ fn a_handler_that_takes_too_long_is_stopped_and_its_message_comes_again() {
         })
         .await
         .unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.publish(draft("news", "x")).await.unwrap();
         bench.pass(seconds(60)).await;
         assert_eq!(tries.all().len(), 2);
@@ -231,8 +202,7 @@ fn a_handler_of_hours_is_begun_once_and_done_once() {
         })
         .await
         .unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         let sent = a.send_to(&agent("b"), draft("news", "x")).await.unwrap();
         bench.pass(seconds(3_600)).await;
         let stats = b.mail().stats();
@@ -269,8 +239,7 @@ fn a_handler_that_says_that_it_goes_on_is_not_stopped_at_its_limit() {
         })
         .await
         .unwrap();
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         a.publish(draft("news", "x")).await.unwrap();
         bench.pass(seconds(900)).await;
         assert_eq!(tries.all(), ["begun", "done"]);
@@ -280,11 +249,7 @@ fn a_handler_that_says_that_it_goes_on_is_not_stopped_at_its_limit() {
 #[test]
 fn one_id_is_accepted_once_and_another_message_under_it_is_a_conflict() {
     Bench::run(async |bench| {
-        let (a, b) = (bench.bus("a"), bench.bus("b"));
-        let heard = Notes::default();
-        note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        let (a, _b, heard, _) = newsroom(&bench).await;
         let named = |text: &str| draft("news", text).id(MessageId::new("today").unwrap());
         let first = a.publish(named("rain")).await.unwrap();
         let second = a.publish(named("rain")).await.unwrap();
@@ -347,8 +312,7 @@ fn a_session_of_the_original_is_delivered_to_and_settles_over_http() {
         let original = || bench.bus_of(setup("b", "", 5));
         let (b, heard) = (original(), Notes::default());
         note(&b, "news", &heard).await;
-        a.initialize().await.unwrap();
-        b.initialize().await.unwrap();
+        begin(&a, &b).await;
         for text in ["1", "2"] {
             a.publish(draft("news", text)).await.unwrap();
         }

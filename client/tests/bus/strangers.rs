@@ -6,8 +6,7 @@ use mailbus_client::bus::{BusError, MailBus};
 use mailbus_client::lease::path_set;
 use mailbus_client::session::lease::Acquisition;
 
-use crate::bench::{Bench, Mode, Notes, seconds};
-use crate::mail::{draft, note};
+use crate::bench::{Bench, Mode, Notes, draft, note, seconds};
 
 /// What is no answer of the service.
 const ANSWERS: &[(u16, &str)] = &[
