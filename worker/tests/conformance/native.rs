@@ -3,197 +3,161 @@
 
 use std::collections::BTreeMap;
 
+use libtest_mimic::Failed;
 use mailbus_conformance::{
     Capabilities, Capability, EXACT_START, Failure, Needs, Rows, SystemUnderTest,
 };
-use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Push};
-use mailbus_spec::wire::lease::{encode_frame, encode_subscribe};
-use mailbus_spec::{AgentId, Holder, HostTime, SessionId};
-use mailbus_worker::lease::ProductionLeaseObject;
+use mailbus_spec::HostTime;
 use mailbus_worker::native::sockets::Sockets;
 use mailbus_worker::native::{Arrival, Bookmark, Database, Delivered, Instance};
-use mailbus_worker::object::{Body, Request, SocketId};
-use mailbus_worker::storage::StorageError;
+use mailbus_worker::object::{Body, Object, Request, Woken};
 
-use super::spelling;
+use super::spelling::broken;
+use super::trials::{Client, CommandOf, PeerOf, PushOf, ReplyTo, Start};
 
-/// Ways in which commands reach an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// Each as an HTTP request.
-    Requests,
-    /// Each as a frame over a socket of its holder.
-    Frames,
+/// A service as the suite speaks to its object in this process.
+pub trait InProcess: Client {
+    /// The production object.
+    type Object: Object + 'static;
+    /// Sockets of a case.
+    type Lines: Default;
+
+    /// Factory of the object.
+    const WAKE: fn(Woken) -> Self::Object;
+
+    /// Does one command, the case's latest call.
+    fn call(
+        self,
+        case: &mut Case<Self>,
+        command: &CommandOf<Self>,
+    ) -> Result<ReplyTo<Self>, Failure>;
+
+    /// Delivers an event that nobody waits for, and hears what sockets are told.
+    fn tell(case: &mut Case<Self>, arrival: &Arrival<'_>) -> Result<(), Failure>;
+
+    /// Opens a socket that listens.
+    fn connect(_case: &mut Case<Self>, _peer: &PeerOf<Self>) -> Result<(), Failure> {
+        Err(Failure::Unsupported(Capability::Sockets))
+    }
+
+    /// Closes it.
+    fn disconnect(case: &mut Case<Self>, peer: &PeerOf<Self>) -> Result<(), Failure>;
+
+    /// Ends what an object that was evicted has left open.
+    fn evicted(_case: &mut Case<Self>) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// What is there during a case.
-struct Case {
-    instance: Instance<ProductionLeaseObject>,
+pub struct Case<C: InProcess> {
+    /// Number of commands so far.
+    pub calls: u64,
+    pub lines: C::Lines,
+    pub received: Vec<PushOf<C>>,
+    instance: Instance<C::Object>,
     host: HostTime,
-    /// Sockets that listen for pushes.
-    listening: BTreeMap<Holder, SocketId>,
-    /// Sockets that commands come over; what is pushed to them is not looked at.
-    calling: BTreeMap<Holder, SocketId>,
-    received: Vec<Push>,
     bookmarks: BTreeMap<String, Bookmark>,
     empty: Bookmark,
-    calls: u64,
     rows: Rows,
 }
 
 /// The system.
-pub struct Native {
-    way: Way,
-    case: Option<Case>,
+pub struct Native<C: InProcess> {
+    client: C,
+    case: Option<Case<C>>,
 }
 
-fn failed(error: StorageError) -> Failure {
-    Failure::Broken(error.to_string())
-}
-
-fn gone() -> Failure {
-    Failure::Broken("there is no case".to_owned())
-}
-
-impl Native {
-    pub fn new(way: Way) -> Self {
-        Self { way, case: None }
-    }
-
-    fn case(&mut self) -> Result<&mut Case, Failure> {
-        self.case.as_mut().ok_or_else(gone)
+impl<C: InProcess> Native<C> {
+    fn case(&mut self) -> Result<&mut Case<C>, Failure> {
+        self.case.as_mut().ok_or_else(|| broken("there is no case"))
     }
 }
 
-impl Case {
-    fn begin() -> Result<Self, StorageError> {
-        let mut instance = Instance::open(
-            Database::in_memory()?,
-            Sockets::default(),
-            ProductionLeaseObject::wake,
-        )?;
-        let empty = instance.bookmark()?;
+impl<C: InProcess> Case<C> {
+    fn begin() -> Result<Self, Failure> {
+        let database = Database::in_memory().map_err(broken)?;
+        let mut instance = Instance::open(database, Sockets::default(), C::WAKE).map_err(broken)?;
+        let empty = instance.bookmark().map_err(broken)?;
         Ok(Self {
+            calls: 0,
+            lines: C::Lines::default(),
+            received: Vec::new(),
             instance,
             host: EXACT_START,
-            listening: BTreeMap::new(),
-            calling: BTreeMap::new(),
-            received: Vec::new(),
             bookmarks: BTreeMap::new(),
             empty,
-            calls: 0,
             rows: Rows::default(),
         })
     }
 
-    fn deliver(&mut self, arrival: &Arrival<'_>) -> Result<Delivered, Failure> {
-        let delivered = self.instance.deliver(self.host, arrival).map_err(failed)?;
+    /// Delivers an event, and counts what it costs.
+    pub fn deliver(&mut self, arrival: &Arrival<'_>) -> Result<Delivered, Failure> {
+        let delivered = self.instance.deliver(self.host, arrival).map_err(broken)?;
         self.rows.rows += delivered.rows;
         self.rows.alarms += u64::from(delivered.alarm.is_some());
-        for (socket, text) in &delivered.frames {
-            let listener = self.listening.iter().find(|(_, listening)| *listening == socket);
-            let Some((holder, _)) = listener else { continue };
-            let mut notices = Vec::new();
-            spelling::received(None, text, &mut notices)?;
-            let to = holder.clone();
-            self.received.extend(notices.into_iter().map(|notice| Push { to: to.clone(), notice }));
-        }
         Ok(delivered)
-    }
-
-    fn request(&mut self, command: &Command) -> Result<LeaseReply, Failure> {
-        let (action, body) = spelling::request(self.calls, command);
-        let request = Request {
-            method: "POST",
-            action,
-            query: "",
-            upgrade: false,
-            body: Body::Whole(body.as_bytes()),
-        };
-        let delivered = self.deliver(&Arrival::Request(request))?;
-        let response = delivered.response.ok_or_else(|| Failure::Broken("no answer".to_owned()))?;
-        spelling::answered(self.calls, response.status, response.body.as_bytes())
-    }
-
-    fn frame(&mut self, command: &Command) -> Result<LeaseReply, Failure> {
-        let holder = speaker(command);
-        let socket = match self.calling.get(&holder) {
-            Some(socket) => *socket,
-            None => {
-                let socket = self.open(&holder)?;
-                self.calling.insert(holder, socket);
-                socket
-            }
-        };
-        let text = encode_frame(&[(self.calls, command)]);
-        let delivered = self.deliver(&Arrival::Frame { socket, text: &text })?;
-        let mut reply = None;
-        for (to, text) in &delivered.frames {
-            if *to == socket {
-                let found = spelling::received(Some(self.calls), text, &mut Vec::new())?;
-                reply = reply.or(found);
-            }
-        }
-        reply.ok_or_else(|| Failure::Broken("no reply".to_owned()))
-    }
-
-    fn open(&mut self, holder: &Holder) -> Result<SocketId, Failure> {
-        let query = encode_subscribe(holder);
-        let request = Request {
-            method: "GET",
-            action: "subscribe",
-            query: &query,
-            upgrade: true,
-            body: Body::Whole(b""),
-        };
-        let delivered = self.deliver(&Arrival::Request(request))?;
-        delivered.accepted.ok_or_else(|| Failure::Broken(format!("{:?}", delivered.response)))
     }
 
     fn break_sockets(&mut self) {
         self.instance.crash();
-        self.listening.clear();
-        self.calling.clear();
+        self.lines = C::Lines::default();
     }
 }
 
-/// Whose socket a command goes over; questions and an admin's commands have one of their own.
-pub fn speaker(command: &Command) -> Holder {
-    match command {
-        Command::Acquire(acquire) => acquire.holder().clone(),
-        Command::Renew { holder, .. }
-        | Command::Release { holder, .. }
-        | Command::Cancel { holder, .. } => holder.clone(),
-        _ => Holder {
-            agent: AgentId::new("observer").expect("a valid name"),
-            session: SessionId::original(),
-        },
+/// The request of a command.
+pub fn posted<'a>(action: &'a str, body: &'a str) -> Arrival<'a> {
+    let body = Body::Whole(body.as_bytes());
+    Arrival::Request(Request { method: "POST", action, query: "", upgrade: false, body })
+}
+
+/// The request of a socket.
+pub fn subscribed(query: &str) -> Arrival<'_> {
+    let body = Body::Whole(b"");
+    Arrival::Request(Request { method: "GET", action: "subscribe", query, upgrade: true, body })
+}
+
+/// How the system is started.
+#[derive(Clone, Copy)]
+pub struct InThisProcess<C>(pub C);
+
+impl<C: InProcess> Start for InThisProcess<C> {
+    type Subject = C::Service;
+    type System = Native<C>;
+
+    fn name(self) -> String {
+        self.0.name("native")
+    }
+
+    fn capabilities(self) -> Capabilities {
+        use Capability::{Alarm, Bulk, Crash, Evict, ExactTime, Rollback, Sockets};
+        Capabilities::of([Alarm, Bulk, Crash, Evict, ExactTime, Rollback, Sockets])
+    }
+
+    async fn start(self) -> Result<Native<C>, Failed> {
+        Ok(Native { client: self.0, case: None })
     }
 }
 
-impl SystemUnderTest<LeaseMachine> for Native {
+impl<C: InProcess> SystemUnderTest<C::Service> for Native<C> {
     fn name(&self) -> &str {
         "native"
     }
 
     fn capabilities(&self) -> Capabilities {
-        use Capability::{Alarm, Bulk, Crash, Evict, ExactTime, Rollback, Sockets};
-        Capabilities::of([Alarm, Bulk, Crash, Evict, ExactTime, Rollback, Sockets])
+        InThisProcess(self.client).capabilities()
     }
 
     async fn begin(&mut self, _needs: &Needs) -> Result<(), Failure> {
-        self.case = Some(Case::begin().map_err(failed)?);
+        self.case = Some(Case::begin()?);
         Ok(())
     }
 
-    async fn call(&mut self, command: &Command) -> Result<LeaseReply, Failure> {
-        let way = self.way;
+    async fn call(&mut self, command: &CommandOf<C>) -> Result<ReplyTo<C>, Failure> {
+        let client = self.client;
         let case = self.case()?;
         case.calls += 1;
-        match way {
-            Way::Requests => case.request(command),
-            Way::Frames => case.frame(command),
-        }
+        client.call(case, command)
     }
 
     async fn sleep(&mut self, _ms: u64) {}
@@ -203,29 +167,20 @@ impl SystemUnderTest<LeaseMachine> for Native {
         Ok(())
     }
 
-    async fn connect(&mut self, holder: &Holder) -> Result<(), Failure> {
-        let case = self.case()?;
-        if !case.listening.contains_key(holder) {
-            let socket = case.open(holder)?;
-            case.listening.insert(holder.clone(), socket);
-        }
-        Ok(())
+    async fn connect(&mut self, peer: &PeerOf<C>) -> Result<(), Failure> {
+        C::connect(self.case()?, peer)
     }
 
-    async fn disconnect(&mut self, holder: &Holder) -> Result<(), Failure> {
-        let case = self.case()?;
-        if let Some(socket) = case.listening.remove(holder) {
-            case.deliver(&Arrival::Closed { socket })?;
-        }
-        Ok(())
+    async fn disconnect(&mut self, peer: &PeerOf<C>) -> Result<(), Failure> {
+        C::disconnect(self.case()?, peer)
     }
 
-    async fn received(&mut self) -> Result<Vec<Push>, Failure> {
+    async fn received(&mut self) -> Result<Vec<PushOf<C>>, Failure> {
         Ok(std::mem::take(&mut self.case()?.received))
     }
 
     async fn ring_alarm(&mut self) -> Result<(), Failure> {
-        self.case()?.deliver(&Arrival::Alarm).map(drop)
+        C::tell(self.case()?, &Arrival::Alarm)
     }
 
     async fn pending_alarm(&mut self) -> Result<Option<HostTime>, Failure> {
@@ -233,8 +188,9 @@ impl SystemUnderTest<LeaseMachine> for Native {
     }
 
     async fn evict(&mut self) -> Result<(), Failure> {
-        self.case()?.instance.evict();
-        Ok(())
+        let case = self.case()?;
+        case.instance.evict();
+        C::evicted(case)
     }
 
     async fn crash(&mut self) -> Result<(), Failure> {
@@ -244,7 +200,7 @@ impl SystemUnderTest<LeaseMachine> for Native {
 
     async fn bookmark(&mut self, name: &str) -> Result<(), Failure> {
         let case = self.case()?;
-        let bookmark = case.instance.bookmark().map_err(failed)?;
+        let bookmark = case.instance.bookmark().map_err(broken)?;
         case.bookmarks.insert(name.to_owned(), bookmark);
         Ok(())
     }
@@ -252,7 +208,7 @@ impl SystemUnderTest<LeaseMachine> for Native {
     async fn restore(&mut self, name: &str) -> Result<(), Failure> {
         let case = self.case()?;
         let bookmark = case.bookmarks.get(name).unwrap_or(&case.empty);
-        case.instance.restore(bookmark).map_err(failed)?;
+        case.instance.restore(bookmark).map_err(broken)?;
         case.break_sockets();
         Ok(())
     }

@@ -5,83 +5,88 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use libtest_mimic::Failed;
 use mailbus_conformance::{Capabilities, Capability, Failure, Needs, SystemUnderTest};
-use mailbus_spec::lease::answer::Notice;
-use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Push};
-use mailbus_spec::wire::lease::{encode_frame, encode_subscribe};
-use mailbus_spec::{Holder, LeasePath};
+use mailbus_spec::Service;
 use mailbus_worker::workerd::{self, Log, Options, Workerd};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, tungstenite};
 
-use super::native::{Way, speaker};
-use super::spelling;
-use super::trials::Start;
+use super::spelling::{broken, unknown};
+use super::trials::{Client, CommandOf, PeerOf, PushOf, ReplyTo, Start};
 use crate::support::bundle::release_bundle;
 use crate::support::daemon::Daemon;
-use crate::support::http::Connection;
+use crate::support::http::{Answer, Connection};
 
 /// Time for which a case may wait for real time to pass.
 const PATIENCE_MS: u64 = 3_000;
 
+/// A server program.
+#[derive(Clone, Copy, Debug)]
+pub enum Program {
+    /// The single-machine server.
+    Mailbusd,
+    /// Cloudflare's runtime with the release module.
+    Workerd,
+}
+
 /// A server that can be killed, and the folder of its data.
 pub struct Server {
-    program: Program,
+    running: Running,
     folder: TempDir,
 }
 
-enum Program {
-    /// Cloudflare's runtime with the release module.
+enum Running {
     Workerd(Box<Workerd>),
-    /// The single-machine server.
     Mailbusd(Box<Daemon>),
 }
 
+impl Program {
+    /// Both of them.
+    pub const BOTH: [Self; 2] = [Self::Mailbusd, Self::Workerd];
+
+    /// Starts it on a folder of its own.
+    pub fn start(self) -> Result<Server, Failed> {
+        let folder = tempfile::tempdir()?;
+        let running = match self {
+            Self::Mailbusd => {
+                let daemon = Daemon::start(&folder.path().join("data"), &["--anonymous"]);
+                Running::Mailbusd(Box::new(daemon))
+            }
+            Self::Workerd => Running::Workerd(Box::new(Workerd::start(Options {
+                bundle: release_bundle()?,
+                data: folder.path().join("data"),
+                listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+                environment: BTreeMap::from([(
+                    "MAILBUS_ALLOW_ANONYMOUS".to_owned(),
+                    "true".to_owned(),
+                )]),
+                evictable: true,
+                companion: None,
+                front: None,
+                log: Log::File(folder.path().join("log")),
+            })?)),
+        };
+        Ok(Server { running, folder })
+    }
+}
+
 impl Server {
-    /// The release module in workerd.
-    pub fn workerd() -> Result<Self, Failed> {
-        let bundle = release_bundle()?;
-        let folder = tempfile::tempdir()?;
-        let workerd = Workerd::start(Options {
-            bundle,
-            data: folder.path().join("data"),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            environment: BTreeMap::from([(
-                "MAILBUS_ALLOW_ANONYMOUS".to_owned(),
-                "true".to_owned(),
-            )]),
-            evictable: true,
-            companion: None,
-            front: None,
-            log: Log::File(folder.path().join("log")),
-        })?;
-        Ok(Self { program: Program::Workerd(Box::new(workerd)), folder })
-    }
-
-    /// `mailbusd`.
-    pub fn mailbusd() -> Result<Self, Failed> {
-        let folder = tempfile::tempdir()?;
-        let daemon = Daemon::start(&folder.path().join("data"), &["--anonymous"]);
-        Ok(Self { program: Program::Mailbusd(Box::new(daemon)), folder })
-    }
-
     /// Address where it listens now.
     pub fn address(&self) -> SocketAddr {
-        match &self.program {
-            Program::Workerd(workerd) => workerd.address(),
-            Program::Mailbusd(daemon) => daemon.address,
+        match &self.running {
+            Running::Workerd(workerd) => workerd.address(),
+            Running::Mailbusd(daemon) => daemon.address,
         }
     }
 
     /// Kills it with `SIGKILL` and starts it on the same data.
     pub fn kill_and_restart(&mut self) -> Result<(), Failure> {
-        match &mut self.program {
-            Program::Workerd(workerd) => workerd.restart().map_err(broken),
-            Program::Mailbusd(daemon) => {
+        match &mut self.running {
+            Running::Workerd(workerd) => workerd.restart().map_err(broken),
+            Running::Mailbusd(daemon) => {
                 daemon.kill();
                 **daemon = Daemon::start(&self.folder.path().join("data"), &["--anonymous"]);
                 Ok(())
@@ -90,197 +95,157 @@ impl Server {
     }
 
     /// Drops an object of this class from memory.
-    pub fn evict(&self, class: &str, workspace: &str) -> Result<(), Failure> {
-        match &self.program {
-            Program::Workerd(workerd) => match workerd.evict(class, workspace) {
+    fn evict(&self, class: &str, workspace: &str) -> Result<(), Failure> {
+        match &self.running {
+            Running::Workerd(workerd) => match workerd.evict(class, workspace) {
                 // One that was never called is in no memory.
                 Ok(()) | Err(workerd::Error::NotEvicted { .. }) => Ok(()),
                 Err(error) => Err(broken(error)),
             },
-            Program::Mailbusd(_) => Err(Failure::Unsupported(Capability::Evict)),
+            Running::Mailbusd(_) => Err(Failure::Unsupported(Capability::Evict)),
         }
     }
 }
 
-fn broken(error: impl std::fmt::Display) -> Failure {
-    Failure::Broken(error.to_string())
-}
+/// A service as the suite speaks to it over the network.
+#[allow(async_fn_in_trait, reason = "the suite runs on one thread")]
+pub trait Remote: Client {
+    /// Sockets of a case, and what came over them.
+    type Lines: Default;
 
-pub fn unknown(error: impl std::fmt::Display) -> Failure {
-    Failure::Unknown(error.to_string())
-}
+    /// Name of its objects' class in workerd.
+    const CLASS: &'static str;
 
-/// A `protocol=1` socket of one holder.
-pub struct Socket {
-    holder: Holder,
-    stream: WebSocketStream<TcpStream>,
-    /// What it received unasked.
-    pub pushes: Vec<Push>,
-}
+    /// Does one command, the case's latest call.
+    async fn call(
+        self,
+        case: &mut Served<Self>,
+        command: &CommandOf<Self>,
+    ) -> Result<ReplyTo<Self>, Failure>;
 
-impl Socket {
-    /// Opens one.
-    pub async fn open(
-        address: SocketAddr,
-        workspace: &str,
-        holder: &Holder,
-    ) -> Result<Self, Failure> {
-        let query = encode_subscribe(holder);
-        let url = format!("ws://{address}/v1/{workspace}/lease/subscribe?{query}");
-        let io = TcpStream::connect(address).await.map_err(unknown)?;
-        let (stream, _) = tokio_tungstenite::client_async(url, io).await.map_err(unknown)?;
-        Ok(Self { holder: holder.clone(), stream, pushes: Vec::new() })
+    /// Opens a socket that listens.
+    async fn connect(_case: &mut Served<Self>, _peer: &PeerOf<Self>) -> Result<(), Failure> {
+        Err(Failure::Unsupported(Capability::Sockets))
     }
 
-    /// One command, and its reply.
-    pub async fn call(&mut self, call: u64, command: &Command) -> Result<LeaseReply, Failure> {
-        let frame = Message::text(encode_frame(&[(call, command)]));
-        self.stream.send(frame).await.map_err(unknown)?;
-        loop {
-            let message = self.stream.next().await;
-            let message = message.ok_or_else(|| unknown("the socket was closed"))?;
-            let Message::Text(text) = message.map_err(unknown)? else { continue };
-            let mut notices: Vec<Notice> = Vec::new();
-            let reply = spelling::received(Some(call), text.as_str(), &mut notices)?;
-            let to = |notice| Push { to: self.holder.clone(), notice };
-            self.pushes.extend(notices.into_iter().map(to));
-            if let Some(reply) = reply {
-                return Ok(reply);
-            }
-        }
-    }
+    /// Closes it.
+    async fn disconnect(case: &mut Served<Self>, peer: &PeerOf<Self>) -> Result<(), Failure>;
 
-    /// Waits for all that was sent to it before: a reply comes after it.
-    async fn catch_up(&mut self, call: u64) -> Result<(), Failure> {
-        let path = LeasePath::new("nobody/asks/for/this").map_err(broken)?;
-        self.call(call, &Command::Status { path }).await.map(drop)
-    }
-
-    async fn close(mut self) -> Result<(), Failure> {
-        self.stream.close(None).await.map_err(broken)?;
-        while let Some(Ok(_)) = self.stream.next().await {}
-        Ok(())
-    }
-}
-
-/// One HTTP request with a command, and its reply.
-pub async fn post(
-    connection: &mut Connection,
-    workspace: &str,
-    call: u64,
-    command: &Command,
-) -> Result<LeaseReply, Failure> {
-    let (action, body) = spelling::request(call, command);
-    let path = format!("/v1/{workspace}/lease/{action}");
-    let answer = connection.post(&path, &body).await.map_err(unknown)?;
-    spelling::answered(call, answer.status, &answer.body)
+    /// What sockets have received, all that was sent before.
+    async fn received(case: &mut Served<Self>) -> Result<Vec<PushOf<Self>>, Failure>;
 }
 
 /// A server and what is open to it during a case.
-pub struct Served {
-    start: Serve,
-    server: Server,
+pub struct Served<C: Remote> {
+    /// Number of commands so far.
+    pub calls: u64,
+    pub lines: C::Lines,
+    pub server: Server,
+    pub workspace: String,
+    start: Serve<C>,
+    name: String,
     cases: u64,
-    calls: u64,
-    workspace: String,
     http: Option<Connection>,
-    listening: BTreeMap<Holder, Socket>,
-    calling: BTreeMap<Holder, Socket>,
 }
 
-/// Which server, and how commands reach it.
-#[derive(Clone, Copy, Debug)]
-pub enum Serve {
-    /// The release module in workerd.
-    Workerd(Way),
-    /// `mailbusd`.
-    Mailbusd(Way),
-}
-
-impl Serve {
-    fn way(self) -> Way {
-        match self {
-            Self::Workerd(way) | Self::Mailbusd(way) => way,
-        }
-    }
-
-    /// Starts the server alone.
-    pub fn server(self) -> Result<Server, Failed> {
-        match self {
-            Self::Workerd(_) => Server::workerd(),
-            Self::Mailbusd(_) => Server::mailbusd(),
-        }
-    }
-}
-
-impl Start for Serve {
-    type Subject = LeaseMachine;
-    type System = Served;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Workerd(Way::Requests) => "workerd",
-            Self::Workerd(Way::Frames) => "workerd-frames",
-            Self::Mailbusd(Way::Requests) => "mailbusd",
-            Self::Mailbusd(Way::Frames) => "mailbusd-frames",
-        }
-    }
-
-    fn capabilities(self) -> Capabilities {
-        use Capability::{Crash, Evict, Sockets};
-        let able = match self {
-            Self::Workerd(_) => Capabilities::of([Crash, Evict, Sockets]),
-            Self::Mailbusd(_) => Capabilities::of([Crash, Sockets]),
-        };
-        able.patient(PATIENCE_MS)
-    }
-
-    async fn start(self) -> Result<Served, Failed> {
-        Ok(Served {
-            start: self,
-            server: self.server()?,
-            cases: 0,
-            calls: 0,
-            workspace: String::new(),
-            http: None,
-            listening: BTreeMap::new(),
-            calling: BTreeMap::new(),
-        })
-    }
-}
-
-impl Served {
-    async fn request(&mut self, command: &Command) -> Result<LeaseReply, Failure> {
+impl<C: Remote> Served<C> {
+    /// One HTTP request with a command, and its answer.
+    pub async fn post(&mut self, action: &str, body: &str) -> Result<Answer, Failure> {
         let mut connection = match self.http.take() {
             Some(connection) => connection,
             None => Connection::open(self.server.address()).await.map_err(broken)?,
         };
-        let reply = post(&mut connection, &self.workspace, self.calls, command).await;
+        let answer = post::<C>(&mut connection, &self.workspace, action, body).await;
         self.http = Some(connection);
-        reply
-    }
-
-    async fn frame(&mut self, command: &Command) -> Result<LeaseReply, Failure> {
-        let holder = speaker(command);
-        if !self.calling.contains_key(&holder) {
-            let address = self.server.address();
-            let socket = Socket::open(address, &self.workspace, &holder).await?;
-            self.calling.insert(holder.clone(), socket);
-        }
-        let socket = self.calling.get_mut(&holder).ok_or_else(|| broken("no socket"))?;
-        socket.call(self.calls, command).await
+        answer
     }
 
     fn forget_connections(&mut self) {
         self.http = None;
-        self.listening.clear();
-        self.calling.clear();
+        self.lines = C::Lines::default();
     }
 }
 
-impl SystemUnderTest<LeaseMachine> for Served {
+/// One HTTP request with a command, and its answer.
+pub async fn post<C: Remote>(
+    connection: &mut Connection,
+    workspace: &str,
+    action: &str,
+    body: &str,
+) -> Result<Answer, Failure> {
+    let path = format!("/v1/{workspace}/{}/{action}", C::Service::NAME);
+    connection.post(&path, body).await.map_err(unknown)
+}
+
+/// A WebSocket, or the answer that refuses it.
+pub async fn websocket<C: Remote>(
+    address: SocketAddr,
+    workspace: &str,
+    query: &str,
+) -> Result<Result<WebSocketStream<TcpStream>, (u16, Vec<u8>)>, Failure> {
+    let url = format!("ws://{address}/v1/{workspace}/{}/subscribe?{query}", C::Service::NAME);
+    let io = TcpStream::connect(address).await.map_err(unknown)?;
+    match tokio_tungstenite::client_async(url, io).await {
+        Ok((stream, _)) => Ok(Ok(stream)),
+        Err(tungstenite::Error::Http(refused)) => {
+            let status = refused.status().as_u16();
+            Ok(Err((status, refused.into_body().unwrap_or_default())))
+        }
+        Err(error) => Err(unknown(error)),
+    }
+}
+
+/// Closes a WebSocket and waits for the other end to close it too.
+pub async fn close(mut stream: WebSocketStream<TcpStream>) -> Result<(), Failure> {
+    stream.close(None).await.map_err(broken)?;
+    while let Some(Ok(_)) = stream.next().await {}
+    Ok(())
+}
+
+/// How the system is started.
+#[derive(Clone, Copy)]
+pub struct Serve<C> {
+    pub program: Program,
+    pub client: C,
+}
+
+impl<C: Remote> Start for Serve<C> {
+    type Subject = C::Service;
+    type System = Served<C>;
+
+    fn name(self) -> String {
+        self.client.name(match self.program {
+            Program::Mailbusd => "mailbusd",
+            Program::Workerd => "workerd",
+        })
+    }
+
+    fn capabilities(self) -> Capabilities {
+        use Capability::{Crash, Evict, Sockets};
+        let able = match self.program {
+            Program::Workerd => Capabilities::of([Crash, Evict, Sockets]),
+            Program::Mailbusd => Capabilities::of([Crash, Sockets]),
+        };
+        able.patient(PATIENCE_MS)
+    }
+
+    async fn start(self) -> Result<Served<C>, Failed> {
+        Ok(Served {
+            calls: 0,
+            lines: C::Lines::default(),
+            server: self.program.start()?,
+            workspace: String::new(),
+            start: self,
+            name: self.name(),
+            cases: 0,
+            http: None,
+        })
+    }
+}
+
+impl<C: Remote> SystemUnderTest<C::Service> for Served<C> {
     fn name(&self) -> &str {
-        self.start.name()
+        &self.name
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -294,51 +259,41 @@ impl SystemUnderTest<LeaseMachine> for Served {
         Ok(())
     }
 
-    async fn call(&mut self, command: &Command) -> Result<LeaseReply, Failure> {
+    async fn call(&mut self, command: &CommandOf<C>) -> Result<ReplyTo<C>, Failure> {
         self.calls += 1;
-        match self.start.way() {
-            Way::Requests => self.request(command).await,
-            Way::Frames => self.frame(command).await,
-        }
+        self.start.client.call(self, command).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the server is on the real clock")]
     async fn sleep(&mut self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        pause(ms).await;
     }
 
-    async fn connect(&mut self, holder: &Holder) -> Result<(), Failure> {
-        if !self.listening.contains_key(holder) {
-            let address = self.server.address();
-            let socket = Socket::open(address, &self.workspace, holder).await?;
-            self.listening.insert(holder.clone(), socket);
-        }
-        Ok(())
+    async fn connect(&mut self, peer: &PeerOf<C>) -> Result<(), Failure> {
+        C::connect(self, peer).await
     }
 
-    async fn disconnect(&mut self, holder: &Holder) -> Result<(), Failure> {
-        match self.listening.remove(holder) {
-            Some(socket) => socket.close().await,
-            None => Ok(()),
-        }
+    async fn disconnect(&mut self, peer: &PeerOf<C>) -> Result<(), Failure> {
+        C::disconnect(self, peer).await
     }
 
-    async fn received(&mut self) -> Result<Vec<Push>, Failure> {
-        let mut pushes = Vec::new();
-        for socket in self.listening.values_mut() {
-            self.calls += 1;
-            socket.catch_up(self.calls).await?;
-            pushes.append(&mut socket.pushes);
-        }
-        Ok(pushes)
+    async fn received(&mut self) -> Result<Vec<PushOf<C>>, Failure> {
+        C::received(self).await
     }
 
     async fn evict(&mut self) -> Result<(), Failure> {
-        self.server.evict("LeaseDurableObject", &self.workspace)
+        self.server.evict(C::CLASS, &self.workspace)
     }
 
+    /// The connections are kept until the server is gone: their ends would be events.
     async fn crash(&mut self) -> Result<(), Failure> {
+        self.server.kill_and_restart()?;
         self.forget_connections();
-        self.server.kill_and_restart()
+        Ok(())
     }
+}
+
+/// Waits in real time.
+#[expect(clippy::disallowed_methods, reason = "the server is on the real clock")]
+pub async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
 }

@@ -1,84 +1,27 @@
-//! Commands as requests and frames, and what came back as replies.
+//! Answers of both services as the suite takes them, and what failures mean.
+
+use std::fmt::Display;
 
 use mailbus_conformance::Failure;
-use mailbus_spec::lease::{Command, LeaseReply, ReleaseTarget};
-use mailbus_spec::wire::lease::{
-    Received, ServerFrame, decode_reply, decode_server_frame, encode_call,
-};
-use serde_json::json;
+use mailbus_spec::machine::Reply;
+use mailbus_spec::wire::Received;
 
-/// The action and the body of a command. What the original's clients can say is said in their words.
-pub fn request(call: u64, command: &Command) -> (&'static str, String) {
-    match original(call, command) {
-        Some(body) => (command.name(), body),
-        None => encode_call(call, command),
-    }
+/// Failure of a system that says what it must not.
+pub fn broken(error: impl Display) -> Failure {
+    Failure::Broken(error.to_string())
 }
 
-fn original(call: u64, command: &Command) -> Option<String> {
-    let body = match command {
-        Command::Acquire(acquire) => {
-            let plain = acquire.holder().session.is_original() && acquire.request().is_none();
-            let [path] = acquire.paths().as_slice() else { return None };
-            plain.then(|| {
-                json!({
-                    "file": path.as_str(),
-                    "agentId": acquire.holder().agent.as_str(),
-                    "ttlMs": acquire.ttl().ms(),
-                    "call": call,
-                })
-            })?
-        }
-        Command::Release { holder, target: ReleaseTarget::Path(path) } => {
-            json!({"file": path.as_str(), "agentId": holder.agent.as_str(), "call": call})
-        }
-        Command::Status { path } => json!({"file": path.as_str(), "call": call}),
-        _ => return None,
-    };
-    Some(body.to_string())
+/// Failure after which nobody knows what became of the command.
+pub fn unknown(error: impl Display) -> Failure {
+    Failure::Unknown(error.to_string())
 }
 
-/// The reply in an HTTP answer to this attempt.
-pub fn answered(call: u64, status: u16, body: &[u8]) -> Result<LeaseReply, Failure> {
-    let received =
-        decode_reply(status, body).map_err(|error| Failure::Broken(error.to_string()))?;
-    checked(call, received)
-}
-
-fn checked(call: u64, received: Received) -> Result<LeaseReply, Failure> {
-    if received.call != Some(call) {
-        return Err(Failure::Broken(format!("attempt {call} was answered as {:?}", received.call)));
+/// The reply to the attempt of this number.
+pub fn checked<O, R>(call: Option<u64>, received: Received<O, R>) -> Result<Reply<O, R>, Failure> {
+    if received.call != call {
+        return Err(broken(format!("attempt {call:?} was answered as {:?}", received.call)));
     }
     received.result.map_err(|problem| {
-        if problem.code.status() >= 500 {
-            Failure::Unknown(problem.to_string())
-        } else {
-            Failure::Broken(problem.to_string())
-        }
+        if problem.code.status() >= 500 { unknown(problem) } else { broken(problem) }
     })
-}
-
-/// What one frame brought: the reply to an attempt, if it is among it, and pushes.
-pub fn received(
-    call: Option<u64>,
-    text: &str,
-    notices: &mut Vec<mailbus_spec::lease::answer::Notice>,
-) -> Result<Option<LeaseReply>, Failure> {
-    let mut reply = None;
-    for frame in decode_server_frame(text) {
-        match frame {
-            ServerFrame::Notice(notice) => notices.push(notice),
-            ServerFrame::Replies(replies) => {
-                for received in replies {
-                    let Some(call) = call else {
-                        return Err(Failure::Broken(format!("nobody asked for {received:?}")));
-                    };
-                    reply = Some(checked(call, received)?);
-                }
-            }
-            ServerFrame::Error(problem) => return Err(Failure::Broken(problem.to_string())),
-            ServerFrame::Unknown(error) => return Err(Failure::Broken(error.to_string())),
-        }
-    }
-    Ok(reply)
 }

@@ -5,12 +5,33 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use mailbus_conformance::script::{Script, ScriptError, ScriptFile, Verdict, scripts_of};
-use mailbus_conformance::{Capabilities, Needs, Subject, SystemUnderTest, differential};
+use mailbus_conformance::{
+    Capabilities, ModelSystem, Needs, ReplyOf, Subject, SystemUnderTest, differential,
+};
+use mailbus_spec::{Service, StateMachine};
 
 use crate::support::on_event_loop;
 
 /// Time that a case may take: one that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A client of a service, as the systems are spoken to by.
+pub trait Client: Copy + Send + 'static {
+    /// The service.
+    type Service: Subject;
+
+    /// Name in front of its trials on this system.
+    fn name(self, system: &str) -> String;
+}
+
+/// Command of a client's service.
+pub type CommandOf<C> = <<C as Client>::Service as StateMachine>::Command;
+/// Reply to one of its commands.
+pub type ReplyTo<C> = ReplyOf<<C as Client>::Service>;
+/// Push of it.
+pub type PushOf<C> = <<C as Client>::Service as StateMachine>::Push;
+/// Peer that one goes to.
+pub type PeerOf<C> = <<C as Client>::Service as Service>::Peer;
 
 /// A system that can be started for a trial.
 pub trait Start: Copy + Send + 'static {
@@ -20,13 +41,34 @@ pub trait Start: Copy + Send + 'static {
     type System: SystemUnderTest<Self::Subject>;
 
     /// Its name in front of its trials.
-    fn name(self) -> &'static str;
+    fn name(self) -> String;
 
     /// What it will be able to do.
     fn capabilities(self) -> Capabilities;
 
     /// Starts it.
     fn start(self) -> impl Future<Output = Result<Self::System, Failed>>;
+}
+
+/// The specification itself: that the suite asks for nothing else.
+#[derive(Clone, Copy)]
+pub struct Model<C>(pub C);
+
+impl<C: Client> Start for Model<C> {
+    type Subject = C::Service;
+    type System = ModelSystem<C::Service>;
+
+    fn name(self) -> String {
+        self.0.name("model")
+    }
+
+    fn capabilities(self) -> Capabilities {
+        SystemUnderTest::<C::Service>::capabilities(&ModelSystem::<C::Service>::default())
+    }
+
+    async fn start(self) -> Result<Self::System, Failed> {
+        Ok(ModelSystem::default())
+    }
 }
 
 /// A script, and what it needs; or why it cannot be read.

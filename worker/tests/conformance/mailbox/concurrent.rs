@@ -4,12 +4,8 @@
 //! same id, or gives up and never knows; it opens a new session and handles what comes. At the end the
 //! ledger of what all have seen has to be what mailboxes promise.
 
-use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use libtest_mimic::{Failed, Trial};
 use mailbus_conformance::Failure;
 use mailbus_conformance::ledger::{Delivery, Ledger, Sending, Settlement};
@@ -22,12 +18,14 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::served::{MailboxServe, Said, Socket, ends, post};
-use super::spelling::broken;
-use crate::served::unknown;
+use super::Mailboxes;
+use super::served::{Said, Socket, ends, post};
+use crate::served::{Serve, pause};
+use crate::spelling::{broken, unknown};
 use crate::support::http;
 use crate::support::on_event_loop;
 use crate::trials::{Start, within_patience};
+use crate::world::{self, WORKSPACE};
 
 /// Half of them send requests, half frames. All have a socket for what they are delivered.
 const AGENTS: usize = 16;
@@ -37,13 +35,10 @@ const MESSAGES: u32 = 50;
 const KILLS: u64 = 4;
 /// Number of commands that are answered before each kill.
 const ANSWERS_BETWEEN: u64 = 250;
-const WORKSPACE: &str = "concurrent";
 
-/// What all agents share.
+/// What all agents note.
 #[derive(Default)]
-struct Observations {
-    moment: u64,
-    answered: u64,
+struct Noted {
     /// How many have been connected once: from then on nothing can miss them.
     connected: usize,
     /// Number of those that have sent all they had to send.
@@ -51,66 +46,34 @@ struct Observations {
     /// Number of those that have handled all they were owed after that.
     done: usize,
     ledger: Ledger,
-    broken: Option<Failure>,
 }
 
-impl Observations {
-    fn tick(&mut self) -> u64 {
-        self.moment += 1;
-        self.moment
-    }
-}
-
-/// What an agent needs to know of its world.
-#[derive(Default)]
-struct World {
-    /// Address of the server, while it runs.
-    address: Cell<Option<SocketAddr>>,
-    over: Cell<bool>,
-    seen: RefCell<Observations>,
-}
+type World = world::World<Noted>;
 
 /// One trial for a server.
-pub fn trial(serve: MailboxServe) -> Trial {
+pub fn trial(serve: Serve<Mailboxes>) -> Trial {
     let name = format!("{}::concurrent::{AGENTS}_agents_and_{KILLS}_kills", serve.name());
     Trial::test(name, move || on_event_loop(within_patience(run(serve))))
 }
 
-async fn run(serve: MailboxServe) -> Result<(), Failed> {
-    let mut server = serve.0.server()?;
-    let world = Rc::new(World::default());
-    world.address.set(Some(server.address()));
-    world.seen.borrow_mut().ledger.wanted =
+async fn run(serve: Serve<Mailboxes>) -> Result<(), Failed> {
+    let mut server = serve.program.start()?;
+    let world = World::new(&server);
+    world.seen.borrow_mut().noted.ledger.wanted =
         (0..AGENTS).map(|index| (name(index), wanted(index))).collect();
     let agents: Vec<_> = (0..AGENTS)
         .map(|index| tokio::task::spawn_local(Agent::new(index).live(Rc::clone(&world))))
         .collect();
     for kills in 1..=KILLS {
-        while world.seen.borrow().answered < kills * ANSWERS_BETWEEN && !world.over.get() {
-            pause(1).await;
-        }
-        if !world.over.get() {
-            world.address.set(None);
-            server.kill_and_restart()?;
-            world.address.set(Some(server.address()));
-        }
+        world.until(|seen| seen.answered >= kills * ANSWERS_BETWEEN).await;
+        world.kill(&mut server, async |_| Ok(())).await?;
     }
-    while world.seen.borrow().done < AGENTS && !world.over.get() {
-        pause(1).await;
-    }
-    world.over.set(true);
-    for agent in join_all(agents).await {
-        agent?;
-    }
-    let mut seen = world.seen.borrow_mut();
-    match seen.broken.take() {
-        Some(failure) => Err(Failed::from(failure)),
-        None => judge(serve, &seen.ledger),
-    }
+    world.until(|seen| seen.noted.done >= AGENTS).await;
+    judge(serve, &world.end(agents).await?.ledger)
 }
 
 /// Everything is as promised, and the check would have seen a lie.
-fn judge(serve: MailboxServe, ledger: &Ledger) -> Result<(), Failed> {
+fn judge(serve: Serve<Mailboxes>, ledger: &Ledger) -> Result<(), Failed> {
     let totals = ledger.check()?;
     println!("{}: {AGENTS} agents, {KILLS} kills: {totals:?}", serve.name());
     let mut lied = ledger.clone();
@@ -170,7 +133,7 @@ impl Agent {
 
     async fn live(mut self, world: Rc<World>) {
         let mut line = None;
-        while !world.over.get() {
+        while !world.is_over() {
             let lived = match &mut line {
                 None => self.open(&world).await.map(|opened| line = opened),
                 Some(line) => self.turn(&world, line).await,
@@ -181,10 +144,7 @@ impl Agent {
                     line = None;
                     pause(1).await;
                 }
-                Err(failure) => {
-                    world.seen.borrow_mut().broken = Some(failure);
-                    world.over.set(true);
-                }
+                Err(failure) => world.fail(failure),
             }
         }
     }
@@ -206,7 +166,7 @@ impl Agent {
         let socket = socket.ok_or_else(|| broken(format!("no session: {reply:?}")))?;
         let http = http::Connection::open(address).await.map_err(unknown)?;
         if !std::mem::replace(&mut self.was_connected, true) {
-            world.seen.borrow_mut().connected += 1;
+            world.seen.borrow_mut().noted.connected += 1;
         }
         Ok(Some(Line { socket, http }))
     }
@@ -218,14 +178,14 @@ impl Agent {
         if self.handled.len() >= patience || (self.has_said_all && !self.handled.is_empty()) {
             return self.acknowledge(world, line).await;
         }
-        if world.seen.borrow().connected < AGENTS {
+        if world.seen.borrow().noted.connected < AGENTS {
             return self.wait(line).await;
         }
         if let Some(ask) = self.next_message()? {
             return self.send(world, line, ask).await;
         }
         if !std::mem::replace(&mut self.has_said_all, true) {
-            world.seen.borrow_mut().said_all += 1;
+            world.seen.borrow_mut().noted.said_all += 1;
         }
         self.look(world, line).await
     }
@@ -239,7 +199,7 @@ impl Agent {
             if let Notice::Message { seq, message, .. } = push.notice {
                 let at = seen.tick();
                 self.handled.push(seq);
-                seen.ledger.delivered.push(Delivery { to: push.to, seq, message, at });
+                seen.noted.ledger.delivered.push(Delivery { to: push.to, seq, message, at });
             }
         }
         Ok(())
@@ -282,7 +242,7 @@ impl Agent {
         let mut seen = world.seen.borrow_mut();
         let at = seen.tick();
         let of = |seq| Settlement { agent: agent.clone(), seq, at };
-        seen.ledger.settled.extend(settled.into_iter().map(of));
+        seen.noted.ledger.settled.extend(settled.into_iter().map(of));
         Ok(())
     }
 
@@ -331,13 +291,13 @@ impl Agent {
                 (None, Err(failure))
             }
         };
-        seen.ledger.sent.push(Sending { message, to, started, accepted });
+        seen.noted.ledger.sent.push(Sending { message, to, started, accepted });
         result
     }
 
     /// Once everybody has sent everything, an inbox that is empty stays so.
     async fn look(&mut self, world: &World, line: &mut Line) -> Result<(), Failure> {
-        let all_is_said = world.seen.borrow().said_all == AGENTS;
+        let all_is_said = world.seen.borrow().noted.said_all == AGENTS;
         let ask = Ask::Inbox { agent: name(self.index), after: Ordinal::ZERO, limit: 1 };
         let reply = self.call(world, line, &ask).await?;
         let Ok(Outcome::Inbox { messages, .. }) = reply.answer else {
@@ -345,7 +305,7 @@ impl Agent {
         };
         let nothing_left = messages.is_empty() && line.socket.pushes.is_empty();
         if all_is_said && nothing_left && !std::mem::replace(&mut self.is_done, true) {
-            world.seen.borrow_mut().done += 1;
+            world.seen.borrow_mut().noted.done += 1;
         }
         self.wait(line).await
     }
@@ -356,9 +316,4 @@ impl Agent {
         self.calls += 1;
         line.socket.catch_up(self.calls).await
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the server is on the real clock")]
-async fn pause(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }

@@ -1,72 +1,40 @@
 //! Mailboxes: the systems, and many agents at once.
 
 mod concurrent;
-pub mod native;
-pub mod served;
+mod native;
+mod served;
 mod spelling;
 
-use libtest_mimic::{Failed, Trial};
-use mailbus_conformance::{Capabilities, ModelSystem, SystemUnderTest};
+use libtest_mimic::Trial;
 use mailbus_spec::mailbox::MailboxMachine;
 
-use crate::native::Way;
-use crate::served::Serve;
-use crate::trials::{Start, differential_trials, script_trials, scripts};
-use native::Native;
-use served::MailboxServe;
+use crate::native::InThisProcess;
+use crate::served::{Program, Serve};
+use crate::trials::{Client, Model, differential_trials, script_trials, scripts};
+
+/// A client of mailboxes. Commands over a session are frames, all others requests.
+#[derive(Clone, Copy)]
+pub struct Mailboxes;
+
+impl Client for Mailboxes {
+    type Service = MailboxMachine;
+
+    fn name(self, system: &str) -> String {
+        format!("mailbox-{system}")
+    }
+}
 
 /// All trials of mailboxes.
 pub fn trials() -> Vec<Trial> {
     let scripts = scripts::<MailboxMachine>();
-    let mut trials = script_trials(Model, &scripts);
-    trials.extend(script_trials(InThisProcess, &scripts));
-    trials.extend(differential_trials(InThisProcess, 0..1_000, 100));
-    for serve in [Serve::Mailbusd(Way::Requests), Serve::Workerd(Way::Requests)] {
-        trials.extend(script_trials(MailboxServe(serve), &scripts));
-        trials.extend(differential_trials(MailboxServe(serve), 2_000..2_050, 25));
-        trials.push(concurrent::trial(MailboxServe(serve)));
+    let mut trials = script_trials(Model(Mailboxes), &scripts);
+    trials.extend(script_trials(InThisProcess(Mailboxes), &scripts));
+    trials.extend(differential_trials(InThisProcess(Mailboxes), 0..1_000, 100));
+    for program in Program::BOTH {
+        let serve = Serve { program, client: Mailboxes };
+        trials.extend(script_trials(serve, &scripts));
+        trials.extend(differential_trials(serve, 2_000..2_050, 25));
+        trials.push(concurrent::trial(serve));
     }
     trials
-}
-
-/// The specification itself: that the suite asks for nothing else.
-#[derive(Clone, Copy)]
-struct Model;
-
-impl Start for Model {
-    type Subject = MailboxMachine;
-    type System = ModelSystem<MailboxMachine>;
-
-    fn name(self) -> &'static str {
-        "mailbox-model"
-    }
-
-    fn capabilities(self) -> Capabilities {
-        SystemUnderTest::<MailboxMachine>::capabilities(&ModelSystem::default())
-    }
-
-    async fn start(self) -> Result<Self::System, Failed> {
-        Ok(ModelSystem::default())
-    }
-}
-
-/// The production object natively.
-#[derive(Clone, Copy)]
-struct InThisProcess;
-
-impl Start for InThisProcess {
-    type Subject = MailboxMachine;
-    type System = Native;
-
-    fn name(self) -> &'static str {
-        "mailbox-native"
-    }
-
-    fn capabilities(self) -> Capabilities {
-        Native::default().capabilities()
-    }
-
-    async fn start(self) -> Result<Native, Failed> {
-        Ok(Native::default())
-    }
 }

@@ -1,27 +1,23 @@
-//! The production objects behind a real server: the release module in workerd, or `mailbusd`, over
-//! HTTP and WebSocket, on this machine's clock.
+//! Mailboxes over the network. Commands over a session are frames, all others requests.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use libtest_mimic::Failed;
-use mailbus_conformance::{Capabilities, Failure, Needs, SystemUnderTest};
+use mailbus_conformance::Failure;
 use mailbus_spec::mailbox::{
-    Ask, Command, Connection, MailboxMachine, MailboxReply, Notice, Pattern, Patterns, Push,
+    Ask, Command, Connection, MailboxReply, Notice, Pattern, Patterns, Push,
 };
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::spelling::{self, broken};
-use crate::served::{Serve, Server, unknown};
+use super::{Mailboxes, spelling};
+use crate::served::{self, Remote, close, websocket};
+use crate::spelling::{broken, unknown};
 use crate::support::http;
-use crate::trials::Start;
 
-/// The class of mailbox objects in workerd.
-const CLASS: &str = "MailboxDurableObject";
+type Served = served::Served<Mailboxes>;
 
 /// The socket of a session.
 pub struct Socket {
@@ -50,16 +46,9 @@ impl Socket {
         ask: &Ask,
     ) -> Result<(MailboxReply, Option<Self>), Failure> {
         let query = spelling::query(ask).ok_or_else(|| broken("not a connect"))?;
-        let url = format!("ws://{address}/v1/{workspace}/mailbox/subscribe?{query}");
-        let io = TcpStream::connect(address).await.map_err(unknown)?;
-        let mut stream = match tokio_tungstenite::client_async(url, io).await {
-            Ok((stream, _)) => stream,
-            Err(tungstenite::Error::Http(refused)) => {
-                let body = refused.body().as_deref().unwrap_or_default();
-                let reply = spelling::answered(0, ask, refused.status().as_u16(), body)?;
-                return Ok((reply, None));
-            }
-            Err(error) => return Err(unknown(error)),
+        let mut stream = match websocket::<Mailboxes>(address, workspace, &query).await? {
+            Ok(stream) => stream,
+            Err((status, body)) => return Ok((spelling::answered(0, ask, status, &body)?, None)),
         };
         let first = loop {
             let message = stream.next().await.ok_or_else(|| unknown("closed at once"))?;
@@ -134,12 +123,6 @@ impl Socket {
         let ask = Ask::Unsubscribe { agent: self.session.agent.clone(), types };
         self.call(call, &ask).await.map(drop)
     }
-
-    async fn close(mut self) -> Result<(), Failure> {
-        self.stream.close(None).await.map_err(broken)?;
-        while let Some(Ok(_)) = self.stream.next().await {}
-        Ok(())
-    }
 }
 
 /// One HTTP request with a command, and its reply.
@@ -150,78 +133,35 @@ pub async fn post(
     ask: &Ask,
 ) -> Result<MailboxReply, Failure> {
     let (action, body) = spelling::request(call, ask)?;
-    let path = format!("/v1/{workspace}/mailbox/{action}");
-    let answer = connection.post(&path, &body).await.map_err(unknown)?;
+    let answer = served::post::<Mailboxes>(connection, workspace, action, &body).await?;
     spelling::answered(call, ask, answer.status, &answer.body)
 }
 
-/// A server and what is open to it during a case.
-pub struct Served {
-    start: MailboxServe,
-    server: Server,
-    cases: u64,
-    calls: u64,
-    workspace: String,
-    http: Option<http::Connection>,
+/// Sockets of a case.
+#[derive(Default)]
+pub struct Lines {
     open: BTreeMap<Connection, Socket>,
     /// What was received over sockets that are closed.
     received: Vec<Push>,
 }
 
-/// Server that is meant.
-#[derive(Clone, Copy)]
-pub struct MailboxServe(pub Serve);
-
-impl Start for MailboxServe {
-    type Subject = MailboxMachine;
-    type System = Served;
-
-    fn name(self) -> &'static str {
-        match self.0 {
-            Serve::Workerd(_) => "mailbox-workerd",
-            Serve::Mailbusd(_) => "mailbox-mailbusd",
-        }
-    }
-
-    fn capabilities(self) -> Capabilities {
-        self.0.capabilities()
-    }
-
-    async fn start(self) -> Result<Served, Failed> {
-        Ok(Served {
-            start: self,
-            server: self.0.server()?,
-            cases: 0,
-            calls: 0,
-            workspace: String::new(),
-            http: None,
-            open: BTreeMap::new(),
-            received: Vec::new(),
-        })
-    }
-}
-
 impl Served {
     async fn request(&mut self, ask: &Ask) -> Result<MailboxReply, Failure> {
-        let mut connection = match self.http.take() {
-            Some(connection) => connection,
-            None => http::Connection::open(self.server.address()).await.map_err(broken)?,
-        };
-        let reply = post(&mut connection, &self.workspace, self.calls, ask).await;
-        self.http = Some(connection);
-        reply
+        let (action, body) = spelling::request(self.calls, ask)?;
+        let answer = self.post(action, &body).await?;
+        spelling::answered(self.calls, ask, answer.status, &answer.body)
     }
 
     async fn begin_session(&mut self, ask: &Ask) -> Result<MailboxReply, Failure> {
         let (reply, socket) = Socket::open(self.server.address(), &self.workspace, ask).await?;
         if let Some(socket) = socket {
-            self.open.insert(socket.session.clone(), socket);
+            self.lines.open.insert(socket.session.clone(), socket);
         }
         Ok(reply)
     }
 
     async fn frame(&mut self, over: &Connection, ask: &Ask) -> Result<MailboxReply, Failure> {
-        if let Some(socket) = self.open.get_mut(over)
+        if let Some(socket) = self.lines.open.get_mut(over)
             && let Said::Replied(reply) = socket.call(self.calls, ask).await?
         {
             return Ok(reply);
@@ -229,74 +169,41 @@ impl Served {
         let probed = self.request(&spelling::probe().ask).await?;
         Ok(spelling::over_a_closed_socket(ask, probed))
     }
-
-    fn forget_connections(&mut self) {
-        self.http = None;
-        self.open.clear();
-        self.received.clear();
-    }
 }
 
-impl SystemUnderTest<MailboxMachine> for Served {
-    fn name(&self) -> &str {
-        self.start.name()
-    }
+impl Remote for Mailboxes {
+    type Lines = Lines;
 
-    fn capabilities(&self) -> Capabilities {
-        self.start.capabilities()
-    }
+    const CLASS: &'static str = "MailboxDurableObject";
 
-    async fn begin(&mut self, _needs: &Needs) -> Result<(), Failure> {
-        self.cases += 1;
-        self.workspace = format!("case-{}", self.cases);
-        self.forget_connections();
-        Ok(())
-    }
-
-    async fn call(&mut self, command: &Command) -> Result<MailboxReply, Failure> {
-        self.calls += 1;
-        self.open.values_mut().try_for_each(Socket::read_on)?;
+    async fn call(self, case: &mut Served, command: &Command) -> Result<MailboxReply, Failure> {
+        case.lines.open.values_mut().try_for_each(Socket::read_on)?;
         match (&command.over, &command.ask) {
-            (None, ask @ Ask::Connect { .. }) => self.begin_session(ask).await,
-            (None, ask) => self.request(ask).await,
-            (Some(over), ask) => self.frame(over, ask).await,
+            (None, ask @ Ask::Connect { .. }) => case.begin_session(ask).await,
+            (None, ask) => case.request(ask).await,
+            (Some(over), ask) => case.frame(over, ask).await,
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the server is on the real clock")]
-    async fn sleep(&mut self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
     /// Once the request is answered the session is over, whenever the close arrives.
-    async fn disconnect(&mut self, session: &Connection) -> Result<(), Failure> {
-        if let Some(socket) = self.open.remove(session) {
-            socket.close().await?;
-            self.calls += 1;
-            self.request(&Ask::Disconnect { connection: session.clone() }).await?;
+    async fn disconnect(case: &mut Served, session: &Connection) -> Result<(), Failure> {
+        if let Some(socket) = case.lines.open.remove(session) {
+            close(socket.stream).await?;
+            case.calls += 1;
+            case.request(&Ask::Disconnect { connection: session.clone() }).await?;
         }
         Ok(())
     }
 
-    async fn received(&mut self) -> Result<Vec<Push>, Failure> {
-        for socket in self.open.values_mut() {
-            self.calls += 1;
-            socket.catch_up(self.calls).await?;
-            self.received.append(&mut socket.pushes);
+    async fn received(case: &mut Served) -> Result<Vec<Push>, Failure> {
+        let Lines { open, received } = &mut case.lines;
+        for socket in open.values_mut() {
+            case.calls += 1;
+            socket.catch_up(case.calls).await?;
+            received.append(&mut socket.pushes);
         }
-        self.open.retain(|_, socket| !socket.is_closed);
-        Ok(std::mem::take(&mut self.received))
-    }
-
-    async fn evict(&mut self) -> Result<(), Failure> {
-        self.server.evict(CLASS, &self.workspace)
-    }
-
-    /// The connections are kept until the server is gone: their ends would be events.
-    async fn crash(&mut self) -> Result<(), Failure> {
-        self.server.kill_and_restart()?;
-        self.forget_connections();
-        Ok(())
+        open.retain(|_, socket| !socket.is_closed);
+        Ok(std::mem::take(received))
     }
 }
 

@@ -5,10 +5,12 @@ use mailbus_spec::mailbox::{
     Ask, CloseReason, Command, Connection, MailboxReply, Notice, Outcome, Patterns, Push, Rejection,
 };
 use mailbus_spec::wire::mailbox::{
-    Received, ServerFrame, Subscribe, close, decode_reply, decode_server_frame, encode_call,
-    encode_frame, encode_subscribe,
+    ServerFrame, Subscribe, close, decode_reply, decode_server_frame, encode_call, encode_frame,
+    encode_subscribe,
 };
 use serde_json::json;
+
+use crate::spelling::{broken, checked};
 
 /// What a socket received in one text frame.
 #[derive(Default)]
@@ -66,19 +68,6 @@ pub fn answered(call: u64, ask: &Ask, status: u16, body: &[u8]) -> Result<Mailbo
     let received = decode_reply(status, body).map_err(broken)?;
     let numbered = !matches!(ask, Ask::Connect { .. } | Ask::Publish { .. });
     checked(numbered.then_some(call), received)
-}
-
-fn checked(call: Option<u64>, received: Received) -> Result<MailboxReply, Failure> {
-    if received.call != call {
-        return Err(broken(format!("attempt {call:?} was answered as {:?}", received.call)));
-    }
-    received.result.map_err(|problem| {
-        if problem.code.status() >= 500 {
-            Failure::Unknown(problem.to_string())
-        } else {
-            broken(problem)
-        }
-    })
 }
 
 /// What one text frame brought; `call` is the attempt that is waited for, if one is.
@@ -142,8 +131,4 @@ pub fn over_a_closed_socket(ask: &Ask, probed: MailboxReply) -> MailboxReply {
         (_, Ok(_)) => Err(Rejection::Replaced),
     };
     MailboxReply { answer, commit: probed.commit }
-}
-
-pub fn broken(error: impl std::fmt::Display) -> Failure {
-    Failure::Broken(error.to_string())
 }

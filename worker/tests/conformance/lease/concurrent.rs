@@ -3,12 +3,9 @@
 //! Each client knows only what it was told. One whose connection broke does not know what became of
 //! its command, and asks again. At the end one order of events has to explain all that everybody saw.
 
-use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use libtest_mimic::{Failed, Trial};
 use mailbus_conformance::linearize::{
     Contradiction, History, Invocation, Outcome, explain, explain_within,
@@ -18,11 +15,14 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Outcome as Answer};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::native::Way;
-use super::served::{Serve, Socket, post};
-use super::trials::{Start, within_patience};
+use super::served::{Socket, post};
+use super::{Leases, Way};
+use crate::served::{Serve, pause};
+use crate::spelling::unknown;
 use crate::support::http::Connection;
 use crate::support::on_event_loop;
+use crate::trials::{Start, within_patience};
+use crate::world::{self, WORKSPACE};
 
 /// Half of them send requests, half frames.
 const CLIENTS: usize = 16;
@@ -30,31 +30,8 @@ const CLIENTS: usize = 16;
 const KILLS: u64 = 4;
 /// Number of commands that are answered before each kill, and after the last.
 const ANSWERS_BETWEEN: u64 = 500;
-const WORKSPACE: &str = "concurrent";
 
-/// What all clients share: the order in which they saw things.
-#[derive(Default)]
-struct Observations {
-    moment: u64,
-    answered: u64,
-    history: History<LeaseMachine>,
-    broken: Option<Failure>,
-}
-
-impl Observations {
-    fn tick(&mut self) -> u64 {
-        self.moment += 1;
-        self.moment
-    }
-}
-
-/// What a client needs to know of its world.
-struct World {
-    /// Address of the server, while it runs.
-    address: Cell<Option<SocketAddr>>,
-    over: Cell<bool>,
-    seen: RefCell<Observations>,
-}
+type World = world::World<History<LeaseMachine>>;
 
 /// Connection of a client.
 enum Line {
@@ -67,7 +44,7 @@ impl Line {
         match way {
             Way::Requests => {
                 let connection = Connection::open(address).await;
-                connection.map(Self::Requests).map_err(|error| Failure::Unknown(error.to_string()))
+                connection.map(Self::Requests).map_err(unknown)
             }
             Way::Frames => {
                 let socket = Socket::open(address, WORKSPACE, agent.holder()).await?;
@@ -85,7 +62,7 @@ impl Line {
 }
 
 /// One trial for a server.
-pub fn trial(serve: Serve) -> Trial {
+pub fn trial(serve: Serve<Leases>) -> Trial {
     let name = format!("{}::concurrent::{CLIENTS}_clients_and_{KILLS}_kills", serve.name());
     Trial::test(name, move || on_event_loop(within_patience(run(serve))))
 }
@@ -94,7 +71,7 @@ pub fn trial(serve: Serve) -> Trial {
 /// undecided says nothing, and another is made; one that is contradicted fails at once.
 const RUNS: usize = 3;
 
-async fn run(serve: Serve) -> Result<(), Failed> {
+async fn run(serve: Serve<Leases>) -> Result<(), Failed> {
     let mut undecided = None;
     for _ in 0..RUNS {
         match judge(serve, &observe(serve).await?) {
@@ -114,36 +91,19 @@ enum Judgement {
     Undecided(Contradiction),
 }
 
-async fn observe(serve: Serve) -> Result<History<LeaseMachine>, Failed> {
-    let mut server = serve.server()?;
-    let world = Rc::new(World {
-        address: Cell::new(Some(server.address())),
-        over: Cell::new(false),
-        seen: RefCell::default(),
-    });
+async fn observe(serve: Serve<Leases>) -> Result<History<LeaseMachine>, Failed> {
+    let mut server = serve.program.start()?;
+    let world = World::new(&server);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|index| tokio::task::spawn_local(client(Rc::clone(&world), index)))
         .collect();
     for kills in 1..=KILLS + 1 {
-        while world.seen.borrow().answered < kills * ANSWERS_BETWEEN && !world.over.get() {
-            pause(1).await;
-        }
-        if kills <= KILLS && !world.over.get() {
-            world.address.set(None);
-            server.kill_and_restart()?;
-            look_around(&world, server.address()).await?;
-            world.address.set(Some(server.address()));
+        world.until(|seen| seen.answered >= kills * ANSWERS_BETWEEN).await;
+        if kills <= KILLS {
+            world.kill(&mut server, async |address| look_around(&world, address).await).await?;
         }
     }
-    world.over.set(true);
-    for client in join_all(clients).await {
-        client?;
-    }
-    let mut seen = world.seen.borrow_mut();
-    if let Some(broken) = seen.broken.take() {
-        return Err(Failed::from(broken));
-    }
-    Ok(std::mem::take(&mut seen.history))
+    world.end(clients).await
 }
 
 /// What the server still knows after a kill, before anybody goes on: everything that is leased, and
@@ -159,13 +119,13 @@ async fn look_around(world: &World, address: SocketAddr) -> Result<(), Failed> {
         let ended = Some(seen.tick());
         let outcome = Outcome::Replied(reply);
         let client = CLIENTS;
-        seen.history.invocations.push(Invocation { client, started, ended, command, outcome });
+        seen.noted.invocations.push(Invocation { client, started, ended, command, outcome });
     }
     Ok(())
 }
 
 /// All replies have one order, and the check would have seen a lie.
-fn judge(serve: Serve, history: &History<LeaseMachine>) -> Result<(), Judgement> {
+fn judge(serve: Serve<Leases>, history: &History<LeaseMachine>) -> Result<(), Judgement> {
     let explained = explain(history).map_err(|contradiction| {
         if contradiction.exhaustive {
             Judgement::Failed(Failed::from(contradiction))
@@ -207,7 +167,7 @@ async fn client(world: Rc<World>, index: usize) {
     let mut calls = 0;
     let mut line: Option<Line> = None;
     let mut again: Option<Command> = None;
-    while !world.over.get() {
+    while !world.is_over() {
         let Some(open) = &mut line else {
             if let Some(address) = world.address.get()
                 && let Ok(opened) = Line::open(address, way, &agent).await
@@ -224,7 +184,7 @@ async fn client(world: Rc<World>, index: usize) {
         let answered = open.call(calls, &command).await;
         let mut seen = world.seen.borrow_mut();
         if let Line::Frames(socket) = open {
-            seen.history.received.append(&mut socket.pushes);
+            seen.noted.received.append(&mut socket.pushes);
         }
         let outcome = match answered {
             Ok(reply) => {
@@ -238,24 +198,12 @@ async fn client(world: Rc<World>, index: usize) {
                 Outcome::Unknown
             }
             Err(failure) => {
-                seen.broken = Some(failure);
-                world.over.set(true);
-                return;
+                drop(seen);
+                return world.fail(failure);
             }
         };
         // The connection breaks with the process: after that nothing takes effect.
         let ended = Some(seen.tick());
-        seen.history.invocations.push(Invocation {
-            client: index,
-            started,
-            ended,
-            command,
-            outcome,
-        });
+        seen.noted.invocations.push(Invocation { client: index, started, ended, command, outcome });
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the server is on the real clock")]
-async fn pause(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
