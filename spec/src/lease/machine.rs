@@ -1,4 +1,4 @@
-//! One event on the lease machine: observe the clock, advance, do the command, commit.
+//! One event on the lease machine: advance, and do the command.
 
 use alloc::vec::Vec;
 
@@ -8,15 +8,15 @@ use crate::lease::answer::{Notice, Outcome, Push, Rejection};
 use crate::lease::command::Command;
 use crate::lease::invariant::INVARIANTS;
 use crate::lease::state::LeaseMachine;
-use crate::machine::{Event, Reply, StateMachine, Step};
-use crate::service::Service;
+use crate::machine::{Event, StateMachine, Step};
+use crate::service::{self, Gathered, Service, Transitions};
 use crate::time::{Clock, HostTime, Observation, Timestamp};
 
 /// What one event on the lease machine does.
 pub type LeaseStep = Step<Outcome, Rejection, Push>;
 
-/// What an event has gathered so far.
-pub(super) struct Turn {
+/// Turn of one event: what it has gathered so far.
+pub(crate) struct Turn {
     /// The clock as read for this event.
     pub seen: Observation,
     /// The object time up to which what time ended had already been written down.
@@ -47,7 +47,16 @@ impl Turn {
     }
 }
 
-impl LeaseMachine {
+impl Transitions for LeaseMachine {
+    type Turn = Turn;
+
+    fn begin(&mut self, seen: Observation) -> Turn {
+        let floor = self.clock.floor;
+        let mut turn = Turn { seen, floor, pushes: Vec::new(), wrote: seen.reanchored };
+        self.advance(&mut turn);
+        turn
+    }
+
     fn command(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
         match command {
             Command::Acquire(acquire) => self.acquire(turn, acquire),
@@ -64,15 +73,22 @@ impl LeaseMachine {
         }
     }
 
-    fn commit_turn(&mut self, turn: &Turn) {
-        if !turn.wrote {
-            return;
-        }
-        self.sequence = self.sequence.saturating_add(1);
-        self.clock = self.clock.advanced_to(&turn.seen);
-        if self.generation == 0 {
-            self.generation = turn.now().ms().max(1);
-        }
+    fn collect(&mut self, turn: &mut Turn) {
+        Self::collect(self, turn);
+    }
+
+    fn implausible(host: HostTime) -> Rejection {
+        Rejection::Clock(host)
+    }
+
+    fn numbers(&mut self) -> (&mut Clock, &mut u64, &mut u64) {
+        (&mut self.clock, &mut self.generation, &mut self.sequence)
+    }
+}
+
+impl From<Turn> for Gathered<LeaseMachine> {
+    fn from(turn: Turn) -> Self {
+        Self { seen: turn.seen, pushes: turn.pushes, wrote: turn.wrote }
     }
 }
 
@@ -83,32 +99,7 @@ impl StateMachine for LeaseMachine {
     type Push = Push;
 
     fn handle(&mut self, host: HostTime, event: &Event<Command>) -> LeaseStep {
-        let seen = match self.clock.observe(host) {
-            Ok(seen) => seen,
-            Err(refused) => {
-                let commit = self.commit(self.clock.floor);
-                let reply = match event {
-                    Event::Command(_) => {
-                        Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit })
-                    }
-                    Event::Alarm => None,
-                };
-                return Step { reply, pushes: Vec::new(), wrote: false };
-            }
-        };
-        let mut turn =
-            Turn { seen, floor: self.clock.floor, pushes: Vec::new(), wrote: seen.reanchored };
-        self.advance(&mut turn);
-        let answer = match event {
-            Event::Command(command) => Some(self.command(&mut turn, command)),
-            Event::Alarm => {
-                self.collect(&mut turn);
-                None
-            }
-        };
-        self.commit_turn(&turn);
-        let reply = answer.map(|answer| Reply { answer, commit: self.commit(turn.now()) });
-        Step { reply, pushes: turn.pushes, wrote: turn.wrote }
+        service::handle(self, host, event)
     }
 
     fn next_alarm(&self) -> Option<Timestamp> {

@@ -1,5 +1,4 @@
-//! One event on the mailbox machine: observe the clock, do the command, let go of what is too old,
-//! push what may be pushed, commit.
+//! One event on the mailbox machine: do the command, let go of what is too old, push what may be pushed.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -7,18 +6,18 @@ use alloc::vec::Vec;
 use crate::id::AgentId;
 use crate::invariant::Invariant;
 use crate::limits;
-use crate::machine::{Event, Reply, StateMachine, Step};
+use crate::machine::{Event, StateMachine};
 use crate::mailbox::MailboxStep;
 use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
 use crate::mailbox::command::{Ask, Command, Connection};
 use crate::mailbox::invariant::INVARIANTS;
 use crate::mailbox::state::MailboxMachine;
 use crate::ordinal::Ordinal;
-use crate::service::Service;
+use crate::service::{self, Gathered, Service, Transitions};
 use crate::time::{Clock, HostTime, Observation, Timestamp};
 
-/// What an event has gathered so far.
-pub(super) struct Turn {
+/// Turn of one event: what it has gathered so far.
+pub(crate) struct Turn {
     /// The clock as read for this event.
     pub seen: Observation,
     /// Pushes, in order.
@@ -32,7 +31,7 @@ pub(super) struct Turn {
 }
 
 /// Push budget of one event: what is due beyond it is left to the next.
-pub(super) struct PushBudget {
+pub(crate) struct PushBudget {
     messages: u64,
     bytes: u64,
 }
@@ -77,6 +76,25 @@ impl Turn {
 }
 
 impl MailboxMachine {
+    /// Begins a new generation: an object cannot know that it was restored, its operator does.
+    fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
+        self.last_seq = self.last_seq.max(at_least);
+        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
+            turn.seen.now = turn.seen.now.max(anchor);
+        }
+        self.generation = self.generation.saturating_add(1).max(turn.now().ms());
+        turn.wrote = true;
+        Outcome::Recovered
+    }
+}
+
+impl Transitions for MailboxMachine {
+    type Turn = Turn;
+
+    fn begin(&mut self, seen: Observation) -> Turn {
+        Turn::new(seen)
+    }
+
     fn command(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
         let Command { over, ask } = command;
         if let Some(over) = over
@@ -114,26 +132,28 @@ impl MailboxMachine {
         }
     }
 
-    /// Begins a new generation: an object cannot know that it was restored, its operator does.
-    fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
-        self.last_seq = self.last_seq.max(at_least);
-        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
-            turn.seen.now = turn.seen.now.max(anchor);
-        }
-        self.generation = self.generation.saturating_add(1).max(turn.now().ms());
-        turn.wrote = true;
-        Outcome::Recovered
+    fn collect(&mut self, turn: &mut Turn) {
+        Self::collect(self, turn);
     }
 
-    fn commit_turn(&mut self, turn: &Turn) {
-        if !turn.wrote {
-            return;
-        }
-        self.sequence = self.sequence.saturating_add(1);
-        self.clock = self.clock.advanced_to(&turn.seen);
-        if self.generation == 0 {
-            self.generation = turn.now().ms().max(1);
-        }
+    fn end(&mut self, turn: &mut Turn) {
+        self.expire_live(turn);
+        self.tell_losses(turn);
+        self.push_due(turn);
+    }
+
+    fn implausible(host: HostTime) -> Rejection {
+        Rejection::Clock(host)
+    }
+
+    fn numbers(&mut self) -> (&mut Clock, &mut u64, &mut u64) {
+        (&mut self.clock, &mut self.generation, &mut self.sequence)
+    }
+}
+
+impl From<Turn> for Gathered<MailboxMachine> {
+    fn from(turn: Turn) -> Self {
+        Self { seen: turn.seen, pushes: turn.pushes, wrote: turn.wrote }
     }
 }
 
@@ -144,33 +164,7 @@ impl StateMachine for MailboxMachine {
     type Push = Push;
 
     fn handle(&mut self, host: HostTime, event: &Event<Command>) -> MailboxStep {
-        let seen = match self.clock.observe(host) {
-            Ok(seen) => seen,
-            Err(refused) => {
-                let commit = self.commit(self.clock.floor);
-                let reply = match event {
-                    Event::Command(_) => {
-                        Some(Reply { answer: Err(Rejection::Clock(refused.0)), commit })
-                    }
-                    Event::Alarm => None,
-                };
-                return Step { reply, pushes: Vec::new(), wrote: false };
-            }
-        };
-        let mut turn = Turn::new(seen);
-        let answer = match event {
-            Event::Command(command) => Some(self.command(&mut turn, command)),
-            Event::Alarm => {
-                self.collect(&mut turn);
-                None
-            }
-        };
-        self.expire_live(&mut turn);
-        self.tell_losses(&mut turn);
-        self.push_due(&mut turn);
-        self.commit_turn(&turn);
-        let reply = answer.map(|answer| Reply { answer, commit: self.commit(turn.now()) });
-        Step { reply, pushes: turn.pushes, wrote: turn.wrote }
+        service::handle(self, host, event)
     }
 
     fn next_alarm(&self) -> Option<Timestamp> {
