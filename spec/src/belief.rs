@@ -1,4 +1,4 @@
-//! What a client may believe about a lease, and what that rests on.
+//! Belief of a client about a lease, and what it rests on.
 //!
 //! # Derivation
 //!
@@ -41,7 +41,7 @@ pub struct ClockBound {
 }
 
 impl ClockBound {
-    /// What the service promises under: 1 000 ppm, 250 ms, 1 ms.
+    /// Bounds under which the service keeps its promises: 1 000 ppm, 250 ms, 1 ms.
     pub const PROMISED: Self = Self { rate_ppm: 1_000, step_ms: 250, granularity_ms: 1 };
 
     /// `L`: how long after the sending a client may believe in a term of `ttl`.
@@ -58,7 +58,7 @@ impl ClockBound {
         Duration::from_millis(whole.saturating_sub(self.granularity_ms))
     }
 
-    /// How far a client's two clocks may disagree after `elapsed` before it trusts neither: ε + 2ρd.
+    /// Largest disagreement of a client's two clocks that it trusts after `elapsed`: ε + 2ρd.
     #[must_use]
     pub fn disagreement(&self, elapsed: Duration) -> Duration {
         let ppm = u128::from(self.rate_ppm).saturating_mul(2);
@@ -88,7 +88,7 @@ pub enum ClockAnomaly {
     Disagree,
 }
 
-/// What a client knows of one term: when it sent for it, and how long that is good for.
+/// Knowledge of a client about one term: when it sent for it, and how long that is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Belief {
     /// The clocks at the sending that the belief is reckoned from.

@@ -145,8 +145,8 @@ impl SessionId {
     }
 }
 
-/// Who holds a lease or a ticket: an agent in one of its runs, so that a restarted agent or a second
-/// process is not the old one.
+/// Holder of a lease or a ticket: an agent in one of its runs, so that a restarted agent or a
+/// second process is not the old one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Holder {
     /// The agent.

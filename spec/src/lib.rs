@@ -1,4 +1,4 @@
-//! What the mailbus objects must do, as pure state machines over passed-in time.
+//! Specification of the mailbus objects, as pure state machines over passed-in time.
 //!
 //! This crate knows no clock, no I/O, no randomness and no async: every event carries the one
 //! reading of its host's clock, and the same events give the same answers for ever. It is the

@@ -40,7 +40,7 @@ pub const MEMORY_MS: u64 = 120_000;
 ///
 /// Invariant: this, plus the 60 s a copy is taken to travel, is at most [`MEMORY_MS`].
 pub const RETRY_MS: u64 = 60_000;
-/// How far a host's clock may be behind before the object's clock is re-anchored: 60 s.
+/// Lag of a host's clock beyond which the object's clock is re-anchored: 60 s.
 pub const REANCHOR_MS: i64 = 60_000;
 
 /// Most live leases and tickets of a workspace.
@@ -67,7 +67,7 @@ pub const LIST_MAX_BYTES: usize = 256 << 10;
 
 /// Largest HTTP body, in bytes: 2 MiB.
 pub const BODY_MAX_BYTES: usize = 2 << 20;
-/// How much of an over-long body is read and dropped before it is refused: 32 MiB.
+/// Bytes of an over-long body that are read and dropped before it is refused: 32 MiB.
 ///
 /// Without that the sender sees a reset connection instead of the answer.
 pub const BODY_DRAIN_BYTES: usize = 32 << 20;

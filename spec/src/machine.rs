@@ -1,4 +1,4 @@
-//! What a state machine of this crate is: one event in; a reply, a commit and pushes out.
+//! State machines of this crate: one event in; a reply, a commit and pushes out.
 
 use alloc::vec::Vec;
 
@@ -17,12 +17,12 @@ pub struct Commit {
     pub sequence: u64,
     /// Object time of the event.
     pub now: Timestamp,
-    /// Which life of the storage this is; 0 until something was first written. A recovery from a
+    /// Number of this life of the storage; 0 until something was first written. A recovery from a
     /// restore begins the next one.
     pub generation: u64,
 }
 
-/// What a command came to: an outcome or a rejection (both are answers of the protocol), and when.
+/// Result of a command: an outcome or a rejection (both are answers of the protocol), and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply<O, R> {
     /// The answer.
@@ -36,7 +36,7 @@ pub struct Reply<O, R> {
 pub struct Step<O, R, P> {
     /// The answer to the command. An alarm has nobody to answer: `None`.
     pub reply: Option<Reply<O, R>>,
-    /// What is sent to sockets besides the reply, in order. An attempt: it may be lost.
+    /// Pushes to sockets besides the reply, in order. Each is an attempt: it may be lost.
     pub pushes: Vec<P>,
     /// True if anything became durable.
     pub wrote: bool,
@@ -56,13 +56,13 @@ pub enum Event<C> {
 /// Invariant: the same state and the same `(host, event)` give the same step, always. An event
 /// whose `wrote` is false leaves the state equal.
 pub trait StateMachine: Clone {
-    /// What may be asked of it.
+    /// Command that it may be given.
     type Command;
-    /// What it may do.
+    /// Outcome that a command may have.
     type Outcome;
-    /// What it may refuse.
+    /// Rejection of a command.
     type Rejection;
-    /// What it may send unasked.
+    /// Push that it may send unasked.
     type Push;
 
     /// Handles one event at the host time read once for it.

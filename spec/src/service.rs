@@ -56,7 +56,7 @@ pub trait Service:
 
 /// Transitions of a service: what its events do between what all events do alike.
 pub(crate) trait Transitions: Service {
-    /// What an event has gathered so far.
+    /// Effects that an event has gathered so far.
     type Turn: Into<Gathered<Self>>;
 
     /// First part of every event.
@@ -80,7 +80,7 @@ pub(crate) trait Transitions: Service {
     fn numbers(&mut self) -> (&mut Clock, &mut u64, &mut u64);
 }
 
-/// What an event has gathered in the end.
+/// Effects that an event has gathered in the end.
 pub(crate) struct Gathered<S: Service> {
     /// The clock as read for the event, or as a recovery has raised it.
     pub seen: Observation,

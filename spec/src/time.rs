@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// What a host's wall clock says, in milliseconds since the Unix epoch. Any value may occur.
+/// Time by a host's wall clock, in milliseconds since the Unix epoch. Any value may occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HostTime(pub u64);
@@ -130,7 +130,7 @@ impl<'de> Deserialize<'de> for Ttl {
 pub struct Wait(u64);
 
 impl Wait {
-    /// What a client asks for when its user names no other: 30 s.
+    /// Wait that a client asks for when its user names no other: 30 s.
     pub const DEFAULT: Self = Self(30_000);
 
     /// The wait of `ms` milliseconds, or `None` outside 1 s ..= 10 min.
@@ -175,7 +175,7 @@ impl<'de> Deserialize<'de> for Wait {
 pub struct Clock {
     /// The largest object time at which anything was written.
     pub floor: Timestamp,
-    /// What is added to the host's time, in milliseconds.
+    /// Offset that is added to the host's time, in milliseconds.
     pub offset: i64,
 }
 
@@ -195,7 +195,7 @@ pub struct Observation {
 /// Reason why a host's clock was refused. The event changes nothing (503 `clock`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImplausibleClock(
-    /// What the host's clock said.
+    /// Time that the host's clock showed.
     pub HostTime,
 );
 

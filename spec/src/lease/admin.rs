@@ -1,4 +1,4 @@
-//! What only an admin may do: end somebody's lease, and say that the storage was restored.
+//! Commands of an admin alone: end somebody's lease, and say that the storage was restored.
 
 use alloc::string::String;
 

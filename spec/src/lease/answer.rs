@@ -1,4 +1,4 @@
-//! What the lease object says: outcomes and rejections in reply, pushes unasked.
+//! Answers of the lease object: outcomes and rejections in reply, pushes unasked.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use crate::ordinal::Ordinal;
 use crate::path::{LeasePath, PathSet};
 use crate::time::{HostTime, Timestamp, Ttl};
 
-/// What a command did, or what was asked for.
+/// Effect of a command, or the answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The set is held.
@@ -145,7 +145,7 @@ pub enum Rejection {
     Clock(HostTime),
 }
 
-/// What stands in the way of an acquisition.
+/// Obstacle in the way of an acquisition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
     /// Its kind.
@@ -193,7 +193,7 @@ pub enum LimitKind {
     Tokens,
 }
 
-/// What the object sends unasked to the sockets of a holder. An attempt: it may be lost.
+/// Push that the object sends unasked to the sockets of a holder. An attempt: it may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// Sessions of the sockets.
@@ -202,7 +202,7 @@ pub struct Push {
     pub notice: Notice,
 }
 
-/// What a push says.
+/// Content of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A ticket became a lease.
@@ -225,7 +225,7 @@ pub enum Notice {
     Forced {
         /// Its token.
         token: Ordinal,
-        /// What the admin said.
+        /// Reason that the admin gave.
         reason: String,
         /// True if it lives on to its expiry.
         drain: bool,

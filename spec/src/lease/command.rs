@@ -1,4 +1,4 @@
-//! What may be asked of the lease object.
+//! Commands that the lease object may be given.
 
 use alloc::string::String;
 
@@ -43,7 +43,7 @@ pub enum Command {
     },
     /// Asks for the leased paths that begin with a prefix, in byte order.
     List {
-        /// What they begin with, as text: `src/a` is the beginning of `src/a.rs` and of `src/a/b`.
+        /// Beginning of their text: `src/a` is the beginning of `src/a.rs` and of `src/a/b`.
         /// Empty for all. Paths are normalised, so only the beginning of a normalised path finds
         /// something: the wire drops a leading `/` and `./`, and refuses what no path begins with.
         prefix: String,
@@ -64,7 +64,8 @@ pub enum Command {
     ForceRelease {
         /// The lease's token.
         token: Ordinal,
-        /// What its holder is told, at most [`limits::REASON_MAX_BYTES`](crate::limits::REASON_MAX_BYTES).
+        /// Reason for its holder, at most
+        /// [`limits::REASON_MAX_BYTES`](crate::limits::REASON_MAX_BYTES).
         reason: String,
         /// True if it may live on to its expiry, which nothing then moves.
         drain: bool,
@@ -141,7 +142,7 @@ impl Acquire {
         self.request.as_ref()
     }
 
-    /// What is asked for.
+    /// Set that is asked for.
     #[must_use]
     pub fn paths(&self) -> &PathSet {
         &self.paths

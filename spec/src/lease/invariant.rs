@@ -1,4 +1,4 @@
-//! What is true of every reachable lease state, and of every step between two.
+//! Invariants of every reachable lease state, and of every step between two.
 //!
 //! Claims about what clients believe have their names here and their checkers where the histories are.
 

@@ -12,7 +12,7 @@ use crate::machine::{Event, StateMachine, Step};
 use crate::service::{self, Gathered, Service, Transitions};
 use crate::time::{Clock, HostTime, Observation, Timestamp};
 
-/// What one event on the lease machine does.
+/// Effects of one event on the lease machine.
 pub type LeaseStep = Step<Outcome, Rejection, Push>;
 
 /// Turn of one event: what it has gathered so far.

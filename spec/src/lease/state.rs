@@ -1,4 +1,4 @@
-//! What the lease object knows.
+//! State of the lease object.
 
 use alloc::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ pub struct LeaseMachine {
     pub remembered: BTreeMap<ClaimKey, Remembered>,
 }
 
-/// What identifies one attempt to hold a set.
+/// Identity of one attempt to hold a set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClaimKey {
     /// Holder of the attempt.
@@ -43,7 +43,7 @@ pub struct ClaimKey {
     pub name: ClaimName,
 }
 
-/// How an attempt is told from the holder's others.
+/// Name by which an attempt is told from the holder's others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClaimName {
     /// By the client's request id.
@@ -52,7 +52,7 @@ pub enum ClaimName {
     Token(Ordinal),
 }
 
-/// What was asked for. A request id stands for exactly one content.
+/// Content of a request. A request id stands for exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Content {
     /// The set.
@@ -68,7 +68,7 @@ pub struct Content {
 pub struct Lease {
     /// The attempt that was granted.
     pub key: ClaimKey,
-    /// What it asked for.
+    /// Content that it asked for.
     pub content: Content,
     /// The term granted at first.
     pub first_term: Ttl,
@@ -85,7 +85,7 @@ pub struct Ticket {
     pub holder: Holder,
     /// The request that waits.
     pub request: RequestId,
-    /// What it asked for. Invariant: `content.wait` is there.
+    /// Content that it asked for. Invariant: `content.wait` is there.
     pub content: Content,
     /// Time at which the place is given up unless asked for again.
     pub deadline: Timestamp,
@@ -94,8 +94,8 @@ pub struct Ticket {
 /// A request that is over.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Remembered {
-    /// What it had asked for; `None` for the tombstone of a request cancelled before it was seen,
-    /// which agrees with every content.
+    /// Content that it had asked for; `None` for the tombstone of a request cancelled before it was
+    /// seen, which agrees with every content.
     pub content: Option<Content>,
     /// The token it had held.
     pub token: Option<Ordinal>,
@@ -107,7 +107,7 @@ pub struct Remembered {
 }
 
 impl Content {
-    /// What `acquire` asks for.
+    /// Content that `acquire` asks for.
     #[must_use]
     pub fn of(acquire: &Acquire) -> Self {
         Self { paths: acquire.paths().clone(), ttl: acquire.ttl(), wait: acquire.wait() }
@@ -123,7 +123,7 @@ impl ClaimKey {
 }
 
 impl Lease {
-    /// What is remembered of it when it ends at `end`.
+    /// Record that is kept of it when it ends at `end`.
     #[must_use]
     pub fn ended(
         self,
@@ -143,7 +143,7 @@ impl Ticket {
         ClaimKey::of(&self.holder, &self.request)
     }
 
-    /// What is remembered of it when it ends at `end` without a grant.
+    /// Record that is kept of it when it ends at `end` without a grant.
     #[must_use]
     pub fn ended(self, reason: OverReason, end: Timestamp) -> (ClaimKey, Remembered) {
         let key = self.key();

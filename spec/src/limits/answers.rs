@@ -9,9 +9,9 @@ use super::{
     PATH_MAX_BYTES, REASON_MAX_BYTES, TYPE_MAX_BYTES, WORKSPACE_AGENTS,
 };
 
-/// What an answer says besides what is counted: the names of its members, numbers, its prose, its commit.
+/// Bytes of an answer besides what is counted: names of members, numbers, prose, commit.
 pub const REST: usize = 1 << 10;
-/// What one entry of a page says besides its names or its message.
+/// Bytes of one entry of a page besides its names or its message.
 pub const ENTRY: usize = 256;
 
 /// A page of leased paths.
@@ -39,7 +39,7 @@ pub const NOT_EXECUTED: usize = 768;
 
 /// A message that is pushed.
 pub const DELIVERY: usize = MESSAGE_MAX_BYTES + ENTRY;
-/// What is pushed besides messages. A reason may have control characters, of six bytes each.
+/// Bytes of a push besides messages. A reason may have control characters, of six bytes each.
 pub const NOTICE: usize = longest(&[names(1, ID_MAX_BYTES), 6 * REASON_MAX_BYTES]) + REST;
 
 /// Quotes and a comma.

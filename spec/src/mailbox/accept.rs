@@ -1,4 +1,4 @@
-//! What is accepted, once, and for whom.
+//! Acceptance of messages: of which, once, and for whom.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;

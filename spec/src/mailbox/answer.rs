@@ -1,4 +1,4 @@
-//! What the mailbox object says: outcomes and rejections in reply, pushes unasked.
+//! Answers of the mailbox object: outcomes and rejections in reply, pushes unasked.
 
 use alloc::vec::Vec;
 
@@ -11,7 +11,7 @@ use crate::mailbox::pattern::Patterns;
 use crate::ordinal::Ordinal;
 use crate::time::{HostTime, Timestamp};
 
-/// What a command did, or what was asked for.
+/// Effect of a command, or the answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The session is the agent's live one.
@@ -20,7 +20,7 @@ pub enum Outcome {
         epoch: Ordinal,
         /// True if the agent was known.
         resumed: bool,
-        /// What it was owed and will not get.
+        /// Messages that it was owed and will not get.
         gap: Option<Gap>,
         /// Number of messages that its full inbox has refused, of those still among its dead letters.
         refused: u64,
@@ -48,28 +48,28 @@ pub enum Outcome {
     },
     /// An ephemeral message has been sent to those who were there.
     Sent,
-    /// What was acknowledged is settled.
+    /// Settlement of what was acknowledged.
     Settled {
         /// Number of messages, or of losses.
         settled: u64,
         /// Number of those named that were not pending: settled before, expired, or never there.
         unknown: u64,
     },
-    /// What became of a delivery that was given back.
+    /// Fate of a delivery that was given back.
     Returned(Fate),
     /// True if the announced delivery is in flight.
     Noted {
         /// True if it is.
         known: bool,
     },
-    /// What is pending.
+    /// Pending messages.
     Inbox {
         /// The messages, in order of `seq`.
         messages: Vec<Pending>,
         /// Every message addressed to the agent after the asked place and up to here that is pending is
         /// in `messages`.
         complete_through: Ordinal,
-        /// What it was owed and will not get.
+        /// Messages that it was owed and will not get.
         gap: Option<Gap>,
         /// As in [`Outcome::Connected`].
         refused: u64,
@@ -108,7 +108,7 @@ pub enum Outcome {
     Recovered,
 }
 
-/// What became of a delivery that was given back.
+/// Fate of a delivery that was given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It comes again.
@@ -122,7 +122,7 @@ pub enum Fate {
     Unknown,
 }
 
-/// What an agent was owed and will not get, until it acknowledges that.
+/// Messages that an agent was owed and will not get, until it acknowledges that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gap {
     /// Number of messages that expired or failed for good and are not acknowledged. At least 1.
@@ -228,7 +228,7 @@ pub enum LimitKind {
     Ordinals,
 }
 
-/// What the object sends unasked over one session's socket. An attempt: it may be lost.
+/// Push that the object sends unasked over one session's socket. An attempt: it may be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// Session that is meant.
@@ -237,7 +237,7 @@ pub struct Push {
     pub notice: Notice,
 }
 
-/// What a push says.
+/// Content of a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A delivery.

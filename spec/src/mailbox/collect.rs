@@ -1,4 +1,4 @@
-//! What is too old is let go of: lost by those who are owed it, and collected when nobody is.
+//! End of messages that are too old: lost by those who are owed them, collected when nobody is.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

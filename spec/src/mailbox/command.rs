@@ -1,4 +1,4 @@
-//! What may be asked of the mailbox object.
+//! Commands that the mailbox object may be given.
 
 use alloc::vec::Vec;
 
@@ -33,18 +33,18 @@ pub struct Command {
     /// The session whose socket it came over; `None` for a request of its own. A session that is not
     /// the agent's live one is answered [`Rejection::Replaced`](super::Rejection::Replaced).
     pub over: Option<Connection>,
-    /// What is asked.
+    /// Action that is asked for.
     pub ask: Ask,
 }
 
-/// What is asked.
+/// Action that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// Begins a session: the agent's one live session from now on.
     Connect {
         /// Agent that it concerns.
         agent: AgentId,
-        /// Which run of the agent. The empty session is the original's.
+        /// Run of the agent. The empty session is the original's.
         session: SessionId,
         /// The window of a session that negotiated `protocol=1`; `None` for one that negotiated
         /// nothing, which has none.
@@ -143,7 +143,7 @@ pub enum Ask {
     Redrive {
         /// Agent that it concerns.
         agent: AgentId,
-        /// Which, at most [`limits::ACK_SEQS`].
+        /// Sequence numbers of the dead letters, at most [`limits::ACK_SEQS`].
         seqs: Vec<Ordinal>,
     },
     /// Forgets an agent with all its mail (admin).
@@ -158,7 +158,7 @@ pub enum Ask {
     },
 }
 
-/// What an ack settles.
+/// Messages or losses that an ack settles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// These pending messages, pushed or not; at most [`limits::ACK_SEQS`].
@@ -171,7 +171,7 @@ pub enum Settled {
     Gap(u64),
 }
 
-/// How much of its mail a session is pushed before it settles some.
+/// Amount of its mail that a session is pushed before it settles some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     messages: u64,

@@ -36,8 +36,8 @@ impl fmt::Display for InvalidType {
 
 impl core::error::Error for InvalidType {}
 
-/// What a message is about: 1..=128 bytes without control characters and without `*`, not beginning
-/// with `$`.
+/// Type of a message, its subject: 1..=128 bytes without control characters and without `*`, not
+/// beginning with `$`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct MessageType(String);
@@ -144,7 +144,7 @@ pub struct Message {
     /// The sender's idempotency key. Without one the message is not deduplicated; it is then delivered
     /// under an id that follows from its `seq`.
     pub id: Option<MessageId>,
-    /// What it is about.
+    /// Type of the message: its subject.
     pub kind: MessageType,
     /// True if only an ack settles it, in a session that negotiated nothing too.
     pub ack_required: bool,

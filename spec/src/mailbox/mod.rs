@@ -44,5 +44,5 @@ pub use state::MailboxMachine;
 
 /// The reply to one mailbox command.
 pub type MailboxReply = crate::Reply<Outcome, Rejection>;
-/// What one event on a mailbox machine does.
+/// Effects of one event on a mailbox machine.
 pub type MailboxStep = crate::Step<Outcome, Rejection, Push>;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mailbox::message::{InvalidType, MessageType, check};
 
-/// What an agent subscribes to: one type `x`, all types under a prefix `x.*`, or everything `*`.
+/// Subscription of an agent: one type `x`, all types under a prefix `x.*`, or everything `*`.
 ///
 /// `t.*` matches `t.x` and `t.x.y`, not `t`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -1,4 +1,4 @@
-//! What is pushed, to whom, and in which order.
+//! Pushes of messages: which, to whom, and in which order.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

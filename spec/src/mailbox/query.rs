@@ -8,7 +8,7 @@ use crate::mailbox::answer::{AgentEntry, DeadLetter, Outcome, Pending, Rejection
 use crate::mailbox::state::{MailboxMachine, Open};
 use crate::ordinal::Ordinal;
 
-/// What a page still has room for.
+/// Room that a page still has.
 struct Room {
     entries: usize,
     bytes: u64,
@@ -33,7 +33,7 @@ impl Room {
 }
 
 impl MailboxMachine {
-    /// What is pending after a place. It is no delivery: nothing is in flight or settled by it.
+    /// Pending messages after a place. This is no delivery: nothing is in flight or settled by it.
     pub(super) fn inbox(
         &self,
         name: &AgentId,

@@ -12,7 +12,7 @@ use crate::mailbox::pattern::{Pattern, Patterns};
 use crate::mailbox::state::{Agent, MailboxMachine, Registration, Session};
 use crate::ordinal::Ordinal;
 
-/// What a session that begins asks for.
+/// Request of a session that begins.
 pub(super) struct Asked {
     pub session: SessionId,
     pub window: Option<Window>,

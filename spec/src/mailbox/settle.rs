@@ -244,7 +244,7 @@ impl MailboxMachine {
         any
     }
 
-    /// What the agent's session was pushed and only silence can settle.
+    /// Messages that the agent's session was pushed and only silence can settle.
     pub(super) fn presumable(&self, name: &AgentId) -> Vec<Ordinal> {
         let live = self.agents.get(name).and_then(|agent| agent.live.as_ref());
         let silent = live.filter(|live| live.window.is_none());

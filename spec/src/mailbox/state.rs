@@ -1,4 +1,4 @@
-//! What the mailbox object knows.
+//! State of the mailbox object.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -62,11 +62,11 @@ pub struct Logged {
 /// One agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Agent {
-    /// What is kept of it by name; `None` for a name that only others have used.
+    /// Record that is kept of it by name; `None` for a name that only others have used.
     pub registration: Option<Registration>,
-    /// What is pending.
+    /// Pending messages.
     pub inbox: Inbox,
-    /// What failed for good, by `seq`. What a full inbox refused is told by the log.
+    /// Messages that failed for good, by `seq`. What a full inbox refused is told by the log.
     pub failed: BTreeMap<Ordinal, Failed>,
     /// The session that is pushed to.
     pub live: Option<Session>,
@@ -75,14 +75,14 @@ pub struct Agent {
     pub superseded: Vec<Ordinal>,
 }
 
-/// What is kept of an agent by name.
+/// Record that is kept of an agent by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Registration {
     /// Its subscriptions; `None` if it has never chosen.
     pub types: Option<Patterns>,
     /// The largest epoch that was given to a session of it.
     pub epoch: Ordinal,
-    /// What it lost and has not acknowledged.
+    /// Messages that it lost and has not acknowledged.
     pub losses: Losses,
     /// The object time of the last event that wrote something about it.
     pub written_at: Timestamp,
@@ -147,7 +147,7 @@ pub struct Session {
     pub window: Option<Window>,
     /// The object time of the last event that pushed it something accepted earlier; its connect counts.
     pub since: Timestamp,
-    /// What it was pushed and has not settled.
+    /// Messages that it was pushed and has not settled.
     pub flights: BTreeMap<Ordinal, Flight>,
     /// The delivery that its client is about to handle.
     pub working: Option<Ordinal>,
@@ -163,7 +163,7 @@ pub struct Flight {
 }
 
 impl Losses {
-    /// What the agent is told; nothing while nothing is unacknowledged.
+    /// Gap that the agent is told; nothing while nothing is unacknowledged.
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {
         let Self { count, first, last, through } = *self;

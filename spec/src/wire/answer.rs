@@ -1,11 +1,11 @@
-//! What an HTTP exchange is answered with, and what a client makes of bytes it cannot read.
+//! Answer to an HTTP exchange, and what a client makes of bytes it cannot read.
 
 use alloc::string::String;
 use core::fmt;
 
 use super::{Code, Problem};
 
-/// How a command was spelled, which decides how some refusals are answered.
+/// Spelling of a command, which decides how some refusals are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
     /// As the original's clients do: one `file`, no `request`. Their clients read a refusal out of a
@@ -49,7 +49,7 @@ impl From<&Problem> for Answer {
 /// ends, or of a newer version. What became of the command is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable {
-    /// What is wrong with them, for a log.
+    /// Fault in them, for a log.
     pub detail: String,
 }
 

@@ -28,7 +28,7 @@ macro_rules! codes {
                 match self { $(Self::$code => $text),* }
             }
 
-            /// What it means, in a few words that never change.
+            /// Meaning of the code, in a few words that never change.
             #[must_use]
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$code => $title),* }
@@ -50,7 +50,7 @@ codes! {
     IdInvalid: 400 "id_invalid" "A name is not valid";
     /// Nobody says who asks.
     Unauthorized: 401 "unauthorized" "Credentials are missing or not valid";
-    /// Who asks may not ask this.
+    /// The asker may not ask this.
     Forbidden: 403 "forbidden" "The credentials do not allow this";
     /// There is no such action, route or workspace.
     NotFound: 404 "not_found" "There is nothing at this address";

@@ -1,4 +1,4 @@
-//! What a WebSocket text frame carries.
+//! Contents of a WebSocket text frame.
 //!
 //! A frame is one JSON object or, where the socket speaks protocol 1, an array of them. An object
 //! that is not a message has a `type` that begins with `$`; the original's client ignores those.
@@ -124,7 +124,7 @@ struct Head<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-/// What a control object of this module says.
+/// Content of a control object of this module.
 #[derive(Deserialize)]
 struct Said<'a> {
     #[serde(borrow)]

@@ -20,9 +20,9 @@ use crate::machine::Commit;
 /// answers with JSON and a `code`: a proxy, a gateway, a page that stands in during a deploy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// What a program decides by.
+    /// Code that a program decides by.
     pub code: Code,
-    /// What a person reads: what happened, to what, and what to do about it.
+    /// Text that a person reads: what happened, to what, and what to do about it.
     pub detail: String,
     /// Attempt that this answers.
     pub call: Option<u64>,
@@ -138,7 +138,7 @@ struct ProblemObject<'a, S> {
     call: Option<u64>,
 }
 
-/// What the `type` of every problem begins with.
+/// Beginning of the `type` of every problem.
 const KIND: &str = "urn:mailbus:problem:";
 
 /// The problem's `type`.

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use super::{Code, Problem, Protocol};
 use crate::id::{AgentId, InvalidId, SessionId};
 
-/// What RFC 3986 leaves as it is wherever it stands.
+/// Characters to escape: all but those that RFC 3986 leaves as they are wherever they stand.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The value of the first pair with this name, decoded; `+` is a space, as browsers write it.

@@ -1,4 +1,4 @@
-//! What stands around every reply of an object, both ways: the attempt it answers, and its commit.
+//! Envelope of every reply of an object, both ways: the attempt it answers, and its commit.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{Answer, Code, Problem, Undecodable, text_of};
 use crate::machine::{Commit, Reply};
 
-/// What stands around a reply.
+/// Envelope of a reply.
 pub(super) struct Envelope {
     pub(super) call: Option<u64>,
     pub(super) commit: Commit,
@@ -42,7 +42,7 @@ impl Envelope {
 pub struct Received<O, R> {
     /// Attempt that it answers.
     pub call: Option<u64>,
-    /// What the object said; or the problem of a request that never was a command, or that somebody
+    /// Answer of the object; or the problem of a request that never was a command, or that somebody
     /// on the way refused. With a status from 500 on, whether it took effect is unknown.
     pub result: Result<Reply<O, R>, Problem>,
 }
@@ -58,11 +58,11 @@ impl<O, R> Received<O, R> {
     }
 }
 
-/// How an object's answers are read.
+/// Readers of an object's answers.
 pub(super) struct Reading<O, R> {
     /// The outcome of this name in the text of a success.
     pub(super) success: fn(Option<&str>, &str) -> Result<O, Undecodable>,
-    /// What the object meant by a code, or `None` if that is nothing that the object says.
+    /// Answer that the object meant by a code, or `None` if the object says nothing of the kind.
     pub(super) refusal: fn(Code, &str) -> Option<Result<O, R>>,
 }
 
@@ -109,7 +109,7 @@ impl<O, R> Reading<O, R> {
     }
 }
 
-/// What a text says, if it says that.
+/// Value that a text says, if it says one of this type.
 pub(super) fn said<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     serde_json::from_str(text).ok()
 }

@@ -99,7 +99,7 @@ impl<'a, M: Members<'a>, S> Request<'a, M, S> {
         Ok(objects.into_iter().map(|object| Self::read(object.get(), socket)).collect())
     }
 
-    /// What is made of the object, with the number of its attempt.
+    /// Result of `decode` on the object, with the number of its attempt.
     ///
     /// # Errors
     /// The [`Problem`] of the object, with that number if it could be read.

@@ -34,7 +34,7 @@ pub(super) fn honest_gap(transition: &Transition<'_>) -> Result<(), String> {
     answers_carry_it(transition)
 }
 
-/// What the agent lost in this event: surely, and perhaps.
+/// Messages that the agent lost in this event: surely, and perhaps.
 fn lost(transition: &Transition<'_>, name: &AgentId) -> (BTreeSet<Ordinal>, BTreeSet<Ordinal>) {
     let (mut surely, mut perhaps) = (BTreeSet::new(), BTreeSet::new());
     let failed = transition.after.agents.get(name).map(|agent| &agent.failed);

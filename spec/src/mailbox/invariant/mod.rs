@@ -154,7 +154,7 @@ impl<'a> Transition<'a> {
         })
     }
 
-    /// What was pending for an agent and is no more, with the entry it had.
+    /// Messages that were pending for an agent and are no more, with the entries they had.
     fn departed(&self, name: &'a AgentId) -> impl Iterator<Item = (Ordinal, Open)> + use<'a> {
         let after = self.after.agents.get(name);
         let before = self.before.agents.get(name).into_iter();

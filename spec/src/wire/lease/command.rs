@@ -1,4 +1,4 @@
-//! What each action makes of its members.
+//! Decoders of each action's members.
 
 use alloc::format;
 use alloc::string::String;
@@ -22,7 +22,7 @@ pub(super) const ACTIONS: &str =
 /// A command and how it was spelled.
 pub(super) type Decoded = (Dialect, Command);
 
-/// What reads the members of an action's command.
+/// Decoder of the members of an action's command.
 pub(super) type Decoder = fn(&Request<'_>) -> Result<Decoded, Problem>;
 
 /// The decoder of an action, or `None` if there is no such action.

@@ -1,4 +1,4 @@
-//! What a person reads beside a rejection: what happened, to what, and what to do about it.
+//! Prose beside a rejection, for a person: what happened, to what, and what to do about it.
 
 use alloc::format;
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! What the lease object sends unasked, and all that a client's socket receives.
+//! Pushes that the lease object sends unasked, and all that a client's socket receives.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -46,7 +46,7 @@ pub enum ServerFrame {
     Unknown(Undecodable),
 }
 
-/// What a text frame from the server carries: replies and pushes of one event share a frame.
+/// Contents of a text frame from the server: replies and pushes of one event share a frame.
 #[must_use]
 pub fn decode_server_frame(text: &str) -> Vec<ServerFrame> {
     let mut frames = Vec::new();

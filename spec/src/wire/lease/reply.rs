@@ -1,4 +1,4 @@
-//! What the lease object answers, both ways.
+//! Answers of the lease object, both ways.
 
 use serde::Serialize;
 
@@ -83,7 +83,7 @@ fn decode_success(_: Option<&str>, text: &str) -> Result<Outcome, Undecodable> {
     serde_json::from_str::<Success<'_>>(text).map_err(Undecodable::new).map(Into::into)
 }
 
-/// What the object meant by a code, or `None` if that is nothing that the object says.
+/// Answer that the object meant by a code, or `None` if the object says nothing of the kind.
 fn decode_refusal(code: Code, text: &str) -> Option<Result<Outcome, Rejection>> {
     Some(Err(match code {
         Code::Over => return said::<Over>(text).map(|over| Ok(over.into())),

@@ -10,7 +10,7 @@ use crate::wire::{Problem, Protocol, query};
 pub struct Subscribe {
     /// Session of the socket.
     pub holder: Holder,
-    /// What it speaks.
+    /// Protocol that it speaks.
     pub protocol: Protocol,
 }
 

@@ -1,4 +1,4 @@
-//! What each action makes of its members.
+//! Decoders of each action's members.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,7 +18,7 @@ use crate::wire::{Code, Problem};
 pub(super) const ACTIONS: &str = "publish, send, acknowledge, nack, working, inbox, subscriptions, \
      agents, heartbeat, dead-letters, redrive, disconnect, forget or recover";
 
-/// What reads the members of an action's command.
+/// Decoder of the members of an action's command.
 pub(super) type Decoder = fn(&Request<'_>) -> Result<Ask, Problem>;
 
 /// The decoder of an action, or `None` if there is no such action.

@@ -29,7 +29,7 @@ pub(super) fn delivered(
     with(&message.body, &format!(r#"{id}"seq":{seq}{attempt}{redriven}"#))
 }
 
-/// What a recipient reads out of [`delivered`], or out of an ephemeral message, which has no `seq`.
+/// Delivery as a recipient reads it out of [`delivered`], or an ephemeral message, without `seq`.
 pub(super) struct Delivered {
     pub(super) seq: Option<Ordinal>,
     pub(super) attempt: Option<u64>,

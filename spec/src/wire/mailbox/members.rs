@@ -13,7 +13,7 @@ use crate::mailbox::{
 use crate::ordinal::Ordinal;
 use crate::time::{HostTime, Timestamp};
 
-/// What an outcome says. Messages are text and stay so: those that carry some are put together of it.
+/// Content of an outcome. Messages are text and stay so: outcomes that carry some are built of it.
 pub(super) enum Said<'a> {
     Whole(Success<'a>),
     Inbox(&'a [Pending], InboxEnd),
@@ -163,7 +163,7 @@ impl From<Session> for Outcome {
     }
 }
 
-/// What became of a delivery that was given back.
+/// Fate of a delivery that was given back.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "fate", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub(super) enum Returned {

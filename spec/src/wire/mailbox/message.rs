@@ -45,7 +45,7 @@ pub fn decode_message(text: &str, socket: Option<&AgentId>) -> Result<Message, P
     Ok(message)
 }
 
-/// How deep the arrays and objects of a JSON text are nested.
+/// Depth to which the arrays and objects of a JSON text are nested.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let (mut quoted, mut escaped) = (false, false);
@@ -91,7 +91,7 @@ pub(super) struct Members<'a> {
     payload: Option<&'a RawValue>,
     ack_required: Option<&'a RawValue>,
     ephemeral: Option<&'a RawValue>,
-    /// What the bus says about a delivery. From anybody else it means nothing.
+    /// Place of a delivery, by the bus. From anybody else it and the two below mean nothing.
     pub(super) seq: Option<&'a RawValue>,
     pub(super) attempt: Option<&'a RawValue>,
     pub(super) redriven: Option<&'a RawValue>,
@@ -204,7 +204,7 @@ impl<'de> Visitor<'de> for Reading<'de> {
     }
 }
 
-/// Where the comma or brace stands that ends the member with this value, a part of `text`.
+/// Place of the comma or brace that ends the member with this value, a part of `text`.
 fn end_of_member(text: &str, value: &str) -> Option<usize> {
     let start = value.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
     let end = start.checked_add(value.len())?;

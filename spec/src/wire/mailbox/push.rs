@@ -1,4 +1,4 @@
-//! What the mailbox object sends unasked, and all that a client's socket receives.
+//! Pushes that the mailbox object sends unasked, and all that a client's socket receives.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -78,7 +78,7 @@ pub enum ServerFrame {
     Unknown(Undecodable),
 }
 
-/// What a text frame from the server carries: replies and pushes of one event share a frame.
+/// Contents of a text frame from the server: replies and pushes of one event share a frame.
 #[must_use]
 pub fn decode_server_frame(text: &str) -> Vec<ServerFrame> {
     let mut frames = Vec::new();

@@ -1,4 +1,4 @@
-//! What the mailbox object answers, both ways.
+//! Answers of the mailbox object, both ways.
 
 use alloc::format;
 use alloc::string::String;
@@ -121,7 +121,7 @@ fn named(seq: Option<Ordinal>) -> Result<Ordinal, Undecodable> {
     seq.ok_or_else(|| Undecodable::new("a message without a `seq`"))
 }
 
-/// What the object meant by a code, or `None` if that is nothing that the object says.
+/// Rejection that the object meant by a code, or `None` if the object says nothing of the kind.
 fn decode_rejection(code: Code, text: &str) -> Option<Rejection> {
     Some(match code {
         Code::Conflict => Rejection::Conflict,

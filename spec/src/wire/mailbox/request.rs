@@ -37,8 +37,8 @@ members! {
     at_least: "atLeast",
 }
 
-/// Who says something: whom the member names, or whose the socket is. Over a socket nobody speaks for
-/// another.
+/// Speaker of a request: the agent that the member names, or the socket's. Over a socket nobody
+/// speaks for another.
 pub(super) fn speaker(named: Field<'_>, socket: Option<&AgentId>) -> Result<AgentId, Problem> {
     match (named.id(AgentId::new)?, socket) {
         (Some(agent), Some(own)) if agent != *own => Err(Problem::new(

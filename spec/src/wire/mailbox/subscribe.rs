@@ -26,7 +26,7 @@ pub struct Subscribe {
 }
 
 impl Subscribe {
-    /// What the socket speaks.
+    /// Protocol that the socket speaks.
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
         match self.window {
@@ -35,7 +35,7 @@ impl Subscribe {
         }
     }
 
-    /// What is asked of the machine.
+    /// Action that is asked of the machine.
     #[must_use]
     pub fn into_ask(self) -> Ask {
         let Self { agent, session, window, types, last_seen } = self;
