@@ -179,7 +179,7 @@ fn the_longest_of_the_other_answers_of_mail_are_within_their_bounds() {
     assert_within("subscriptions", mail_answer(Ok(subscribed)), answers::SUBSCRIBED);
 }
 
-/// What counts nothing says no more than [`answers::REST`].
+/// Answers that count nothing take no more than [`answers::REST`].
 #[test]
 fn every_other_answer_is_short() {
     let leases = [

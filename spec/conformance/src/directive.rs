@@ -124,7 +124,7 @@ impl<S: Subject> Directive<S> {
     }
 }
 
-/// What a case needs from a system.
+/// Needs of a case: what it asks of a system.
 #[must_use]
 pub fn needs<S: Subject>(directives: &[Directive<S>]) -> Needs {
     let mut needs = Needs::default();

@@ -18,9 +18,9 @@ pub struct Disagreement {
     pub at: usize,
     /// The line.
     pub directive: String,
-    /// What the specification says.
+    /// Answer of the specification.
     pub expected: String,
-    /// What the system said.
+    /// Answer of the system.
     pub actual: String,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct WorldTime {
 }
 
 impl WorldTime {
-    /// What the host's clock says after a directive; `None` if the directive is not about time.
+    /// Time by the host's clock after a directive; `None` if the directive is not about time.
     pub(super) fn after<S: Subject>(&mut self, directive: &Directive<S>) -> Option<HostTime> {
         match directive {
             Directive::At(ms) => self.elapsed = self.elapsed.max(*ms),

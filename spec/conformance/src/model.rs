@@ -30,7 +30,7 @@ pub struct ModelSystem<S: Subject> {
     bookmarks: BTreeMap<String, Storage<S>>,
 }
 
-/// What a bookmark remembers.
+/// Storage as a bookmark remembers it.
 #[derive(Clone, Debug)]
 struct Storage<S> {
     machine: S,
@@ -162,7 +162,7 @@ impl<S: Subject> ModelSystem<S> {
         self.break_sockets();
     }
 
-    /// What sockets received since it was last asked.
+    /// Pushes that sockets received since it was last asked.
     pub fn take_received(&mut self) -> Vec<S::Push> {
         core::mem::take(&mut self.received)
     }

@@ -1,5 +1,5 @@
-//! How instants, durations and ordinals are written in scripts: relative to the script's start, so
-//! that a text is the same in every run.
+//! Notation of instants, durations and ordinals in scripts: relative to the script's start, so that
+//! a text is the same in every run.
 
 use core::fmt::Write;
 

@@ -16,7 +16,7 @@ use super::subject::{ReplyOf, Subject};
 use super::system::{Failure, SystemUnderTest};
 use mailbus_spec::ordinal::Ordinal;
 
-/// What is waited beyond a sleep, so that what ends then has ended.
+/// Time to wait beyond a sleep, in ms, so that what ends then has ended.
 const MARGIN_MS: u64 = 5;
 
 /// Runs a case on a system with a real clock.
@@ -61,7 +61,7 @@ struct Run<'a, S: Subject, T> {
     ideal: ModelSystem<S>,
     time: WorldTime,
     tokens: BTreeMap<Ordinal, Ordinal>,
-    /// How much later the system's clock was at the start than the case's.
+    /// Lead of the system's clock over the case's at the start.
     shift_ms: i64,
     moment: u64,
     /// True if a command of the case was sent.

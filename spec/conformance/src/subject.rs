@@ -94,8 +94,8 @@ pub trait Hints: Service {
         peer.clone()
     }
 
-    /// What an answer shows that was fixed by some event's time, always in the same order for the same
-    /// kind of answer.
+    /// Instants in an answer that were fixed by some event's time, always in the same order for the
+    /// same kind of answer.
     fn shown_in_answer(_answer: &AnswerOf<Self>) -> Vec<Shown<Self::Peer>> {
         Vec::new()
     }
@@ -121,8 +121,8 @@ pub trait Hints: Service {
         BTreeSet::new()
     }
 
-    /// Whose events a hidden event on this state may be: its speaker's, and those of whom settling might
-    /// grant something.
+    /// Agents whose events a hidden event on this state may be: its speaker, and those of whom
+    /// settling might grant something.
     fn affected(&self, _hidden: Option<&Self::Command>) -> Vec<Self::Peer> {
         Vec::new()
     }
@@ -153,7 +153,7 @@ pub trait Sessions: Service {
         None
     }
 
-    /// What is left in memory when the object is killed: its storage, and no session.
+    /// Effect of a kill of the object: its storage is left, and no session.
     fn break_sessions(&mut self) {}
 }
 
@@ -168,7 +168,7 @@ pub struct Shown<P> {
     pub deadline: Option<Timestamp>,
 }
 
-/// How long things take in a random history.
+/// Pace of a random history: how long things take in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// Seconds and minutes: for exact time.

@@ -1,4 +1,4 @@
-//! What a system has to be able to do to be tested, and how it says what it cannot.
+//! Capabilities that a system needs to be tested, and how it says which it lacks.
 
 use core::fmt;
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ pub enum Capability {
     Crash,
     /// Its storage can be set back to an earlier point.
     Rollback,
-    /// What it sends unasked can be received.
+    /// Pushes that it sends unasked can be received.
     Sockets,
     /// It bears more than a thousand calls in one case.
     Bulk,
@@ -40,10 +40,10 @@ impl fmt::Display for Capability {
     }
 }
 
-/// What a system can do.
+/// Abilities of a system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// What it can do exactly.
+    /// Capabilities that it has exactly.
     pub able: BTreeSet<Capability>,
     /// Without exact time: how many milliseconds of real time it is worth waiting for in one case.
     pub patience_ms: u64,
@@ -84,10 +84,10 @@ impl Capabilities {
     }
 }
 
-/// What a case needs, derived from its directives.
+/// Needs of a case, derived from its directives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// What the system must be able to do.
+    /// Capabilities that the system must have.
     pub capabilities: BTreeSet<Capability>,
     /// Time that passes.
     pub elapsed_ms: u64,
@@ -126,7 +126,7 @@ pub trait SystemUnderTest<S: Subject> {
     /// Its name in the output.
     fn name(&self) -> &str;
 
-    /// What it can do.
+    /// Capabilities that it has.
     fn capabilities(&self) -> Capabilities;
 
     /// Begins a case with these needs: a workspace that nobody ever used, no sockets. With exact time
@@ -197,7 +197,7 @@ pub trait SystemUnderTest<S: Subject> {
     }
 }
 
-/// What the platform charges for.
+/// Rows that the platform charges for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// Rows written.

@@ -111,7 +111,7 @@ fn delay() -> impl Strategy<Value = Delay> {
     (0..=86_400_000_u64).prop_map(|ms| Delay::from_ms(ms).unwrap())
 }
 
-/// What the agent may ask over its socket, and so over HTTP too.
+/// Commands of the agent over its socket, and so over HTTP too.
 pub fn ask_of(agent: AgentId) -> impl Strategy<Value = Ask> {
     let own = || Just(agent.clone());
     prop_oneof![

@@ -43,7 +43,7 @@ pub struct Divergence {
     pub seed: u64,
     /// The shrunk history, as a script without its lower half.
     pub script: String,
-    /// What differs.
+    /// Difference between the two, for a person.
     pub difference: String,
 }
 

@@ -11,7 +11,7 @@ use rand::rand_core::TryRng;
 
 use crate::subject::{Generate, Pace};
 
-/// What happens in one event of a history, as what is drawn for it.
+/// Event of a history, as what is drawn for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Operation(pub [u8; Operation::BYTES]);
 

@@ -68,7 +68,7 @@ pub trait Machine<S: Service> {
     fn check_memory(&mut self, _model: &S, _place: &str) {}
 }
 
-/// What one event on a machine of production did.
+/// Effects of one event on a machine of production.
 #[derive(Debug)]
 pub struct Handled<S: Service> {
     /// Reply, pushes, and whether anything became durable.

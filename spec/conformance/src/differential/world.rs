@@ -22,13 +22,13 @@ const SKEWS_MS: [i64; 9] = [-90_000, -60_001, -60_000, -3_000, 0, 0, 2_000, 90_0
 /// rest of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loads {
-    /// How often [`Load::Some`] may come.
+    /// Number of times that [`Load::Some`] may come.
     pub some: u8,
-    /// How often [`Load::Many`] may come.
+    /// Number of times that [`Load::Many`] may come.
     pub many: u8,
-    /// How often [`Load::Long`] may come.
+    /// Number of times that [`Load::Long`] may come.
     pub long: u8,
-    /// How often [`Load::Longs`] may come.
+    /// Number of times that [`Load::Longs`] may come.
     pub longs: u8,
 }
 
@@ -62,7 +62,7 @@ impl<S: Subject> World<S> {
         Self { model, time: WorldTime::default(), elapsed: 0, able, loads }
     }
 
-    /// What happens next.
+    /// Directive that comes next.
     pub fn draw(&mut self, random: &mut impl Rng) -> Directive<S> {
         let exact = self.able.has(Capability::ExactTime);
         let pace = if exact { Pace::Long } else { Pace::Short };

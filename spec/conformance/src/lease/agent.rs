@@ -15,7 +15,7 @@ const PATHS: [&str; 8] = ["a", "b", "c", "d", "src/e", "src/f", "src/g", "src/h"
 const TTLS_MS: [u64; 4] = [40, 200, 1_000, 5_000];
 const WAITS_MS: [u64; 2] = [1_000, 3_000];
 
-/// What it last heard of its one request.
+/// Knowledge of its one request, by what it last heard.
 #[derive(Clone, Debug)]
 enum Known {
     Nothing,
@@ -57,7 +57,7 @@ impl Agent {
         &self.holder
     }
 
-    /// What it asks next.
+    /// Command that it asks next.
     pub fn next(&mut self, random: &mut ChaCha8Rng) -> Command {
         self.draw(random).unwrap_or_else(everything_listed)
     }

@@ -1,4 +1,4 @@
-//! What lease answers give away about events that nobody saw, and what an event may cost.
+//! Hints of lease answers about events that nobody saw, and what an event may cost.
 
 use std::collections::BTreeSet;
 
@@ -105,7 +105,7 @@ pub(super) fn turning_points(state: &LeaseMachine) -> BTreeSet<Timestamp> {
     expiries.chain(deadlines).chain(memories.flatten()).collect()
 }
 
-/// What making the tables of a new workspace may cost, once.
+/// Rows that making the tables of a new workspace may cost, once.
 const TABLE_ROWS: u64 = 8;
 
 /// One row, one more when something lapsed or the clock was re-anchored, one for each ticket granted

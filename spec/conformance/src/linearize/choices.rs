@@ -34,7 +34,7 @@ pub(super) struct Fork {
     pub(super) trail: usize,
     /// Not tried yet; the next one is last.
     pub(super) choices: Vec<Way>,
-    /// What was tried last.
+    /// Way that was tried last.
     pub(super) current: Option<Way>,
     /// True if hidden events are among the choices already.
     pub(super) complete: bool,
@@ -151,8 +151,8 @@ impl<S: Subject> Search<'_, S> {
         self.hints.candidates(&self.machine, hidden, group.latest, self.thorough)
     }
 
-    /// How much later than it began a command is taken to have arrived: nothing at first, and something
-    /// else in each search that starts again.
+    /// Time after its beginning at which a command is taken to have arrived: nothing at first, and
+    /// something else in each search that starts again.
     fn disorder(&self, index: Option<usize>) -> u64 {
         match index {
             Some(index) if self.attempt > 0 => digest(&(index, self.attempt)) % (self.attempt * 8),

@@ -13,17 +13,17 @@ use mailbus_spec::time::Timestamp;
 /// Number of choices that are looked back at.
 const LOOKED_BACK: usize = 400;
 
-/// What a dead end says about its cause.
+/// Cause of a dead end, as far as it shows one.
 #[derive(Clone, Debug)]
 pub(super) struct Conflict<P> {
     /// The same command of the same client that may have been executed before.
     missing: Option<usize>,
-    /// What the answer shows, and the specification does not.
+    /// Instants that the answer shows, and the specification does not.
     shown: Vec<Shown<P>>,
 }
 
 impl<S: Subject> Search<'_, S> {
-    /// What it says that this invocation was not answered as expected.
+    /// Conflict that shows when this invocation was not answered as expected.
     pub(super) fn conflict_at(
         &self,
         index: usize,
@@ -117,7 +117,7 @@ impl<S: Subject> Search<'_, S> {
     }
 }
 
-/// Which hidden event a choice is: a lost command, or an alarm.
+/// Hidden event that a choice is: a lost command, or an alarm.
 fn event_of(choice: Choice) -> Option<Option<usize>> {
     match choice {
         Choice::Writer(..) => None,

@@ -26,7 +26,7 @@ impl Instants {
     }
 }
 
-/// How far what a hidden event would do agrees with what was seen of it.
+/// Degree to which what a hidden event would do agrees with what was seen of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Support {
     /// It would issue ordinals, and those were seen with their peers.
@@ -39,7 +39,7 @@ pub(super) enum Support {
     Misplaced,
 }
 
-/// What all answers and pushes of a history give away about instants.
+/// Hints that all answers and pushes of a history give about instants.
 #[derive(Clone, Debug)]
 pub(super) struct Hints<S: Subject> {
     all: Instants,
@@ -98,7 +98,7 @@ impl<S: Subject> Hints<S> {
         next.is_some_and(|next| next.anchor_ms() < host.0)
     }
 
-    /// How far what a hidden event would do agrees with what was seen of it.
+    /// Degree to which what a hidden event would do agrees with what was seen of it.
     pub fn support(
         &self,
         speaker: Option<&S::Peer>,

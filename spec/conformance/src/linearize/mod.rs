@@ -42,13 +42,13 @@ pub struct Invocation<S: Subject> {
     /// Time at which it was over, by the same order. For an unknown outcome: after this it no longer took
     /// effect; `None` if it might at any time.
     pub ended: Option<u64>,
-    /// What was asked.
+    /// Command that was asked.
     pub command: S::Command,
-    /// What was answered.
+    /// Outcome, as the client saw it.
     pub outcome: Outcome<S>,
 }
 
-/// What a client learned of its command.
+/// Outcome of a command, as its client learned it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome<S: Subject> {
     /// The reply.
@@ -84,7 +84,7 @@ impl<S: Subject> Default for History<S> {
 /// One event of an order that explains a history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explained<S: Subject> {
-    /// Which invocation, by its index; `None` is an alarm.
+    /// Index of the invocation; `None` is an alarm.
     pub invocation: Option<usize>,
     /// Object time.
     pub now: Timestamp,
@@ -92,7 +92,7 @@ pub struct Explained<S: Subject> {
     pub sequence: u64,
     /// True if nobody saw its reply.
     pub hidden: bool,
-    /// What it pushed.
+    /// Pushes that it sent.
     pub pushes: Vec<S::Push>,
 }
 

@@ -90,7 +90,7 @@ impl Sorted {
         }
     }
 
-    /// What ended before something else began must not stand after it.
+    /// Order of real time: what ended before something else began must not stand after it.
     pub fn check_real_time<S: Subject>(&self, history: &History<S>) -> Result<(), Contradiction> {
         // At one instant, starts come first: what touches is concurrent.
         let mut moments: Vec<(u64, bool, usize)> = Vec::new();

@@ -14,7 +14,7 @@ const SHOWN_BEFORE: usize = 12;
 /// Reason why no order explains a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contradiction {
-    /// What cannot be.
+    /// Claim that cannot be.
     pub what: String,
     /// Events before it, oldest first.
     pub before: Vec<String>,

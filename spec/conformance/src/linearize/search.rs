@@ -38,7 +38,7 @@ pub(super) struct Search<'a, S: Subject> {
     remembers_dead: bool,
     /// The last dead end.
     pub(super) conflict: Option<Conflict<S::Peer>>,
-    /// What was moved forward because of one: by trail, event and time.
+    /// Events moved forward because of one: by trail, event and time.
     pub(super) promoted: BTreeSet<(usize, Option<usize>, Timestamp)>,
     /// True if hidden events are looked for at unlikely instants, too.
     pub(super) thorough: bool,

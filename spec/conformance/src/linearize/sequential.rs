@@ -1,4 +1,4 @@
-//! What one client saw, on a system whose sessions begin and end by command.
+//! History of one client, on a system whose sessions begin and end by command.
 //!
 //! Its calls came one after the other, so their order is known, and no reply is unknown. Hidden are
 //! alarms only: an alarm pushes what has come due, and whether it rang before the next call shows in what
@@ -26,9 +26,9 @@ const ALARMS_MAX: usize = 16;
 pub enum Entry<S: Subject> {
     /// It called, and was answered.
     Called {
-        /// What it asked.
+        /// Command that it asked.
         command: S::Command,
-        /// What it was answered.
+        /// Reply that it was given.
         reply: ReplyOf<S>,
     },
     /// It closed a session's socket; the object knows before the next call.
@@ -42,7 +42,7 @@ pub enum Entry<S: Subject> {
 /// Reason why no world agrees with what was seen, for a reader.
 type Difference = String;
 
-/// What was pushed to each session, in order.
+/// Pushes to each session, in order.
 type Pushed<S> =
     BTreeMap<<S as mailbus_spec::Service>::Peer, Vec<<S as mailbus_spec::StateMachine>::Push>>;
 
@@ -87,7 +87,7 @@ fn latest<S: Subject>(entries: &[Entry<S>]) -> Option<Timestamp> {
 struct Replay<S: Subject> {
     epoch: Epoch,
     worlds: Vec<World<S>>,
-    /// What each session has received.
+    /// Pushes that each session has received.
     seen: Pushed<S>,
     tried: u64,
 }

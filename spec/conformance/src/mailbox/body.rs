@@ -9,7 +9,7 @@ use crate::directive::keyed;
 use mailbus_spec::id::AgentId;
 use mailbus_spec::mailbox::{Message, MessageId, MessageType};
 
-/// What fills a message up to its size.
+/// Member that fills a message up to its size.
 const FILL: &str = ",\"fill\":\"";
 
 /// A message from its words: `task.new id=m1 payload=[1] ackRequired ephemeral extra=3 bytes=300`.

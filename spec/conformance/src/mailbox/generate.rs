@@ -43,7 +43,7 @@ pub(super) fn command(state: &MailboxMachine, random: &mut impl Rng, pace: Pace)
     draw(state, random, pace).or_else(|| publish(random)).unwrap_or_else(everybody_listed)
 }
 
-/// What fills an inbox, a push budget, a window or a socket's place, or takes a message its chances.
+/// Commands that fill an inbox, push budget, window or socket's place, or take a message its chances.
 pub(super) fn flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Vec<Command> {
     try_flood(state, random, load).unwrap_or_default()
 }
@@ -232,7 +232,7 @@ fn message(from: AgentId, random: &mut impl Rng) -> Option<Message> {
     written.message(bytes).ok()
 }
 
-/// What was accepted lately, again: from the same sender, and mostly the same.
+/// Message that was accepted lately, again: from the same sender, and mostly the same.
 fn repeat(state: &MailboxMachine, random: &mut impl Rng) -> Option<Ask> {
     let named = |logged: &&Logged| logged.message.id.is_some();
     let logged = state.log.entries.values().rev().filter(named).take(4).choose(random)?;

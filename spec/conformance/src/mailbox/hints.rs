@@ -1,5 +1,5 @@
-//! What mailbox answers and commands name, when time alone changes something, and what an event may
-//! cost.
+//! Hints of mailbox answers and commands, instants at which time alone changes something, and what
+//! an event may cost.
 
 use std::collections::BTreeSet;
 
@@ -102,7 +102,7 @@ pub(super) fn turning_points(state: &MailboxMachine) -> BTreeSet<Timestamp> {
     points
 }
 
-/// What making the tables of a new workspace may cost, once.
+/// Rows that making the tables of a new workspace may cost, once.
 const TABLE_ROWS: u64 = 12;
 
 /// One row for a message, for each agent of which something is written, for each dead letter that

@@ -1,5 +1,5 @@
-//! What many agents sent and were delivered, through kills and restarts, held against what mailboxes
-//! promise end to end.
+//! Ledger of what many agents sent and were delivered, through kills and restarts, held against
+//! what mailboxes promise end to end.
 //!
 //! It knows nothing of the machine: only what clients saw. Subscriptions are fixed before the first
 //! message, nobody gives a delivery back and nobody is forgotten, so everything that was accepted is owed
@@ -14,13 +14,13 @@ use mailbus_spec::ordinal::Ordinal;
 /// All that was seen.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// What each agent wants, all the time.
+    /// Types that each agent wants, all the time.
     pub wanted: BTreeMap<AgentId, Patterns>,
-    /// What was sent, every attempt apart, in any order.
+    /// Messages that were sent, every attempt apart, in any order.
     pub sent: Vec<Sending>,
-    /// What was delivered, in the order in which each agent received it.
+    /// Deliveries, in the order in which each agent received them.
     pub delivered: Vec<Delivery>,
-    /// What the object confirmed as settled, in any order.
+    /// Messages that the object confirmed as settled, in any order.
     pub settled: Vec<Settlement>,
 }
 
@@ -44,7 +44,7 @@ pub struct Delivery {
     pub to: Connection,
     /// Its name.
     pub seq: Ordinal,
-    /// What came.
+    /// Message that came.
     pub message: Message,
     /// Time of it, by the order that all share.
     pub at: u64,
@@ -61,7 +61,7 @@ pub struct Settlement {
     pub at: u64,
 }
 
-/// What a run came to.
+/// Totals of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Messages that were accepted, as their senders know.
@@ -154,7 +154,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What is known to be accepted, or was delivered to anybody, comes to all it is addressed to.
+    /// Completeness: what is accepted, or was delivered to anybody, comes to all it is addressed to.
     fn nothing_is_lost(&self, seqs: &BTreeMap<Name, Ordinal>) -> Result<(), String> {
         let pair = |delivery: &Delivery| (delivery.to.agent.clone(), delivery.seq);
         let came: BTreeSet<(AgentId, Ordinal)> = self.delivered.iter().map(pair).collect();
@@ -212,7 +212,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What was accepted before another message was sent has an earlier place.
+    /// Order of real time: what was accepted before another message was sent has an earlier place.
     fn the_order_is_that_of_real_time(&self) -> Result<(), String> {
         let mut attempts: BTreeMap<Name, u64> = BTreeMap::new();
         for sending in &self.sent {

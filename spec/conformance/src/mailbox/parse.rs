@@ -112,7 +112,7 @@ fn not_a_command(words: &[&str]) -> String {
     format!("`{}` is not a command", words.join(" "))
 }
 
-/// What nobody in particular asks.
+/// Command of nobody in particular.
 fn unnamed(name: &str, rest: &[&str], epoch: Epoch) -> Result<Option<Ask>, String> {
     Ok(Some(match (name, rest) {
         ("open", [who, rest @ ..]) => open(who, rest, epoch)?,
@@ -126,7 +126,7 @@ fn unnamed(name: &str, rest: &[&str], epoch: Epoch) -> Result<Option<Ask>, Strin
     }))
 }
 
-/// What an agent asks.
+/// Command of an agent.
 fn asked(name: &str, who: &AgentId, rest: &[&str], epoch: Epoch) -> Result<Option<Ask>, String> {
     let agent_id = who.clone();
     Ok(Some(match (name, rest) {

@@ -193,7 +193,7 @@ fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
     }
 }
 
-/// How far something goes: `nothing` before the first message.
+/// Place up to which something goes: `nothing` before the first message.
 fn place(last: Ordinal, epoch: Epoch) -> String {
     if last == Ordinal::ZERO { String::from("nothing") } else { epoch.spell_ordinal(last) }
 }

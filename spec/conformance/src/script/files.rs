@@ -8,7 +8,7 @@ use super::super::subject::Subject;
 /// One script file.
 #[derive(Clone, Debug)]
 pub struct ScriptFile {
-    /// What it tells, from the file's name: `a_cancel_leaves_no_orphan`.
+    /// Story that it tells, from the file's name: `a_cancel_leaves_no_orphan`.
     pub name: String,
     /// Path of the file.
     pub path: PathBuf,

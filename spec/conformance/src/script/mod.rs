@@ -65,7 +65,7 @@ struct Section<S: Subject> {
 pub struct ScriptError {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// Fault in it.
     pub reason: String,
 }
 
@@ -84,9 +84,9 @@ pub enum ScriptFailure {
     Disagrees(Disagreement),
     /// The specification is not what the script says.
     Outdated {
-        /// What the script shows.
+        /// Lines that the script shows.
         written: String,
-        /// What the specification shows now.
+        /// Lines that the specification shows now.
         now: String,
     },
     /// On a real clock: no order of events explains what the system said.
@@ -108,7 +108,7 @@ impl fmt::Display for ScriptFailure {
 
 impl core::error::Error for ScriptFailure {}
 
-/// What became of a script on a system.
+/// Result of a script on a system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The system repeated it.
@@ -165,7 +165,7 @@ impl<S: Subject> Script<S> {
         self.sections.iter().flat_map(|section| section.directives.iter().cloned()).collect()
     }
 
-    /// What a system must be able to do.
+    /// Needs of the script: what a system must be able to do.
     #[must_use]
     pub fn needs(&self) -> Needs {
         let mut needs = needs(&self.directives());
@@ -204,7 +204,7 @@ impl<S: Subject> Script<S> {
         format!("{}\n", text.trim_end())
     }
 
-    /// What the specification shows for each directive.
+    /// Lines that the specification shows for each directive.
     fn shown(&self) -> Vec<Vec<String>> {
         let mut shown = Vec::new();
         let mut model = ModelSystem::<S>::default();

@@ -25,9 +25,9 @@ pub struct World {
     alarms: bool,
     losses: f64,
     kills: usize,
-    /// Who the clients are; without agents they ask anything.
+    /// Agents that the clients are; without agents they ask anything.
     agents: Vec<LeaseAgent>,
-    /// What a client asks again, since it was cut off.
+    /// Command that a client asks again, since it was cut off.
     again: BTreeMap<usize, Command>,
     history: Leases,
 }

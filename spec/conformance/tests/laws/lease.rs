@@ -271,7 +271,7 @@ impl Side {
             }
     }
 
-    /// What is theirs, and not over by now.
+    /// State of the machine with what is theirs alone, and not over by now.
     fn own(&self, run: &Run) -> LeaseMachine {
         let mut own = run.machine.clone();
         own.handle(run.host, &Event::Alarm);
@@ -299,7 +299,7 @@ fn without_tokens(text: &str) -> String {
     parts.fold(first, |kept, part| kept + part.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
-/// What is held and waited for, tokens, arrivals and clock aside.
+/// Claims held and waited for, tokens, arrivals and clock aside.
 fn claims(machine: &LeaseMachine) -> Vec<String> {
     let held = machine.leases.values().map(|lease| format!("{lease:?}"));
     let queue = machine.queue.values().map(|ticket| format!("{ticket:?}"));

@@ -99,7 +99,7 @@ proptest! {
         }
     }
 
-    /// What is accepted, and as what, never depends on the alarm: memory ends by time alone.
+    /// Acceptance, and the form of it, never depend on the alarm: memory ends by time alone.
     #[test]
     fn what_is_accepted_does_not_depend_on_the_alarm(history in history(LONG_MS)) {
         let (mut never, mut on_time) = (Run::new(), Run::new());
@@ -134,7 +134,7 @@ proptest! {
         prop_assert!(run.machine.agents.is_empty(), "{:?}", run.machine.agents);
     }
 
-    /// What two agents do about their own mail may change places.
+    /// Commands of two agents about their own mail may change places.
     #[test]
     fn commands_of_different_agents_commute(
         begin in history(LONG_MS),

@@ -26,7 +26,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-/// What instants and ordinals are written by.
+/// Start that instants and ordinals are written by.
 const EPOCH: Epoch = Epoch(EXACT_START);
 
 /// One event, and how long after the one before.

@@ -1,4 +1,4 @@
-//! What is claimed about the beliefs of all clients at one true instant.
+//! Claims about the beliefs of all clients at one true instant.
 
 use crate::lease::scenario::Scenario;
 use crate::lease::state::{Guard, State};
@@ -34,7 +34,7 @@ pub fn check(scenario: &Scenario, state: &mut State) {
     }
 }
 
-/// Who believes in what, leases that an admin has ended before their time aside.
+/// Beliefs of all clients, leases that an admin has ended before their time aside.
 fn believed(scenario: &Scenario, state: &State) -> Vec<(u8, u8, Guard)> {
     let mut believed = Vec::new();
     for (index, client) in state.clients.iter().enumerate() {

@@ -1,5 +1,6 @@
-//! Who keeps asking is granted in the end: from every state the fair continuation is run, in which
-//! faults have stopped, nobody renews, no alarm rings, and all who wait ask again in time.
+//! Liveness: a client that keeps asking is granted in the end. From every state the fair
+//! continuation is run, in which faults have stopped, nobody renews, no alarm rings, and all who
+//! wait ask again in time.
 
 use mailbus_conformance::mutants;
 use mailbus_spec::lease::state::{LeaseMachine, Ticket};

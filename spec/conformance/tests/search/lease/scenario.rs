@@ -1,4 +1,4 @@
-//! What a world is made of: who wants what, what may go wrong how often, by which rules clients
+//! Scenario of a world: who wants what, what may go wrong how often, by which rules clients
 //! believe, and which mistake is planted.
 
 use mailbus_conformance::mutants::lease::Mutant;
@@ -18,7 +18,7 @@ pub struct Claim {
     pub paths: PathSet,
     pub ttl: Ttl,
     pub wait: Option<Wait>,
-    /// What its renewals ask for.
+    /// Term that its renewals ask for.
     pub renewal: Ttl,
 }
 
@@ -73,7 +73,7 @@ pub enum CountedFrom {
     Latest,
 }
 
-/// Which clocks have to agree that a term lasts.
+/// Clocks that have to agree that a term lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clocks {
     Both,
@@ -158,7 +158,7 @@ pub struct Scenario {
     pub mutant: Option<&'static Mutant>,
     /// The one invariant that is checked; `None` for all.
     pub only: Option<&'static str>,
-    /// What must happen somewhere, or the world proves nothing.
+    /// Marks that must be reached somewhere, or the world proves nothing.
     pub expected: &'static [Mark],
     pub reached: Reached,
 }

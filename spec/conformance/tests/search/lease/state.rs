@@ -17,11 +17,11 @@ const CLIENT_BEGIN_MS: u64 = 3_600_000;
 pub struct State {
     /// True time since the beginning.
     pub elapsed_ms: u64,
-    /// How far the host's clock is off.
+    /// Offset of the host's clock from true time, in ms.
     pub host_shift_ms: i64,
     pub object: Arc<LeaseMachine>,
     pub clients: Vec<Client>,
-    /// What is under way, sorted: a network keeps no order.
+    /// Packets under way, sorted: a network keeps no order.
     pub network: Vec<Packet>,
     pub budget: Budget,
     pub history: History,
@@ -35,16 +35,16 @@ pub struct State {
 pub struct Scale {
     pub back_step_ms: u64,
     pub longest_ms: u64,
-    /// How far a client's wall clock may go back in all.
+    /// Time by which a client's wall clock may go back in all, in ms.
     pub wall_back_ms: u64,
     pub exact_tokens: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Client {
-    /// How far its monotonic clock is behind true time.
+    /// Lag of its monotonic clock behind true time, in ms.
     pub frozen_ms: u64,
-    /// How far its wall clock was set back.
+    /// Time by which its wall clock was set back, in ms.
     pub wall_back_ms: u64,
     pub suspended: bool,
     pub attempts: Vec<Attempt>,
@@ -52,7 +52,7 @@ pub struct Client {
     pub renewals: u8,
 }
 
-/// What a client knows of one request it has begun.
+/// Knowledge of a client about one request it has begun.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Attempt {
     pub first_sent: Reading,
@@ -72,7 +72,7 @@ pub struct Guard {
     pub lost: bool,
 }
 
-/// What is under way between a client and the object.
+/// Packet under way between a client and the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Packet {
     pub client: u8,
@@ -102,7 +102,7 @@ impl Body {
     }
 }
 
-/// What the checks know of the past, whatever the object still knows.
+/// History as the checks know it, whatever the object still knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// The largest token ever granted.
@@ -130,7 +130,7 @@ pub struct GrantOnce {
     pub over: Option<Timestamp>,
 }
 
-/// What a restore goes back to.
+/// Backup that a restore goes back to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Backup {
     pub snapshot: Option<Arc<LeaseMachine>>,
@@ -173,7 +173,7 @@ impl State {
         HostTime((BEGIN_MS + self.elapsed_ms).saturating_add_signed(self.host_shift_ms))
     }
 
-    /// What the object's clock would say now.
+    /// Time by the object's clock now.
     pub fn object_now(&self) -> Timestamp {
         self.object.clock.observe(self.host()).expect("worlds keep to plausible years").now
     }

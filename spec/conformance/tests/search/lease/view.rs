@@ -42,7 +42,7 @@ impl Hash for State {
 
 struct View<'a> {
     state: &'a State,
-    /// How far the host's clock may still go back.
+    /// Time by which the host's clock may still go back, in ms.
     back_ms: u64,
     now: Timestamp,
     tokens: Vec<Ordinal>,
@@ -79,8 +79,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// How far ahead an instant is. So long ago that even the memory of it is over for good is all
-    /// the same: a lease that lapsed unseen may lie there for ever.
+    /// Distance of an instant ahead, in ms. So long ago that even the memory of it is over for good
+    /// is all the same: a lease that lapsed unseen may lie there for ever.
     fn ahead(&self, at: Timestamp) -> i64 {
         let long_ago = limits::MEMORY_MS + 120_000 + self.back_ms;
         (at.ms() as i64 - self.now.ms() as i64).max(-(long_ago as i64))
@@ -158,7 +158,7 @@ impl<'a> View<'a> {
         attempt.guard.is_some().hash(hasher);
     }
 
-    /// What both clocks say has passed, until it is so long that nothing can be believed of it.
+    /// Time that has passed by both clocks, until it is so long that nothing can be believed of it.
     fn since(&self, then: Reading, now: Reading) -> Option<(i64, i64)> {
         let by = |now: Duration, then: Duration| now.as_millis() as i64 - then.as_millis() as i64;
         let (monotonic, wall) = (by(now.monotonic, then.monotonic), by(now.wall, then.wall));

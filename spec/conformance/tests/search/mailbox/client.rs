@@ -1,4 +1,4 @@
-//! What processes do: they connect, handle what they are given, answer it, and go away.
+//! Processes as clients: they connect, handle what they are given, answer it, and go away.
 
 use mailbus_spec::mailbox::message::derived_id;
 use mailbus_spec::mailbox::{Ask, Command, Connection, MessageId, Outcome, Settled};

@@ -25,7 +25,7 @@ const RECONNECT_MS: u64 = 5_000;
 /// A message whose retention ends sooner than the longest delay and the rest may expire.
 const GRACE_MS: u64 = limits::DELAY_MAX_MS + limits::PRESUMED_MS + limits::DEDUP_MS;
 
-/// What does not come to a good end from here.
+/// Violation of liveness: what does not come to a good end from here.
 pub fn violation(scenario: &Scenario, state: &State) -> Option<Violation> {
     if scenario.only.is_some_and(|only| only != "mail_liveness") || state.violation.is_some() {
         return None;
@@ -46,7 +46,7 @@ pub fn violation(scenario: &Scenario, state: &State) -> Option<Violation> {
     None
 }
 
-/// What is pending for those who run, and will be for long enough.
+/// Messages that are pending for those who run, and will be for long enough.
 fn owed(state: &State) -> Vec<(AgentId, Ordinal)> {
     let now = state.now();
     let lasting = |seq: &Ordinal| {
@@ -83,8 +83,8 @@ fn run(scenario: &Scenario, state: &mut State, owed: &[(AgentId, Ordinal)]) -> R
     Err(format!("it does not come to rest: {:?}", state.object.agents))
 }
 
-/// What may be pushed when nothing else happens, and when. Sessions with deliveries in flight wait for
-/// those, unless all fits them.
+/// Message that may be pushed when nothing else happens, and when. Sessions with deliveries in
+/// flight wait for those, unless all fits them.
 fn pushable(state: &State) -> Option<(Ordinal, Timestamp)> {
     let floor = state.object.clock.floor;
     let soonest = state.object.agents.values().filter_map(|agent| {

@@ -1,4 +1,4 @@
-//! What must sometimes happen. A world in which it cannot proves nothing: vacuity is a failure.
+//! Marks of what must sometimes happen. A world where it cannot proves nothing: vacuity is a failure.
 
 /// One thing worth reaching, recorded on the transition that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

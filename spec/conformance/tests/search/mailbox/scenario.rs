@@ -1,4 +1,4 @@
-//! What a world is made of: who sends what, which processes connect, what may happen how often, and
+//! Scenario of a world: who sends what, which processes connect, what may happen how often, and
 //! which mistake is planted.
 
 use mailbus_conformance::mutants::mailbox::Mutant;

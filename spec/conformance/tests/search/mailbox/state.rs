@@ -24,7 +24,7 @@ pub struct State {
     pub scale: Scale,
 }
 
-/// What a view needs to tell what can still matter.
+/// Scale by which a view tells what can still matter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scale {
     pub back_ms: u64,
@@ -33,7 +33,7 @@ pub struct Scale {
     pub names: Arc<[AgentId]>,
 }
 
-/// What a process knows, and what is under way to and from it.
+/// Knowledge of a process, and what is under way to and from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Client {
     /// The session that it takes to be its own.
@@ -46,7 +46,7 @@ pub struct Client {
     pub closing: Vec<Ordinal>,
     /// Pushes under way to it.
     pub pipe: Vec<Ordinal>,
-    /// What its session was given and it has not answered, sorted.
+    /// Messages that its session was given and it has not answered, sorted.
     pub in_hand: Vec<Ordinal>,
     /// Frames under way to the object, with the session they are sent over.
     pub outbox: Vec<(Ordinal, Frame)>,
@@ -62,7 +62,7 @@ pub enum Frame {
     Working(Ordinal),
 }
 
-/// What a restore goes back to.
+/// Backup that a restore goes back to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backup {
     pub object: Arc<MailboxMachine>,
@@ -92,12 +92,12 @@ impl State {
         HostTime(self.host_ms)
     }
 
-    /// What the object's clock would say now.
+    /// Time by the object's clock now.
     pub fn now(&self) -> Timestamp {
         self.object.clock.observe(self.host()).expect("worlds keep to plausible years").now
     }
 
-    /// Whose socket a session's is: a process that is in it, or that left it.
+    /// Process with the socket of a session: one that is in it, or that left it.
     pub fn client_in(&self, scenario: &Scenario, name: &AgentId, epoch: Ordinal) -> Option<usize> {
         (0..self.clients.len()).find(|at| {
             scenario.processes[*at].agent == *name && self.clients[*at].epoch == Some(epoch)

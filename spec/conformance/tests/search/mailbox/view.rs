@@ -34,7 +34,7 @@ impl Hash for State {
 
 struct View<'a> {
     state: &'a State,
-    /// How far the host's clock may still go back.
+    /// Time by which the host's clock may still go back, in ms.
     back_ms: u64,
     now: Timestamp,
     seqs: Vec<Ordinal>,
@@ -115,7 +115,7 @@ impl<'a> View<'a> {
         ordinal.get() as i64 - (self.state.host().0 << Ordinal::SHIFT) as i64
     }
 
-    /// How far ahead an instant is, as far as `memory_ms` of the past are told apart.
+    /// Distance of an instant ahead, in ms, as far as `memory_ms` of the past are told apart.
     fn ahead(&self, at: Timestamp, memory_ms: u64) -> i64 {
         let long_ago = (memory_ms + self.back_ms) as i64;
         (at.ms() as i64 - self.now.ms() as i64).max(-long_ago)

@@ -1,4 +1,4 @@
-//! What becomes of each message: pushed, settled, presumed so, lost.
+//! Fates of the messages: pushed, settled, presumed so, lost.
 
 use mailbus_spec::invariant::Transition;
 use mailbus_spec::limits;
@@ -9,7 +9,7 @@ use crate::mailbox::marks::Mark;
 use crate::mailbox::scenario::Scenario;
 use crate::mailbox::state::State;
 
-/// What is pending no more: settled by somebody who handled it, presumed so, lost, or gone.
+/// Messages pending no more: settled by somebody who handled them, presumed so, lost, or gone.
 pub fn departures(
     scenario: &Scenario,
     state: &mut State,

@@ -1,4 +1,4 @@
-//! What the checks know of the past, whatever the object still knows.
+//! Past as the checks know it, whatever the object still knows.
 
 mod fates;
 mod remember;
@@ -7,7 +7,7 @@ use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 pub use remember::remember;
 
-/// What happened to every message for every agent it was addressed to, and more.
+/// Past of every message for every agent it was addressed to, and more.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Past {
     /// Sorted by agent and `seq`.
@@ -21,7 +21,7 @@ pub struct Past {
     pub connecting: Option<u8>,
 }
 
-/// What became of one message for one agent.
+/// Fate of one message for one agent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fate {
     pub agent: AgentId,
@@ -40,11 +40,11 @@ pub struct Fate {
     pub failures: u8,
 }
 
-/// What is known of one agent.
+/// Past of one agent, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AgentPast {
     pub agent: AgentId,
-    /// What it lost, in order of loss.
+    /// Messages that it lost, in order of loss.
     pub lost: Vec<Ordinal>,
     /// Number of its losses that it acknowledged.
     pub acknowledged: u64,
@@ -54,7 +54,7 @@ pub struct AgentPast {
     pub epoch: Ordinal,
     /// The last first push in its present session.
     pub first_through: Ordinal,
-    /// What its present session announced.
+    /// Delivery that its present session announced.
     pub announced: Option<Ordinal>,
     /// An inbox told it that it knows everything up to here.
     pub complete: Ordinal,
