@@ -19,7 +19,7 @@ pub(crate) const WASM: &str = "index_bg.wasm";
 
 const SHIM: &str = include_str!("shim.js");
 
-/// What the module uses of WebAssembly. Named one by one: with all features wasm-opt may choose an
+/// WebAssembly features of the module. Named one by one: with all features wasm-opt may choose an
 /// encoding that the runtime does not know yet.
 const FEATURES: [&str; 7] = [
     "--enable-bulk-memory",

@@ -1,4 +1,4 @@
-//! Where things lie in the checkout, and the lock that lets one process at a time change them.
+//! Places of things in the checkout, and the lock that lets one process at a time change them.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ impl Checkout {
         self.folder().join("wrangler.toml")
     }
 
-    /// Where `wrangler.toml` expects the script, too.
+    /// Folder of the bundle, where `wrangler.toml` expects the script, too.
     pub(super) fn bundle_folder(&self) -> PathBuf {
         self.folder().join("build")
     }

@@ -8,7 +8,7 @@ use super::checkout::Checkout;
 use super::command::run;
 use super::{Error, Step};
 
-/// What the Workers runtime executes.
+/// Target that the Workers runtime executes.
 pub(super) const TARGET: &str = "wasm32-unknown-unknown";
 
 const INSTALL_RUST: &str = "Rust from rustup.rs";

@@ -1,4 +1,4 @@
-//! What `wrangler.toml` says: the one place that names the classes, their bindings and the date of
+//! Content of `wrangler.toml`: the one place that names the classes, their bindings and the date of
 //! the runtime's behaviour.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::Error;
 pub struct Deployment {
     /// The worker's name.
     pub name: String,
-    /// Which day's runtime behaviour the worker was written for.
+    /// Day of the runtime behaviour that the worker was written for.
     pub compatibility_date: String,
     durable_objects: DurableObjects,
 }

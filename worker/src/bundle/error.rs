@@ -20,9 +20,9 @@ pub enum Error {
     MissingProgram {
         /// Its name.
         program: String,
-        /// What brings it.
+        /// Source that brings it.
         advice: &'static str,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// A program is too old.
@@ -30,9 +30,9 @@ pub enum Error {
     OldProgram {
         /// Its name.
         program: &'static str,
-        /// What it says it is.
+        /// Version that it says it is.
         found: String,
-        /// What to install instead.
+        /// Version to install instead.
         advice: &'static str,
     },
     /// A program ran and failed.
@@ -42,7 +42,7 @@ pub enum Error {
         command: String,
         /// End of it.
         status: std::process::ExitStatus,
-        /// What to try.
+        /// Remedy to try.
         advice: &'static str,
         /// The last it printed.
         output: String,
@@ -63,17 +63,17 @@ pub enum Error {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Fault in it.
         reason: String,
     },
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// Action that was tried.
         action: &'static str,
         /// On which file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
 }

@@ -105,7 +105,7 @@ impl Bundle {
         &self.folder
     }
 
-    /// What `wrangler.toml` says about names, classes and the runtime's date.
+    /// Names, classes and the runtime's date, by `wrangler.toml`.
     #[must_use]
     pub fn deployment(&self) -> &Deployment {
         &self.deployment

@@ -1,4 +1,4 @@
-//! What a bundle was made from and what it came to, in the format of `sha256sum`.
+//! Stamp of a bundle: what it was made from and what it came to, in the format of `sha256sum`.
 //!
 //! The inputs are the sources that cargo's dep-info names (so an edit to native code rebuilds
 //! nothing), the manifests and locks, the recipe in this folder, and the compiler's version. The

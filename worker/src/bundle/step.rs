@@ -1,4 +1,4 @@
-//! What the set-up is about to do, for a person who waits for it.
+//! Steps of the set-up, for a person who waits for them.
 
 use std::fmt;
 

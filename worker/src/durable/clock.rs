@@ -10,7 +10,7 @@ use super::js::{JsStorage, reason};
 /// six times by itself, and then never.
 const RETRY_MS: u64 = 10_000;
 
-/// What the host's clock says.
+/// Time by the host's clock.
 pub(super) fn now() -> HostTime {
     HostTime(js_sys::Date::now() as u64)
 }

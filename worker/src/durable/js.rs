@@ -1,4 +1,4 @@
-//! What this shell uses of the platform's JavaScript, each call with its exceptions caught.
+//! JavaScript of the platform that this shell uses, each call with its exceptions caught.
 //!
 //! The `worker` crate covers most of it, but its cursors let exceptions through, it has no
 //! `transactionSync`, and it takes alarms as offsets.
@@ -56,7 +56,7 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = getReader)]
     pub(super) fn get_reader(this: &JsBody) -> Result<JsReader, JsValue>;
 
-    /// What takes a body piece by piece.
+    /// Reader that takes a body piece by piece.
     pub(super) type JsReader;
 
     #[wasm_bindgen(method, catch)]
@@ -72,7 +72,7 @@ extern "C" {
     pub(super) fn value(this: &JsPiece) -> Option<Uint8Array>;
 }
 
-/// What an exception says.
+/// Message of an exception.
 pub(super) fn reason(exception: &JsValue) -> String {
     if let Some(text) = exception.as_string() {
         return text;

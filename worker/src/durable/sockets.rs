@@ -25,7 +25,7 @@ pub(super) struct Socket<'a> {
     pub websocket: &'a WebSocket,
     /// Its number.
     pub id: SocketId,
-    /// What it keeps for the object.
+    /// Attachment that it keeps for the object.
     pub attachment: Attachment,
 }
 

@@ -1,4 +1,4 @@
-//! What arrives at an object: borrowed from who has it, or owned while it waits or changes threads.
+//! Arrivals at an object: borrowed from who has them, or owned while they wait or change threads.
 
 use crate::object::{Body, Request, SocketId};
 

@@ -49,7 +49,7 @@ pub enum StartError {
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The address cannot be listened on.
@@ -57,7 +57,7 @@ pub enum StartError {
     Listen {
         /// The address.
         listen: SocketAddr,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The process may not have enough files open.
@@ -74,7 +74,7 @@ pub struct Folder {
     _lock: File,
 }
 
-/// What the variable says that stands for the flag.
+/// Meaning of the variable that stands for the flag.
 fn lets_everybody_in(value: &str) -> Result<bool, Infallible> {
     Ok(Access::of_variable(value) == Access::Anonymous)
 }

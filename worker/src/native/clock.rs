@@ -16,7 +16,7 @@ pub trait HostClock {
     /// Ends when this much time has passed on the monotonic clock.
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()>;
 
-    /// What both clocks say.
+    /// Moment by both clocks.
     fn moment(&self) -> Moment {
         Moment { wall: self.now(), uptime: self.uptime() }
     }

@@ -6,7 +6,8 @@ use std::num::NonZeroUsize;
 /// A limit that a system may have; `None` is none.
 type Limit = Option<u64>;
 
-/// What a system grants that refuses to grant everything: macOS does, whatever its hard limit says.
+/// Limit that a system grants which refuses to grant everything: macOS does, whatever its hard
+/// limit says.
 const PORTABLE_MAX: u64 = 10_240;
 
 /// Files that an open database takes: itself, its log, and the log once more for flushing.
@@ -42,7 +43,7 @@ pub enum TooFew {
     ToStart {
         /// The limit.
         files: u64,
-        /// What the limit has to be at least.
+        /// Limit that there has to be at least.
         needed: u64,
     },
     /// For that many databases.
@@ -53,7 +54,7 @@ pub enum TooFew {
     ForDatabases {
         /// Number of databases that were asked for.
         asked: u64,
-        /// What the limit has to be at least.
+        /// Limit that there has to be at least.
         needed: u64,
         /// The limit.
         files: u64,
@@ -131,7 +132,7 @@ mod tests {
         NonZeroUsize::new(number).unwrap()
     }
 
-    /// What is asked for, in order, and the limit afterwards.
+    /// Limits that are asked for, in order, and the limit afterwards.
     fn raised(soft: Limit, hard: Limit, grants: fn(Limit) -> bool) -> (Vec<Limit>, Limit) {
         let mut asked = Vec::new();
         let limit = raise(soft, hard, |wish| {

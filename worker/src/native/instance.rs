@@ -14,7 +14,7 @@ use super::arrival::Arrival;
 use super::sockets::Sockets;
 use super::sqlite::{Bookmark, Database};
 
-/// What an event came to. Everything in it still has to be let go: frames and closes in their order,
+/// Result of an event. Everything in it still has to be let go: frames and closes in their order,
 /// then the answer. Frames to an accepted socket wait for it to be taken up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
@@ -39,7 +39,7 @@ impl Delivered {
         self.rows > 0 || self.alarm.is_some()
     }
 
-    /// What the platform charges for: rows written and alarms set.
+    /// Rows written and alarms set, which the platform charges for.
     #[must_use]
     pub fn charged(&self) -> u64 {
         self.rows.saturating_add(u64::from(self.alarm.is_some()))
@@ -63,7 +63,7 @@ pub struct Instance<O> {
 const SMALL_BYTES: u64 = 64 << 10;
 const SMALL_PIECES: usize = 16;
 
-/// What is left of an object while its database is closed.
+/// Rest of an object while its database is closed.
 pub struct Parked<O> {
     /// Its memory and its alarm, if they were worth keeping.
     memory: Option<(O, Option<HostTime>)>,
@@ -297,8 +297,9 @@ impl<O: Object> Instance<O> {
         self.alarm
     }
 
-    /// What time the event was told that set the pending alarm: a host whose clock says less has had it
-    /// set back since. `None` if none is pending, or it was set by a program that did not note it.
+    /// Time that the event was told that set the pending alarm: a host whose clock says less has
+    /// had it set back since. `None` if none is pending, or it was set by a program that did not
+    /// note it.
     ///
     /// # Errors
     /// [`StorageError`] if it cannot be read.

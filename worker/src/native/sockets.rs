@@ -55,13 +55,13 @@ impl Sockets {
         self.open.keys().copied()
     }
 
-    /// What a socket keeps for its object.
+    /// Attachment that a socket keeps for its object.
     #[must_use]
     pub fn attachment(&self, id: SocketId) -> Option<&str> {
         self.open.get(&id).map(|socket| socket.attachment.as_str())
     }
 
-    /// How much its object lets be under way to a socket; `None` if it sends everything.
+    /// Window of a socket: what its object lets be under way to it; `None` if it sends everything.
     pub(super) fn window(&self, id: SocketId) -> Option<u64> {
         self.open.get(&id).and_then(|socket| socket.window)
     }

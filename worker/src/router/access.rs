@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Access: who may ask.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -18,7 +18,7 @@ pub enum Access {
     Closed,
 }
 
-/// What a request says about who sends it, and to whom. A header that came more than once is all its
+/// Credentials of a request: who sends it, and to whom. A header that came more than once is all its
 /// values with a comma between them; one that is not text is as good as a wrong one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Credentials<'a> {
@@ -38,7 +38,7 @@ pub enum Caller {
 }
 
 impl Access {
-    /// What the value of [`ALLOW_ANONYMOUS`] means: `true` and nothing else lets everybody in.
+    /// Meaning of the value of [`ALLOW_ANONYMOUS`]: `true` and nothing else lets everybody in.
     #[must_use]
     pub fn of_variable(value: &str) -> Self {
         if value == "true" { Self::Anonymous } else { Self::Closed }

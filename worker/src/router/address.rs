@@ -1,4 +1,4 @@
-//! What a path and a method mean.
+//! Meaning of a path and a method.
 
 use std::borrow::Cow;
 
@@ -48,7 +48,7 @@ pub enum Route<'a> {
     },
 }
 
-/// Where a request with this method (in capitals) and path (without the query) goes.
+/// Route of a request with this method (in capitals) and path (without the query).
 ///
 /// # Errors
 /// 404 `not_found`, 400 `id_invalid` for a workspace that is none, 405 `method_not_allowed`.

@@ -7,7 +7,7 @@ use crate::bundle::Deployment;
 
 use super::Options;
 
-/// Where what is for this machine alone listens, on any free port.
+/// Address at which what is for this machine alone listens, on any free port.
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// The socket that serves the worker, by the name the runtime reports its port under.
 pub(super) const HTTP: &str = "http";
@@ -61,7 +61,7 @@ const config :Workerd.Config = (
     )
 }
 
-/// What the runtime knows a class's objects by: the folder of their databases below [`OBJECTS`].
+/// Key that the runtime knows a class's objects by: the folder of their databases below [`OBJECTS`].
 pub(super) fn unique_key(deployment: &Deployment, class: &str) -> String {
     format!("{}-{class}", deployment.name)
 }

@@ -11,13 +11,13 @@ pub enum Error {
     Data {
         /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The shell that guards the process could not be started.
     #[error("cannot run `sh`: {0}")]
     Spawn(
-        /// What the system said.
+        /// Error of the system.
         io::Error,
     ),
     /// The process ended, or closed its report, before it listened.
@@ -36,7 +36,7 @@ pub enum Error {
     /// The runtime could not be asked to evict an object.
     #[error("cannot reach workerd to evict an object: {0}")]
     Unreachable(
-        /// What the system said.
+        /// Error of the system.
         io::Error,
     ),
     /// The runtime would not evict the object.
@@ -46,7 +46,7 @@ pub enum Error {
         class: String,
         /// Its name.
         name: String,
-        /// What the runtime said.
+        /// Answer of the runtime.
         answer: String,
     },
 }

@@ -27,7 +27,7 @@ use process::Process;
 /// Options for running a bundle.
 #[derive(Clone)]
 pub struct Options {
-    /// What to run.
+    /// Bundle to run.
     pub bundle: Bundle,
     /// The folder for the objects' databases, made if it is not there. One process at a time.
     pub data: PathBuf,
@@ -45,7 +45,7 @@ pub struct Options {
     /// A module in front of the bundle's own, which it imports as `./index.js` and has the exports of:
     /// for tests that make the platform fail.
     pub front: Option<String>,
-    /// Where the runtime's and the worker's messages go.
+    /// Place where the runtime's and the worker's messages go.
     pub log: Log,
 }
 
@@ -97,7 +97,7 @@ impl Workerd {
         SocketAddr::new(self.options.listen.ip(), self.process.ports().http)
     }
 
-    /// Where the [companion](Options::companion) listens, if there is one.
+    /// Address of the [companion](Options::companion), if there is one.
     #[must_use]
     pub fn companion(&self) -> Option<SocketAddr> {
         let port = self.process.ports().companion?;

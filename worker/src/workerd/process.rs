@@ -158,7 +158,7 @@ fn append_to(path: &Path) -> Result<File, Error> {
         .map_err(|source| Error::Data { path: path.to_path_buf(), source })
 }
 
-/// Which sockets a start has to report besides the worker's.
+/// Sockets that a start has to report besides the worker's.
 #[derive(Clone, Copy, Default)]
 struct Expected {
     eviction: bool,

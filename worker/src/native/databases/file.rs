@@ -32,7 +32,7 @@ pub struct FileDatabases {
     most: usize,
 }
 
-/// What all handles to the databases of a folder know, on whichever thread.
+/// Knowledge that all handles to the databases of a folder share, on whichever thread.
 #[derive(Debug, Default)]
 struct Known {
     /// The files whose logs this process has opened, and flushed well since.
@@ -51,7 +51,7 @@ impl Known {
     }
 }
 
-/// What the files end in. No encoded name has a dot.
+/// Extension of the files. No encoded name has a dot.
 const EXTENSION: &str = "sqlite";
 
 /// The longest part of an encoded name that is one file's name: with what SQLite appends, below the

@@ -83,7 +83,7 @@ impl EventLoop {
         several.map(|(index, inbox)| Self { place: place(index), inbox }).collect()
     }
 
-    /// Where it is.
+    /// Place of the loop.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place

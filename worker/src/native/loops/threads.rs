@@ -39,7 +39,7 @@ pub struct LoopEnded {
     why: String,
 }
 
-/// What a loop came to: nothing to say if it ended well.
+/// End of a loop: its index, and nothing to say if it ended well.
 type Ended = (usize, Option<String>);
 
 /// Runs so many event loops, each on a thread of its own, until `stop` ends and then they do.

@@ -29,10 +29,10 @@ const PUSH_BUDGET: usize = mailbus_spec::limits::PUSH_BUDGET_BYTES as usize;
 /// not hold up what others wait for.
 const PUT_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// How often to look whether they have read.
+/// Interval at which it is looked whether they have read.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long it takes until the databases are listed again, if they could not be.
+/// Time until the databases are listed again, if they could not be.
 const LIST_AGAIN: Duration = Duration::from_secs(2);
 
 /// The schedule that events write and one loop reads.

@@ -1,4 +1,4 @@
-//! What becomes of an event: it is handled, waits until its object is awake, or is not begun.
+//! Fate of an event: it is handled, waits until its object is awake, or is not begun.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -195,7 +195,7 @@ impl<O: Object + 'static> Inner<O> {
     }
 }
 
-/// What those are told whose event was not begun.
+/// Answer to those whose event was not begun.
 fn not_begun(arrival: &Arrival<'_>, refusal: &Refusal) -> Delivered {
     match arrival {
         Arrival::Request(_) => {
@@ -209,7 +209,7 @@ fn not_begun(arrival: &Arrival<'_>, refusal: &Refusal) -> Delivered {
     }
 }
 
-/// What an event that failed comes to: the sender learns that nothing was changed.
+/// Result of an event that failed: the sender learns that nothing was changed.
 fn undone(arrival: &Arrival<'_>) -> Delivered {
     match arrival {
         Arrival::Request(_) => {

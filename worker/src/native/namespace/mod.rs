@@ -66,7 +66,7 @@ pub struct NamespaceSettings {
     /// Most bytes of memory that are kept of objects whose databases are closed; beyond, the one that
     /// has been idle longest is dropped.
     pub kept_bytes: u64,
-    /// What may wait for all readers together, those of other namespaces that share it too.
+    /// Budget of what may wait for all readers together, those of other namespaces that share it too.
     pub outboxes: Arc<Budget>,
 }
 
@@ -85,7 +85,7 @@ pub enum Completion {
     Accepted {
         /// Its number with the object.
         socket: SocketId,
-        /// What is to be sent over it.
+        /// Frames to be sent over it.
         outbox: Arc<Outbox>,
     },
     /// Too much waits already: the event was not begun.

@@ -36,11 +36,11 @@ pub(super) struct Schedule {
 /// An object that waits for its alarm, or whose alarm rings at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Waiting {
-    /// What the object asked for.
+    /// Time that the object asked for.
     at: HostTime,
     /// Time at which it rings; nothing while it does.
     ring: Option<Ring>,
-    /// How far the time at which the object last wrote was ahead of uptime, in ms: the largest, so that
+    /// Lead over uptime of the time at which the object last wrote, in ms: the largest, so that
     /// the time it is told never falls behind.
     ahead_ms: u64,
     /// Number of times in a row that its alarm has failed.
@@ -56,7 +56,7 @@ struct Ring {
 }
 
 impl Schedule {
-    /// What an event of an object is told the time is, in ms as the wall clock counts them.
+    /// Time that an event of an object is told, in ms as the wall clock counts them.
     pub(super) fn time_of(&self, workspace: &Workspace, now: Moment) -> HostTime {
         let ahead_ms = self.objects.get(workspace).map_or(0, |waiting| waiting.ahead_ms);
         now.wall.max(HostTime(now.uptime_ms().saturating_add(ahead_ms)))
@@ -153,7 +153,7 @@ impl Schedule {
         by_wall.or(by_uptime.map(|(_, workspace)| workspace)).cloned()
     }
 
-    /// What the objects asked for, in the order in which it rings as long as no clock is set.
+    /// Alarms that the objects asked for, in the order in which they ring as long as no clock is set.
     pub(super) fn pending(&self) -> Vec<(HostTime, Workspace)> {
         let asked = |(_, workspace): &(Duration, Workspace)| {
             Some((self.objects.get(workspace)?.at, workspace.clone()))

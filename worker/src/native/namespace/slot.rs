@@ -21,9 +21,9 @@ use super::{Budget, Completion, Outbox, Outgoing};
 pub(super) struct Slot<O> {
     /// The object with its database, while that is open.
     pub(super) instance: Option<Instance<O>>,
-    /// What is left of it while the database is closed.
+    /// Rest of it while the database is closed.
     pub(super) parked: Parked<O>,
-    /// What is to be sent over its sockets.
+    /// Frames to be sent over its sockets.
     pub(super) outboxes: BTreeMap<SocketId, Arc<Outbox>>,
     /// Durability of its commits, while the database is open.
     pub(super) flush: Option<Rc<dyn Flush>>,
@@ -41,7 +41,7 @@ pub(super) struct Slot<O> {
     flushing: bool,
 }
 
-/// What a place costs, and so where it is listed to be closed or forgotten.
+/// Cost of a place, and so the list in which it is to be closed or forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum List {
     /// Next to nothing: sockets, or not even those.
@@ -55,7 +55,7 @@ pub(super) enum List {
     Memory(u64),
 }
 
-/// What a place takes in memory besides its object, in bytes.
+/// Memory that a place takes besides its object, in bytes.
 const SLOT_BYTES: u64 = 1_024;
 
 /// The effects of one event, held back until everything it may have read is durable.

@@ -18,8 +18,8 @@ use crate::storage::StorageError;
 use super::Inner;
 use super::slots::Slots;
 
-/// How long after a write its database is tidied, and how long an object has to be idle for what takes
-/// all of it.
+/// Time after a write at which its database is tidied, and for which an object has to be idle for
+/// what takes all of it.
 const REST: Duration = Duration::from_secs(10);
 /// Interval at which it is looked for what is due.
 const ROUND: Duration = Duration::from_secs(2);
@@ -64,12 +64,12 @@ impl Untidy {
     }
 }
 
-/// What is left to do on a database.
+/// Work that is left on a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     /// More of the same, at once.
     More,
-    /// What takes all of it, when its object is idle.
+    /// Work that takes all of it, when its object is idle.
     Later,
     /// To look whether somebody has used it again.
     InAnHour,

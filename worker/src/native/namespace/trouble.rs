@@ -1,4 +1,4 @@
-//! What an object whose storage failed costs: nobody but those who ask it.
+//! Trouble of an object whose storage failed: nobody pays but those who ask it.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Trouble {
         Self { until: now.saturating_add(pause), pause, probed: false }
     }
 
-    /// What is left of the pause.
+    /// Time that is left of the pause.
     pub(super) fn left(&self, now: Duration) -> Option<Duration> {
         self.until.checked_sub(now).filter(|left| !left.is_zero())
     }

@@ -10,7 +10,7 @@ use mailbus_spec::limits::{BODY_DRAIN_BYTES, BODY_MAX_BYTES};
 
 use crate::native::clock::HostClock;
 
-/// What came.
+/// Result of reading a body.
 pub(super) enum Read {
     /// All of it.
     Whole(Vec<u8>),
@@ -20,7 +20,7 @@ pub(super) enum Read {
     Endless,
 }
 
-/// How fast a body has to come in the long run: 8 kB/s, pauses apart.
+/// Rate at which a body has to come in the long run: 8 kB/s, pauses apart.
 const BYTES_PER_SECOND: usize = 8_000;
 
 /// The body broke off, paused for too long or took too long altogether.
@@ -67,7 +67,7 @@ fn time_of(length: Option<usize>) -> Duration {
     Duration::from_millis(u64::try_from(bytes / (BYTES_PER_SECOND / 1_000)).unwrap_or(u64::MAX))
 }
 
-/// What is there at once takes no timer.
+/// Result of `future` within the pause. What is there at once takes no timer.
 async fn within<T>(
     clock: &dyn HostClock,
     pause: Duration,

@@ -1,8 +1,8 @@
-//! Where requests begin and end in what a client sends, as far as it takes to see what hyper takes away.
+//! Framing of requests in what a client sends, as far as it takes to see what hyper takes away.
 
 use std::collections::VecDeque;
 
-/// How much of a line is kept: enough for every line that means something here.
+/// Bytes of a line that are kept: enough for every line that means something here.
 const LINE_MAX: usize = 256;
 
 /// Follows the bytes of a connection, and notes of each request whether it says its length twice, by
@@ -20,7 +20,7 @@ pub(super) struct Framing {
     ambiguous: VecDeque<bool>,
 }
 
-/// What the next byte is of.
+/// Place of the next byte.
 #[derive(Clone, Copy, Debug, Default)]
 enum At {
     /// A line of a head.
@@ -38,7 +38,7 @@ enum At {
     Over,
 }
 
-/// What has been read of a head.
+/// Part of a head that has been read.
 #[derive(Debug, Default)]
 struct Head {
     begun: bool,
@@ -65,7 +65,7 @@ impl Framing {
         self.ambiguous.pop_front().unwrap_or(false)
     }
 
-    /// What comes is no HTTP any more.
+    /// End of HTTP: what comes is something else.
     pub(super) fn end(&mut self) {
         *self = Self { at: At::Over, ..Self::default() };
     }
@@ -88,7 +88,7 @@ impl Framing {
         rest
     }
 
-    /// What comes after a line.
+    /// Place after a line.
     fn after(&mut self, line: &[u8]) -> At {
         match self.at {
             At::Head if !line.is_empty() => {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::Framing;
 
-/// What the heads of a connection say, shared by its stream and its exchanges.
+/// Content of a connection's heads, shared by its stream and its exchanges.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heads(Arc<Mutex<Framing>>);
 
@@ -35,7 +35,7 @@ impl Heads {
 pub(super) struct Guarded<Io> {
     io: Io,
     heads: Heads,
-    /// What is still to be written in place of hyper's own answer, after which it ends the connection.
+    /// Bytes still to be written in place of hyper's own answer, after which it ends the connection.
     refusal: Vec<u8>,
 }
 

@@ -101,7 +101,7 @@ impl Exchanger {
         Self { server, deadline, heads, waiting, upgrade }
     }
 
-    /// What the connection becomes when it has ended as HTTP.
+    /// Upgrade of the connection, once it has ended as HTTP.
     pub(super) fn take_upgrade(&self) -> Option<Upgrade> {
         self.upgrade.take()
     }
@@ -222,7 +222,7 @@ fn text_in(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
     }))
 }
 
-/// What answers a request to become a WebSocket.
+/// Answer to a request to become a WebSocket.
 struct Handshake {
     /// Shows that the request was understood.
     accept: String,
@@ -257,7 +257,7 @@ fn no_upgrade() -> Response {
     Response::from(&Problem::new(Code::UpgradeRequired, "A WebSocket begins as HTTP/1.1."))
 }
 
-/// Where it ends depends on who reads it, so nothing after its head is read.
+/// Refusal of a request whose end depends on who reads it, so nothing after its head is read.
 fn ambiguous() -> Response {
     Response::from(&Problem::new(
         Code::Malformed,

@@ -13,7 +13,7 @@ use tokio::task::spawn_local;
 
 use super::Server;
 
-/// How long to wait after a connection could not be accepted: for want of descriptors, usually.
+/// Pause after a connection could not be accepted: for want of descriptors, usually.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time that connections have to end when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-/// How much of what the server has sent may wait in the system until the connection can carry it:
+/// Bytes sent by the server that may wait in the system until the connection can carry them:
 /// 128 KiB. Without a bound that is several MiB for each reader that has stalled, and one on a slow
 /// link is seen to take nothing for minutes, since the system takes more only in large parts.
 #[cfg(target_os = "linux")]

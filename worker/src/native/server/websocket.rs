@@ -76,7 +76,7 @@ pub(super) async fn serve(server: &Server, upgrade: Upgrade) {
     drop(ended);
 }
 
-/// What the sides of one socket share.
+/// State that the sides of one socket share.
 struct Conversation<'a> {
     server: &'a Server,
     outbox: &'a Outbox,

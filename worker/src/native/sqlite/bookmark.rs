@@ -13,7 +13,7 @@ use crate::storage::StorageError;
 #[derive(Clone)]
 pub struct Bookmark(Rc<[u8]>);
 
-/// Where the header says how the file is written and read; 2 is write-ahead, 1 is not.
+/// Place in the header that says how the file is written and read; 2 is write-ahead, 1 is not.
 const FORMAT_BYTES: std::ops::Range<usize> = 18..20;
 
 impl Bookmark {

@@ -2,7 +2,7 @@
 
 use crate::storage::StorageError;
 
-/// What goes wrong with a database: decided by a test or a simulated plan, nothing by itself.
+/// Faults of a database: decided by a test or a simulated plan, nothing by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// The statement that fails, once: 1 is the next one. The commit of an event counts as its last
@@ -13,7 +13,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// What the next statement meets.
+    /// Fault that the next statement meets.
     pub(super) fn meet(&mut self, writes: bool) -> Result<(), StorageError> {
         match self.fail_at {
             Some(0 | 1) => {

@@ -45,7 +45,7 @@ const APPLICATION: i32 = 0x6d62_7573;
 /// Invariant: between two events no transaction is open.
 pub struct Database {
     connection: Shared,
-    /// Where it will be once something is written; until then it is an empty one in memory.
+    /// File that it will be in once something is written; until then it is an empty one in memory.
     lazy_file: Option<LazyFile>,
     faults: Faults,
     rows: u64,
@@ -64,7 +64,7 @@ pub(super) struct Shared {
     length: log::Length,
 }
 
-/// What a statement is charged for, beyond what its text says.
+/// Price of a statement beyond what its text says.
 #[derive(Clone, Copy)]
 struct Cost {
     /// Rows for each row that it changes: the row itself and one for each index of its table.
@@ -148,7 +148,7 @@ impl Database {
         }
     }
 
-    /// What will go wrong from now on: for tests and the simulator.
+    /// Faults from now on: for tests and the simulator.
     pub fn faults(&mut self) -> &mut Faults {
         &mut self.faults
     }
@@ -333,7 +333,7 @@ impl Storage for Database {
     }
 }
 
-/// What went wrong, after it was seen whether that was a flush.
+/// Error of the database, after it was seen whether that was a flush.
 fn failed(doubtful: &mut bool, error: rusqlite::Error) -> StorageError {
     *doubtful |= log::is_failed_flush(&error);
     error.into()

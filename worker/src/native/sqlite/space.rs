@@ -64,7 +64,7 @@ impl Database {
     }
 }
 
-/// What SQLite calls the mode in which free pages are given back on request.
+/// Number by which SQLite calls the mode in which free pages are given back on request.
 const INCREMENTAL: u32 = 2;
 
 #[cfg(test)]

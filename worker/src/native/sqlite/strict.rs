@@ -1,4 +1,4 @@
-//! What workerd refuses and spoils, so that the native database does too.
+//! Strictness of workerd: the native database refuses and spoils what it does.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::storage::{StorageError, Value};
 /// The largest integer that a double carries exactly together with its neighbours: 2^53 − 1.
 const INTEGER_MAX: i64 = (1 << 53) - 1;
 
-/// What workerd bounds, and how.
+/// Limits of workerd, and their values.
 const LIMITS: &[(Limit, i32)] = &[
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
@@ -29,7 +29,7 @@ const LIMITS: &[(Limit, i32)] = &[
 /// that a bookmark is copied by too.
 const VALUE_MAX_BYTES: usize = 2 << 20;
 
-/// What the authorizer sees, and whether it looks away.
+/// Tables that the authorizer sees, and whether it looks away.
 #[derive(Clone, Default)]
 pub(super) struct Watch(Arc<State>);
 
@@ -40,7 +40,7 @@ struct State {
     touched: Mutex<Touched>,
 }
 
-/// What the statements prepared since the last question write to.
+/// Tables and schema that the statements prepared since the last question write to.
 #[derive(Default)]
 pub(super) struct Touched {
     /// Tables whose rows are inserted, updated or deleted.
@@ -64,7 +64,7 @@ impl Watch {
         Open(self)
     }
 
-    /// What the statement that `prepare` prepares writes to.
+    /// Tables and schema that the statement that `prepare` prepares writes to.
     pub(super) fn touched_by(
         &self,
         prepare: impl FnOnce() -> rusqlite::Result<()>,
@@ -125,7 +125,7 @@ impl Watch {
     }
 }
 
-/// What the names of the shell's own tables begin with; no object may touch them.
+/// Beginning of the names of the shell's own tables; no object may touch them.
 pub(in crate::native) const SHELL_PREFIX: &str = "_shell_";
 
 /// Makes the connection strict.

@@ -11,13 +11,13 @@ use super::Outbox;
 /// 256 MiB.
 pub const OUTBOX_BUDGET: usize = 256 << 20;
 
-/// How long to wait before looking at everybody again after nobody could be given up: 100 ms.
+/// Time to wait before looking at everybody again after nobody could be given up: 100 ms.
 const FRUITLESS: Duration = Duration::from_millis(100);
 
-/// Who has taken something within this time moves, if slowly: 1 s.
+/// Time within which a reader that moves, if slowly, has taken something: 1 s.
 const MOVES: Duration = Duration::from_secs(1);
 
-/// What may wait in all outboxes of a process together.
+/// Budget of what may wait in all outboxes of a process together.
 ///
 /// A text for many sockets counts once. When the bound is reached, readers are given up until what
 /// waits is within it: who has taken nothing the longest goes first, and among those that move the one
@@ -37,7 +37,7 @@ struct Registry {
     fruitless: Option<Duration>,
 }
 
-/// How far behind a reader is: whoever is furthest, by this order, gives way first.
+/// Lag of a reader: whoever is furthest behind, by this order, gives way first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Behind {
     /// For how long it has taken nothing; zero while it moves.

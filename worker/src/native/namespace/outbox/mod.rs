@@ -1,4 +1,4 @@
-//! What is to be sent over one socket: bounded, and nobody waits for a reader that has stalled.
+//! Outbox of one socket: bounded, and nobody waits for a reader that has stalled.
 //!
 //! A reader is given up when it has taken nothing for 30 s of what waits for it, not for how much that
 //! is: what an inbox holds may wait for one socket, so that a reader as slow as its work gets through
@@ -63,7 +63,7 @@ impl Outgoing {
     }
 }
 
-/// What is to be sent over one socket, between its object and its connection, which may be on threads
+/// Frames to be sent over one socket, between its object and its connection, which may be on threads
 /// of their own. Times are by the [`HostClock::uptime`](crate::native::HostClock::uptime) of the process.
 pub struct Outbox {
     budget: Arc<Budget>,
@@ -202,7 +202,7 @@ impl Outbox {
         }
     }
 
-    /// How far behind the reader is; `None` if it may not be given up for others.
+    /// Lag of the reader; `None` if it may not be given up for others.
     ///
     /// Around the messages of a window stand replies, of a frame at most. Without a window it is a
     /// little that spares: when windows have used up the budget, who reads shall not pay for it.
