@@ -22,8 +22,8 @@ pub struct Handled<S: Service, K> {
     pub rows: u64,
     /// The alarm to set. `None` leaves the pending one alone.
     pub alarm: Option<HostTime>,
-    /// What sockets keep from now on: the sessions that this event began or changed and that are still
-    /// there.
+    /// Sessions that sockets keep from now on: those that this event began or changed and that are
+    /// still there.
     pub kept: Vec<K>,
 }
 
@@ -34,7 +34,7 @@ pub struct Handled<S: Service, K> {
 pub trait Machine: Sized {
     /// The service, by its reference machine.
     type Service: Service;
-    /// What a socket keeps of its session while the object is not in memory.
+    /// State of its session that a socket keeps while the object is not in memory.
     type Kept;
 
     /// Reads one piece of what it has to know before its first event, on the terms of

@@ -1,4 +1,4 @@
-//! What a production object is to the shell that runs it: one event in, effects out, synchronously.
+//! Contract between a production object and its shell: one event in, effects out, synchronously.
 //!
 //! A shell reads the host's clock once, opens a transaction, calls [`Object::handle`], ends the
 //! transaction, and *only then* applies the [`Effects`]: pushes and attachments do not roll back.
@@ -29,7 +29,7 @@ pub enum Event<'a> {
     Frame {
         /// The socket.
         socket: SocketId,
-        /// What it keeps for the object.
+        /// Attachment that it keeps for the object.
         attachment: &'a str,
         /// The frame.
         text: &'a str,
@@ -38,7 +38,7 @@ pub enum Event<'a> {
     Closed {
         /// The socket.
         socket: SocketId,
-        /// What it kept for the object.
+        /// Attachment that it kept for the object.
         attachment: &'a str,
     },
     /// The alarm rang: on time, early, late or repeated. An object that wakes for something else is
@@ -70,7 +70,7 @@ pub enum Body<'a> {
     TooLarge,
 }
 
-/// What a request is answered with: JSON, always.
+/// Answer to a request: JSON, always.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The HTTP status.
@@ -81,7 +81,7 @@ pub struct Response {
     pub retry_after: Option<u32>,
     /// For 405: the methods that are allowed.
     pub allow: Option<&'static str>,
-    /// What the platform charges for the event that this answers: rows written and alarms set. The
+    /// Charge of the platform for the event that this answers: rows written and alarms set. The
     /// shell fills it in and tells it in the header [`CHARGED_HEADER`]; `None` where no object was
     /// asked.
     pub charged: Option<u64>,
@@ -90,7 +90,7 @@ pub struct Response {
 /// The response header that tells what an event cost, in rows as the platform charges them.
 pub const CHARGED_HEADER: &str = "mailbus-rows";
 
-/// Where a frame, a close or what is to be kept goes.
+/// Target of a frame, a close or what is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// One socket.
@@ -109,7 +109,7 @@ pub enum Target {
 /// The acceptance of a request that asked to become a WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept {
-    /// What the socket keeps for the object.
+    /// Attachment that the socket keeps for the object.
     pub attachment: Attachment,
     /// Under which names the socket is found again; at most nine of at most 256
     /// characters: the platform takes ten, and its shell needs one.
@@ -119,8 +119,8 @@ pub struct Accept {
     pub window: Option<u64>,
 }
 
-/// What an event does to the world, in this order: the new socket, attachments, frames, closes, alarm,
-/// answer. So the event that accepts a socket can send to it, by its tag.
+/// Effects of an event on the world, in this order: the new socket, attachments, frames, closes,
+/// alarm, answer. So the event that accepts a socket can send to it, by its tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// The answer to a [`Event::Request`]: exactly one of this and `accept` is there then.
@@ -129,7 +129,7 @@ pub struct Effects {
     pub accept: Option<Accept>,
     /// Text frames, in order. What many sockets are told is one text.
     pub frames: Vec<(Target, Arc<str>)>,
-    /// What sockets keep from now on.
+    /// Attachments that sockets keep from now on.
     pub attachments: Vec<(Target, Attachment)>,
     /// Sockets to close, with code and reason.
     pub closes: Vec<(Target, u16, String)>,
@@ -140,14 +140,14 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// What the platform charges for the event: rows written, and one for an alarm set.
+    /// Charge of the platform for the event: rows written, and one for an alarm set.
     #[must_use]
     pub fn charged(&self) -> u64 {
         self.rows.saturating_add(u64::from(self.alarm.is_some()))
     }
 }
 
-/// What an object finds when it wakes.
+/// State that an object finds when it wakes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Woken {
     /// The alarm the platform says is set.

@@ -25,7 +25,7 @@ pub type Row = Vec<Value>;
 /// A statement failed, or the storage did. The event that met it leaves no trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageError(
-    /// What the storage said.
+    /// Message of the storage.
     pub String,
 );
 

@@ -32,12 +32,12 @@ struct Program {
     /// another. By default as many as the process's limit of open files allows.
     #[arg(long, value_name = "COUNT")]
     open_databases: Option<usize>,
-    /// How much memory is kept of objects whose databases are closed, in MiB: without it they read
+    /// Memory that is kept of objects whose databases are closed, in MiB: without it they read
     /// everything again.
     #[arg(long, value_name = "MIB", default_value_t = NamespaceSettings::default().kept_bytes >> 20)]
     kept_memory: u64,
-    /// How much may wait for slow readers, all of them together, in MiB; beyond, those go that have
-    /// stalled longest.
+    /// Memory of what waits for slow readers, all of them together, in MiB; beyond, those go that
+    /// have stalled longest.
     #[arg(long, value_name = "MIB", default_value_t = OUTBOX_BUDGET >> 20)]
     outbox_budget: usize,
     /// Event loops, each on a thread of its own: one for each core, unless you say otherwise.
@@ -116,7 +116,7 @@ fn databases(arguments: &Arguments, class: Class) -> Result<FileDatabases, Start
         .map_err(|error| StartError::Other(error.to_string()))
 }
 
-/// What the event loops have in common.
+/// Settings that the event loops have in common.
 #[derive(Clone)]
 struct Deployment {
     clock: SystemClock,

@@ -36,13 +36,13 @@ pub enum Socket<P> {
 pub trait Policy: Sized {
     /// The service, by its reference machine.
     type Service: Service;
-    /// What a socket keeps of its session for the machine.
+    /// State of its session that a socket keeps for the machine.
     type Kept;
     /// The query that opens a socket.
     type Subscribe;
     /// Speaker over a socket.
     type Speaker: Clone;
-    /// What one event tells sockets.
+    /// Messages of one event to sockets.
     type Told: Default;
 
     /// True if the object has to be told of its sockets when it wakes.

@@ -14,7 +14,7 @@ use crate::object::{Accept, Attachment};
 /// Longest tag, in characters: the platform's bound.
 const TAG_MAX: usize = 256;
 
-/// What a socket keeps for the object.
+/// State that a socket keeps for the object.
 #[derive(Deserialize, Serialize)]
 struct Kept {
     holder: Holder,

@@ -22,7 +22,7 @@ use crate::object::{Accept, Attachment, Effects, SocketId, Target};
 #[derive(Debug)]
 pub struct LeasePolicy;
 
-/// What one event tells sockets.
+/// Messages of one event to sockets.
 #[derive(Debug, Default)]
 pub struct Told {
     /// The frame that answers commands, for the socket that they came over.

@@ -24,13 +24,13 @@ use outgoing::Outgoing;
 /// Policy of mailboxes: a socket is a session.
 #[derive(Debug)]
 pub struct MailboxPolicy {
-    /// What the open sockets speak.
+    /// Protocols that the open sockets speak.
     speaks: BTreeMap<Connection, Protocol>,
     /// Sockets that another version accepted; the next event closes them.
     foreign: Vec<SocketId>,
 }
 
-/// What one event tells sockets, and lets them keep.
+/// Messages of one event to sockets, and what it lets them keep.
 #[derive(Default)]
 pub struct Told {
     outgoing: Outgoing,
@@ -38,7 +38,7 @@ pub struct Told {
     sessions: BTreeMap<Connection, Session>,
     /// The sessions that are over.
     over: Vec<(Connection, CloseReason)>,
-    /// Whose socket is gone: nothing can be sent to it, and it keeps nothing any more.
+    /// Session whose socket is gone: nothing can be sent to it, and it keeps nothing any more.
     gone: Option<Connection>,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Sql<M: Tested> {
     pub machine: SqlMachine<M>,
     pub database: Database,
     pub sockets: Vec<M::Kept>,
-    /// What the last event found.
+    /// Rows that the last event found.
     pub found: M::Found,
     /// Most messages of a run, for a memory with runs.
     pub run: usize,
@@ -45,7 +45,7 @@ pub(crate) struct Sql<M: Tested> {
 
 /// Memory with checks of its own.
 pub(crate) trait Tested: Memory<Service: Subject, Kept: Clone> {
-    /// What the checks have to know of the rows before an event.
+    /// Knowledge of the rows before an event, for the checks.
     type Found: Default;
 
     fn found(_database: &mut Database) -> Self::Found {

@@ -33,9 +33,9 @@ pub type Answer<S> = Result<<S as StateMachine>::Outcome, Stop<<S as StateMachin
 pub trait Rows: Sized {
     /// The service, by its reference machine.
     type Service: Service;
-    /// What a socket keeps of its session.
+    /// State of its session that a socket keeps.
     type Kept;
-    /// What only this service's events gather.
+    /// State that only this service's events gather.
     type Gathered: Default;
 
     /// The file of SQL that creates the tables.
@@ -81,16 +81,16 @@ struct Write {
     parameters: Vec<Value>,
 }
 
-/// What an event has gathered so far.
+/// State that an event has gathered so far.
 pub struct Turn<'s, R: Rows> {
     storage: &'s mut dyn Storage,
     /// The clock as read for this event.
     pub seen: Observation,
     /// The object time of the last event that wrote before this one.
     pub floor: Timestamp,
-    /// What only this service gathers.
+    /// State that only this service gathers.
     pub gathered: R::Gathered,
-    /// What sockets keep from now on.
+    /// Sessions that sockets keep from now on.
     pub kept: Vec<R::Kept>,
     pushes: Vec<<R::Service as StateMachine>::Push>,
     wrote: bool,

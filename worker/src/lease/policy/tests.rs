@@ -1,4 +1,4 @@
-//! What comes in over HTTP and sockets, and what goes out to whom, on the native runtime.
+//! Trials of what comes in over HTTP and sockets, and what goes out to whom, on the native runtime.
 
 use mailbus_spec::{HostTime, limits};
 use serde_json::{Value, json};

@@ -11,7 +11,7 @@ use super::state::LeaseMemory;
 use super::turn::{Answer, Stop, Turn};
 use crate::storage::StorageError;
 
-/// What is known of a request before it is decided.
+/// Knowledge about a request before it is decided.
 enum Known {
     /// Its present state is the answer.
     Answer(Outcome),

@@ -1,4 +1,4 @@
-//! What only an admin may do.
+//! Commands of an admin alone.
 
 use mailbus_spec::Ordinal;
 use mailbus_spec::lease::answer::Notice;

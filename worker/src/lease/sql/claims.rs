@@ -26,7 +26,7 @@ pub(super) struct Claim {
 /// A live lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lease {
-    /// What was asked for, and by whom.
+    /// Claim: what was asked for, and by whom.
     pub claim: Claim,
     /// The term granted at first.
     pub first_term: Ttl,
@@ -41,7 +41,7 @@ pub(super) struct Lease {
 /// Invariant: its claim has a request and a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
-    /// What was asked for, and by whom.
+    /// Claim: what was asked for, and by whom.
     pub claim: Claim,
     /// Time at which the place is given up.
     pub deadline: Timestamp,
@@ -135,7 +135,7 @@ impl Claims {
         self.path_count
     }
 
-    /// What a holder has, if anything.
+    /// Share of a holder, if it has anything.
     pub fn share(&self, holder: &Holder) -> Option<&Share> {
         self.holders.get(holder)
     }
@@ -155,7 +155,7 @@ impl Claims {
         self.tickets.get(&arrival)
     }
 
-    /// What became of a request, while it lives.
+    /// Claim that a request became, while it lives.
     pub fn find(&self, holder: &Holder, request: &RequestId) -> Option<ClaimId> {
         self.share(holder)?.requests.get(request).copied()
     }
@@ -165,7 +165,7 @@ impl Claims {
         self.ends.first().map(|(end, _)| *end)
     }
 
-    /// What is over at `now`: leases by token, then tickets by arrival.
+    /// Claims that are over at `now`: leases by token, then tickets by arrival.
     pub fn due(&self, now: Timestamp) -> Vec<ClaimId> {
         let mut due: Vec<ClaimId> =
             self.ends.iter().take_while(|(end, _)| *end <= now).map(|(_, id)| *id).collect();

@@ -47,10 +47,10 @@ pub struct Loader {
     step: Step,
 }
 
-/// What the next piece reads.
+/// Part that the next piece reads.
 #[derive(Debug)]
 enum Step {
-    /// What `meta` says.
+    /// The numbers of `meta`.
     Meta,
     /// The newest of a page of claims after this one.
     Newest { after: Key },
@@ -165,7 +165,7 @@ impl LeaseMemory {
     }
 }
 
-/// What is read of a claim whether it lives or not.
+/// Columns read of a claim whether it lives or not.
 struct Found {
     holder: Holder,
     name: String,

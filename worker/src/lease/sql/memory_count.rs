@@ -47,7 +47,7 @@ pub(super) fn collectable_minute(end: Timestamp) -> u64 {
     memory_ends(end).minute_ceil()
 }
 
-/// What is collectable in `minute` ended at this instant or before, in milliseconds.
+/// Latest end, in milliseconds, of the claims that are collectable in `minute`.
 pub(super) fn collectable_until_ms(minute: u64) -> u64 {
     minute.saturating_mul(60_000).saturating_sub(limits::MEMORY_MS)
 }
@@ -85,7 +85,7 @@ impl MemoryCount {
         self.total = self.total.saturating_sub(1);
     }
 
-    /// How many count at `at`: a request counts until its minute has come, collected or not.
+    /// Number of requests that count at `at`: each does until its minute has come, collected or not.
     pub fn count(&self, at: Timestamp) -> usize {
         self.after(at).map(|minute| minute.total).sum()
     }

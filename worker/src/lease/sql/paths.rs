@@ -69,7 +69,7 @@ impl PathIndex {
         self.on(path).map_or(&[], |on| &on.tickets)
     }
 
-    /// What overlaps a set.
+    /// Overlap with a set.
     pub fn overlap<'p>(&self, paths: impl Iterator<Item = &'p LeasePath>) -> Overlap {
         let mut overlap = Overlap::default();
         for on in paths.filter_map(|path| self.on(path)) {

@@ -51,7 +51,7 @@ pub(super) const GRANT_TICKET: &str = "\
 /// Longer lists of paths are kept only as a digest once they are over.
 const PATHS_KEPT_BYTES: usize = 64;
 
-/// What a row says its claim is, or was.
+/// State of a row's claim, present or last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Lease,
@@ -107,7 +107,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    /// What is remembered of it.
+    /// Reason that is remembered of it.
     pub const fn reason(self) -> OverReason {
         self.state().reason()
     }
@@ -152,7 +152,7 @@ pub(super) fn paths_text(paths: &PathSet) -> String {
     joined(paths.as_slice().iter())
 }
 
-/// What is left of the paths of a row that is over.
+/// Digest that is left of the paths of a row that is over.
 pub(super) fn paths_digest(lines: &str) -> Vec<u8> {
     Sha256::digest(lines.as_bytes()).to_vec()
 }

@@ -20,7 +20,7 @@ use crate::object::Attachment;
 
 pub use session::Session;
 
-/// What a socket keeps whose session is over, until the other end has closed it too.
+/// Attachment of a socket whose session is over, until the other end has closed it too.
 const OVER: &str = "over";
 
 /// The first line of what a socket keeps: all that a frame needs. The session on the second can be a
@@ -35,14 +35,14 @@ struct Head {
     protocol: u8,
 }
 
-/// What the socket of a session keeps.
+/// Attachment of a session's socket.
 pub(super) fn keep(session: &Session) -> Attachment {
     let Connection { agent, epoch } = session.connection();
     let head = Head { agent, epoch, protocol: number_of(protocol(session)) };
     format!("{}\n{}", json(&head), json(session))
 }
 
-/// What the socket of a session that is over keeps.
+/// Attachment of the socket of a session that is over.
 pub(super) fn keep_nothing() -> Attachment {
     OVER.to_owned()
 }
@@ -61,7 +61,7 @@ pub(super) fn session(attachment: &str) -> Option<Session> {
     attachment.split_once('\n').and_then(|(_, session)| serde_json::from_str(session).ok())
 }
 
-/// What the socket of a session speaks: a window is what it negotiates.
+/// Protocol that the socket of a session speaks: a window is what it negotiates.
 pub(super) fn protocol(session: &Session) -> Protocol {
     if session.window.is_some() { Protocol::One } else { Protocol::Original }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoding;
 
-/// What is in flight to one session, and what it negotiated.
+/// Flights to one session, and what it negotiated.
 ///
 /// In flight is every unsettled message up to `sent_through` that was never given back, and what
 /// `again` lists. It lives in the socket's attachment: eviction loses nothing of it, a crash all, and no

@@ -1,4 +1,4 @@
-//! What one event tells its sockets: each text written once, and all texts of a socket packed into
+//! Texts of one event to its sockets: each text written once, and all texts of a socket packed into
 //! frames.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) struct Outgoing {
     ephemeral: Option<(Message, Arc<str>)>,
 }
 
-/// What makes two deliveries one text.
+/// Key by which two deliveries are one text.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Delivery {
     seq: Ordinal,

@@ -1,5 +1,5 @@
-//! What comes in over HTTP and sockets, and what goes out to whom, on the native runtime with the
-//! reference model behind the endpoint.
+//! Trials of what comes in over HTTP and sockets, and what goes out to whom, on the native runtime
+//! with the reference model behind the endpoint.
 
 mod model;
 mod sessions;
@@ -39,7 +39,7 @@ impl Workspace {
     }
 }
 
-/// What each object of a frame is: its `type`, or the id of a message.
+/// Kinds of the objects of a frame: each one's `type`, or the id of a message.
 fn kinds(frame: &Value) -> Vec<String> {
     let objects = frame.as_array().cloned().unwrap_or_else(|| vec![frame.clone()]);
     let kind = |object: &Value| {

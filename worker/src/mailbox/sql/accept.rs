@@ -1,4 +1,4 @@
-//! What is accepted, once, and for whom.
+//! Acceptance of messages: of which, once, and for whom.
 
 use mailbus_spec::mailbox::{DeadReason, LimitKind, Message, Notice, Outcome, Rejection};
 use mailbus_spec::{AgentId, Ordinal, limits};

@@ -13,25 +13,25 @@ use crate::mailbox::Session;
 /// One name: of an agent, or of whoever mail is kept for.
 #[derive(Debug, Default)]
 pub(super) struct Agent {
-    /// What is kept of it by name; `None` for a name that only others have used.
+    /// Record that is kept of it by name; `None` for a name that only others have used.
     pub registration: Option<Registration>,
     /// True if it has a row.
     pub has_row: bool,
-    /// What its inbox refused up to here is forgotten.
+    /// Last message up to which what its inbox refused is forgotten.
     pub forgotten: Ordinal,
-    /// What is pending.
+    /// Pending messages.
     pub inbox: Inbox,
-    /// What was given up.
+    /// Messages that were given up.
     pub dead_letters: DeadLetters,
     /// The session that is pushed to.
     pub live: Option<LiveSession>,
     /// The epochs of its superseded sessions, the oldest first.
     pub superseded: Vec<Ordinal>,
-    /// What [`Agent::next_push`] found, until something changes.
+    /// Result of [`Agent::next_push`], until something changes.
     pub(super) next_push: Option<Option<Timestamp>>,
 }
 
-/// What was found before something changes is no part of it.
+/// Equality of all but what was found before something changes.
 impl PartialEq for Agent {
     fn eq(&self, other: &Self) -> bool {
         self.registration == other.registration
@@ -43,7 +43,7 @@ impl PartialEq for Agent {
     }
 }
 
-/// What is kept of an agent by name.
+/// Record that is kept of an agent by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Registration {
     pub epoch: Ordinal,
@@ -126,7 +126,7 @@ impl Agent {
         (seq <= live.sent_through).then_some(Flight { again: false, counted })
     }
 
-    /// What is in flight from this one on.
+    /// Flights from this message on.
     pub fn flights_from(&self, seq: Ordinal) -> impl Iterator<Item = (Ordinal, Flight)> {
         let pending = self.inbox.from(seq);
         pending.filter_map(|(seq, open)| Some((seq, self.flight_of(seq, &open)?)))
@@ -268,7 +268,7 @@ impl Agent {
         None
     }
 
-    /// What its socket keeps.
+    /// Session that its socket keeps.
     pub fn session(&self, name: &AgentId) -> Option<Session> {
         let live = self.live.as_ref()?;
         let again = if live.again == 0 { Vec::new() } else { self.inbox.again().collect() };

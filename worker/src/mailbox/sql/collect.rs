@@ -1,4 +1,4 @@
-//! What is too old is let go of: lost by those who are owed it, and deleted when nobody is.
+//! End of messages that are too old: lost by those who are owed them, deleted when nobody is.
 
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
@@ -139,7 +139,7 @@ impl MailboxMemory {
         deleted.len()
     }
 
-    /// What failed and counts no more goes with its message.
+    /// Failed letters that count no more go with their messages.
     fn forget_older_failed(&mut self, turn: &mut Turn<'_>) {
         let Self { agents, log, .. } = self;
         for (name, agent) in agents {

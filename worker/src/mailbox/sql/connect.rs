@@ -9,7 +9,7 @@ use super::session::LiveSession;
 use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
 
-/// What a session that begins asks for.
+/// Request of a session that begins.
 pub(super) struct Asked<'c> {
     pub session: &'c SessionId,
     pub window: Option<Window>,

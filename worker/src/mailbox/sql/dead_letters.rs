@@ -29,7 +29,7 @@ impl PartialEq for DeadLetters {
     }
 }
 
-/// What became of a letter that came in.
+/// Fate of a letter that came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     /// It counts: its message is held.
@@ -97,13 +97,13 @@ impl DeadLetters {
         !self.older_failed.is_empty() || self.kept.len() as u64 > self.refused
     }
 
-    /// What failed and does not count.
+    /// Letters that failed and do not count.
     pub fn older_failed(&self) -> impl Iterator<Item = Ordinal> {
         self.older_failed.iter().copied()
     }
 
-    /// Whether older letters count again, now that there is room, and whether some of them have to be
-    /// looked for in the log.
+    /// Need of older letters: `Some` if they count again, with room for them, and true if some of
+    /// them have to be looked for in the log.
     pub fn wants_older(&self) -> Option<bool> {
         let has_older = self.has_older_refused || !self.older_failed.is_empty();
         let has_room = self.kept.len() < limits::AGENT_DEAD;

@@ -13,7 +13,7 @@ pub(super) fn put(bytes: &mut Vec<u8>, mut value: u64) {
     }
 }
 
-/// What is left to read.
+/// Bytes that are left to read.
 pub(super) struct Reader<'b>(pub &'b [u8]);
 
 impl<'b> Reader<'b> {

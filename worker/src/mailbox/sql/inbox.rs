@@ -1,4 +1,4 @@
-//! What one agent has pending, as its row and the log have it.
+//! Inbox of one agent: what it has pending, as its row and the log have it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,7 +17,7 @@ pub(super) struct Open {
     pub due: Option<Timestamp>,
     /// True if it was a dead letter once.
     pub redriven: bool,
-    /// Whether it is in flight although it has a due time, and then whether that delivery is on record.
+    /// Flight in spite of a due time, if there is one: true if that delivery is on record.
     pub again: Option<bool>,
 }
 
@@ -27,9 +27,9 @@ pub(super) struct Open {
 /// with a due time, `waiting` those of them that are not in flight.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Inbox {
-    /// What was addressed up to here and is not listed is over.
+    /// Last message that rows know of: what was addressed up to here and is not listed is over.
     high: Ordinal,
-    /// What was never put on record: the log alone says that it is pending.
+    /// Messages that were never put on record: the log alone says that they are pending.
     fresh: VecDeque<Ordinal>,
     recorded: BTreeMap<Ordinal, Open>,
     returned: BTreeMap<Ordinal, Open>,
@@ -169,7 +169,7 @@ impl Inbox {
         self.waiting.insert((due, seq));
     }
 
-    /// What has a due time is in flight from now on.
+    /// Message with a due time that is in flight from now on.
     pub fn fly_again(&mut self, seq: Ordinal, is_counted: bool) {
         let Some(open) = self.returned.get_mut(&seq) else { return };
         open.again = Some(is_counted);
@@ -202,12 +202,12 @@ impl Inbox {
         self.returned.values().filter(|open| open.due > Some(now)).count() as u64
     }
 
-    /// What is in flight again, and whether it is counted.
+    /// Messages in flight again, and whether that is counted.
     pub fn again(&self) -> impl Iterator<Item = (Ordinal, bool)> {
         self.returned.iter().filter_map(|(seq, open)| Some((*seq, open.again?)))
     }
 
-    /// What is due later than `now`, the earliest first.
+    /// Messages due later than `now`, the earliest first.
     pub fn waiting_after(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, Ordinal)> {
         let later = self.waiting.range((now, Ordinal::MAX)..).copied();
         later.filter(move |(due, _)| *due > now)
@@ -271,7 +271,7 @@ impl Inbox {
         bytes
     }
 
-    /// What the columns say, without the bytes of the messages; `None` if they say nothing.
+    /// Inbox that the columns tell, without the bytes of the messages; `None` if they tell nothing.
     pub fn decode(high: Ordinal, column: &[u8]) -> Option<Self> {
         let mut inbox = Self { high, ..Self::default() };
         let (mut reader, mut last) = (Reader(column), 0_u64);

@@ -22,8 +22,8 @@ const META: &str = "\
 const DEAD: &str = "\
     SELECT agent, seq FROM dead WHERE (agent, seq) > (?1, ?2) ORDER BY agent, seq LIMIT 1024";
 
-/// How much of what is already in memory one piece goes through: messages that rows list as pending, or
-/// that sessions may have in flight.
+/// Messages already in memory that one piece goes through: those that rows list as pending, or that
+/// sessions may have in flight.
 const PIECE: usize = 4_096;
 
 /// Loader of the memory: what is read, and how far it has come.
@@ -34,11 +34,11 @@ pub struct Loader {
     reading: Reading,
     /// The runs that were fetched and are not read yet.
     fetched: VecDeque<Fetched>,
-    /// What sockets keep, by epoch.
+    /// Sessions that sockets keep, by epoch.
     sessions: VecDeque<Session>,
 }
 
-/// What the next piece reads.
+/// Part that the next piece reads.
 #[derive(Debug)]
 enum Step {
     /// The numbers.
@@ -50,7 +50,7 @@ enum Step {
     /// A page of the log from this message on: of a run that tells nothing, with its first and last
     /// message, or of what is newer than all runs.
     Log { from: Value, run: Option<(Ordinal, Ordinal)> },
-    /// What the rows of the agents after this one list as pending.
+    /// The messages that the rows of the agents after this one list as pending.
     Listed { after: Option<AgentId> },
     /// A page of dead letters after this key.
     Dead { after: [Value; 2] },
@@ -65,7 +65,7 @@ enum Step {
 struct Fetched {
     first: Ordinal,
     last: Ordinal,
-    /// What it tells; `None` if the log has to be asked.
+    /// Messages that it tells; `None` if the log has to be asked.
     messages: Option<Vec<u8>>,
 }
 
@@ -204,7 +204,7 @@ impl Loader {
         Ok(Step::Listed { after: None })
     }
 
-    /// What rows list is pending whatever the subscriptions are.
+    /// Messages that rows list are pending whatever the subscriptions are.
     fn listed(&mut self, after: Option<AgentId>) -> Step {
         let MailboxMemory { agents, log, .. } = &mut self.memory;
         let mut left = PIECE;

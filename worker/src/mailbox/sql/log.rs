@@ -13,7 +13,7 @@ pub(super) const RUN_MESSAGES: usize = 1_024;
 /// The largest number that follows from an id's sender.
 const SENDER_MASK: u64 = (1 << 24) - 1;
 
-/// What is known of one message in memory.
+/// Entry of one message in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub seq: Ordinal,
@@ -74,7 +74,7 @@ impl Default for Log {
     }
 }
 
-/// How the messages lie in their segments says nothing.
+/// Equality of the messages, however they lie in their segments.
 impl PartialEq for Log {
     fn eq(&self, other: &Self) -> bool {
         let entries = |log: &Self| log.from(Ordinal::ZERO).copied().collect::<Vec<_>>();

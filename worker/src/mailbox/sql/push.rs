@@ -1,4 +1,4 @@
-//! What is pushed, to whom, and in which order.
+//! Pushes of messages: which, to whom, and in which order.
 
 use std::collections::BTreeSet;
 

@@ -8,7 +8,7 @@ use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
 use crate::storage::StorageError;
 
-/// What a page still has room for.
+/// Room that a page still has.
 struct Room {
     entries: usize,
     bytes: u64,
@@ -33,7 +33,7 @@ impl Room {
 }
 
 impl MailboxMemory {
-    /// What is pending after a place. It is no delivery: nothing is in flight or settled by it.
+    /// Pending messages after a place. This is no delivery: nothing is in flight or settled by it.
     pub(super) fn inbox(
         &self,
         turn: &mut Turn<'_>,

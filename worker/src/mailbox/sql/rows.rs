@@ -53,23 +53,23 @@ pub(super) const DELETE_RUN: &str = "DELETE FROM run WHERE first_seq = ?1";
 /// Parameters: agent, the last seq to go.
 pub(super) const DELETE_DEAD_THROUGH: &str = "DELETE FROM dead WHERE agent = ?1 AND seq <= ?2";
 
-/// What was said. Parameters: seq.
+/// Body of a message. Parameters: seq.
 pub(super) const BODY: &str = "SELECT body FROM log WHERE seq = ?1";
-/// What a repetition has to repeat. Parameters: seq.
+/// Columns that a repetition has to repeat. Parameters: seq.
 pub(super) const WITNESS: &str = "SELECT sender, id, type, recipient, body FROM log WHERE seq = ?1";
 /// Parameters: seq.
 pub(super) const ID: &str = "SELECT id FROM log WHERE seq = ?1";
 /// Parameters: seq.
 pub(super) const REFUSED: &str = "SELECT refused FROM log WHERE seq = ?1";
-/// What an agent's inbox refused, the newest first, as many as can count. Parameters: between which
-/// two, both excepted; [`refused_pattern`].
+/// Messages that an agent's inbox refused, the newest first, as many as can count. Parameters:
+/// between which two, both excepted; [`refused_pattern`].
 pub(super) const OLDER_REFUSED: &str = "\
     SELECT seq FROM log WHERE seq > ?1 AND seq < ?2 AND refused IS NOT NULL \
     AND instr(refused, ?3) > 0 ORDER BY seq DESC LIMIT 1000";
 /// Parameters: agent, seq.
 pub(super) const DEAD: &str = "SELECT attempts, at FROM dead WHERE agent = ?1 AND seq = ?2";
 
-/// What comes after a message.
+/// Number after a message's.
 pub(super) fn after(seq: Ordinal) -> Value {
     integer(seq.get().saturating_add(1))
 }
@@ -115,7 +115,7 @@ pub(super) fn refused_names(column: &str) -> impl Iterator<Item = &str> {
     column.split('\n').filter(|name| !name.is_empty())
 }
 
-/// What the column contains if this agent is in it.
+/// Text that the column contains if this agent is in it.
 pub(super) fn refused_pattern(agent: &AgentId) -> Value {
     Value::Text(format!("\n{agent}\n"))
 }

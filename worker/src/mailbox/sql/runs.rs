@@ -199,7 +199,7 @@ impl<'b> Run<'b> {
         Some(Self { agents, kinds, messages: reader.0 })
     }
 
-    /// What it tells, the oldest first; `None` where it cannot be read.
+    /// Messages that it tells, the oldest first; `None` where they cannot be read.
     pub fn messages(&self) -> impl Iterator<Item = Option<Told<'_>>> {
         let mut reader = Reader(self.messages);
         let (mut seq, mut at) = (0, 0);

@@ -23,11 +23,11 @@ pub(super) struct LiveSession {
     pub sent_through: Ordinal,
     pub counted_through: Ordinal,
     pub working: Option<Ordinal>,
-    /// What is in flight.
+    /// Tally of what is in flight.
     pub flights: Tally,
     /// Number of those that are again.
     pub again: u64,
-    /// What of it silence alone settles.
+    /// Tally of what silence alone settles of it.
     pub presumable: Tally,
     /// The lowest of that.
     pub first_presumable: Option<Ordinal>,

@@ -49,7 +49,7 @@ impl MailboxMemory {
         (pending, unknown)
     }
 
-    /// What the session was pushed for the first time up to here, and has in flight.
+    /// Messages that the session was pushed for the first time up to here, and has in flight.
     fn first_pushes(
         &self,
         over: Option<&Connection>,
@@ -63,7 +63,7 @@ impl MailboxMemory {
         flights.filter(|(_, flight)| !flight.again).map(|(seq, _)| seq).collect()
     }
 
-    /// What is pending with this id. The index of ids may name others too, so the rows are asked.
+    /// Pending messages with this id. The index of ids may name others too, so the rows are asked.
     fn named_by_id(
         &self,
         turn: &mut Turn<'_>,

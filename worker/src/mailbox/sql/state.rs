@@ -20,7 +20,7 @@ pub struct MailboxMemory {
     pub(super) header: Header,
     /// Time at which a round of collection last came to its end.
     pub(super) round_at: Timestamp,
-    /// What was accepted up to here is past its retention for everybody.
+    /// Last message up to which what was accepted is past its retention for everybody.
     pub(super) expired: Ordinal,
     /// True if the table of runs is there.
     pub(super) has_runs: bool,

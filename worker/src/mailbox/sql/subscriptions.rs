@@ -18,7 +18,7 @@ struct Span {
     to: Option<u64>,
 }
 
-/// What an agent subscribes to, and since when.
+/// Subscriptions of an agent, and since when.
 ///
 /// Invariant: a pattern's spans do not overlap and are in order; it is subscribed to if its last one has
 /// no end.
@@ -121,7 +121,7 @@ impl Subscriptions {
         Some(bytes)
     }
 
-    /// What the column says; `None` if it says nothing.
+    /// Subscriptions that the column tells; `None` if it tells nothing.
     pub fn decode(column: Option<&[u8]>) -> Option<Self> {
         let Some(bytes) = column else { return Some(Self::default()) };
         let (mut reader, mut spans) = (Reader(bytes), BTreeMap::new());

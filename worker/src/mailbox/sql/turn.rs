@@ -29,7 +29,7 @@ impl From<Rejection> for Stop {
 /// Most runs that a round of collection writes.
 const ROUND_RUNS: usize = 8;
 
-/// What an event on mailboxes gathers besides rows and pushes.
+/// State that an event on mailboxes gathers besides rows and pushes.
 #[derive(Debug)]
 pub struct Gathered {
     /// Messages, and bytes of them, that it may still push.
@@ -175,7 +175,7 @@ impl Turn<'_> {
         self.add_push(Push { to, notice });
     }
 
-    /// What was said in a message of the log.
+    /// Message of the log, with what was said in it.
     pub fn message(&mut self, seq: Ordinal) -> Result<Message, StorageError> {
         let known = [&self.gathered.accepted, &self.gathered.message].into_iter().flatten();
         for (of, message) in known {

@@ -21,7 +21,7 @@ proptest! {
     }
 }
 
-/// What an event was and came to, without its numbers.
+/// Labels of an event and of its result, without its numbers.
 fn labels(event: &Event<Command>, step: &LeaseStep) -> Vec<String> {
     let name = |debug: String| debug.split([' ', '{', '(']).next().unwrap_or_default().to_owned();
     let asked = match event {

@@ -1,4 +1,4 @@
-//! How sessions begin and end, and what their sockets keep in between.
+//! Sessions: their beginning and end, and what their sockets keep in between.
 
 use mailbus_spec::mailbox::{Ask, Connection};
 use mailbus_spec::{AgentId, HostTime};

@@ -58,7 +58,7 @@ fn rows_of_log(pair: &mut Pair) -> usize {
     pair.machine.database.query("SELECT 1 FROM log", &[]).unwrap().len()
 }
 
-/// What is put into the log behind the backs of both.
+/// Messages to put into the log behind the backs of both.
 pub(super) struct Stuff {
     pub count: u64,
     pub to: Option<&'static str>,

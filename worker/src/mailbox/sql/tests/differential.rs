@@ -61,7 +61,7 @@ proptest! {
     }
 }
 
-/// What an event was and came to, without its numbers.
+/// Labels of an event and of its result, without its numbers.
 fn labels(event: &Event<Command>, step: &MailboxStep) -> Vec<String> {
     let asked = match event {
         Event::Command(command) => command.ask.name(),

@@ -22,7 +22,7 @@ use crate::storage::{Storage, Value};
 
 /// Most messages of a run in a small world.
 pub(super) const FEW: usize = 4;
-/// What the table of runs and its triggers cost.
+/// Rows that the table of runs and its triggers cost.
 const RUN_TABLE_ROWS: u64 = 6;
 /// Most runs that one event writes, and that a round of collection does.
 const MOST_RUNS: [usize; 2] = [1, 8];
@@ -30,7 +30,7 @@ const MOST_RUNS: [usize; 2] = [1, 8];
 /// The machine with its database and its sockets, and the model that judges it.
 pub(super) type Pair = tests::Pair<MailboxMemory>;
 
-/// What an event found, and the sessions that it told their sockets to keep.
+/// Rows that an event found, and the sessions that it told their sockets to keep.
 #[derive(Default)]
 pub(crate) struct Found {
     /// Rows of agents that are forgotten.

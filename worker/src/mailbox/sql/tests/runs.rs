@@ -22,7 +22,7 @@ fn to_bob(count: u64) -> Stuff {
     Stuff { count, to: Some("bob"), refused: None }
 }
 
-/// How many runs there are, and how many of them tell nothing.
+/// Number of runs, and of those that tell nothing.
 fn runs(pair: &mut Pair) -> (usize, usize) {
     let found = pair.machine.database.query("SELECT messages FROM run", &[]).unwrap();
     let silent = found.iter().filter(|row| row[0] == Value::Null).count();

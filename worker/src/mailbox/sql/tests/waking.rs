@@ -30,7 +30,7 @@ fn connect(pair: &mut Pair, agent: &str, window: Option<Window>) -> Session {
     sockets.iter().find(|socket| socket.connection() == connection).unwrap().clone()
 }
 
-/// What the first event after waking with these sockets says to whom.
+/// Closes that the first event after waking with these sockets sends, and to whom.
 fn closed(pair: &mut Pair, sockets: Vec<Session>) -> Vec<(Ordinal, CloseReason)> {
     let mut woken = SqlMailboxes::wake(None, sockets);
     // A clock that cannot be is answered, and nothing else.
