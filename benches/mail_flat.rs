@@ -1,4 +1,4 @@
-//! Whether a message costs the same late as early: one agent settles every message, another is
+//! Price of a message, late and early: one agent settles every message, another is
 //! connected and never settles anything.
 //!
 //! The figure is the ratio of what a publication and its acknowledgement take after 200 000 settled
@@ -16,7 +16,7 @@ use mailbus_worker::object::SocketId;
 const SETTLED: [u64; 4] = [2_000, 20_000, 50_000, 200_000];
 /// Number of messages that are measured there.
 const MEASURED: u64 = 2_000;
-/// How many messages there are between two looks at the alarm.
+/// Number of messages between two looks at the alarm.
 const BATCH: u64 = 100;
 
 /// A workspace with one agent that settles and one that never does.
@@ -57,7 +57,7 @@ impl Workspace {
         }
     }
 
-    /// What one message takes: the median of many, collection apart.
+    /// Time that one message takes: the median of many, collection apart.
     #[expect(clippy::disallowed_methods, reason = "a benchmark is about the clock on the wall")]
     fn measure(&mut self) -> Duration {
         let mut took: Vec<Duration> = (0..MEASURED)

@@ -1,5 +1,5 @@
-//! What one event costs the production mailbox object natively: in memory, on disk, and on disk with a
-//! flush shared by 1, 16 and 64 events that arrive together.
+//! Price of one event on the production mailbox object, natively: in memory, on disk, and on disk
+//! with a flush shared by 1, 16 and 64 events that arrive together.
 //!
 //! Every event is a request or a frame with its JSON, writes one row, and is answered. A millisecond
 //! passes with every event, and what is settled is collected in the course of it; neither the rounds of

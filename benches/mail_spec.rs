@@ -1,4 +1,4 @@
-//! What one event on mail costs in the reference model, by who is connected and by how much it keeps.
+//! Price of one event on mail in the reference model, by who is connected and by how much it keeps.
 //!
 //! The model is written to be read: it scans. These figures say how many steps a search, a
 //! simulation or a replay can afford.

@@ -1,5 +1,5 @@
-//! What one event costs the production lease object natively: in memory, on disk, and on disk with a
-//! flush shared by 1, 16 and 64 events that arrive together.
+//! Price of one event on the production lease object, natively: in memory, on disk, and on disk
+//! with a flush shared by 1, 16 and 64 events that arrive together.
 //!
 //! Every event is an HTTP request with its JSON, writes one row, and is answered. The ratio between
 //! the groups is what group flush is worth on this disk.

@@ -1,4 +1,4 @@
-//! What one event costs in the reference model, by how much is already live.
+//! Price of one event in the reference model, by how much is already live.
 //!
 //! The model is written to be read: it scans. These figures say how many steps a search, a
 //! simulation or a replay can afford.

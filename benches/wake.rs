@@ -1,6 +1,6 @@
-//! What waking takes: 300 000 pending messages, read row by row as an older program left them and then out
-//! of their runs, and 1 000 000 requests that the lease object remembers; in all, and the longest piece,
-//! for which a shell that serves others on the same thread makes them wait.
+//! Time that waking takes: 300 000 pending messages, read row by row as an older program left them
+//! and then out of their runs, and 1 000 000 requests that the lease object remembers; in all, and
+//! the longest piece, for which a shell that serves others on the same thread makes them wait.
 //!
 //! The counts behind it are tested in `worker/tests/mailbox_waking.rs`.
 

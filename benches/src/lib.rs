@@ -1,5 +1,5 @@
-//! What the benchmarks share: the traffic they put on a machine, of leases here, of mail in [`mail`] and
-//! [`native`].
+//! Common part of the benchmarks: the traffic they put on a machine, of leases here, of mail in
+//! [`mail`] and [`native`].
 //!
 //! Timings differ between machines and hours; the benchmarks of one run are compared with each other,
 //! and ratios are what is reported.

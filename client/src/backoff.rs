@@ -1,4 +1,4 @@
-//! How long to let pass before trying again.
+//! Time to let pass before trying again.
 
 use std::time::Duration;
 

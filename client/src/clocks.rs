@@ -120,7 +120,7 @@ mod system {
 
     /// Number of times that the clocks are looked at when something came between the looks.
     const LOOKS: u32 = 4;
-    /// How far apart two looks may be to count as one.
+    /// Time that may lie between two looks that count as one.
     const TOGETHER: Duration = Duration::from_micros(500);
 
     /// Counts the time that the machine sleeps.
@@ -198,7 +198,7 @@ mod system {
 
         use super::*;
 
-        /// What is read when the process is put aside `times` times between its looks.
+        /// Reading taken while the process is put aside `times` times between its looks.
         fn reading_when_put_aside(times: u32) -> Reading {
             let (now, left) = (Cell::new(Duration::ZERO), Cell::new(times));
             let wall = || {

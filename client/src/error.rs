@@ -1,4 +1,4 @@
-//! What callers are told when something about leases did not work, in sentences.
+//! Errors that callers are told when something about leases did not work, in sentences.
 
 use mailbus_spec::lease::{Outcome, Rejection};
 use mailbus_spec::wire::Problem;

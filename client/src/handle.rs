@@ -31,7 +31,7 @@ pub trait Callers: Session + Sized {
     fn begin_turn(_state: &mut State<Self>, _at: Reading) {}
 }
 
-/// What a plain call came to.
+/// Result of a plain call.
 type Answer<S> = Result<ReplyOf<<S as Session>::Service>, CallFailure>;
 
 /// A session with those who wait for it.

@@ -22,12 +22,12 @@ use crate::session::lease::LeaseSession;
 use crate::session::mailbox::MailboxSession;
 use crate::transport::{Carrier, EXCHANGES, drive, drive_mailbox};
 
-/// What a bus is set up with.
+/// Settings of a bus.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// Agent of the bus.
     pub agent: AgentId,
-    /// Which run of the agent. No two of an agent share one, the empty one apart: that is the original's
+    /// Run of the agent. No two of an agent share one, the empty one apart: that is the original's
     /// identity, under which one process may release what another acquired, and which speaks the
     /// original's protocol.
     pub session: SessionId,

@@ -36,7 +36,7 @@ pub enum BusEvent {
     Gap(Gap),
     /// The service's storage was restored: whether what it had accepted is still there is unknown.
     Restored {
-        /// What had been accepted last, oldest first.
+        /// Messages that had been accepted last, oldest first.
         unknown: Vec<Accepted>,
         /// Number of more before those.
         more: u64,
@@ -89,13 +89,13 @@ impl<K: Clocks> Handlers<K> {
     }
 }
 
-/// What a handler is to do.
+/// Job of a handler.
 enum Job<K: Clocks> {
     Delivery(Delivery<K>),
     Ephemeral(Mail),
 }
 
-/// What wakes the loop.
+/// Event that wakes the loop.
 #[cfg_attr(
     not(target_arch = "wasm32"),
     expect(clippy::large_enum_variant, reason = "there is one at a time, on the stack")

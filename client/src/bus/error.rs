@@ -1,4 +1,4 @@
-//! What callers of the bus are told when something did not work.
+//! Errors that callers of the bus are told when something did not work.
 
 use mailbus_spec::id::InvalidId;
 use mailbus_spec::mailbox::InvalidType;

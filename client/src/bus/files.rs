@@ -100,7 +100,7 @@ struct Turns {
     given: Notify,
 }
 
-/// Whose turn it is. Dropped, it is the next one's.
+/// Turn of somebody at a path. Dropped, it is the next one's.
 struct Turn<'a> {
     turns: &'a Turns,
     path: LeasePath,

@@ -16,7 +16,7 @@ use crate::mailbox::Mail;
 
 /// Reason why a handler failed: any error will do.
 pub type HandlerError = Box<dyn Error + Send + Sync>;
-/// What became of a message in a handler's hands.
+/// Result of handling a message.
 pub type HandlerResult = Result<(), HandlerError>;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -117,7 +117,7 @@ pub(super) async fn handle(handlers: &[Arc<Handler>], mail: &Mail) -> HandlerRes
 #[error("the handler panicked: {0}")]
 struct Panicked(String);
 
-/// What a panic said.
+/// Message of a panic.
 fn said(why: &Box<dyn Any + Send>) -> String {
     let text = why.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| why.downcast_ref::<String>().cloned()).unwrap_or_default()

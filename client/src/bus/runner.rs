@@ -28,7 +28,7 @@ mod own {
     use mailbus_spec::{AgentId, SessionId, Workspace};
     use worker::ObjectNamespace;
 
-    /// What a bus inside a Worker is made of.
+    /// Settings and objects that a bus inside a Worker is made of.
     #[derive(Clone)]
     pub(in crate::bus) struct Origin {
         pub agent: AgentId,

@@ -30,7 +30,7 @@ pub(super) struct Calls<S>(BTreeMap<CallNumber, Sent<S>>);
 /// An attempt that was made.
 #[derive(Clone, Debug)]
 pub(super) struct Sent<S> {
-    /// What it was for.
+    /// Subject that it was for.
     pub subject: S,
     pub sending: Sending,
     pub answered: bool,

@@ -30,7 +30,7 @@ pub enum SocketOrder<C> {
     Open {
         /// Its number.
         socket: SocketNumber,
-        /// What the object is told of whose socket it is.
+        /// Introduction of the socket's owner to the object.
         connect: C,
     },
     /// Ask for a sign of life, which is given without waking the object.

@@ -30,9 +30,9 @@ pub type ReceivedOf<S> = Received<<S as StateMachine>::Outcome, <S as StateMachi
 pub trait Session {
     /// The service that it is a client of.
     type Service: Service;
-    /// What is asked of the object.
+    /// Command that the object is asked.
     type Command;
-    /// What the object is told of whose socket is opened.
+    /// Introduction of the owner of a socket to the object.
     type Connect;
     /// One object of a text frame that a socket brings.
     type Frame;

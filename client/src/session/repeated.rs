@@ -73,12 +73,12 @@ impl<I: Copy + Ord, T> Repeated<I, T> {
         self.0.get_mut(&id).map(|entry| &mut entry.retry)
     }
 
-    /// What is known of a command.
+    /// Knowledge of a command.
     pub fn get_mut(&mut self, id: I) -> Option<&mut T> {
         self.0.get_mut(&id).map(|entry| &mut entry.known)
     }
 
-    /// What is known of all.
+    /// Knowledge of all commands.
     pub fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.0.iter().map(|(id, entry)| (*id, &entry.known))
     }

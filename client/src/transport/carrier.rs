@@ -1,4 +1,4 @@
-//! What a run loop needs of a network.
+//! Network as a run loop needs it.
 
 use std::future::Future;
 
@@ -36,8 +36,8 @@ pub trait Carrier {
         may_leave: impl Fn() -> bool,
     ) -> impl Future<Output = Result<Answered, NoAnswer>>;
 
-    /// What kept an exchange silent may have done the same to connections that are kept: they are not
-    /// used again.
+    /// Bars the connections that are kept from further use: what kept an exchange silent may have
+    /// done the same to them.
     fn distrust_connections(&self) {}
 
     /// Opens the socket that this query subscribes with.
@@ -91,7 +91,7 @@ pub trait Socket {
     /// [`Broken`]: the socket is of no use any more.
     fn ping(&mut self) -> impl Future<Output = Result<(), Broken>>;
 
-    /// What comes in next. Dropped, it loses nothing.
+    /// Next event that comes in. Dropped, it loses nothing.
     fn next(&mut self) -> impl Future<Output = Incoming>;
 
     /// Closes it, with ceremony as far as there is time for it.
@@ -107,7 +107,7 @@ pub struct Answered {
     pub body: Vec<u8>,
 }
 
-/// What came in over a socket.
+/// Event that came in over a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
     /// A text frame.
@@ -129,7 +129,7 @@ pub struct Broken;
 /// A socket could not be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unopened {
-    /// What the service said about it, if it said anything. Invariant: a problem of its own; what
-    /// anybody else says on the way there is left out, whatever its status.
+    /// Problem that the service told of it, if it said anything. Invariant: a problem of its own;
+    /// what anybody else says on the way there is left out, whatever its status.
     pub why: Option<Problem>,
 }

@@ -51,7 +51,7 @@ pub trait Codec: Session {
     /// [`Undecodable`] if it is none.
     fn decode_reply(status: u16, body: &[u8]) -> Result<ReceivedOf<Self::Service>, Undecodable>;
 
-    /// What a text frame carries.
+    /// Objects that a text frame carries.
     fn decode_frames(text: &str) -> Vec<Self::Frame>;
 }
 
@@ -110,7 +110,7 @@ impl Codec for LeaseSession {
 impl Codec for MailboxSession {
     const OBJECT: Object = Object::Mailbox;
     const FRAME_COMMANDS: usize = 256;
-    /// What is under way is bounded by the session, and a socket fences what goes over it: HTTP would not.
+    /// Bounds are the session's, and a socket fences what goes over it: HTTP would not.
     const OUTBOX_MOST: usize = usize::MAX;
     const PING: Option<&'static str> = Some(frame::PING);
     const CEREMONY: bool = true;

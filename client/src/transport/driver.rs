@@ -62,7 +62,7 @@ pub struct Driver<S: Codec + Callers, W: Carrier, K: Clocks> {
     pub(super) outbox: Outbox<S>,
 }
 
-/// What one turn of the loop has to do.
+/// Work of one turn of the loop.
 struct Turn<C> {
     exchanges: Vec<Transmit<C>>,
     sleep: Duration,
@@ -71,7 +71,7 @@ struct Turn<C> {
 
 /// Time for which the loop sleeps when nothing is due: any length is right.
 const IDLE: Duration = Duration::from_secs(3_600);
-/// How short it sleeps at least, so that clocks of a coarser grain get on.
+/// Shortest sleep, so that clocks of a coarser grain get on.
 const GRAIN: Duration = Duration::from_millis(1);
 
 impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
@@ -80,7 +80,7 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
         Self { shared, carrier, outbox: Outbox::new() }
     }
 
-    /// What its handles share with it.
+    /// State that its handles share with it.
     pub(crate) fn shared(&self) -> &Arc<Shared<K, S>> {
         &self.shared
     }

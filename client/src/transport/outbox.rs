@@ -1,4 +1,4 @@
-//! What waits for the socket to see to it: the session's orders, and commands.
+//! Outbox of what waits for the socket to see to it: the session's orders, and commands.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::codec::{Codec, FRAME_BYTES};
 use crate::session::{Route, SocketNumber, SocketOrder, Transmit};
 
-/// What the run loop has handed over to the socket.
+/// Orders and commands that the run loop has handed over to the socket.
 pub(super) struct Outbox<S: Codec> {
     waiting: Mutex<Waiting<S>>,
     /// Rung when there is something to see to.
@@ -66,7 +66,7 @@ impl<S: Codec> Waiting<S> {
         }
     }
 
-    /// What the next frame over `socket` carries at `now`, if anything. What may not leave any more is
+    /// Next frame over `socket` at `now`, if there is one. What may not leave any more is
     /// dropped, since the process was put aside or the socket was stuck, and so is what was for an earlier
     /// socket: the session knows.
     pub(super) fn next_frame(

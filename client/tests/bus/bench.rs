@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 const NOON: u64 = 1_800_000_000_000;
 
-/// What is wrong between buses and service.
+/// Trouble between buses and service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing.
@@ -37,7 +37,7 @@ pub enum Mode {
     NoConnection,
     /// Connections are made, and nothing ever comes back.
     Deaf,
-    /// What is asked arrives and is done, and nothing ever comes back.
+    /// Requests arrive and are done, and nothing ever comes back.
     Mute,
     /// Bytes reach the service at 40 kB a second.
     Slow,
@@ -331,7 +331,7 @@ pub fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// What a handler or a listener has noted.
+/// Notes of a handler or a listener.
 #[derive(Clone, Default)]
 pub struct Notes(Arc<Mutex<Vec<String>>>);
 

@@ -1,11 +1,11 @@
-//! What an agent is subscribed to that connects before it has chosen.
+//! Subscriptions of an agent that connects before it has chosen.
 
 use mailbus_client::bus::MailBus;
 use mailbus_spec::Ordinal;
 
 use crate::bench::{Bench, Bus, Notes, agent, begin, draft, note, seconds};
 
-/// What an agent is subscribed to, and how much is pending for it.
+/// Subscriptions of an agent, and how much is pending for it.
 async fn known_of(bus: &Bus, name: &str) -> (Vec<String>, u64) {
     let (agents, _) = bus.mail().agents(None, 100).await.unwrap();
     let entry = agents.into_iter().find(|entry| entry.agent == agent(name)).unwrap();

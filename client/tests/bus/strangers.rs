@@ -1,5 +1,5 @@
-//! What lies between: whoever answers in the service's place (proxies, gateways, pages that stand in
-//! during a deploy), and slow links.
+//! Strangers between the two: whoever answers in the service's place (proxies, gateways, pages that
+//! stand in during a deploy), and slow links.
 
 use futures_util::future::{join, join3};
 use mailbus_client::bus::{BusError, MailBus};
@@ -8,7 +8,7 @@ use mailbus_client::session::lease::Acquisition;
 
 use crate::bench::{Bench, Mode, Notes, draft, note, seconds};
 
-/// What is no answer of the service.
+/// Answers that are none of the service's.
 const ANSWERS: &[(u16, &str)] = &[
     (200, "<html>Please log in to the network.</html>"),
     (200, "{}"),

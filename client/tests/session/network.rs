@@ -13,7 +13,7 @@ pub enum Packet<C, K, R, N> {
     Open(SocketNumber, K),
     Reply(CallNumber, R),
     Greeting(SocketNumber, R),
-    /// What the object sends unasked: in the order of its socket, or in any.
+    /// Notice that the object sends unasked: in the order of its socket, or in any.
     Notice(Option<SocketNumber>, N),
     Close(SocketNumber, u16),
 }

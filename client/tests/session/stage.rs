@@ -61,7 +61,7 @@ pub fn sends_one<S: Session>(session: &mut S, ms: u64) -> Transmit<S> {
     only(ms, sends(session, ms)).1
 }
 
-/// What the session sends next from `from_ms` on, and when.
+/// Attempts that the session makes next from `from_ms` on, and when.
 #[track_caller]
 pub fn sends_some<S: Session>(session: &mut S, from_ms: u64) -> (u64, Vec<Transmit<S>>) {
     let mut now = from_ms;
@@ -102,7 +102,7 @@ pub fn events<S: Session>(session: &mut S) -> Vec<S::Event> {
     std::iter::from_fn(|| session.poll_event()).collect()
 }
 
-/// What the session orders about sockets at `ms`, having let time pass.
+/// Orders of the session about sockets at `ms`, having let time pass.
 pub fn orders<S: Session>(session: &mut S, ms: u64) -> Vec<SocketOrder<S::Connect>> {
     session.handle_timeout(at(ms));
     std::iter::from_fn(|| session.poll_socket(at(ms))).collect()

@@ -1,4 +1,4 @@
-//! What the client logs.
+//! Log of the client.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ impl MakeWriter<'_> for Log {
     }
 }
 
-/// What this thread logs from now on, until the second is dropped.
+/// Log of this thread from now on, until the second is dropped.
 pub fn kept() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();

@@ -42,7 +42,7 @@ use crate::wires::listen;
 
 const NOON: u64 = 1_800_000_000_000;
 
-/// What the service does wrong.
+/// Fault of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Nothing.

@@ -55,8 +55,8 @@ pub async fn front(to: SocketAddr, name: &str, issuer: &Issuer) -> SocketAddr {
     .await
 }
 
-/// What rustls has for those who name no cryptography is the application's choice, and with two
-/// kinds compiled in there is none: whoever asks for it here fails.
+/// Removes rustls's default cryptography, which is the application's choice: with two kinds
+/// compiled in there is none, and whoever asks for it here fails.
 fn leave_no_default_cryptography() {
     let none = CryptoProvider { cipher_suites: Vec::new(), ..ring::default_provider() };
     let _ = none.install_default();

@@ -1,4 +1,4 @@
-//! What lies between a client and its service: real sockets on the loopback.
+//! Wires between a client and its service: real sockets on the loopback.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -31,7 +31,7 @@ pub async fn pass_on(mut stream: impl AsyncRead + AsyncWrite + Unpin, to: Socket
     let _ = copy_bidirectional(&mut stream, &mut there).await;
 }
 
-/// What clients have sent.
+/// Bytes that clients have sent.
 #[derive(Clone, Default)]
 pub struct Tapped(Rc<RefCell<Vec<u8>>>);
 

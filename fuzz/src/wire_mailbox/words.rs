@@ -99,7 +99,7 @@ const SETS: [&str; 8] = [
     r#""lastSeq":7,"hostMs":5,"detail":"d","title":"t","status":409"#,
 ];
 
-/// What fits nothing.
+/// Values that fit nothing.
 const ODD: [&str; 6] = ["null", "[]", "{}", "-1", "[[7]]", r#""\ud800""#];
 
 /// One JSON object: two bytes a member, a name seldom twice.

@@ -49,7 +49,7 @@ impl<O: Object + 'static> Workspace<O> {
         self.deliver(&Arrival::Frame { socket, text: &frame.to_string() })
     }
 
-    /// Check that what is not there is not found; `action` is there, and posted.
+    /// Checks that what is not there is not found; `action` is there, and posted.
     pub fn knows_only(&mut self, action: &str) {
         for body in [Body::Whole(b"{}"), Body::TooLarge] {
             for method in ["GET", "POST", "DELETE"] {

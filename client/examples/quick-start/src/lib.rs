@@ -22,7 +22,7 @@ pub use mailbus_worker::durable::{LeaseDurableObject, MailboxDurableObject};
 
 type Bus = CloudflareMailBus<WorkerClocks>;
 
-/// What has happened so far.
+/// Story so far, event by event.
 type Story = Rc<RefCell<Vec<String>>>;
 
 #[event(fetch)]

@@ -1,4 +1,4 @@
-//! What its run loop takes from a lease session and gives it.
+//! Exchange between a lease session and its run loop.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What callers are told when a set of paths is not held, in sentences.
+//! Errors that callers are told when a set of paths is not held, in sentences.
 
 use std::fmt;
 

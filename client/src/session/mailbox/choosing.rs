@@ -19,7 +19,7 @@ const UNCHOSEN_HOLD: Duration = Duration::from_secs(30);
 /// Mail that comes though nobody has chosen it.
 #[derive(Debug)]
 pub(super) struct Unchosen {
-    /// What somebody has chosen all the same, in an earlier run.
+    /// Types that somebody has chosen all the same, in an earlier run.
     chosen: Patterns,
     /// The last message that may have been addressed so; `None` as long as it goes on.
     through: Option<Ordinal>,
@@ -49,7 +49,7 @@ impl MailboxSession {
         self.hold_unchosen(at.monotonic.saturating_add(self.config.hold));
     }
 
-    /// What waits for a handler and was not chosen waits until then.
+    /// Lets what waits for a handler and was not chosen wait until then.
     fn hold_unchosen(&mut self, end: Duration) {
         let Some(unchosen) = &self.unchosen else { return };
         for (seq, delivery) in &mut self.deliveries {

@@ -1,4 +1,4 @@
-//! What its run loop takes from a mailbox session and gives it.
+//! Exchange between a mailbox session and its run loop.
 
 use std::time::Duration;
 
@@ -205,8 +205,8 @@ impl Session for MailboxSession {
 }
 
 impl MailboxSession {
-    /// What the object sends unasked over a socket. What comes over one that is not the live session's
-    /// is ignored: it comes again.
+    /// Handles a notice that the object sends unasked over a socket. One over a socket that is not
+    /// the live session's is ignored: it comes again.
     pub fn handle_notice(&mut self, at: Reading, socket: SocketNumber, notice: Notice) {
         if self.connection.live() != Some(socket) {
             return;

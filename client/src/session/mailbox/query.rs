@@ -27,7 +27,7 @@ impl MailboxSession {
         id
     }
 
-    /// What a connect would undo is said by it too from now on.
+    /// Notes a change of types that a connect would undo: it says them too from now on.
     fn note_types(&mut self, ask: &Ask) {
         let Some(chosen) = &mut self.types else { return };
         match ask {

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(interleaved(Vec::new()), Vec::new());
     }
 
-    /// What an address does with an attempt, and how long after the beginning.
+    /// Story of an address: what it does with an attempt, and how long after the beginning.
     type Story = (&'static str, Option<(u64, bool)>);
 
     /// Address that answered and when, and when each was tried, in milliseconds.

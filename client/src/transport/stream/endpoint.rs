@@ -17,7 +17,7 @@ pub enum Scheme {
     Tls,
 }
 
-/// What a byte stream is opened to.
+/// Target that a byte stream is opened to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     /// True if it speaks TLS.
@@ -64,7 +64,7 @@ pub struct Endpoint {
     authority: Authority,
     /// The host as it stands in a URL and in the `Host` header.
     host: String,
-    /// What the routes begin with; empty, or without a slash at its end.
+    /// Beginning of the routes; empty, or without a slash at its end.
     prefix: String,
     workspace: Workspace,
     token: Option<BearerToken>,
@@ -107,7 +107,7 @@ impl Endpoint {
         Self { token: Some(token), ..self }
     }
 
-    /// What a byte stream is opened to.
+    /// Target that a byte stream is opened to.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
@@ -137,7 +137,7 @@ impl Endpoint {
     }
 }
 
-/// What proves who asks. It is shown to nobody but the service.
+/// Proof of who asks. It is shown to nobody but the service.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken(HeaderValue);
 

@@ -34,7 +34,7 @@ pub struct Streams<C: Connector> {
     connector: C,
     connections: Connections<C::Stream>,
     permits: Semaphore,
-    /// What kept the last connection from being made, if anything did.
+    /// Reason why the last connection could not be made, if it could not.
     failure: Mutex<Option<String>>,
 }
 

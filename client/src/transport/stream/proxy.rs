@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::endpoint::{Authority, Scheme};
 use super::upgrade::{Upgraded, upgrade};
 
-/// Which addresses are reached through which proxy. Loopback addresses are reached through none.
+/// Proxies, and the addresses reached through them. Loopback addresses are reached through none.
 #[derive(Clone)]
 pub(super) struct Proxies(Arc<Matcher>);
 

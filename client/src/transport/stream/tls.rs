@@ -74,7 +74,7 @@ impl Tls {
     }
 }
 
-/// What to do about a failure that does not pass by itself.
+/// Advice about a failure that does not pass by itself.
 fn advice(error: &io::Error) -> &'static str {
     let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
     match error {

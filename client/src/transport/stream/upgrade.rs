@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// Most bytes that are read of a refusal: those of the service are far shorter.
 const REFUSAL_MOST: usize = 64 << 10;
 
-/// What became of the request.
+/// Result of the request.
 pub(super) enum Upgraded<S> {
     /// The stream is no HTTP any more.
     Done {
-        /// What the answer said.
+        /// Headers of the answer.
         headers: HeaderMap,
         /// The stream.
         stream: S,

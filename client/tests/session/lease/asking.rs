@@ -1,4 +1,4 @@
-//! How long and how often a session asks, and when it stops.
+//! Asking of a session: how long and how often, and when it stops.
 
 use std::time::Duration;
 

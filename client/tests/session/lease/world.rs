@@ -65,7 +65,7 @@ pub fn op() -> impl Strategy<Value = Op> {
 pub struct Client {
     pub session: LeaseSession,
     pub claims: Vec<ClaimId>,
-    /// Which of the two clocks may be wrong: the other keeps its rate.
+    /// True if the monotonic clock may be wrong, false if the wall clock may. The other keeps its rate.
     monotonic_may_be_wrong: bool,
     monotonic_behind_ms: u64,
     wall_ahead_ms: i64,

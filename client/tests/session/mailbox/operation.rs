@@ -1,4 +1,4 @@
-//! What happens in the random runs.
+//! Operations of the random runs.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What is checked in the random runs.
+//! Verdict on the random runs.
 
 use std::collections::BTreeSet;
 

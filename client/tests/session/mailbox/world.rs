@@ -23,7 +23,7 @@ use crate::network::{self, Flight, Network};
 pub const AGENTS: usize = 3;
 const NOON: u64 = 1_800_000_000_000;
 
-/// What somebody around the sessions does wrong, to show that the checks find it.
+/// Mistake of somebody around the sessions, to show that the checks find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
     /// Nothing.
@@ -42,7 +42,7 @@ pub enum Mistake {
 pub struct Run {
     pub session: MailboxSession,
     pub in_hand: Vec<(DeliveryId, Message)>,
-    /// What its handlers have succeeded with.
+    /// Messages that its handlers have succeeded with.
     pub done: BTreeSet<Ordinal>,
     socket: Option<SocketNumber>,
 }
@@ -58,9 +58,9 @@ pub struct World {
     config: Config,
     mistake: Mistake,
     counter: u64,
-    /// What was asked for by the present runs, and what became of it.
+    /// Requests of the present runs, and what became of them.
     pub outcomes: BTreeMap<(usize, u64, PublicationId), Option<Published>>,
-    /// What was ever pushed to whom, and what somebody's handler has succeeded with.
+    /// Messages that were ever pushed to whom, and that somebody's handler has succeeded with.
     pub pushed: BTreeSet<(AgentId, Ordinal)>,
     pub handled: BTreeSet<(AgentId, Ordinal)>,
     pub violations: Vec<String>,

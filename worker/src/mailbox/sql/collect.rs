@@ -139,7 +139,7 @@ impl MailboxMemory {
         deleted.len()
     }
 
-    /// Failed letters that count no more go with their messages.
+    /// Forgets the failed letters that count no more and whose messages are gone.
     fn forget_older_failed(&mut self, turn: &mut Turn<'_>) {
         let Self { agents, log, .. } = self;
         for (name, agent) in agents {

@@ -169,7 +169,7 @@ impl Inbox {
         self.waiting.insert((due, seq));
     }
 
-    /// Message with a due time that is in flight from now on.
+    /// Puts a message with a due time in flight again.
     pub fn fly_again(&mut self, seq: Ordinal, is_counted: bool) {
         let Some(open) = self.returned.get_mut(&seq) else { return };
         open.again = Some(is_counted);

@@ -65,7 +65,7 @@ impl Framing {
         self.ambiguous.pop_front().unwrap_or(false)
     }
 
-    /// End of HTTP: what comes is something else.
+    /// Ends HTTP: what comes is something else.
     pub(super) fn end(&mut self) {
         *self = Self { at: At::Over, ..Self::default() };
     }
