@@ -1,4 +1,4 @@
-//! What each event on the lease object costs: rows written and alarms set, counted at the storage
+//! Price of each event on the lease object: rows written and alarms set, counted at the storage
 //! seam. The budget: 1 row and at most 1 alarm an event; 1 row more when something lapsed or the clock
 //! was re-anchored, and 1 for each ticket granted; a refusal or a question 0. Rows that are deleted
 //! later, in ranges, come to 1 each.
@@ -57,7 +57,7 @@ impl Workspace {
         (cost, serde_json::from_str(&delivered.response.unwrap().body).unwrap())
     }
 
-    /// What an event costs that is answered with this outcome or code.
+    /// Price of an event that is answered with this outcome or code.
     fn cost(&mut self, action: &str, body: Value, expected: &str) -> Cost {
         let (cost, answer) = self.ask(action, body);
         let got = answer.get("outcome").or(answer.get("code")).and_then(Value::as_str);

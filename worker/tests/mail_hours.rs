@@ -17,7 +17,7 @@ const MINUTE: u64 = 60_000;
 struct Workspace {
     instance: Instance<ProductionMailboxObject>,
     now: u64,
-    /// What was pushed, in order: the socket, and each object of its frames.
+    /// Pushes in order: the socket, and each object of its frames.
     pushed: Vec<(SocketId, Value)>,
 }
 

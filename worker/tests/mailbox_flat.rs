@@ -24,7 +24,7 @@ const LATE: u64 = 60_000;
 /// Number of messages that are measured after each.
 const MEASURED: u64 = 200;
 
-/// What passed the storage seam.
+/// Traffic over the storage seam.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Cost {
     statements: u64,
@@ -36,7 +36,7 @@ struct Cost {
     runs: u64,
 }
 
-/// What one publication with its acknowledgement may cost, early and late.
+/// Most that one publication with its acknowledgement may cost, early and late.
 const MOST: Cost =
     Cost { statements: 6, rows_read: 4, rows_written: 2, bytes_written: 2_000, runs: 0 };
 /// The same where it completes a run, whose messages are read then.

@@ -1,6 +1,6 @@
-//! What a mailbox reads when it wakes: a row for each run of 1 024 messages, and not one for each message.
-//! Told by the rows that pass the storage seam, on a log as an older program left it and after its first
-//! events have written the runs.
+//! Reads of a mailbox when it wakes: a row for each run of 1 024 messages, and not one for each
+//! message. Told by the rows that pass the storage seam, on a log as an older program left it and
+//! after its first events have written the runs.
 #![cfg(not(target_arch = "wasm32"))]
 
 use mailbus_spec::machine::Event;

@@ -1,4 +1,4 @@
-//! What an object leaves on the disk: no more than it needs, and nothing when nobody would miss it.
+//! Disk that an object takes: no more than it needs, and nothing when nobody would miss it.
 //! Time is the test's.
 
 mod support;

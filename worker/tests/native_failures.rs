@@ -1,4 +1,4 @@
-//! What a storage that fails costs: nothing that was acknowledged, nobody but who asks that object, and
+//! Price of a storage that fails: nothing that was acknowledged, nobody but who asks that object, and
 //! no restart. Flushes, faults and time are the test's.
 
 mod support;

@@ -1,4 +1,4 @@
-//! What is on the disk, and when: a workspace has a file from its first write on and not before, and
+//! Files on the disk, and when: a workspace has a file from its first write on and not before, and
 //! a file is one process's. Real files and real flushes; time is the test's.
 
 mod support;

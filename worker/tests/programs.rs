@@ -108,7 +108,7 @@ const CASES: &[(&str, Case)] = &[
     ("ending::what_was_acknowledged_outlives_a_kill", ending::outlives_a_kill),
 ];
 
-/// What runs in the runtime itself, beside our module.
+/// Cases that run in the runtime itself, beside our module.
 const RUNTIME_CASES: &[(&str, fn())] = &[
     (
         "faults::a_failed_statement_undoes_its_event",
@@ -127,7 +127,7 @@ const RUNTIME_CASES: &[(&str, fn())] = &[
     ),
 ];
 
-/// What the native shell alone bounds, and what of it is seen from outside.
+/// Cases of what the native shell alone bounds, as far as it is seen from outside.
 const MAILBUSD_CASES: &[(&str, fn())] = &[
     ("readers::sixty_stalled_share_what_all_are_told", readers::stalled_before_broadcasts),
     ("readers::sixty_stalled_stay_within_the_budget", readers::stalled_before_their_own),

@@ -24,14 +24,14 @@ use support::bundle::release_bundle;
 /// The port that the README prints.
 const PORT: &str = "8787";
 
-/// What `.ci/run` runs, by the letter: a test that is part of it cannot.
+/// Commands that `.ci/run` runs, by the letter: a test that is part of it cannot.
 const BY_CI: [&str; 3] = [
     "cargo run --release -p mailbus-sim",
     "cargo test --workspace",
     "cargo run --release -p mailbus-sim -- bugs",
 ];
 
-/// What is run by nobody as it stands, and why.
+/// Commands that nobody runs as they stand, and why.
 const NOT_RUN: &[(&str, &str)] = &[
     ("npm ci", "the set-up of the tests runs it, with these files"),
     ("npx wrangler deploy", "it needs an account; it is run with --dry-run"),
@@ -199,7 +199,7 @@ fn blocks() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `wrangler dev` serves as printed, and what `wrangler deploy` would upload.
+/// Deployment as printed: what `wrangler dev` serves, and what `wrangler deploy` would upload.
 fn deployment() -> Result<(), Failed> {
     // Its build command finds it done.
     release_bundle()?;

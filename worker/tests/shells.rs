@@ -58,7 +58,7 @@ const CASES: [(&str, Case); 7] = [
     ("lost::by_full_disks", lost::by_full_disks),
 ];
 
-/// What is so for the native shell alone: workerd has no such option, or is not ours to mend (its alarms
+/// Cases of the native shell alone: workerd has no such option, or is not ours to mend (its alarms
 /// follow the clock as it was when they were set).
 const NATIVE_CASES: [(&str, Case); 7] = [
     ("full::one_that_fails_slows_no_other", full::one_that_fails_slows_no_other),

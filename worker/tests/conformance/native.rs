@@ -49,7 +49,7 @@ pub trait InProcess: Client {
     }
 }
 
-/// What is there during a case.
+/// State of the system during a case.
 pub struct Case<C: InProcess> {
     /// Number of commands so far.
     pub calls: u64,
@@ -117,7 +117,7 @@ pub fn subscribed(query: &str) -> Arrival<'_> {
     Arrival::Request(Request { method: "GET", action: "subscribe", query, upgrade: true, body })
 }
 
-/// How the system is started.
+/// Start of the system.
 #[derive(Clone, Copy)]
 pub struct InThisProcess<C>(pub C);
 

@@ -131,7 +131,7 @@ pub trait Remote: Client {
     /// Closes it.
     async fn disconnect(case: &mut Served<Self>, peer: &PeerOf<Self>) -> Result<(), Failure>;
 
-    /// What sockets have received, all that was sent before.
+    /// Pushes that sockets have received, all that were sent before.
     async fn received(case: &mut Served<Self>) -> Result<Vec<PushOf<Self>>, Failure>;
 }
 
@@ -202,7 +202,7 @@ pub async fn close(mut stream: WebSocketStream<TcpStream>) -> Result<(), Failure
     Ok(())
 }
 
-/// How the system is started.
+/// Start of the system.
 #[derive(Clone, Copy)]
 pub struct Serve<C> {
     pub program: Program,

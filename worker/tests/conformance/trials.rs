@@ -35,7 +35,7 @@ pub type PeerOf<C> = <<C as Client>::Service as Service>::Peer;
 
 /// A system that can be started for a trial.
 pub trait Start: Copy + Send + 'static {
-    /// What it is tested as.
+    /// Subject that it is tested as.
     type Subject: Subject;
     /// The started system.
     type System: SystemUnderTest<Self::Subject>;
@@ -43,7 +43,7 @@ pub trait Start: Copy + Send + 'static {
     /// Its name in front of its trials.
     fn name(self) -> String;
 
-    /// What it will be able to do.
+    /// Capabilities that it will have.
     fn capabilities(self) -> Capabilities;
 
     /// Starts it.

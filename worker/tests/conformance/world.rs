@@ -14,13 +14,13 @@ use super::served::{Server, pause};
 /// Name of the workspace.
 pub const WORKSPACE: &str = "concurrent";
 
-/// What all clients share: the order in which they saw things, and what they saw.
+/// Observations that all clients share: the order in which they saw things, and what they saw.
 #[derive(Default)]
 pub struct Observations<T> {
     moment: u64,
     /// Number of commands that were answered.
     pub answered: u64,
-    /// What this service's clients note.
+    /// Notes of this service's clients.
     pub noted: T,
     broken: Option<Failure>,
 }
@@ -33,12 +33,12 @@ impl<T> Observations<T> {
     }
 }
 
-/// What a client needs to know of its world.
+/// World as a client needs to know it.
 pub struct World<T> {
     /// Address of the server, while it runs.
     pub address: Cell<Option<SocketAddr>>,
     over: Cell<bool>,
-    /// What was seen.
+    /// Observations so far.
     pub seen: RefCell<Observations<T>>,
 }
 

@@ -54,7 +54,7 @@ fn data_in(folder: &TempDir) -> PathBuf {
     folder.path().join("data")
 }
 
-/// What a program has logged so far.
+/// Log of a program so far.
 pub fn log_beside(data: &Path) -> String {
     std::fs::read_to_string(data.with_extension("log")).unwrap()
 }

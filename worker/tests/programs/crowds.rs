@@ -29,8 +29,8 @@ pub fn no_cliff(program: Program) {
     }
 }
 
-/// Where 120 mailboxes may have their database open, 400 cost a database opened each, and no more:
-/// nothing is read again.
+/// Cost of 400 mailboxes where 120 may have their database open: a database opened each, and no
+/// more, since nothing is read again.
 pub fn few_open(program: Program) {
     if program == Program::Mailbusd {
         compare(&["--anonymous", "--threads", "1", "--open-databases", "240"], 10);

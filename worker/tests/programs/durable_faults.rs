@@ -72,7 +72,7 @@ impl Case {
         connection.post(&path, &self.command.1.to_string()).await.unwrap()
     }
 
-    /// What is stored, and what the object says of it.
+    /// Rows that are stored, and what the object says of them.
     async fn state(&self, connection: &mut Connection) -> (Value, Vec<Value>) {
         let stored = fault(connection, self.binding, "look").await["rows"].take();
         let mut said = Vec::new();

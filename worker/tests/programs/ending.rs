@@ -1,4 +1,4 @@
-//! How a program ends, and what is there afterwards.
+//! End of a program, and what is there afterwards.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ fn descendant(of: u32, name: &str) -> i32 {
     panic!("{of} runs no `{name}`");
 }
 
-/// How often to look for who still listens: for a quarter of a minute and more.
+/// Number of looks for who still listens: for a quarter of a minute and more.
 const LOOKS: usize = 7_500;
 
 /// Waits until nobody listens there any more.
@@ -87,10 +87,10 @@ async fn until_refused(address: SocketAddr) {
     panic!("the program is gone, and somebody still listens on its address {address}");
 }
 
-/// What one client was told before the process died.
+/// Tokens that one client was told before the process died, by path.
 type Acknowledged = Rc<RefCell<BTreeMap<String, u64>>>;
 
-/// What is killed.
+/// Victim of the kill.
 #[derive(Clone, Copy, Debug)]
 enum Killed {
     /// The program alone: what it has started has to notice.
@@ -167,7 +167,7 @@ async fn take_paths(address: SocketAddr, client: usize, told: Acknowledged, aliv
     }
 }
 
-/// What was acknowledged and is not there, or under another token.
+/// Leases that were acknowledged and are not there, or under another token.
 fn missing<'a>(told: &'a BTreeMap<String, u64>, found: &BTreeMap<String, u64>) -> Vec<&'a str> {
     let lost = told.iter().filter(|(path, token)| found.get(*path) != Some(token));
     lost.map(|(path, _)| path.as_str()).collect()

@@ -1,4 +1,4 @@
-//! How few files a program gets along with, and who may look into those that it makes.
+//! Files of a program: how few it gets along with, and who may look into those that it makes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -31,7 +31,7 @@ pub async fn post(connection: &mut Connection, action: &str, body: &Value) -> Va
     answer.json()
 }
 
-/// What is pending for an agent, by id.
+/// Messages that are pending for an agent, by id.
 pub async fn pending(connection: &mut Connection, agent: &str) -> Vec<String> {
     let inbox = post(connection, "inbox", &json!({"agentId": agent, "limit": 1_000})).await;
     let messages = inbox["messages"].as_array().unwrap_or_else(|| panic!("{inbox}"));

@@ -1,4 +1,4 @@
-//! What nobody should send to a mailbox, who reads nothing, and that others do not notice.
+//! Abuse of a mailbox: what nobody should send, who reads nothing, and that others do not notice.
 
 use std::time::{Duration, Instant};
 
@@ -113,8 +113,8 @@ pub fn others_mail(program: Program) {
     });
 }
 
-/// How long answers took: the longest is printed, since a test that fails on a stopwatch fails on a
-/// slow machine.
+/// Times that answers took: the longest is printed, since a test that fails on a stopwatch fails on
+/// a slow machine.
 struct Answered {
     what: String,
     longest: Duration,

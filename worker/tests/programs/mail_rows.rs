@@ -1,4 +1,4 @@
-//! What mail costs, as the platform charges it: rows written and alarms set. The exact figures of every
+//! Price of mail, as the platform charges it: rows written and alarms set. The exact figures of every
 //! event are held natively, script by script; these say that both programs tell the same of what is done
 //! most, and so that SQLite's own count in workerd is the one budgeted for.
 

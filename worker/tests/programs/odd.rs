@@ -11,7 +11,7 @@ use crate::bus::Bus;
 use crate::support::daemon::Program;
 
 const PAGE: &str = include_str!("../../src/router/odd_requests.md");
-/// What opens the sockets that odd frames are sent over.
+/// Request that opens the sockets that odd frames are sent over.
 const HANDSHAKE: &str = "GET /v1/w/lease/subscribe?agentId=a&protocol=1 HTTP/1.1\r\nHost: localhost\r\n\
     Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
@@ -46,7 +46,7 @@ fn rows(heading: &str, program: Program) -> Vec<Row> {
     rows
 }
 
-/// What stands between backquotes, as often as `×n` behind it says.
+/// Texts between backquotes, each as often as `×n` behind it says.
 fn spans(cell: &str) -> Vec<&str> {
     let mut spans = Vec::new();
     let mut parts = cell.split('`').skip(1);

@@ -6,7 +6,7 @@ use crate::bus::{Bus, run};
 use crate::support::daemon::Program;
 use crate::support::http::{Answer, Connection};
 
-/// How the original's client posts: `fetch` calls a text plain where nobody says what it is.
+/// Post of the original's client: `fetch` calls a text plain where nobody says what it is.
 async fn post(connection: &mut Connection, action: &str, body: &Value) -> Answer {
     let path = format!("/v1/demo/lease/{action}");
     let headers = [("content-type", "text/plain;charset=UTF-8")];

@@ -1,5 +1,5 @@
-//! Who reads slowly gets all of it over one connection; who reads nothing costs little and delays
-//! nobody; who has said all that it will say is answered.
+//! Readers: a slow one gets all of it over one connection; one that reads nothing costs little and
+//! delays nobody; one that has said all that it will say is answered.
 
 use std::net::SocketAddr;
 use std::ops::Range;

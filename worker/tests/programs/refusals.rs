@@ -1,4 +1,4 @@
-//! What nobody should send.
+//! Refusals of what nobody should send.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ pub fn bad_input_changes_nothing(program: Program) {
     assert_eq!(faults.len(), 2, "{faults:?}");
 }
 
-/// What lies between two programs on one machine and is read by neither: more than any system buffers.
+/// Bytes between two programs on one machine, read by neither: more than any system buffers.
 const UNDER_WAY_BYTES: usize = 32 << 20;
 
 pub fn a_body_without_end_is_answered(program: Program) {

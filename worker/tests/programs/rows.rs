@@ -1,4 +1,4 @@
-//! What the platform charges for an event, as the answer's header tells it: rows written and alarms
+//! Price of an event for the platform, as the answer's header tells it: rows written and alarms
 //! set. The native objects' exact figures, with the two apart, are in `lease_rows`; these say that both
 //! programs tell the same, and so that SQLite's own count in workerd is the one budgeted for.
 
@@ -9,9 +9,9 @@ use crate::bus::{Bus, a_moment, run};
 use crate::support::daemon::Program;
 use crate::support::http::{Answer, Connection};
 
-/// What a workspace's first write costs besides: its two tables, and the row of numbers.
+/// Price of a workspace's first write besides: its two tables, and the row of numbers.
 const FIRST: u64 = 2 * 2 + 1;
-/// What setting the alarm costs.
+/// Price of setting the alarm.
 const ALARM: u64 = 1;
 
 /// One workspace, and the events whose cost was another than expected.

@@ -1,4 +1,4 @@
-//! What a program says when it starts, and whom it lets in.
+//! Start of a program: what it says, and whom it lets in.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub fn ready(program: Program) {
     assert_eq!(plain.ready, line);
 }
 
-/// What a program says that does not start.
+/// Message of a program that does not start.
 fn refused(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");

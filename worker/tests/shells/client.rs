@@ -14,7 +14,7 @@ const TTL_MS: u64 = 86_400_000;
 /// Shorter than any trial.
 const BRIEFLY_MS: u64 = 30;
 
-/// What it asks. Every request has a name of its own, so repeating it is harmless.
+/// Request of a client. Every request has a name of its own, so repeating it is harmless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ask {
     Acquire {
@@ -37,7 +37,8 @@ enum Ask {
     },
 }
 
-/// What a client was told of its claims and of the mail it has sent: to itself, so that it may settle it.
+/// Client, with what it was told of its claims and of the mail it has sent: to itself, so that it
+/// may settle it.
 pub struct Client {
     pub workspace: String,
     name: String,

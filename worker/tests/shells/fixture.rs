@@ -32,7 +32,7 @@ fn folder(program: Program, state: &str) -> PathBuf {
     fixtures.join(program.name()).join(state)
 }
 
-/// What is asked of a folder: nothing of it writes.
+/// Questions about a folder: none of them writes.
 fn questions() -> Vec<(&'static str, Value)> {
     let mut questions =
         vec![("lease/list", json!({"limit": 1_000})), ("mailbox/agents", json!({}))];
@@ -66,7 +66,7 @@ async fn answers(address: SocketAddr) -> Vec<Value> {
     answers
 }
 
-/// What `bob` is told and pushed when it connects.
+/// Messages that `bob` is told and pushed when it connects.
 async fn pushed(address: SocketAddr) -> (Socket, Vec<Value>) {
     let (mut bob, begun) = mail::open(address, "bob", "").await;
     let mut came = vec![json!({"resumed": begun["resumed"], "gap": begun["gap"]})];
@@ -228,7 +228,7 @@ async fn tell(address: SocketAddr) -> Vec<Socket> {
     vec![bob, old]
 }
 
-/// What comes after the first part is in the databases: it stays in their logs.
+/// Commands that come after the first part is in the databases: they stay in their logs.
 async fn tell_more(address: SocketAddr) -> Vec<Socket> {
     let mut connection = Connection::open(address).await.unwrap();
     let to = &mut connection;

@@ -1,4 +1,4 @@
-//! What is on the disk when an answer leaves: what was played of the record so far, and the power cut.
+//! Disk at the time an answer leaves: what was played of the record so far, and the power cut.
 
 use std::path::Path;
 

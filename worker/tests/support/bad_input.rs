@@ -1,4 +1,4 @@
-//! What nobody should send, and what it is answered with: the same natively and in workerd.
+//! Input that nobody should send, and what it is answered with: the same natively and in workerd.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ pub const WORKSPACE: &str = "bad-input";
 /// One request that is refused.
 #[derive(Debug)]
 pub struct Case {
-    /// What is wrong with it.
+    /// Fault in it.
     pub name: &'static str,
     pub method: &'static str,
     /// From `/` on.

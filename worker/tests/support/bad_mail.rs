@@ -1,4 +1,4 @@
-//! What nobody should send to a mailbox, and what it is answered with: the same natively and in workerd.
+//! Mail that nobody should send to a mailbox, and its answers: the same natively and in workerd.
 
 use std::net::SocketAddr;
 

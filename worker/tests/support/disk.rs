@@ -70,7 +70,7 @@ fn read_call(record: &mut &[u8]) -> Option<Call> {
     })
 }
 
-/// What a name stands for.
+/// Thing that a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Named {
     Folder,
@@ -104,7 +104,7 @@ impl Change {
 #[derive(Clone, Debug, Default)]
 struct Contents {
     durable: Vec<u8>,
-    /// What came since, and how many changes came before the first of these.
+    /// Changes since, and how many came before the first of these.
     pending: Vec<Change>,
     before: usize,
 }
@@ -221,8 +221,8 @@ impl Disk {
         self.names.iter().find(|(_, named)| **named == file).map(|(path, _)| path.as_path())
     }
 
-    /// What would not be there after a cut as the process sees it, of the files that `of_interest`: names
-    /// that are not durable, and files with bytes that are not.
+    /// Loss by a cut as the process sees it, of the files that `of_interest`: names that are not
+    /// durable, and files with bytes that are not.
     pub fn at_stake(&self, of_interest: impl Fn(&Path) -> bool) -> Vec<String> {
         let mut found = Vec::new();
         for (path, named) in self.names.iter().filter(|(path, _)| of_interest(path)) {

@@ -1,4 +1,4 @@
-//! What the tests of the native shell share.
+//! Support that the tests of the native shell share.
 //!
 //! Each test file uses a part of it.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]

@@ -77,7 +77,7 @@ pub fn sent(outbox: &Outbox) -> Vec<Outgoing> {
     std::iter::from_fn(|| outbox.try_next()).collect()
 }
 
-/// How many texts there are, and how many events the object has handled since it woke.
+/// Number of texts, and of events that the object has handled since it woke.
 pub fn count(namespace: &Namespace<Toy>, name: &str) -> (u64, u64) {
     let told = answer(&mut submit_to(namespace, name, "count", "")).expect("it is held");
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();

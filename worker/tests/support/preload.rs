@@ -42,7 +42,7 @@ fn library() -> &'static Path {
     })
 }
 
-/// What can be set while the process runs: the members of `struct control`.
+/// Setting that can be changed while the process runs: a member of `struct control`.
 #[derive(Clone, Copy)]
 enum Control {
     ClockMs,
@@ -94,7 +94,7 @@ impl Watched {
         command
     }
 
-    /// What programs have logged so far.
+    /// Log of the programs so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("program.log")).unwrap()
     }

@@ -67,7 +67,7 @@ pub fn trial(serve: Serve<Leases>) -> Trial {
     Trial::test(name, move || on_event_loop(within_patience(run(serve))))
 }
 
-/// Which events were hidden in a kill is searched for within bounds. A run that the search leaves
+/// Most runs. Events hidden in a kill are searched for within bounds: a run that the search leaves
 /// undecided says nothing, and another is made; one that is contradicted fails at once.
 const RUNS: usize = 3;
 
@@ -106,8 +106,8 @@ async fn observe(serve: Serve<Leases>) -> Result<History<LeaseMachine>, Failed> 
     world.end(clients).await
 }
 
-/// What the server still knows after a kill, before anybody goes on: everything that is leased, and
-/// how many wait. It is evidence of what was executed and not answered.
+/// Questions about what the server still knows after a kill, before anybody goes on: everything
+/// that is leased, and how many wait. It is evidence of what was executed and not answered.
 async fn look_around(world: &World, address: SocketAddr) -> Result<(), Failed> {
     let mut connection = Connection::open(address).await?;
     let everything = Command::List { prefix: String::new(), after: None, limit: 100 };

@@ -59,7 +59,8 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Whose socket a command goes over; questions and an admin's commands have one of their own.
+/// Owner of the socket that a command goes over; questions and an admin's commands have one of
+/// their own.
 fn speaker(command: &Command) -> Holder {
     match command {
         Command::Acquire(acquire) => acquire.holder().clone(),

@@ -24,7 +24,7 @@ type Served = served::Served<Leases>;
 pub struct Socket {
     holder: Holder,
     stream: WebSocketStream<TcpStream>,
-    /// What it received unasked.
+    /// Pushes that it received unasked.
     pub pushes: Vec<Push>,
 }
 

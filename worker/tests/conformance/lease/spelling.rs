@@ -43,7 +43,7 @@ pub fn answered(call: u64, status: u16, body: &[u8]) -> Result<LeaseReply, Failu
     checked(Some(call), decode_reply(status, body).map_err(broken)?)
 }
 
-/// What one frame brought: the reply to an attempt, if it is among it, and pushes.
+/// Content of one frame: the reply to an attempt, if it is among it, and pushes.
 pub fn received(
     call: Option<u64>,
     text: &str,

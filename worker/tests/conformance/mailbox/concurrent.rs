@@ -36,10 +36,10 @@ const KILLS: u64 = 4;
 /// Number of commands that are answered before each kill.
 const ANSWERS_BETWEEN: u64 = 250;
 
-/// What all agents note.
+/// Notes of all agents.
 #[derive(Default)]
 struct Noted {
-    /// How many have been connected once: from then on nothing can miss them.
+    /// Number of those that have been connected once: from then on nothing can miss them.
     connected: usize,
     /// Number of those that have sent all they had to send.
     said_all: usize,
@@ -90,7 +90,7 @@ fn name(index: usize) -> AgentId {
     AgentId::new(format!("agent-{index}")).expect("a valid name")
 }
 
-/// What all want, and what a quarter of them wants.
+/// Types that all want, and those that a quarter of them wants.
 fn wanted(index: usize) -> Patterns {
     let group = format!("group.{}.*", index % 4);
     ["all", &group].into_iter().map(|text| Pattern::new(text).expect("a pattern")).collect()
@@ -109,7 +109,7 @@ struct Agent {
     calls: u64,
     /// A message whose outcome it does not know.
     again: Option<Ask>,
-    /// What it has handled in this session and not acknowledged.
+    /// Messages that it has handled in this session and not acknowledged.
     handled: Vec<Ordinal>,
     was_connected: bool,
     has_said_all: bool,
@@ -246,7 +246,7 @@ impl Agent {
         Ok(())
     }
 
-    /// What it sends next: what it does not know the outcome of, mostly, or something new.
+    /// Message that it sends next: mostly one whose outcome it does not know, or something new.
     fn next_message(&mut self) -> Result<Option<Ask>, Failure> {
         if let Some(again) = self.again.take()
             && self.random.random_bool(0.8)

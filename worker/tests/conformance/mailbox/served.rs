@@ -26,11 +26,11 @@ pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     /// True if the object has closed it.
     is_closed: bool,
-    /// What it received unasked.
+    /// Pushes that it received unasked.
     pub pushes: Vec<Push>,
 }
 
-/// What became of a command over a socket.
+/// Result of a command over a socket.
 pub enum Said {
     /// It was answered.
     Replied(MailboxReply),
@@ -141,7 +141,7 @@ pub async fn post(
 #[derive(Default)]
 pub struct Lines {
     open: BTreeMap<Connection, Socket>,
-    /// What was received over sockets that are closed.
+    /// Pushes received over sockets that are closed.
     received: Vec<Push>,
 }
 

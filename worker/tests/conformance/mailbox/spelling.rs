@@ -12,14 +12,14 @@ use serde_json::json;
 
 use crate::spelling::{broken, checked};
 
-/// What a socket received in one text frame.
+/// Content of one text frame that a socket received.
 #[derive(Default)]
 pub struct Heard {
     /// The reply to the attempt that was asked about.
     pub reply: Option<MailboxReply>,
     /// That the session began.
     pub connected: Option<MailboxReply>,
-    /// What was not asked for.
+    /// Notices that were not asked for.
     pub notices: Vec<Notice>,
 }
 
@@ -70,7 +70,7 @@ pub fn answered(call: u64, ask: &Ask, status: u16, body: &[u8]) -> Result<Mailbo
     checked(numbered.then_some(call), received)
 }
 
-/// What one text frame brought; `call` is the attempt that is waited for, if one is.
+/// Content of one text frame; `call` is the attempt that is waited for, if one is.
 pub fn heard(call: Option<u64>, text: &str) -> Result<Heard, Failure> {
     let mut heard = Heard::default();
     for frame in decode_server_frame(text) {
