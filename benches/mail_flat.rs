@@ -11,8 +11,8 @@ use mailbus_benches::native::{Mail, NEGOTIATED, ORIGINAL, up_to};
 use mailbus_worker::native::Database;
 use mailbus_worker::object::SocketId;
 
-/// After how many settled messages is measured. What the silent agent is owed is full after 10 000, and
-/// what may come again is kept for 24 000.
+/// Numbers of settled messages after which is measured. What the silent agent is owed is full after
+/// 10 000, and what may come again is kept for 24 000.
 const SETTLED: [u64; 4] = [2_000, 20_000, 50_000, 200_000];
 /// Number of messages that are measured there.
 const MEASURED: u64 = 2_000;

@@ -119,7 +119,7 @@ pub const MAX_DELIVERIES: u64 = 5;
 ///
 /// Invariant: as [`MEMORY_MS`], no less than a client's retries and the way of a copy.
 pub const DEDUP_MS: u64 = 120_000;
-/// After how long a delivery to a session that negotiated nothing is presumed settled: 10 min.
+/// Time after which a delivery to a session that negotiated nothing is presumed settled: 10 min.
 pub const PRESUMED_MS: u64 = 600_000;
 /// Time for which a message is kept that nobody settles: 7 days.
 pub const RETENTION_MS: u64 = 604_800_000;

@@ -111,8 +111,8 @@ pub enum Target {
 pub struct Accept {
     /// Attachment that the socket keeps for the object.
     pub attachment: Attachment,
-    /// Under which names the socket is found again; at most nine of at most 256
-    /// characters: the platform takes ten, and its shell needs one.
+    /// Names under which the socket is found again; at most nine of at most 256 characters: the
+    /// platform takes ten, and its shell needs one.
     pub tags: Vec<String>,
     /// Number of bytes of messages that the object lets be under way to it before it hears from it; `None`
     /// for one that is sent everything.

@@ -119,8 +119,8 @@ impl<K: Clocks> LeaseClient<K> {
         }
     }
 
-    /// Until when `token` guards `path` by the object's clock unless renewed or released, or `None`
-    /// if it does not: what a resource asks that keeps no memory of its own.
+    /// Time until which `token` guards `path` by the object's clock unless renewed or released, or
+    /// `None` if it does not: what a resource asks that keeps no memory of its own.
     ///
     /// # Errors
     /// [`CallError`] if there is no answer.

@@ -23,7 +23,7 @@ pub struct Transmit<C> {
     pub command: C,
     /// The way.
     pub route: Route,
-    /// After how long the session will count it as unanswered. A reply that comes later is still
+    /// Time after which the session will count it as unanswered. A reply that comes later is still
     /// welcome.
     pub timeout: Duration,
     /// The last monotonic instant at which it may leave: what a transport still has of it then, it

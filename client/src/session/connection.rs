@@ -14,7 +14,7 @@ use crate::backoff::Backoff;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketNumber(pub u64);
 
-/// By which way an attempt goes.
+/// Way that an attempt goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Route {
     /// In a frame of this socket. Its session fences it.
@@ -35,7 +35,7 @@ pub enum SocketOrder<C> {
     },
     /// Ask for a sign of life, which is given without waking the object.
     Ping {
-        /// Over which socket.
+        /// Socket to ask over.
         socket: SocketNumber,
     },
     /// Close it, or stop opening it. Nothing of it is of interest any more.
@@ -169,7 +169,7 @@ impl<C> Connection<C> {
         }
     }
 
-    /// By which way an attempt goes after `unanswered` ones. What went unanswered takes the other way
+    /// Way that an attempt goes after `unanswered` ones. What went unanswered takes the other way
     /// the next time.
     pub fn route(&self, unanswered: u32) -> Route {
         match self.live() {

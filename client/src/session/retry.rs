@@ -27,7 +27,7 @@ impl Pacing {
 pub(super) struct Attempt {
     /// Number of attempts just before it that went unanswered.
     pub unanswered: u32,
-    /// After how long it counts as unanswered.
+    /// Time after which it counts as unanswered.
     pub timeout: Duration,
     /// The last instant at which it may leave.
     pub leave_by: Duration,

@@ -83,7 +83,7 @@ struct Socket {
 #[derive(Clone)]
 pub struct Bench(Rc<Service>);
 
-/// At which step a client is put aside.
+/// Step at which a client is put aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// After the run loop has taken from the session what is due, before any of it is written.

@@ -70,7 +70,7 @@ pub enum Outcome {
     },
     /// The token guards the path, as of this commit.
     Current {
-        /// Until when, unless renewed or released.
+        /// Time until which it does, unless renewed or released.
         expires_at: Timestamp,
     },
     /// The token does not guard the path.

@@ -148,7 +148,7 @@ impl Acquire {
         &self.paths
     }
 
-    /// For how long.
+    /// Term that is asked for.
     #[must_use]
     pub fn ttl(&self) -> Ttl {
         self.ttl

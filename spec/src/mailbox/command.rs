@@ -81,7 +81,7 @@ pub enum Ask {
     },
     /// Gives a message to one agent, known or not yet.
     Send {
-        /// To whom.
+        /// Agent that it goes to.
         to: AgentId,
         /// The message.
         message: Message,

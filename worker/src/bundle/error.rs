@@ -71,7 +71,7 @@ pub enum Error {
     File {
         /// Action that was tried.
         action: &'static str,
-        /// On which file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
         /// Error of the system.
         source: io::Error,

@@ -102,7 +102,7 @@ impl Socket {
         }
     }
 
-    /// With which code the other end closes it, which stays unanswered.
+    /// Code with which the other end closes it, which stays unanswered.
     pub async fn close_code(&mut self) -> Option<CloseCode> {
         loop {
             match self.stream.next().await {

@@ -13,13 +13,13 @@ use super::settle;
 
 pub const NOON: u64 = 1_800_000_000_000;
 
-/// Until when somebody sleeps, and what wakes them.
+/// Time until which somebody sleeps, and what wakes them.
 type Sleeper = (Duration, oneshot::Sender<()>);
 
 #[derive(Clone, Default)]
 pub struct ManualClock {
     passed: Rc<Cell<Duration>>,
-    /// By how much the wall clock was set, in ms.
+    /// Time by which the wall clock was set, in ms.
     set_by_ms: Rc<Cell<i64>>,
     sleepers: Rc<RefCell<Vec<Sleeper>>>,
 }

@@ -44,7 +44,7 @@ impl Default for Config {
 pub struct Acquisition {
     /// The set, all or none.
     pub paths: PathSet,
-    /// For how long at a time. The session renews by itself at a third of it.
+    /// Term to hold it for at a time. The session renews by itself at a third of it.
     pub ttl: Ttl,
     /// Time by which the place in the queue outlives its last question. Only for the patient.
     pub wait: Wait,

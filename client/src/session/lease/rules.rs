@@ -25,7 +25,7 @@ pub struct Attempts<'a> {
     pub received: Reading,
 }
 
-/// From when a term counts, and how long it is.
+/// Sending from which a term counts, and how long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credit {
     /// The sending it is reckoned from.
@@ -52,7 +52,7 @@ pub enum Ending {
     TimedOut,
 }
 
-/// From when belief counts, and when it ends.
+/// Rules of when belief begins to count, and when it ends.
 ///
 /// A session asks these and adds nothing of its own: each method is called wherever its question
 /// arises.

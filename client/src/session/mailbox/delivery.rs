@@ -17,7 +17,7 @@ pub(super) struct Delivery {
     pub redriven: bool,
     pub message: Message,
     pub generation: u64,
-    /// Over which socket it was pushed last. Gone with it is whatever no handler has begun.
+    /// Socket over which it was pushed last. Gone with it is whatever no handler has begun.
     pub socket: SocketNumber,
     pub stage: Stage,
 }
@@ -64,7 +64,7 @@ impl Delivery {
     }
 }
 
-/// After how long in its handler's hands a delivery is told of for the first time.
+/// Time in its handler's hands after which a delivery is told of for the first time.
 const LONG: Duration = Duration::from_secs(300);
 
 /// A delivery that a handler has.

@@ -17,7 +17,7 @@ pub struct PublicationId(pub(super) u64);
 pub struct DeliveryId {
     pub(super) number: u64,
     pub(super) seq: Ordinal,
-    /// Under which life of the object's storage the message was pushed.
+    /// Life of the object's storage under which the message was pushed.
     pub(super) generation: u64,
 }
 
@@ -160,7 +160,7 @@ pub struct InHand {
     pub from: AgentId,
     /// Its type.
     pub kind: MessageType,
-    /// For how long the handler has had it, by the client's monotonic clock.
+    /// Time for which the handler has had it, by the client's monotonic clock.
     pub lasted: Duration,
 }
 

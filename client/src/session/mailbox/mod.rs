@@ -206,7 +206,7 @@ impl MailboxSession {
         self.last_number
     }
 
-    /// By which way an attempt goes after `unanswered` ones.
+    /// Way that an attempt goes after `unanswered` ones.
     fn route(&self, unanswered: u32) -> Route {
         match self.config.window {
             Some(_) => self.connection.route(unanswered),

@@ -1,4 +1,4 @@
-//! From when belief counts, what it rests on, and that it does not come back.
+//! Belief: from when it counts, what it rests on, and that it does not come back.
 
 use std::time::Duration;
 

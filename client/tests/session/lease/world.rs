@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use super::stage::{holder, paths, ttl};
 use crate::network::{self, Flight, Network};
 
-/// Under which rules a session of the world believes.
+/// Rules under which a session of the world believes.
 pub type Rules = fn() -> Box<dyn CreditRules + Send>;
 
 pub const CLIENTS: usize = 3;

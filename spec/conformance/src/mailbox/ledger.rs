@@ -29,7 +29,7 @@ pub struct Ledger {
 pub struct Sending {
     /// Message of it.
     pub message: Message,
-    /// To whom; `None` if it was published.
+    /// Agent that it went to; `None` if it was published.
     pub to: Option<AgentId>,
     /// Time at which it began, by an order that all agents share.
     pub started: u64,
@@ -40,7 +40,7 @@ pub struct Sending {
 /// One delivery.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Over which session.
+    /// Session that it came over.
     pub to: Connection,
     /// Its name.
     pub seq: Ordinal,

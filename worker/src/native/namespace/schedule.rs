@@ -125,7 +125,7 @@ impl Schedule {
         }
     }
 
-    /// For how long nothing rings, as far as that is known; `None` if nothing is to ring at all.
+    /// Time for which nothing rings, as far as that is known; `None` if nothing is to ring at all.
     pub(super) fn wait(&self, now: Moment) -> Option<Duration> {
         let (uptime, _) = self.by_uptime.first()?;
         let by_uptime = uptime.saturating_sub(now.uptime);

@@ -41,7 +41,7 @@ pub(super) struct Untidy(BTreeMap<Workspace, Written>);
 
 #[derive(Clone, Copy)]
 struct Written {
-    /// From when on it is due.
+    /// Time from which on it is due.
     due: Duration,
     last: Duration,
 }

@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: each failure doubles it up to here.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// After how long without a failure the next one is a first.
+/// Time without a failure after which the next one is a first.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// The failure of an object's storage that is not over yet.
@@ -47,7 +47,7 @@ impl Trouble {
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     problem: Problem,
-    /// After how many seconds to try again; as the problem's code has it, if nothing is known.
+    /// Seconds after which to try again; as the problem's code has it, if nothing is known.
     retry_after: Option<u32>,
 }
 

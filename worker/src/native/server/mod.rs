@@ -45,7 +45,7 @@ pub struct ServerSettings {
     pub idle: Duration,
     /// Time for which a body may pause.
     pub body_pause: Duration,
-    /// After how much silence a WebSocket is asked for a sign of life; after three times this it is
+    /// Silence after which a WebSocket is asked for a sign of life; after three times this it is
     /// given up.
     pub ping: Duration,
     /// Time that a peer has to answer a close.

@@ -24,7 +24,7 @@ impl Life {
         Self(Rc::new(Cell::new(clock.uptime())))
     }
 
-    /// For how long nothing has been heard of it.
+    /// Time for which nothing has been heard of it.
     pub(super) fn silence(&self, clock: &dyn HostClock) -> Duration {
         clock.uptime().saturating_sub(self.0.get())
     }

@@ -15,7 +15,7 @@ use crate::storage::StorageError;
 
 use super::Database;
 
-/// From how many pages on the log is brought into the database: 4 MB of the usual pages.
+/// Number of pages from which on the log is brought into the database: 4 MB of the usual pages.
 pub(super) const LONG_PAGES: u32 = 1_000;
 
 /// Length of the log, in pages that were written since it began anew.

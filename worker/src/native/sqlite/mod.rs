@@ -52,7 +52,7 @@ pub struct Database {
     costs: BTreeMap<&'static str, Cost>,
     /// True if a flush of SQLite's own has failed.
     doubtful: bool,
-    /// From how many pages on its log is too long.
+    /// Number of pages from which on its log is too long.
     long_log: u32,
 }
 

@@ -57,7 +57,7 @@ pub struct Client {
 pub enum Frame {
     Ack(Ordinal),
     UpTo(Ordinal),
-    /// With which of the world's delays.
+    /// Return of a message, with the number of one of the world's delays.
     Nack(Ordinal, u8),
     Working(Ordinal),
 }

@@ -40,7 +40,7 @@ struct Registry {
 /// Lag of a reader: whoever is furthest behind, by this order, gives way first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Behind {
-    /// For how long it has taken nothing; zero while it moves.
+    /// Time for which it has taken nothing; zero while it moves.
     stalled: Duration,
     bytes: usize,
 }

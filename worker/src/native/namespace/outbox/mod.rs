@@ -31,7 +31,7 @@ pub const BEHIND_MAX_BYTES: usize =
     INBOX_BYTES as usize + PUSH_BUDGET_BYTES as usize + FRAME_MAX_BYTES;
 /// Most frames that may wait for one reader: many short ones take memory too.
 pub const BEHIND_MAX_FRAMES: usize = 1 << 16;
-/// With how little waiting nobody is given up for others: 64 KiB.
+/// Bytes waiting for a reader up to which it is not given up for others: 64 KiB.
 const SPARED_BYTES: usize = 64 << 10;
 
 const _: () = assert!(
@@ -81,7 +81,7 @@ struct Queue {
     bytes: usize,
     /// Bytes of the connection's own copies that the socket has not taken yet.
     writing: usize,
-    /// Since when the reader has taken nothing.
+    /// Time since which the reader has taken nothing.
     since: Option<Duration>,
     closing: bool,
     abandoned: bool,
@@ -183,7 +183,7 @@ impl Outbox {
         self.budget.give_back(taken);
     }
 
-    /// Since when the reader has taken nothing of what waits for it; `None` if nothing does.
+    /// Time since which the reader has taken nothing of what waits for it; `None` if nothing does.
     #[must_use]
     pub fn stalled_since(&self) -> Option<Duration> {
         self.queue().since
