@@ -47,7 +47,7 @@ pub enum Event<'a> {
 }
 
 /// An HTTP exchange as an object sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// `GET`, `POST` or anything else, in capitals.
     pub method: &'a str,
@@ -68,6 +68,13 @@ pub enum Body<'a> {
     Whole(&'a [u8]),
     /// It was longer than allowed and has been read and dropped.
     TooLarge,
+}
+
+impl<'a> From<Option<&'a [u8]>> for Body<'a> {
+    /// The body that was read; nothing if it was longer than allowed.
+    fn from(read: Option<&'a [u8]>) -> Self {
+        read.map_or(Self::TooLarge, Self::Whole)
+    }
 }
 
 /// Answer to a request: JSON, always.
@@ -139,12 +146,10 @@ pub struct Effects {
     pub rows: u64,
 }
 
-impl Effects {
-    /// Charge of the platform for the event: rows written, and one for an alarm set.
-    #[must_use]
-    pub fn charged(&self) -> u64 {
-        self.rows.saturating_add(u64::from(self.alarm.is_some()))
-    }
+/// Charge of the platform for an event: rows written, and one for an alarm set.
+#[must_use]
+pub fn charged(rows: u64, alarm: Option<HostTime>) -> u64 {
+    rows.saturating_add(u64::from(alarm.is_some()))
 }
 
 /// State that an object finds when it wakes.

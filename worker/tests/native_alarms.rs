@@ -236,15 +236,17 @@ fn a_clock_that_cannot_be_is_believed_by_no_alarm_once_it_is_right_again() {
     });
 }
 
+/// A process sets an alarm of 5 s and ends.
+async fn set_and_stop(clock: &ManualClock, databases: &MemoryDatabases) {
+    let before = support::objects::namespace(clock, databases.clone());
+    support::objects::submit(&before, "alarm", "5000").await.unwrap();
+}
+
 #[test]
 fn alarms_survive_a_restart() {
     on_event_loop(async {
         let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
-        let settings = NamespaceSettings::default();
-        let before =
-            Namespace::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings, Toy::wake);
-        before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
-        drop(before);
+        set_and_stop(&clock, &databases).await;
         let restarted = Running::on(&clock, databases, Toy::wake);
         assert!(restarted.namespace.pending_alarms().is_empty());
         settle().await;
@@ -258,11 +260,7 @@ fn alarms_survive_a_restart() {
 fn a_wall_clock_that_was_set_back_while_no_process_ran_delays_no_alarm_beyond_what_it_had_left() {
     on_event_loop(async {
         let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
-        let settings = NamespaceSettings::default();
-        let before =
-            Namespace::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings, Toy::wake);
-        before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
-        drop(before);
+        set_and_stop(&clock, &databases).await;
         clock.set_wall_clock(-HOUR_MS);
         let restarted = Running::on(&clock, databases, Toy::wake);
         settle().await;
@@ -304,11 +302,7 @@ impl Databases for Blocked {
 fn an_alarm_in_a_database_that_cannot_be_opened_rings_when_it_can() {
     on_event_loop(async {
         let (clock, databases) = (ManualClock::default(), MemoryDatabases::new());
-        let settings = NamespaceSettings::default();
-        let before =
-            Namespace::new(Rc::new(clock.clone()), Rc::new(databases.clone()), settings, Toy::wake);
-        before.submit(&workspace("w"), &support::toy::request("alarm", "5000")).await.unwrap();
-        drop(before);
+        set_and_stop(&clock, &databases).await;
         let failures = Rc::new(std::cell::Cell::new(2));
         let restarted = Running::on(&clock, Blocked { databases, failures }, Toy::wake);
         settle().await;

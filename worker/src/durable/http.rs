@@ -11,31 +11,14 @@ use super::js::JsBody;
 /// The header of the subprotocols of a WebSocket.
 const PROTOCOL: &str = "sec-websocket-protocol";
 
-/// A body that has been read.
-pub(super) enum ReadBody {
-    /// All of it.
-    Whole(Vec<u8>),
-    /// It was longer than [`BODY_MAX_BYTES`].
-    TooLarge,
-}
-
-impl ReadBody {
-    pub(super) fn as_body(&self) -> object::Body<'_> {
-        match self {
-            Self::Whole(bytes) => object::Body::Whole(bytes),
-            Self::TooLarge => object::Body::TooLarge,
-        }
-    }
-}
-
-/// Reads the body. One that is too large is read on and dropped, up to [`BODY_DRAIN_BYTES`]: a client
+/// Reads the body; nothing if it is longer than [`BODY_MAX_BYTES`]. One that is too large is read on and dropped, up to [`BODY_DRAIN_BYTES`]: a client
 /// that is still sending would see a reset connection instead of its answer.
-pub(super) async fn read_body(request: &mut Request) -> Result<ReadBody> {
+pub(super) async fn read_body(request: &mut Request) -> Result<Option<Vec<u8>>> {
     let announced = request.headers().get("content-length")?.and_then(|text| text.parse().ok());
     if announced.is_some_and(|length: usize| length <= BODY_MAX_BYTES) {
-        return request.bytes().await.map(ReadBody::Whole);
+        return request.bytes().await.map(Some);
     }
-    let Some(body) = request.inner().body() else { return Ok(ReadBody::Whole(Vec::new())) };
+    let Some(body) = request.inner().body() else { return Ok(Some(Vec::new())) };
     let reader =
         JsValue::from(body).unchecked_into::<JsBody>().get_reader().map_err(Error::from)?;
     let mut whole = Vec::new();
@@ -52,7 +35,7 @@ pub(super) async fn read_body(request: &mut Request) -> Result<ReadBody> {
             break;
         }
     }
-    Ok(if length > BODY_MAX_BYTES { ReadBody::TooLarge } else { ReadBody::Whole(whole) })
+    Ok((length <= BODY_MAX_BYTES).then_some(whole))
 }
 
 /// True if a request asks to become a WebSocket.

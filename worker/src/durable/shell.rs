@@ -42,12 +42,12 @@ impl<O: Object> Shell<O> {
             action: path.rsplit('/').next().unwrap_or_default(),
             query,
             upgrade: http::asks_for_upgrade(&request, &method)?,
-            body: body.as_body(),
+            body: body.as_deref().into(),
         });
         match self.handle(event, None).await {
             Ok((_, Some(client))) => http::switch(&request, client),
             Ok((effects, None)) => {
-                let charged = Some(effects.charged());
+                let charged = Some(object::charged(effects.rows, effects.alarm));
                 let response = effects.response.unwrap_or_else(object::Response::failed);
                 http::respond(object::Response { charged, ..response })
             }

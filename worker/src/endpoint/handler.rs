@@ -4,7 +4,7 @@ use mailbus_spec::service::ReplyOf;
 use mailbus_spec::wire::{Answer, Problem, frame};
 use mailbus_spec::{HostTime, machine};
 
-use super::policy::{Call, Calls, Policy, Socket};
+use super::policy::{Calls, Policy, Socket};
 use super::refusal::{call_of, put_off, subscribe_of};
 use crate::machine::{CommandOf, Machine};
 use crate::object::{Effects, Request, SocketId, Target};
@@ -105,16 +105,15 @@ where
 
     /// The object that answers a frame of commands. Once enough has been said, what is left of them is
     /// put off.
-    fn replies(
-        &mut self,
-        speaker: &P::Speaker,
-        calls: Calls<P::Service>,
-    ) -> Result<String, StorageError> {
+    fn replies(&mut self, speaker: &P::Speaker, calls: Calls<P>) -> Result<String, StorageError> {
         let mut answers = Vec::with_capacity(calls.len());
         let mut bytes = 0_usize;
         for call in calls {
             let answer = match call {
-                Ok(call) if P::is_full(&self.told, speaker, bytes) => put_off::<P>(call.number),
+                Ok(call) if P::is_full(&self.told, speaker, bytes) => {
+                    let (number, ..) = P::parts(call);
+                    put_off::<P>(number)
+                }
                 Ok(call) => self.answer(call)?,
                 Err(problem) => problem.to_answer(),
             };
@@ -134,8 +133,8 @@ where
         Ok(())
     }
 
-    fn answer(&mut self, call: Call<P::Service>) -> Result<Answer, StorageError> {
-        let Call { number, dialect, command } = call;
+    fn answer(&mut self, call: P::Call) -> Result<Answer, StorageError> {
+        let (number, dialect, command) = P::parts(call);
         Ok(match self.machine_event(&machine::Event::Command(command))? {
             Some(reply) => P::encode_reply(number, dialect, &reply),
             None => Problem::internal().with_call(number).to_answer(),

@@ -23,7 +23,7 @@ use crate::storage::{Storage, StorageError};
 
 use handler::Handler;
 pub(crate) use handler::restart;
-pub(crate) use policy::{Call, Calls, Policy, Socket};
+pub(crate) use policy::{Calls, Policy, Socket};
 
 /// Protocols by the number that attachments keep of each.
 const PROTOCOLS: [Protocol; 2] = [Protocol::Original, Protocol::One];

@@ -7,19 +7,8 @@ use mailbus_spec::wire::{Answer, Dialect, Problem, Protocol};
 use crate::machine::CommandOf;
 use crate::object::{Accept, Attachment, Effects, SocketId};
 
-/// One attempt at a command.
-#[derive(Debug)]
-pub struct Call<S: Service> {
-    /// Its number, if the client gave it one. The reply repeats it.
-    pub number: Option<u64>,
-    /// Spelling of the command.
-    pub dialect: Dialect,
-    /// The command.
-    pub command: CommandOf<S>,
-}
-
 /// The commands of one frame, each by itself.
-pub type Calls<S> = Vec<Result<Call<S>, Problem>>;
+pub type Calls<P> = Vec<Result<<P as Policy>::Call, Problem>>;
 
 /// State of a socket's session, as far as a frame needs it.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +27,8 @@ pub trait Policy: Sized {
     type Service: Service;
     /// State of its session that a socket keeps for the machine.
     type Kept;
+    /// One attempt at a command, as the wire has it.
+    type Call;
     /// The query that opens a socket.
     type Subscribe;
     /// Speaker over a socket.
@@ -64,7 +55,7 @@ pub trait Policy: Sized {
     ///
     /// # Errors
     /// The problem of one that is no command.
-    fn decode_request(action: &str, body: &[u8]) -> Result<Call<Self::Service>, Problem>;
+    fn decode_request(action: &str, body: &[u8]) -> Result<Self::Call, Problem>;
 
     /// Reads a frame.
     ///
@@ -74,13 +65,16 @@ pub trait Policy: Sized {
         text: &str,
         speaker: &Self::Speaker,
         protocol: Protocol,
-    ) -> Result<Calls<Self::Service>, Problem>;
+    ) -> Result<Calls<Self>, Problem>;
 
     /// Reads the query of a subscription.
     ///
     /// # Errors
     /// The problem of one that is none.
     fn decode_subscribe(query: &str) -> Result<Self::Subscribe, Problem>;
+
+    /// Number, spelling and command of a call.
+    fn parts(call: Self::Call) -> (Option<u64>, Dialect, CommandOf<Self::Service>);
 
     /// The answer that says this reply.
     fn encode_reply(

@@ -2,11 +2,11 @@
 
 use mailbus_spec::wire::{Answer, Code, Problem};
 
-use super::policy::{Call, Policy};
+use super::policy::Policy;
 use crate::object::{Body, Request, Response};
 
 /// The command of a request, or the answer that refuses it.
-pub(super) fn call_of<P: Policy>(request: &Request<'_>) -> Result<Call<P::Service>, Response> {
+pub(super) fn call_of<P: Policy>(request: &Request<'_>) -> Result<P::Call, Response> {
     let problem = match (request.method, request.body) {
         ("POST", Body::Whole(body)) => {
             return P::decode_request(request.action, body).map_err(|problem| (&problem).into());

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Push};
 use mailbus_spec::wire::lease::{
-    self, Subscribe, decode_frame, decode_request, decode_subscribe, encode_push, encode_reply,
+    Call, Subscribe, decode_frame, decode_request, decode_subscribe, encode_push, encode_reply,
 };
 use mailbus_spec::wire::{Answer, Code, Dialect, Problem, Protocol, frame};
 use mailbus_spec::{Holder, limits};
 
 use super::attachment;
-use crate::endpoint::{Call, Calls, Policy, Socket};
+use crate::endpoint::{Calls, Policy, Socket};
 use crate::object::{Accept, Attachment, Effects, SocketId, Target};
 
 /// Policy of leases. The object knows nothing of its sockets: a holder has any number of them.
@@ -33,6 +33,7 @@ pub struct Told {
 impl Policy for LeasePolicy {
     type Service = LeaseMachine;
     type Kept = Infallible;
+    type Call = Call;
     type Subscribe = Subscribe;
     type Speaker = Holder;
     type Told = Told;
@@ -47,20 +48,17 @@ impl Policy for LeasePolicy {
         (Self, Vec::new())
     }
 
-    fn decode_request(action: &str, body: &[u8]) -> Result<Call<LeaseMachine>, Problem> {
-        decode_request(action, body).map(call)
+    fn decode_request(action: &str, body: &[u8]) -> Result<Call, Problem> {
+        decode_request(action, body)
     }
 
     fn decode_frame(
         text: &str,
         holder: &Holder,
         protocol: Protocol,
-    ) -> Result<Calls<LeaseMachine>, Problem> {
+    ) -> Result<Calls<Self>, Problem> {
         match protocol {
-            Protocol::One => {
-                let calls = decode_frame(text, Some(holder))?;
-                Ok(calls.into_iter().map(|decoded| decoded.map(call)).collect())
-            }
+            Protocol::One => decode_frame(text, Some(holder)),
             Protocol::Original => Err(Problem::new(
                 Code::Malformed,
                 "This socket takes no commands. Subscribe with `protocol=1` to send some.",
@@ -70,6 +68,10 @@ impl Policy for LeasePolicy {
 
     fn decode_subscribe(query: &str) -> Result<Subscribe, Problem> {
         decode_subscribe(query)
+    }
+
+    fn parts(call: Call) -> (Option<u64>, Dialect, Command) {
+        (call.number, call.dialect, call.command)
     }
 
     fn encode_reply(number: Option<u64>, dialect: Dialect, reply: &LeaseReply) -> Answer {
@@ -148,9 +150,4 @@ impl Policy for LeasePolicy {
 /// The frames that carry these objects.
 fn frames<T: AsRef<str>>(objects: Vec<T>) -> impl Iterator<Item = Arc<str>> {
     frame::pack(objects).into_iter().map(|objects| frame::share(&objects).into())
-}
-
-fn call(call: lease::Call) -> Call<LeaseMachine> {
-    let lease::Call { number, dialect, command } = call;
-    Call { number, dialect, command }
 }

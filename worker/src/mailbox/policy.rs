@@ -10,13 +10,13 @@ use mailbus_spec::mailbox::{
     Ask, CloseReason, Command, Connection, MailboxMachine, MailboxReply, Notice, Outcome, Push,
 };
 use mailbus_spec::wire::mailbox::{
-    self, Subscribe, close, decode_frame, decode_original_frame, decode_request, decode_subscribe,
+    Call, Subscribe, close, decode_frame, decode_original_frame, decode_request, decode_subscribe,
     encode_connected, encode_reply,
 };
 use mailbus_spec::wire::{Answer, Dialect, Problem, Protocol};
 
 use super::attachment::{self, Session};
-use crate::endpoint::{Call, Calls, Policy, Socket, restart};
+use crate::endpoint::{Calls, Policy, Socket, restart};
 use crate::object::{Accept, Attachment, Effects, SocketId, Target};
 
 use outgoing::Outgoing;
@@ -45,6 +45,7 @@ pub struct Told {
 impl Policy for MailboxPolicy {
     type Service = MailboxMachine;
     type Kept = Session;
+    type Call = Call;
     type Subscribe = Subscribe;
     type Speaker = Connection;
     type Told = Told;
@@ -73,24 +74,29 @@ impl Policy for MailboxPolicy {
         effects.closes.extend(std::mem::take(&mut self.foreign).into_iter().map(restart));
     }
 
-    fn decode_request(action: &str, body: &[u8]) -> Result<Call<MailboxMachine>, Problem> {
-        decode_request(action, body).map(call)
+    fn decode_request(action: &str, body: &[u8]) -> Result<Call, Problem> {
+        decode_request(action, body)
     }
 
     fn decode_frame(
         text: &str,
         connection: &Connection,
         protocol: Protocol,
-    ) -> Result<Calls<MailboxMachine>, Problem> {
-        let calls = match protocol {
-            Protocol::One => decode_frame(text, connection)?,
-            Protocol::Original => vec![Ok(decode_original_frame(text, connection)?)],
-        };
-        Ok(calls.into_iter().map(|decoded| decoded.map(call)).collect())
+    ) -> Result<Calls<Self>, Problem> {
+        match protocol {
+            Protocol::One => decode_frame(text, connection),
+            Protocol::Original => {
+                decode_original_frame(text, connection).map(|call| vec![Ok(call)])
+            }
+        }
     }
 
     fn decode_subscribe(query: &str) -> Result<Subscribe, Problem> {
         decode_subscribe(query)
+    }
+
+    fn parts(call: Call) -> (Option<u64>, Dialect, Command) {
+        (call.number, Dialect::Mailbus, call.command)
     }
 
     fn encode_reply(number: Option<u64>, _: Dialect, reply: &MailboxReply) -> Answer {
@@ -182,9 +188,4 @@ impl Policy for MailboxPolicy {
             effects.closes.push((target(of), code, said.to_owned()));
         }
     }
-}
-
-fn call(call: mailbox::Call) -> Call<MailboxMachine> {
-    let mailbox::Call { number, command } = call;
-    Call { number, dialect: Dialect::Mailbus, command }
 }

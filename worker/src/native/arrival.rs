@@ -107,7 +107,7 @@ impl OwnedArrival {
                 action,
                 query,
                 upgrade: *upgrade,
-                body: body.as_deref().map_or(Body::TooLarge, Body::Whole),
+                body: body.as_deref().into(),
             }),
             Self::Frame { socket, text } => Arrival::Frame { socket: *socket, text },
             Self::Closed { socket } => Arrival::Closed { socket: *socket },

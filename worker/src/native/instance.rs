@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mailbus_spec::HostTime;
 
-use crate::object::{Effects, Event, Object, Response, SocketId, Wake, Waking, Woken};
+use crate::object::{Effects, Event, Object, Response, SocketId, Wake, Waking, Woken, charged};
 use crate::storage::StorageError;
 
 use super::arrival::Arrival;
@@ -42,7 +42,7 @@ impl Delivered {
     /// Rows written and alarms set, which the platform charges for.
     #[must_use]
     pub fn charged(&self) -> u64 {
-        self.rows.saturating_add(u64::from(self.alarm.is_some()))
+        charged(self.rows, self.alarm)
     }
 }
 
@@ -190,7 +190,7 @@ impl<O: Object> Instance<O> {
         self.look()?;
         let Self { wake, database, object, sockets, .. } = self;
         let event = match arrival {
-            Arrival::Request(request) => Event::Request(request.clone()),
+            Arrival::Request(request) => Event::Request(*request),
             Arrival::Alarm => Event::Alarm,
             Arrival::Frame { socket, text } => match sockets.attachment(*socket) {
                 Some(attachment) => Event::Frame { socket: *socket, attachment, text },

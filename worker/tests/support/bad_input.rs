@@ -216,14 +216,23 @@ pub async fn faults(address: SocketAddr, cases: &[Case]) -> Vec<String> {
     let mut witness = Connection::open(address).await.unwrap();
     let held = r#"{"file":"src/held.rs","agentId":"witness","ttlMs":86400000}"#;
     assert_eq!(witness.post(&action("acquire"), held).await.unwrap().status, 200);
+    faults_seen_by(&mut witness, state, address, cases).await
+}
+
+/// The same, by a witness who is told of the state.
+pub async fn faults_seen_by(
+    witness: &mut Connection,
+    state: impl AsyncFn(&mut Connection) -> Value,
+    address: SocketAddr,
+    cases: &[Case],
+) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut before = state(&mut witness).await;
+    let mut before = state(witness).await;
     for case in cases {
-        let name = case.name;
         faults.extend(case.fault(address).await);
-        let after = state(&mut witness).await;
+        let after = state(witness).await;
         if after != before {
-            faults.push(format!("{name}: the state is {after} and was {before}"));
+            faults.push(format!("{}: the state is {after} and was {before}", case.name));
             before = after;
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::bad_input::{Case, case};
+use super::bad_input::{Case, case, faults_seen_by};
 use super::http::Connection;
 
 const WORKSPACE: &str = "bad-mail";
@@ -201,17 +201,7 @@ pub async fn faults(address: SocketAddr, cases: &[Case]) -> Vec<String> {
     assert_eq!(witness.post(&action("subscriptions"), wanted).await.unwrap().status, 200);
     let pending = r#"{"id":"first","type":"t","from":"somebody"}"#;
     assert_eq!(witness.post(&action("publish"), pending).await.unwrap().status, 200);
-    let mut faults = Vec::new();
-    let mut before = state(&mut witness).await;
-    for case in cases {
-        faults.extend(case.fault(address).await);
-        let after = state(&mut witness).await;
-        if after != before {
-            faults.push(format!("{}: the state is {after} and was {before}", case.name));
-            before = after;
-        }
-    }
-    faults
+    faults_seen_by(&mut witness, state, address, cases).await
 }
 
 /// Everything that can be seen of the workspace, but the time.
