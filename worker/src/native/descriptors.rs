@@ -6,8 +6,7 @@ use std::num::NonZeroUsize;
 /// A limit that a system may have; `None` is none.
 type Limit = Option<u64>;
 
-/// Limit that a system grants which refuses to grant everything: macOS does, whatever its hard
-/// limit says.
+/// Limit of a system that refuses to grant everything, as macOS does, whatever its hard limit says.
 const PORTABLE_MAX: u64 = 10_240;
 
 /// Files that an open database takes: itself, its log, and the log once more for flushing.
@@ -43,7 +42,7 @@ pub enum TooFew {
     ToStart {
         /// The limit.
         files: u64,
-        /// Limit that there has to be at least.
+        /// Least limit that is needed.
         needed: u64,
     },
     /// For that many databases.
@@ -54,7 +53,7 @@ pub enum TooFew {
     ForDatabases {
         /// Number of databases that were asked for.
         asked: u64,
-        /// Limit that there has to be at least.
+        /// Least limit that is needed.
         needed: u64,
         /// The limit.
         files: u64,

@@ -16,7 +16,7 @@ const MINUTE: u64 = 60_000;
 const DAY: u64 = 86_400_000;
 /// Far below every span that the object counts.
 const SHORT_MS: &[u64] = &[0, 0, 1, 1_000];
-/// Gaps up to where agents are forgotten, not beyond.
+/// Gaps up to that after which agents are forgotten, not beyond.
 const LONG_MS: &[u64] = &[0, 0, 0, 1, 1_000, MINUTE, 2 * MINUTE, 11 * MINUTE];
 const ALL_MS: &[u64] = MailboxMachine::GAPS_MS;
 
