@@ -31,6 +31,7 @@ mod slot;
 mod slots;
 mod tidy;
 mod trouble;
+mod untidy;
 mod waiting;
 
 use std::cell::RefCell;

@@ -11,8 +11,8 @@ use crate::object::{Object, Waking};
 use crate::storage::StorageError;
 
 use super::slot::{List, Slot};
-use super::tidy::Untidy;
 use super::trouble::Refusal;
+use super::untidy::Untidy;
 use super::{Inner, NamespaceSettings};
 
 /// True if the next event of an object can be handled.

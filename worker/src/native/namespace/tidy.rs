@@ -5,7 +5,6 @@
 //! emptied. A database of before free pages could be given back is written anew once, while its object
 //! is idle, if that is soon done.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,10 +16,8 @@ use crate::storage::StorageError;
 
 use super::Inner;
 use super::slots::Slots;
+use super::untidy::REST;
 
-/// Time after a write at which its database is tidied, and for which an object has to be idle for
-/// what takes all of it.
-const REST: Duration = Duration::from_secs(10);
 /// Interval at which it is looked for what is due.
 const ROUND: Duration = Duration::from_secs(2);
 /// Interval at which it is looked whether nobody has used a workspace for a day.
@@ -35,41 +32,12 @@ const BLANK_MAX: u32 = 64;
 /// The largest database that is written anew in one piece: 16 MiB of the usual pages.
 const CONVERTED_MAX: u32 = 4_096;
 
-/// The databases that something was written to since they were tidied.
-#[derive(Default)]
-pub(super) struct Untidy(BTreeMap<Workspace, Written>);
-
-#[derive(Clone, Copy)]
-struct Written {
-    /// Time from which on it is due.
-    due: Duration,
-    last: Duration,
-}
-
-impl Untidy {
-    /// Something was written to this database.
-    pub(super) fn add(&mut self, workspace: &Workspace, now: Duration) {
-        match self.0.get_mut(workspace) {
-            Some(written) => written.last = now,
-            None => {
-                let due = now.saturating_add(REST);
-                self.0.insert(workspace.clone(), Written { due, last: now });
-            }
-        }
-    }
-
-    fn due(&self, now: Duration) -> Vec<Workspace> {
-        let due = self.0.iter().filter(|(_, written)| written.due <= now);
-        due.map(|(workspace, _)| workspace.clone()).collect()
-    }
-}
-
-/// Work that is left on a database.
+/// Work that is left to do on a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Left {
     /// More of the same, at once.
     More,
-    /// Work that takes all of it, when its object is idle.
+    /// What takes all of it, when its object is idle.
     Later,
     /// To look whether somebody has used it again.
     InAnHour,
@@ -102,11 +70,11 @@ impl<O: Object + 'static> Inner<O> {
             }
             Left::Later
         });
-        match (left, slots.untidy.0.get_mut(workspace)) {
-            (Left::Later, Some(written)) => written.due = now.saturating_add(REST),
-            (Left::InAnHour, Some(written)) => written.due = now.saturating_add(HOUR),
-            (Left::Nothing, _) => drop(slots.untidy.0.remove(workspace)),
-            _ => {}
+        match left {
+            Left::More => {}
+            Left::Later => slots.untidy.put_off(workspace, now.saturating_add(REST)),
+            Left::InAnHour => slots.untidy.put_off(workspace, now.saturating_add(HOUR)),
+            Left::Nothing => slots.untidy.remove(workspace),
         }
         slots.settle(&self.settings, workspace);
         left
@@ -121,7 +89,7 @@ impl<O: Object> Slots<O> {
         workspace: &Workspace,
         now: Duration,
     ) -> Result<Left, StorageError> {
-        let last = self.untidy.0.get(workspace).map_or(Duration::ZERO, |written| written.last);
+        let last = self.untidy.last_write(workspace);
         let slot = self.slot(workspace);
         if slot.trouble.is_some() {
             return Ok(Left::Later);
