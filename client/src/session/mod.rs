@@ -4,22 +4,18 @@
 //! |---|---|
 //! | `contract` | how a session is driven from outside |
 //! | `connection` | the socket of a session: opened, kept alive, opened again |
-//! | `call` | the names of what goes out and comes back |
-//! | `calls` | the attempts that were made |
-//! | `retry`, `repeated` | the retry schedule of one command, and commands that have one each |
+//! | `call` | attempts: their names, what leaves, and what is remembered of those that left |
+//! | `retry` | the retry schedule of one command, and commands that have one each |
 //! | [`lease`] | one run of one agent at the leases: what it wants to hold and may believe |
 //! | [`mailbox`] | one run of one agent at the mailboxes: what it sends, is sent and has settled |
 
 mod call;
-mod calls;
 mod connection;
 mod contract;
 pub mod lease;
 pub mod mailbox;
-mod repeated;
 mod retry;
 
-pub use call::{CallFailure, CallNumber, QueryId, Transmit};
-pub use calls::Sending;
+pub use call::{CallFailure, CallNumber, QueryId, Sending, Transmit};
 pub use connection::{Route, SocketConfig, SocketNumber, SocketOrder};
 pub use contract::{ReceivedOf, Session};

@@ -12,8 +12,7 @@ use super::event::{ClaimId, Event};
 use super::release::is_held_back;
 use super::rules::Ending;
 use super::{Acquisition, Due, LeaseSession, Subject};
-use crate::session::call::CallNumber;
-use crate::session::calls::Sending;
+use crate::session::call::{CallNumber, Sending};
 use crate::session::retry::Retry;
 
 impl LeaseSession {

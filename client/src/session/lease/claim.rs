@@ -8,8 +8,7 @@ use mailbus_spec::{Ordinal, RequestId};
 
 use super::config::Acquisition;
 use super::rules::Attempts;
-use crate::session::call::CallNumber;
-use crate::session::calls::Sending;
+use crate::session::call::{CallNumber, Sending};
 use crate::session::retry::Retry;
 
 /// Number of the latest attempts that are kept for [`Attempts::recent`].

@@ -11,8 +11,7 @@ use super::error::AcquireError;
 use super::event::{Believed, ClaimId, Event, LossCause};
 use super::rules::{Credit, Ending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
-use crate::session::call::CallNumber;
-use crate::session::calls::Sending;
+use crate::session::call::{CallNumber, Sending};
 use crate::session::retry::Retry;
 
 /// Number of renewals that may come through without anything to believe in before the claim is given up:

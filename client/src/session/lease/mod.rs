@@ -45,11 +45,9 @@ pub use error::AcquireError;
 pub use event::{Believed, ClaimId, Event, LossCause, Released};
 pub use rules::{Attempts, Credit, CreditRules, Ending, Sound};
 
-use crate::session::call::{CallNumber, QueryId};
-use crate::session::calls::Calls;
+use crate::session::call::{CallNumber, Calls, QueryId};
 use crate::session::connection::{Connection, Manner};
-use crate::session::repeated::Repeated;
-use crate::session::retry::{Attempt, Pacing};
+use crate::session::retry::{Attempt, Pacing, Repeated};
 use claim::Claim;
 use release::{Farewell, FarewellId};
 use unrenewed::Unrenewed;

@@ -13,8 +13,7 @@ use super::rules::Ending;
 use super::unrenewed::Unrenewed;
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::repeated::Repeated;
-use crate::session::retry::Retry;
+use crate::session::retry::{Repeated, Retry};
 
 /// The session's name for one farewell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mailbus_spec::Ttl;
 use mailbus_spec::belief::{self, Belief, ClockAnomaly, ClockBound, Reading};
 
-use crate::session::calls::Sending;
+use crate::session::call::Sending;
 
 /// The attempts at one command, when one of them has been answered.
 #[derive(Clone, Copy, Debug)]

@@ -23,8 +23,7 @@
 //! | `connection` | whose socket it is: greeted, refused, lost, over |
 //! | `choosing` | what the agent is subscribed to, and what nobody has chosen |
 //! | `delivery` | a message that was pushed, and at which stage it is |
-//! | `deliver` | from the push to the handler |
-//! | `handling` | in the hands of a handler: how long, and who has been there longest |
+//! | `deliver` | from the push to the handler, and in its hands |
 //! | `ack` | from the handler to the ack or nack |
 //! | `publish` | messages that are sent until they are answered |
 //! | `query` | plain calls |
@@ -42,7 +41,6 @@ mod delivery;
 mod draft;
 mod drive;
 mod event;
-mod handling;
 mod publish;
 mod query;
 mod shutdown;
@@ -55,11 +53,9 @@ use mailbus_spec::{AgentId, Ordinal, SessionId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::call::QueryId;
-use super::calls::Calls;
+use super::call::{Calls, QueryId};
 use super::connection::{Connection, Manner, Route};
-use super::repeated::Repeated;
-use super::retry::{Attempt, Pacing};
+use super::retry::{Attempt, Pacing, Repeated};
 
 pub use config::Config;
 pub use draft::{Draft, Unsendable};
