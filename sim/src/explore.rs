@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use crate::engine;
-use crate::history::History;
-use crate::invariants::{self, Judgement, Violation, judge};
-use crate::marks::{self, Marks, from_history};
+use crate::judge::history::History;
+use crate::judge::marks::Marks;
+use crate::judge::{self, Judgement, Violation, judge, witness};
 use crate::plan::{ClockClass, FaultKind, Plan, Profile};
 use crate::sut::Sut;
 
@@ -30,8 +30,7 @@ pub fn verdict(plan: &Plan, sut: Sut) -> Verdict {
 }
 
 fn judged(plan: &Plan, mut history: History) -> Verdict {
-    from_history::reach(plan, &mut history);
-    marks::mail::reach(&mut history);
+    witness::reach(plan, &mut history);
     let judgement = judge(&history, plan.clock_class());
     Verdict { history, judgement }
 }
@@ -103,9 +102,8 @@ impl Exploration {
     /// reached, a fault that never happened, clocks outside the bound that broke nothing.
     #[must_use]
     pub fn gaps(&self) -> Vec<String> {
-        let idle = invariants::NAMES
-            .iter()
-            .filter(|name| self.invariants.get(**name).is_none_or(|checks| *checks == 0));
+        let idle = judge::names()
+            .filter(|name| self.invariants.get(*name).is_none_or(|checks| *checks == 0));
         let mut gaps: Vec<String> =
             idle.map(|name| format!("the invariant {name} never looked")).collect();
         let missed = self.marks.missed();

@@ -15,10 +15,7 @@
 //! | `workload` | what agents do |
 //! | [`sut`] | what is tested: production, the model, or either with a mistake |
 //! | [`clock`] | clocks as functions of true time |
-//! | [`history`] | what was seen from outside: the judge's only evidence |
-//! | [`observer`] | what follows from it about leases and about mail, by the object's own words |
-//! | [`invariants`] | one property a file, with an example that breaks it |
-//! | [`marks`] | situations that a run has to have met |
+//! | [`judge`] | what was seen from outside, and what the invariants and marks say of it |
 //! | [`report`] | tables, lines and failures for people |
 
 pub mod clock;
@@ -26,11 +23,8 @@ pub mod command;
 pub mod engine;
 pub mod explore;
 mod faults;
-pub mod history;
-pub mod invariants;
-pub mod marks;
+pub mod judge;
 pub mod mutants;
-pub mod observer;
 pub mod plan;
 pub mod report;
 pub mod sut;

@@ -10,8 +10,8 @@ use mailbus_worker::object::Object;
 
 use crate::clock::TrueTime;
 use crate::engine::object::Observed;
-use crate::history::Wrote;
-use crate::marks::Mark;
+use crate::judge::history::Recorded;
+use crate::judge::marks::Mark;
 use crate::world::hosted::Hosted;
 use crate::world::hosts::sleep_until;
 
@@ -19,27 +19,27 @@ use crate::world::hosts::sleep_until;
 const SET_BACK_MS: u64 = 60_000;
 
 /// The objects of a class as the loop rings them.
-pub(crate) struct Troubled<O, C, S> {
-    objects: Rc<Observed<O, C, S>>,
+pub(crate) struct Troubled<O, S: Recorded> {
+    objects: Rc<Observed<O, S>>,
     /// The alarm that rings late, until it does.
     late: Rc<Cell<Option<HostTime>>>,
 }
 
-impl<O, C, S> Clone for Troubled<O, C, S> {
+impl<O, S: Recorded> Clone for Troubled<O, S> {
     fn clone(&self) -> Self {
         Self { objects: Rc::clone(&self.objects), late: Rc::clone(&self.late) }
     }
 }
 
-impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
+impl<O: Object + 'static, S: Recorded> Troubled<O, S> {
     /// Rings the alarms of these objects, and out of their time when the plan says so. Never ends.
-    pub fn ring(objects: &Rc<Observed<O, C, S>>) {
+    pub fn ring(objects: &Rc<Observed<O, S>>) {
         let troubled = Self { objects: Rc::clone(objects), late: Rc::default() };
         tokio::task::spawn_local(objects.namespace.ring_alarms_through(Rc::new(troubled)));
         tokio::task::spawn_local(ring_early(Rc::clone(objects)));
     }
 
-    fn hosted(&self) -> &Hosted<O, C, S> {
+    fn hosted(&self) -> &Hosted<O, S> {
         self.objects.hosted()
     }
 
@@ -48,7 +48,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
     }
 }
 
-impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Troubled<O, C, S> {
+impl<O: Object + 'static, S: Recorded> Objects for Troubled<O, S> {
     fn submit(&self, _: &Workspace, _: &Arrival<'_>) -> Submitted {
         let context = &self.objects.context;
         let (now, due) = (context.now(), self.due());
@@ -68,7 +68,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Troubled<O
     }
 }
 
-impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
+impl<O: Object + 'static, S: Recorded> Troubled<O, S> {
     fn lose_or_ring(&self) -> Submitted {
         let context = &self.objects.context;
         if context.now() < context.alarms.lost_until.get() {
@@ -93,9 +93,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Troubled<O, C, S> {
     }
 }
 
-async fn ring_early<O: Object + 'static, C: 'static, S: Wrote + 'static>(
-    objects: Rc<Observed<O, C, S>>,
-) {
+async fn ring_early<O: Object + 'static, S: Recorded>(objects: Rc<Observed<O, S>>) {
     loop {
         objects.hosted().early_ring.notified().await;
         drop(objects.deliver(&Arrival::Alarm));

@@ -7,8 +7,8 @@ use mailbus_client::lease::LeaseClient;
 use mailbus_spec::{Holder, Ordinal, PathSet};
 
 use crate::clock::{MachineClocks, TrueTime};
-use crate::history::BeliefSpan;
-use crate::marks::Mark;
+use crate::judge::history::BeliefSpan;
+use crate::judge::marks::Mark;
 use crate::world::Context;
 use crate::world::hosts::AgentClocks;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use mailbus_spec::AgentId;
 
 use crate::clock::TrueTime;
-use crate::history::restore_points;
-use crate::invariants::mail_liveness::open_mail;
-use crate::observer::mailbox::Walker;
+use crate::judge::invariants::mail_liveness::open_mail;
+use crate::judge::observer::Walker;
+use crate::judge::observer::mailbox::MailboxObserver;
 use crate::plan::Transport;
 use crate::workload::mailbox::name_of;
 use crate::world::Context;
@@ -24,7 +24,7 @@ pub(super) struct MailWatch {
     pub listening: BTreeSet<AgentId>,
     /// True if alarms ring after the healing.
     pub alarms_ring: bool,
-    walker: Walker,
+    walker: Walker<MailboxObserver>,
     looked: TrueTime,
     open: bool,
 }
@@ -38,7 +38,7 @@ impl MailWatch {
         Self {
             listening: agents.map(|agent| name_of(agent.agent)).collect(),
             alarms_ring: context.alarms.lost_until.get() <= context.now(),
-            walker: Walker::new(restore_points(&context.history.borrow().mail)),
+            walker: Walker::new(&context.history.borrow().mail),
             looked: TrueTime(0),
             open: true,
         }
@@ -52,10 +52,7 @@ impl MailWatch {
         }
         if self.open && self.looked.plus_ms(LOOK_MS) <= now {
             self.looked = now;
-            let history = context.history.borrow();
-            for entry in history.mail.iter().skip(self.walker.length()) {
-                self.walker.read(entry, &mut []);
-            }
+            self.walker.read(&context.history.borrow().mail, &mut []);
             let observer = &self.walker.observer;
             self.open = self.listening.iter().any(|agent| open_mail(observer, agent).is_some());
         }

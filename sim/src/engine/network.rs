@@ -12,7 +12,7 @@ use crate::clock::TrueTime;
 use crate::engine::mail_watch::MailWatch;
 use crate::engine::{agent, object};
 use crate::faults::{Act, Timeline, apply};
-use crate::history::{History, Residue, Wrote};
+use crate::judge::history::{History, Recorded, Residue};
 use crate::plan::Plan;
 use crate::sut::{Sut, Variant};
 use crate::world::context::OperatorTask;
@@ -57,8 +57,8 @@ fn run_then(plan: &Plan, sut: Sut, end: fn(&mut Engine)) -> History {
     context.leases.namespace.take();
     context.mail.namespace.take();
     let mut history = std::mem::take(&mut *context.history.borrow_mut());
-    history.lease_waits = context.leases.waits.take();
-    history.mail_waits = context.mail.waits.take();
+    history.leases.waits = context.leases.waits.take();
+    history.mail.waits = context.mail.waits.take();
     history.alarm_troubles = plan.alarm_troubles();
     history.decide_writes();
     history.healed = context.heals_at();
@@ -226,7 +226,7 @@ impl Engine {
 }
 
 /// The one number that a query answers; 0 if there is none.
-fn count<O: Object + 'static, C, S: Wrote>(hosted: &Hosted<O, C, S>, sql: &'static str) -> u64 {
+fn count<O: Object + 'static, S: Recorded>(hosted: &Hosted<O, S>, sql: &'static str) -> u64 {
     let rows = hosted.with(|instance| {
         let rows = instance.database().query(sql, &[]);
         rows.map(|rows| rows.first().and_then(|row| row.first()).cloned())

@@ -21,8 +21,8 @@ use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
 use crate::engine::alarms::Troubled;
-use crate::history::Wrote;
-use crate::marks::Mark;
+use crate::judge::history::Recorded;
+use crate::judge::marks::Mark;
 use crate::sut::{SutLeases, SutMailboxes};
 use crate::world::Context;
 use crate::world::hosted::Hosted;
@@ -58,20 +58,20 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
 }
 
 /// The objects of one class, seen from outside: after each event it is known whether it was committed.
-pub(crate) struct Observed<O, C, S> {
+pub(crate) struct Observed<O, S: Recorded> {
     pub context: Rc<Context>,
     pub namespace: Namespace<O>,
     /// Place in the context of what belongs to them.
-    hosted: fn(&Context) -> &Hosted<O, C, S>,
+    hosted: fn(&Context) -> &Hosted<O, S>,
     settle: fn(&Context, bool),
 }
 
-impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
+impl<O: Object + 'static, S: Recorded> Observed<O, S> {
     /// Runs the objects of a class, with their alarms.
     fn host(
         context: &Rc<Context>,
         host: &Rc<dyn HostClock>,
-        hosted: fn(&Context) -> &Hosted<O, C, S>,
+        hosted: fn(&Context) -> &Hosted<O, S>,
         settle: fn(&Context, bool),
         wake: impl Fn(Woken) -> O + 'static,
     ) -> Rc<dyn Objects> {
@@ -90,7 +90,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
     }
 
     /// What belongs to them.
-    pub fn hosted(&self) -> &Hosted<O, C, S> {
+    pub fn hosted(&self) -> &Hosted<O, S> {
         (self.hosted)(&self.context)
     }
 
@@ -100,7 +100,7 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Observed<O, C, S> {
     }
 }
 
-impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Objects for Observed<O, C, S> {
+impl<O: Object + 'static, S: Recorded> Objects for Observed<O, S> {
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted {
         if self.context.now() < self.context.closed_until.get() {
             return closed(arrival);
@@ -129,14 +129,12 @@ fn closed(arrival: &Arrival<'_>) -> Submitted {
 }
 
 /// The databases of the objects' host, whose flushes take time.
-struct SimulatedDatabases<O, C, S> {
+struct SimulatedDatabases<O, S: Recorded> {
     context: Rc<Context>,
-    hosted: fn(&Context) -> &Hosted<O, C, S>,
+    hosted: fn(&Context) -> &Hosted<O, S>,
 }
 
-impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Databases
-    for SimulatedDatabases<O, C, S>
-{
+impl<O: Object + 'static, S: Recorded> Databases for SimulatedDatabases<O, S> {
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
         let opened = (self.hosted)(&self.context).databases.open(workspace)?;
         let flush = opened.flush.map(|inner| {
@@ -155,13 +153,13 @@ impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Databases
     }
 }
 
-struct SlowFlush<O, C, S> {
+struct SlowFlush<O, S: Recorded> {
     context: Rc<Context>,
-    hosted: fn(&Context) -> &Hosted<O, C, S>,
+    hosted: fn(&Context) -> &Hosted<O, S>,
     inner: Rc<dyn Flush>,
 }
 
-impl<O: Object + 'static, C: 'static, S: Wrote + 'static> Flush for SlowFlush<O, C, S> {
+impl<O: Object + 'static, S: Recorded> Flush for SlowFlush<O, S> {
     #[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
     fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
         let (context, hosted) = (Rc::clone(&self.context), self.hosted);

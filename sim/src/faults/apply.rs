@@ -12,8 +12,8 @@ use turmoil::Sim;
 use crate::clock::TrueTime;
 use crate::faults::links::Trouble;
 use crate::faults::{Act, Links};
-use crate::history::Entry;
-use crate::marks::Mark;
+use crate::judge::history::Entry;
+use crate::judge::marks::Mark;
 use crate::plan::{FOR_EVER_MS, Fault, FaultKind, Plan};
 use crate::world::Context;
 use crate::world::context::OperatorTask;
@@ -209,7 +209,7 @@ fn crash_object(context: &Rc<Context>, sim: &mut Sim<'_>) {
 
 fn bookmark(context: &Context, index: usize) {
     let history = context.history.borrow();
-    let (leases, mail) = (history.object.len(), history.mail.len());
+    let (leases, mail) = (history.leases.entries.len(), history.mail.entries.len());
     drop(history);
     context.leases.remember(index, leases);
     context.lease_models.pin();
@@ -228,10 +228,10 @@ fn restore(context: &Rc<Context>, index: usize, closed_until: TrueTime) {
     let (leases, mail) = (context.leases.restore(index), context.mail.restore(index));
     let mut history = context.history.borrow_mut();
     if let Some(back_to) = leases {
-        history.object.push(Entry::Restored { at, back_to });
+        history.leases.entries.push(Entry::Restored { at, back_to });
     }
     if let Some(back_to) = mail {
-        history.mail.push(Entry::Restored { at, back_to });
+        history.mail.entries.push(Entry::Restored { at, back_to });
     }
     if leases.is_some() || mail.is_some() {
         history.reach(Mark::Restored);
@@ -243,7 +243,7 @@ fn restore(context: &Rc<Context>, index: usize, closed_until: TrueTime) {
 fn copy(context: &Context, age_ms: u64) {
     let now_ms = context.now().ms();
     let history = context.history.borrow();
-    let old = history.events().filter(|event| {
+    let old = history.leases.events().filter(|event| {
         let age = now_ms.saturating_sub(event.at.ms());
         age_ms <= age && age < OLDEST_COPY_MS
     });
@@ -260,7 +260,7 @@ fn copy(context: &Context, age_ms: u64) {
     let copied = commands.iter().rev().take(COPIES).rev();
     let mut operator_tasks = context.operator_tasks.borrow_mut();
     operator_tasks.extend(copied.cloned().map(OperatorTask::Copy));
-    let old = history.mail_events().filter(|event| {
+    let old = history.mail.events().filter(|event| {
         let age = now_ms.saturating_sub(event.at.ms());
         age_ms <= age && age < OLDEST_COPY_MS
     });
@@ -285,7 +285,7 @@ fn may_be_copied(ask: &Ask) -> bool {
 
 /// Looks at the objects between two events.
 fn note_eviction(context: &Context) {
-    let waits = context.history.borrow().events().last().is_some_and(|event| {
+    let waits = context.history.borrow().leases.events().last().is_some_and(|event| {
         event.step.reply.as_ref().is_some_and(|reply| {
             matches!(reply.answer, Ok(mailbus_spec::lease::Outcome::Queued { .. }))
         })

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::rules::Rules;
 use super::{PlantedBug, plans};
-use crate::invariants::{belief_exclusion, belief_within_grant, mail_liveness, no_loss};
+use crate::judge::invariants::{belief_exclusion, belief_within_grant, mail_liveness, no_loss};
 use crate::sut::{MailClientRules, Sut};
 
 /// Those of a client of leases, which production's object meets.

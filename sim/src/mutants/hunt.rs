@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde::Serialize;
 
 use crate::explore::{Verdict, verdict_or_panic, verdict_until_healed};
-use crate::invariants::{self, bounded_leases, retention};
+use crate::judge;
+use crate::judge::invariants::{bounded_leases, retention};
 use crate::mutants::PlantedBug;
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
@@ -165,5 +166,5 @@ impl PlantedBug {
 
 fn names(verdict: &Verdict) -> Vec<String> {
     let names = verdict.judgement.violations.iter().map(|found| found.invariant.clone());
-    names.filter(|name| !invariants::compares(name)).collect()
+    names.filter(|name| !judge::compares(name)).collect()
 }

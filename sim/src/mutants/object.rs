@@ -7,7 +7,7 @@ use mailbus_conformance::mutants::mailbox::{
 };
 
 use super::{PlantedBug, plans, shell};
-use crate::invariants::{
+use crate::judge::invariants::{
     accept_once, belief_within_grant, bounded_leases, conforms, fencing, fifo, honest_gap,
     idempotent, lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,
     no_lost_place, no_phantom, no_stale_effect, one_session, order, retention, server_exclusion,

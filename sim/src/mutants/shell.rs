@@ -4,7 +4,7 @@ use mailbus_conformance::mutants::{Model, mailbox};
 use mailbus_spec::mailbox::MailboxMachine;
 
 use super::{PlantedBug, plans};
-use crate::invariants::mail_liveness;
+use crate::judge::invariants::mail_liveness;
 use crate::sut::{HostClocks, Sut};
 
 /// Attachments of sockets are set before the event's transaction has ended: of an event that was undone it

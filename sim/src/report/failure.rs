@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::explore::verdict_or_panic;
-use crate::invariants::Violation;
+use crate::judge::Violation;
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
 use crate::report::log::lines;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::invariants;
+use crate::judge;
 use crate::mutants::Catch;
 use crate::report::table::{grouped, table};
 
@@ -40,8 +40,7 @@ pub fn gallery(caught: &[Catch]) -> String {
 fn matrix(caught: &[Catch]) -> String {
     let broken: BTreeSet<&str> =
         caught.iter().flat_map(|catch| catch.broken.keys()).map(String::as_str).collect();
-    let names: Vec<&str> =
-        invariants::NAMES.iter().copied().filter(|name| broken.contains(name)).collect();
+    let names: Vec<&str> = judge::names().filter(|name| broken.contains(name)).collect();
     let mut header = vec!["planted bug"];
     header.extend(&names);
     let mut matrix = table(&header);
@@ -52,9 +51,9 @@ fn matrix(caught: &[Catch]) -> String {
         }));
         matrix.add_row(row);
     }
-    let needed = invariants::NAMES.iter().filter(|name| !invariants::compares(name)).map(|name| {
+    let needed = judge::names().filter(|name| !judge::compares(name)).map(|name| {
         let only =
-            caught.iter().filter(|catch| catch.invariant == *name && catch.is_found_by_one_alone());
+            caught.iter().filter(|catch| catch.invariant == name && catch.is_found_by_one_alone());
         let only: Vec<&str> = only.map(|catch| catch.name).collect();
         let text = if only.is_empty() { "-".to_owned() } else { only.join(", ") };
         format!("{name}: {text}")

@@ -5,11 +5,11 @@ use mailbus_spec::lease::{Command, Outcome, Push, Rejection, ReleaseTarget};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{Holder, PathSet};
 
-use crate::history::ObjectEvent;
+use crate::judge::observer::lease::LeaseEvent;
 
 /// The line of an event of the object.
 #[must_use]
-pub fn event(event: &ObjectEvent) -> String {
+pub fn event(event: &LeaseEvent) -> String {
     let asked = match &event.event {
         Event::Alarm => "alarm".to_owned(),
         Event::Command(asked) => command(asked),

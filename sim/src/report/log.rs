@@ -3,15 +3,20 @@
 use mailbus_spec::mailbox::Connection;
 
 use crate::clock::TrueTime;
-use crate::history::{BeliefSpan, Entry, Handling, Happened, History, Sending, Write};
+use crate::judge::history::{
+    BeliefSpan, Entry, Handling, Happened, History, Recorded, Sending, Write,
+};
 use crate::report::{line, mail_line};
 
 /// Lines of a history, each with its true time.
 #[must_use]
 pub fn lines(history: &History) -> Vec<(TrueTime, String)> {
     let mut lines: Vec<(TrueTime, String)> = Vec::new();
-    lines.extend(history.object.iter().map(|entry| of_entry(entry, "storage", line::event)));
-    lines.extend(history.mail.iter().map(|entry| of_entry(entry, "mail store", mail_line::event)));
+    lines
+        .extend(history.leases.entries.iter().map(|entry| of_entry(entry, "storage", line::event)));
+    lines.extend(
+        history.mail.entries.iter().map(|entry| of_entry(entry, "mail store", mail_line::event)),
+    );
     lines.extend(history.handlings.iter().map(of_handling));
     lines.extend(history.sendings.iter().map(of_sending));
     lines.extend(history.beliefs.iter().flat_map(of_belief));
@@ -21,10 +26,10 @@ pub fn lines(history: &History) -> Vec<(TrueTime, String)> {
     lines
 }
 
-fn of_entry<C, S>(
-    entry: &Entry<C, S>,
+fn of_entry<S: Recorded>(
+    entry: &Entry<S>,
     store: &str,
-    event: fn(&Happened<C, S>) -> String,
+    event: fn(&Happened<S>) -> String,
 ) -> (TrueTime, String) {
     match entry {
         Entry::Event(happened) => (happened.at, event(happened)),

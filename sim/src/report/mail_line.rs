@@ -6,7 +6,7 @@ use mailbus_spec::mailbox::{
     Ask, Command, Fate, Message, Notice, Outcome, Patterns, Push, Rejection, Settled,
 };
 
-use crate::history::MailEvent;
+use crate::judge::observer::mailbox::MailEvent;
 
 /// The line of an event.
 #[must_use]

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::explore::Exploration;
-use crate::invariants;
-use crate::marks::Mark;
+use crate::judge;
+use crate::judge::marks::Mark;
 
 /// What a run over many seeds came to.
 #[must_use]
 pub fn exploration(exploration: &Exploration) -> String {
-    let checks = invariants::NAMES.iter().map(|name| {
-        let checks = exploration.invariants.get(*name).copied().unwrap_or(0);
+    let checks = judge::names().map(|name| {
+        let checks = exploration.invariants.get(name).copied().unwrap_or(0);
         let broken =
-            exploration.violations.iter().filter(|failure| failure.violation.invariant == *name);
-        (*name, checks, broken.count())
+            exploration.violations.iter().filter(|failure| failure.violation.invariant == name);
+        (name, checks, broken.count())
     });
     let mut judged = table(&["invariant", "checks", "broken in"]);
     for (name, count, broken) in checks {

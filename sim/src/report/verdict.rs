@@ -46,7 +46,7 @@ pub fn gallery(caught: &[Catch]) -> String {
 mod tests {
     use super::*;
     use crate::explore::Failure;
-    use crate::invariants::Violation;
+    use crate::judge::Violation;
 
     #[test]
     fn the_last_line_says_passed_or_failed_and_why() {

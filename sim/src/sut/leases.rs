@@ -13,8 +13,8 @@ use mailbus_worker::machine::Machine;
 use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Row, Storage, StorageError, Value};
 
-use crate::history::{Entry, ObjectEvent};
-use crate::marks::Mark;
+use crate::judge::history::{Entry, Happened};
+use crate::judge::marks::Mark;
 use crate::sut::{ModelRow, Variant};
 use crate::world::Context;
 
@@ -149,12 +149,8 @@ impl Machine for SutLeases {
             self.pending = None;
         }
         self.pending = handled.alarm.or(self.pending);
-        let happened = ObjectEvent {
-            at: context.now(),
-            host,
-            event: event.clone(),
-            step: handled.step.clone(),
-        };
+        let happened =
+            Happened { at: context.now(), host, event: event.clone(), step: handled.step.clone() };
         context.leases.note_handled(Entry::Event(happened), handled.alarm.is_some());
         Ok(handled)
     }

@@ -1,16 +1,16 @@
 //! A model as a mailbox machine of production's endpoint: its state lives in the object's transaction,
 //! the sessions too.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use mailbus_conformance::mutants::Model;
 use mailbus_spec::HostTime;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{CloseReason, Command, Connection, MailboxMachine, Notice, Push};
+use mailbus_spec::mailbox::{Command, Connection, MailboxMachine};
 use mailbus_worker::mailbox::{Handled, Session};
 use mailbus_worker::storage::{Storage, StorageError};
 
+use crate::judge::history::Recorded;
 use crate::sut::stored::Stored;
 use crate::world::Context;
 
@@ -20,7 +20,7 @@ pub struct MailModelRow {
     pending: Option<HostTime>,
     stored: Stored,
     /// The sessions that have a socket, until the first event.
-    woken: Option<BTreeSet<Connection>>,
+    woken: Option<Vec<Connection>>,
 }
 
 impl MailModelRow {
@@ -50,7 +50,7 @@ impl MailModelRow {
         let mut next = (*state).clone();
         let mut closings = Vec::new();
         if let Some(open) = self.woken.take() {
-            closings = break_all_but(&mut next, &open);
+            closings = next.wake(&open);
             self.model.woken(&mut next, context.leaked_mail.take());
         }
         let mut step = self.model.handle(&mut next, host, event);
@@ -72,26 +72,6 @@ impl MailModelRow {
         self.pending = alarm.or(self.pending);
         Ok(Handled { step, rows, alarm, kept: sessions })
     }
-}
-
-/// Sessions whose socket is gone are over: nothing of them is recorded. Superseded ones whose live session is
-/// gone are told to come back; that is to be said in the next event, before anything else.
-pub(crate) fn break_all_but(state: &mut MailboxMachine, open: &BTreeSet<Connection>) -> Vec<Push> {
-    let mut closings = Vec::new();
-    for (name, agent) in &mut state.agents {
-        let is_open = |epoch| open.contains(&Connection { agent: name.clone(), epoch });
-        if agent.live.as_ref().is_some_and(|live| !is_open(live.epoch)) {
-            agent.live = None;
-        }
-        agent.superseded.retain(|epoch| is_open(*epoch));
-        if agent.live.is_none() {
-            closings.extend(agent.superseded.drain(..).map(|epoch| Push {
-                to: Connection { agent: name.clone(), epoch },
-                notice: Notice::Closed(CloseReason::Reopen),
-            }));
-        }
-    }
-    closings
 }
 
 /// What sockets have to keep so that a model knows them again: whose they are.

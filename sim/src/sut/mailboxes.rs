@@ -12,7 +12,7 @@ use mailbus_worker::mailbox::{Handled, Session, SqlMailboxes};
 use mailbus_worker::object::Waking;
 use mailbus_worker::storage::{Storage, StorageError};
 
-use crate::history::{Entry, MailEvent};
+use crate::judge::history::{Entry, Happened};
 use crate::sut::{MailModelRow, Variant};
 use crate::world::Context;
 
@@ -84,7 +84,7 @@ impl Machine for SutMailboxes {
             Instance::Model(row) => row.handle(&context, storage, host, event)?,
         };
         let (event, step) = (event.clone(), handled.step.clone());
-        let happened = MailEvent { at, host, event, step };
+        let happened = Happened { at, host, event, step };
         context.mail.note_handled(Entry::Event(happened), handled.alarm.is_some());
         Ok(handled)
     }

@@ -4,24 +4,24 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use mailbus_spec::lease::{self, LeaseMachine, LeaseStep};
-use mailbus_spec::mailbox::{self, MailboxMachine, MailboxStep};
+use mailbus_spec::lease::{self, LeaseMachine};
+use mailbus_spec::mailbox::{self, MailboxMachine};
 use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
 use mailbus_worker::lease::LeaseObject;
 use mailbus_worker::mailbox::MailboxObject;
 use tokio::sync::Notify;
 
 use crate::clock::{SkewedClock, TrueTime, host_time};
-use crate::history::{Claim, History, Write};
-use crate::marks::Mark;
+use crate::judge::history::{Claim, History, Write};
+use crate::judge::marks::Mark;
 use crate::plan::{Action, FaultKind, Plan};
 use crate::sut::{Sut, SutLeases, SutMailboxes, Versions};
 use crate::world::hosted::Hosted;
 
 /// The lease object under test with its endpoint, and its history.
-pub(crate) type HostedLeases = Hosted<LeaseObject<SutLeases>, lease::Command, LeaseStep>;
+pub(crate) type HostedLeases = Hosted<LeaseObject<SutLeases>, LeaseMachine>;
 /// The mailbox object under test with its endpoint, and its history.
-pub(crate) type HostedMail = Hosted<MailboxObject<SutMailboxes>, mailbox::Command, MailboxStep>;
+pub(crate) type HostedMail = Hosted<MailboxObject<SutMailboxes>, MailboxMachine>;
 
 /// Context of one simulation.
 pub struct Context {
@@ -161,13 +161,13 @@ impl Context {
 
     /// The events that the lease object handled last are committed, or undone.
     pub(crate) fn settle_leases(&self, committed: bool) {
-        self.leases.settle_handled(&mut self.history.borrow_mut().object, committed);
+        self.leases.settle_handled(&mut self.history.borrow_mut(), committed);
         self.lease_models.settle(committed);
     }
 
     /// The events that the mailbox object handled last are committed, or undone.
     pub(crate) fn settle_mail(&self, committed: bool) {
-        self.mail.settle_handled(&mut self.history.borrow_mut().mail, committed);
+        self.mail.settle_handled(&mut self.history.borrow_mut(), committed);
         self.mail_models.settle(committed);
     }
 
@@ -183,8 +183,8 @@ impl Context {
     /// Forgets what was committed and not flushed, of both objects.
     pub(crate) fn lose_unflushed(&self) {
         let mut history = self.history.borrow_mut();
-        self.leases.lose_unflushed(&mut history, |history| &mut history.object);
-        self.mail.lose_unflushed(&mut history, |history| &mut history.mail);
+        self.leases.lose_unflushed(&mut history);
+        self.mail.lose_unflushed(&mut history);
     }
 
     pub(crate) fn zombie_goes_on(&self) -> bool {

@@ -9,12 +9,12 @@ use mailbus_worker::native::{Bookmark, Instance, MemoryDatabases, Namespace};
 use mailbus_worker::object::Object;
 use tokio::sync::Notify;
 
-use crate::history::{Entry, History, Wait, Wrote, events, lose_after};
-use crate::marks::Mark;
+use crate::judge::history::{Entry, History, Recorded, Wait};
+use crate::judge::marks::Mark;
 use crate::world::hosts::workspace;
 
 /// The object of one class, and the entries of its history.
-pub(crate) struct Hosted<O, C, S> {
+pub(crate) struct Hosted<O, S: Recorded> {
     pub databases: MemoryDatabases,
     /// While its host runs.
     pub namespace: RefCell<Option<Namespace<O>>>,
@@ -29,12 +29,12 @@ pub(crate) struct Hosted<O, C, S> {
     /// Number of events that are durable.
     pub durable: Cell<usize>,
     committed: Cell<usize>,
-    handled: RefCell<Vec<Entry<C, S>>>,
+    handled: RefCell<Vec<Entry<S>>>,
     /// True if one of them set an alarm.
     alarm_set: Cell<bool>,
 }
 
-impl<O: Object + 'static, C, S: Wrote> Hosted<O, C, S> {
+impl<O: Object + 'static, S: Recorded> Hosted<O, S> {
     pub fn new(loses_power: bool) -> Self {
         let databases = if loses_power {
             MemoryDatabases::that_may_lose_power()
@@ -61,13 +61,13 @@ impl<O: Object + 'static, C, S: Wrote> Hosted<O, C, S> {
     }
 
     /// Notes something that may still have to be undone, and whether it set an alarm.
-    pub fn note_handled(&self, entry: Entry<C, S>, alarm_set: bool) {
+    pub fn note_handled(&self, entry: Entry<S>, alarm_set: bool) {
         self.handled.borrow_mut().push(entry);
         self.alarm_set.set(self.alarm_set.get() || alarm_set);
     }
 
     /// What was handled last is committed, or undone.
-    pub fn settle_handled(&self, entries: &mut Vec<Entry<C, S>>, committed: bool) {
+    pub fn settle_handled(&self, history: &mut History, committed: bool) {
         let handled = std::mem::take(&mut *self.handled.borrow_mut());
         let alarm_set = self.alarm_set.replace(false);
         if !committed {
@@ -77,32 +77,30 @@ impl<O: Object + 'static, C, S: Wrote> Hosted<O, C, S> {
             // Setting an alarm frees one that was left behind, also if both are of one time.
             self.stuck_at.set(None);
         }
-        self.committed.set(self.committed.get() + events(&handled).count());
+        self.committed
+            .set(self.committed.get() + handled.iter().filter_map(Entry::as_event).count());
         self.note_wait(&handled);
-        entries.extend(handled);
+        S::record_mut(history).entries.extend(handled);
     }
 
     /// Notes what the object waits for after events that were handled as one.
-    fn note_wait(&self, handled: &[Entry<C, S>]) {
-        let Some(last) = events(handled).last() else { return };
-        let wrote = events(handled).any(|event| event.step.wrote());
+    fn note_wait(&self, handled: &[Entry<S>]) {
+        let events = || handled.iter().filter_map(Entry::as_event);
+        let Some(last) = events().last() else { return };
+        let wrote = events().any(|event| event.step.wrote);
         let alarm = self.with(|instance| instance.due_alarm()).flatten();
         self.waits.borrow_mut().push(Wait { at: last.at, told: last.host, wrote, alarm });
     }
 
     /// Forgets what was committed and not flushed, and which therefore nobody has seen.
-    pub fn lose_unflushed(
-        &self,
-        history: &mut History,
-        of: fn(&mut History) -> &mut Vec<Entry<C, S>>,
-    ) {
+    pub fn lose_unflushed(&self, history: &mut History) {
         let durable = self.durable.get();
-        let entries = of(history);
+        let record = S::record_mut(history);
         // Reads after the last durable write have left: they waited for nothing.
-        let unseen = events(entries).skip(durable).position(|event| event.step.wrote());
+        let unseen = record.events().skip(durable).position(|event| event.step.wrote);
         let kept = unseen.map_or(self.committed.get(), |after| durable + after);
         if kept < self.committed.get() {
-            lose_after(entries, kept);
+            record.lose_after(kept);
             history.reach(Mark::UnflushedLost);
         }
         self.committed.set(kept);

@@ -123,17 +123,18 @@ async fn exchange(object: Object, action: &str, body: String) -> io::Result<(u16
 /// The operator's word after a restore: no smaller token may be issued again.
 pub(crate) fn largest_known_token(context: &Context) -> Ordinal {
     let history = context.history.borrow();
-    let tokens = history.events().filter_map(|event| match event.step.reply.as_ref()?.answer {
-        Ok(mailbus_spec::lease::Outcome::Granted { token, .. }) => Some(token),
-        _ => None,
-    });
+    let tokens =
+        history.leases.events().filter_map(|event| match event.step.reply.as_ref()?.answer {
+            Ok(mailbus_spec::lease::Outcome::Granted { token, .. }) => Some(token),
+            _ => None,
+        });
     tokens.max().unwrap_or(Ordinal::ZERO)
 }
 
 /// The same for mail: no smaller `seq` or epoch may be issued again.
 pub(crate) fn largest_known_seq(context: &Context) -> Ordinal {
     let history = context.history.borrow();
-    let ordinals = history.mail_events().filter_map(|event| {
+    let ordinals = history.mail.events().filter_map(|event| {
         match event.step.reply.as_ref()?.answer.as_ref().ok()? {
             mailbus_spec::mailbox::Outcome::Accepted { seq, .. } => Some(*seq),
             mailbus_spec::mailbox::Outcome::Connected { epoch, .. } => Some(*epoch),

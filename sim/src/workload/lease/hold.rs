@@ -8,7 +8,7 @@ use mailbus_client::error::AcquireError;
 use mailbus_client::session::lease::{Acquisition, LossCause};
 use mailbus_spec::{Ttl, Wait};
 
-use crate::marks::Mark;
+use crate::judge::marks::Mark;
 use crate::plan::{Action, Ending, path_set};
 use crate::workload::Agent;
 use crate::workload::Guard;

@@ -9,7 +9,7 @@ use mailbus_spec::lease::{Acquire, Command, LeaseReply, Outcome, OverReason, Rel
 use mailbus_spec::{Holder, Ordinal, RequestId, SessionId, Ttl, Wait};
 
 use crate::clock::TrueTime;
-use crate::marks::Mark;
+use crate::judge::marks::Mark;
 use crate::plan::{Action, Ending, path_set};
 use crate::workload::Agent;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mailbus_client::transport::Object;
 use mailbus_spec::LeasePath;
 
-use crate::marks::Mark;
+use crate::judge::marks::Mark;
 use crate::workload::Agent;
 use crate::world::operator::post;
 

@@ -4,7 +4,7 @@ use mailbus_client::error::CallError;
 use mailbus_client::lease::PathStatus;
 use mailbus_spec::LeasePath;
 
-use crate::marks::Mark;
+use crate::judge::marks::Mark;
 use crate::workload::Agent;
 
 fn note_unknown<T>(agent: &Agent, answer: Result<T, CallError>) -> Option<T> {

@@ -10,7 +10,7 @@ use mailbus_client::session::mailbox::Ended;
 use mailbus_client::transport::drive_mailbox;
 use mailbus_spec::mailbox::Pattern;
 
-use crate::marks::Mark;
+use crate::judge::marks::Mark;
 use crate::workload::mailbox::process::{Mail, Process};
 use crate::workload::mailbox::{handler, patterns};
 

@@ -8,7 +8,7 @@ use mailbus_spec::Ordinal;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::TrueTime;
-use crate::history::{HandlerOutcome, Handling};
+use crate::judge::history::{HandlerOutcome, Handling};
 use crate::plan::HandlerScript;
 use crate::workload::mailbox::process::Process;
 use crate::world::hosts::{AgentClocks, sleep_until};

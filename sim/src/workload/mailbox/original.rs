@@ -8,8 +8,8 @@ use mailbus_client::transport::{Carrier, Incoming, Object, Socket};
 use mailbus_spec::mailbox::{Message, Notice};
 use mailbus_spec::wire::mailbox::{ServerFrame, decode_server_frame, payload_of};
 
-use crate::history::HandlerOutcome;
-use crate::marks::Mark;
+use crate::judge::history::HandlerOutcome;
+use crate::judge::marks::Mark;
 use crate::workload::mailbox::handler::Given;
 use crate::workload::mailbox::pattern;
 use crate::workload::mailbox::process::Process;

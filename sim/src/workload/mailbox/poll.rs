@@ -4,8 +4,8 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{Ask, Outcome, Pending, Rejection, Settled};
 use mailbus_spec::wire::mailbox::derived_id;
 
-use crate::history::HandlerOutcome;
-use crate::marks::Mark;
+use crate::judge::history::HandlerOutcome;
+use crate::judge::marks::Mark;
 use crate::workload::mailbox::handler::Given;
 use crate::workload::mailbox::patterns;
 use crate::workload::mailbox::process::Process;

@@ -125,7 +125,7 @@ impl Process {
             return match client.ask(ask).await {
                 Ok(reply) => Some(reply),
                 Err(MailboxError::Unknown) => {
-                    self.context.reach(crate::marks::Mark::UnknownOutcome);
+                    self.context.reach(crate::judge::marks::Mark::UnknownOutcome);
                     None
                 }
                 Err(_) => None,

@@ -3,7 +3,7 @@
 use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{Ask, DeadLetter, Outcome, Pattern, Patterns, Settled};
 
-use crate::marks::Mark;
+use crate::judge::marks::Mark;
 use crate::workload::mailbox::name_of;
 use crate::workload::mailbox::process::Process;
 

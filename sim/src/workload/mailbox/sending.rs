@@ -9,8 +9,8 @@ use mailbus_spec::mailbox::{MessageId, Outcome};
 use mailbus_spec::wire::mailbox::decode_reply;
 
 use crate::clock::TrueTime;
-use crate::history::{Sending, SendingEnd};
-use crate::marks::Mark;
+use crate::judge::history::{Sending, SendingEnd};
+use crate::judge::marks::Mark;
 use crate::plan::{HandlerScript, MailAction};
 use crate::workload::mailbox::handler::Payload;
 use crate::workload::mailbox::process::Process;

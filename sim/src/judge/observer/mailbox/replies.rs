@@ -1,0 +1,355 @@
+//! Taking an event in: what its answer and its pushes tell.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use mailbus_spec::limits::{DEDUP_MS, MAX_DELIVERIES};
+use mailbus_spec::machine::Event;
+use mailbus_spec::mailbox::{
+    Ask, Command, Connection, Fate, MailboxMachine, Message, Outcome, Pattern, Patterns, Rejection,
+    Settled,
+};
+use mailbus_spec::{AgentId, Clock, Ordinal, Timestamp};
+
+use crate::judge::observer::Observer;
+use crate::judge::observer::mailbox::{
+    Accepted, Fact, Live, MailEvent, MailboxObserver, Owed, Owing,
+};
+
+impl Observer for MailboxObserver {
+    type Service = MailboxMachine;
+    type Shown = Fact;
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn clock_mut(&mut self) -> &mut Clock {
+        &mut self.clock
+    }
+
+    fn take_in(&mut self, event: &MailEvent, now: Timestamp, facts: &mut Vec<Fact>) {
+        if let (Event::Command(command), Some(reply)) = (&event.event, &event.step.reply) {
+            self.read_command(now, command, &reply.answer, facts);
+        }
+        for push in &event.step.pushes {
+            self.read_push(now, push, facts);
+        }
+    }
+
+    fn keep_sessions(&mut self, open: &[Connection]) {
+        let now = self.clock.floor;
+        for (name, mailbox) in &mut self.agents {
+            let is_open =
+                |epoch| open.iter().any(|open| open.agent == *name && open.epoch == epoch);
+            if mailbox.live.as_ref().is_some_and(|live| !is_open(live.epoch)) {
+                mailbox.end_session(now);
+            }
+            mailbox.superseded.retain(|epoch| mailbox.live.is_some() && is_open(*epoch));
+        }
+    }
+}
+
+impl MailboxObserver {
+    fn read_command(
+        &mut self,
+        now: Timestamp,
+        command: &Command,
+        answer: &Result<Outcome, Rejection>,
+        facts: &mut Vec<Fact>,
+    ) {
+        if let Some(over) = &command.over
+            && !matches!(command.ask, Ask::Disconnect { .. })
+        {
+            let (connection, asked) = (over.clone(), command.ask.name());
+            match (self.is_live(over), answer) {
+                (_, Err(Rejection::Clock(_))) | (true, Ok(_)) => {}
+                (false, Err(Rejection::Replaced)) => {
+                    facts.push(Fact::Refused { connection, asked });
+                }
+                (false, _) => facts.push(Fact::Obeyed { connection, asked }),
+                (true, Err(Rejection::Replaced)) => facts.push(Fact::Denied { connection }),
+                (true, Err(_)) => {}
+            }
+        }
+        if let Ok(outcome) = answer {
+            self.read_outcome(now, command, outcome, facts);
+        }
+    }
+
+    fn read_outcome(
+        &mut self,
+        now: Timestamp,
+        command: &Command,
+        outcome: &Outcome,
+        facts: &mut Vec<Fact>,
+    ) {
+        match (&command.ask, outcome) {
+            (Ask::Connect { agent, session, window, types, .. }, connected) => {
+                let Outcome::Connected { epoch, resumed, gap, .. } = connected else { return };
+                let live = Live {
+                    epoch: *epoch,
+                    session: session.clone(),
+                    window: *window,
+                    flights: Vec::new(),
+                    sent_through: Ordinal::ZERO,
+                    working: None,
+                };
+                self.read_connected(now, agent, live, types.as_ref(), *resumed, facts);
+                self.read_gap(agent, *gap, facts);
+            }
+            (Ask::Disconnect { connection }, _) => self.read_end(now, connection),
+            (
+                Ask::Subscribe { agent, .. } | Ask::Unsubscribe { agent, .. },
+                Outcome::Subscribed { types },
+            ) => {
+                let mailbox = self.mailbox(agent);
+                mailbox.known |= types.is_some();
+                if types.is_none() && mailbox.types.is_some() {
+                    // Who had chosen has been forgotten.
+                    mailbox.known = false;
+                    mailbox.types = None;
+                } else if mailbox.types != *types {
+                    mailbox.types.clone_from(types);
+                    mailbox.written_at = now;
+                }
+            }
+            (Ask::Publish { message }, outcome) => {
+                self.read_sending(now, None, message, outcome, facts);
+            }
+            (Ask::Send { to, message }, outcome) => {
+                self.read_sending(now, Some(to), message, outcome, facts);
+            }
+            (Ask::Ack { agent, what }, Outcome::Settled { settled, .. }) => {
+                self.read_ack(now, command.over.as_ref(), agent, what, *settled, facts);
+            }
+            (Ask::Nack { agent, seq, .. }, Outcome::Returned(fate)) => {
+                self.read_nack(agent, *seq, *fate, facts);
+            }
+            (Ask::Working { agent, seq }, Outcome::Noted { known: true }) => {
+                if let Some(live) = &mut self.mailbox(agent).live {
+                    live.working = Some(*seq);
+                }
+            }
+            (
+                Ask::Inbox { agent, after, .. },
+                Outcome::Inbox { messages, complete_through, gap, .. },
+            ) => {
+                self.read_inbox(now, agent, (*after, *complete_through), messages, facts);
+                self.read_gap(agent, *gap, facts);
+            }
+            (Ask::DeadLetters { agent, after, .. }, Outcome::DeadLetters { letters, more }) => {
+                self.read_letters(now, agent, *after, letters, *more, facts);
+            }
+            (Ask::Redrive { agent, seqs }, Outcome::Redriven { redriven, .. }) => {
+                self.read_redrive(now, agent, seqs, *redriven);
+            }
+            (Ask::Forget { agent }, Outcome::Forgotten { .. }) => {
+                self.agents.remove(agent);
+            }
+            _ => {}
+        }
+    }
+
+    fn read_connected(
+        &mut self,
+        now: Timestamp,
+        agent: &AgentId,
+        live: Live,
+        types: Option<&Patterns>,
+        resumed: bool,
+        facts: &mut Vec<Fact>,
+    ) {
+        let mailbox = self.mailbox(agent);
+        let connection = Connection { agent: agent.clone(), epoch: live.epoch };
+        let known = mailbox.known && !mailbox.may_be_forgotten(now);
+        facts.push(Fact::Connected { connection, last: mailbox.epoch, resumed, known });
+        if let Some(old) = mailbox.end_session(now)
+            && old.window.is_none()
+        {
+            mailbox.superseded.push(old.epoch);
+        }
+        if !resumed {
+            mailbox.types = None;
+            (mailbox.lost, mailbox.acknowledged) = (0, 0);
+        }
+        mailbox.known = true;
+        mailbox.written_at = now;
+        mailbox.epoch = live.epoch;
+        mailbox.live = Some(live);
+        if types.is_some() {
+            mailbox.types = types.cloned();
+        } else if mailbox.types.is_none() {
+            mailbox.types = Some(Patterns::from([Pattern::everything()]));
+        }
+    }
+
+    /// The end of a session is the failure of what its client had announced.
+    fn read_end(&mut self, now: Timestamp, connection: &Connection) {
+        let is_live = self.is_live(connection);
+        let mailbox = self.mailbox(&connection.agent);
+        if !is_live {
+            mailbox.superseded.retain(|superseded| *superseded != connection.epoch);
+            return;
+        }
+        let Some(live) = mailbox.end_session(now) else { return };
+        mailbox.superseded.clear();
+        let Some(seq) = live.working.filter(|seq| live.has(*seq)) else { return };
+        let Some(owed) = mailbox.owed.get_mut(&seq) else { return };
+        owed.failures += 1;
+        if owed.failures >= MAX_DELIVERIES {
+            owed.owing = Owing::Dead;
+            owed.was_dead = true;
+            mailbox.lost += 1;
+        }
+    }
+
+    fn read_sending(
+        &mut self,
+        now: Timestamp,
+        to: Option<&AgentId>,
+        message: &Message,
+        outcome: &Outcome,
+        facts: &mut Vec<Fact>,
+    ) {
+        let key = message.id.clone().map(|id| (message.from.clone(), id));
+        let before = key.as_ref().and_then(|key| self.keys.get(key)).copied();
+        match outcome {
+            Outcome::Duplicate { seq } => {
+                facts.push(Fact::Repeated { seq: *seq, known: before == Some(*seq) });
+            }
+            Outcome::Accepted { seq, recipients, refused } => {
+                let remembered = |seq: &Ordinal| {
+                    let accepted = self.messages.get(seq);
+                    accepted.is_some_and(|accepted| now < accepted.at.plus_ms(DEDUP_MS))
+                };
+                let repeats = before.filter(remembered);
+                let (certain, possible) = self.recipients(now, to, message, refused);
+                facts.push(Fact::Accepted {
+                    seq: *seq,
+                    last: self.messages.keys().next_back().copied().unwrap_or_default(),
+                    told: *recipients,
+                    most: u64::try_from(possible.len()).unwrap_or(u64::MAX),
+                    least: certain.iter().cloned().collect(),
+                    repeats,
+                });
+                for agent in possible {
+                    let may_be_over = !certain.contains(&agent);
+                    let owed = Owed { may_be_over, ..Owed::new(Owing::Pending) };
+                    self.mailbox(&agent).owed.insert(*seq, owed);
+                }
+                for agent in refused {
+                    self.mailbox(agent).owed.insert(*seq, Owed::new(Owing::Refused));
+                }
+                let message = Rc::new(message.clone());
+                let accepted = Accepted { at: now, message, to: to.cloned() };
+                self.messages.insert(*seq, accepted);
+                self.keys.extend(key.map(|key| (key, *seq)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Agents that certainly get a message, and those that may.
+    fn recipients(
+        &self,
+        now: Timestamp,
+        to: Option<&AgentId>,
+        message: &Message,
+        refused: &[AgentId],
+    ) -> (BTreeSet<AgentId>, BTreeSet<AgentId>) {
+        if let Some(to) = to {
+            let one: BTreeSet<AgentId> =
+                std::iter::once(to.clone()).filter(|to| !refused.contains(to)).collect();
+            return (one.clone(), one);
+        }
+        let wanted = self.agents.iter().filter(|(name, mailbox)| {
+            **name != message.from && !refused.contains(name) && mailbox.wants(message)
+        });
+        let (certain, maybe): (Vec<_>, Vec<_>) =
+            wanted.partition(|(_, mailbox)| !mailbox.may_be_forgotten(now));
+        let certain: BTreeSet<AgentId> =
+            certain.into_iter().map(|(name, _)| name.clone()).collect();
+        let mut possible = certain.clone();
+        possible.extend(maybe.into_iter().map(|(name, _)| name.clone()));
+        (certain, possible)
+    }
+
+    fn read_ack(
+        &mut self,
+        now: Timestamp,
+        over: Option<&Connection>,
+        agent: &AgentId,
+        what: &Settled,
+        told: u64,
+        facts: &mut Vec<Fact>,
+    ) {
+        let mailbox = self.agents.entry(agent.clone()).or_default();
+        let named: BTreeSet<Ordinal> = match what {
+            Settled::Gap(_) => {
+                mailbox.acknowledged += told;
+                return;
+            }
+            Settled::Seqs(seqs) => seqs.iter().copied().collect(),
+            Settled::UpTo(through) => {
+                let live = mailbox.live.as_ref().filter(|_| over.is_some());
+                let flights = live.into_iter().flat_map(|live| &live.flights);
+                let first = flights.filter(|flight| !flight.again && flight.seq <= *through);
+                first.map(|flight| flight.seq).collect()
+            }
+            Settled::Id(id) => {
+                let with_id = mailbox.owed.keys().filter(|seq| {
+                    let accepted = self.messages.get(*seq);
+                    accepted.is_some_and(|accepted| accepted.message.id.as_ref() == Some(id))
+                });
+                with_id.copied().collect()
+            }
+        };
+        if told > 0 {
+            mailbox.known = true;
+            mailbox.written_at = now;
+        }
+        let pending =
+            |seq: &Ordinal| mailbox.owed.get(seq).is_some_and(|owed| owed.owing == Owing::Pending);
+        let pending: Vec<Ordinal> = named.iter().filter(|seq| pending(seq)).copied().collect();
+        let certain =
+            pending.iter().filter(|seq| self.is_certainly_owed(agent, **seq, now)).count();
+        facts.push(Fact::Settled {
+            agent: agent.clone(),
+            seqs: pending.clone(),
+            told,
+            least: u64::try_from(certain).unwrap_or(u64::MAX),
+            most: u64::try_from(pending.len()).unwrap_or(u64::MAX),
+        });
+        let mailbox = self.mailbox(agent);
+        for seq in named {
+            mailbox.land(seq);
+            if let Some(owed) = mailbox.owed.get_mut(&seq).filter(|_| pending.contains(&seq)) {
+                owed.owing = Owing::Settled;
+            }
+        }
+    }
+
+    fn read_nack(&mut self, agent: &AgentId, seq: Ordinal, fate: Fate, facts: &mut Vec<Fact>) {
+        let mailbox = self.mailbox(agent);
+        if fate == Fate::Unknown {
+            return;
+        }
+        mailbox.land(seq);
+        let Some(owed) = mailbox.owed.get_mut(&seq) else { return };
+        owed.failures += 1;
+        let (agent, failures) = (agent.clone(), owed.failures);
+        match fate {
+            Fate::Due { at } => {
+                owed.due = Some(at);
+                facts.push(Fact::Returned { agent, seq, failures });
+            }
+            _ => {
+                owed.owing = Owing::Dead;
+                owed.was_dead = true;
+                mailbox.lost += 1;
+                facts.push(Fact::Died { agent, seq, failures });
+            }
+        }
+    }
+}
