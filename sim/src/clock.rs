@@ -4,6 +4,7 @@
 //! true instant it will show something. So what a paused client *would* believe can be computed
 //! afterwards, for every instant.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use mailbus_spec::HostTime;
@@ -43,6 +44,32 @@ impl TrueTime {
 impl std::fmt::Display for TrueTime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{:03}s", self.0 / 1_000_000, self.0 / 1_000 % 1_000)
+    }
+}
+
+/// True time of one simulation: its network's while a host runs, and what that came to while none does.
+#[derive(Debug)]
+pub struct TrueClock {
+    between: Cell<Option<TrueTime>>,
+}
+
+impl TrueClock {
+    /// The clock of a simulation that has not begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { between: Cell::new(Some(TrueTime(0))) }
+    }
+
+    /// True time.
+    #[must_use]
+    pub fn now(&self) -> TrueTime {
+        let running = || turmoil::sim_elapsed().map(TrueTime::after_start);
+        self.between.get().or_else(running).unwrap_or_default()
+    }
+
+    /// Hosts run, or none does and this is the time.
+    pub fn set_between(&self, between: Option<TrueTime>) {
+        self.between.set(between);
     }
 }
 

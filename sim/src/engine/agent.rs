@@ -17,7 +17,8 @@ use crate::plan::{FaultKind, MachinePlan};
 use crate::workload;
 use crate::workload::mailbox::{Process, name_of};
 use crate::world::Context;
-use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until, workspace};
+use crate::world::hosted::workspace;
+use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
 
 /// After how long a process that a handler killed is started again.
 const KILLED_MS: u64 = 1_000;

@@ -4,7 +4,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use mailbus_worker::object::Object;
 use mailbus_worker::storage::{Storage, Value};
 use turmoil::{Builder, Sim};
 
@@ -12,11 +11,11 @@ use crate::clock::TrueTime;
 use crate::engine::mail_watch::MailWatch;
 use crate::engine::{agent, object};
 use crate::faults::{Act, Timeline, apply};
-use crate::judge::history::{History, Recorded, Residue};
+use crate::judge::history::{History, Residue};
 use crate::plan::Plan;
-use crate::sut::{Sut, Variant};
+use crate::sut::{Sut, Tested, Variant};
 use crate::world::context::OperatorTask;
-use crate::world::hosted::Hosted;
+use crate::world::hosted::{Fate, Hosted};
 use crate::world::hosts::{OBJECT, TICK_MS, host_of};
 use crate::world::{Context, operator};
 
@@ -54,11 +53,8 @@ fn run_then(plan: &Plan, sut: Sut, end: fn(&mut Engine)) -> History {
     end(&mut engine);
     let ended = engine.now();
     drop(engine);
-    context.leases.namespace.take();
-    context.mail.namespace.take();
+    context.each(Fate::stop);
     let mut history = std::mem::take(&mut *context.history.borrow_mut());
-    history.leases.waits = context.leases.waits.take();
-    history.mail.waits = context.mail.waits.take();
     history.alarm_troubles = plan.alarm_troubles();
     history.decide_writes();
     history.healed = context.heals_at();
@@ -102,9 +98,9 @@ impl Engine {
     }
 
     fn step(&mut self) {
-        self.context.between.set(None);
+        self.context.clock.set_between(None);
         let stepped = self.sim.step();
-        self.context.between.set(Some(self.now()));
+        self.context.clock.set_between(Some(self.now()));
         if let Err(error) = stepped {
             panic!("seed {}: a simulated host failed: {error}", self.context.plan.seed);
         }
@@ -204,7 +200,7 @@ impl Engine {
             }
             Variant::Model(_) => {
                 let version = count(&context.leases, "SELECT version FROM model");
-                let model = context.lease_models.get(i64::try_from(version).unwrap_or(0));
+                let model = context.leases.lives.models.get(i64::try_from(version).unwrap_or(0));
                 let rows = model.leases.len() + model.queue.len() + model.remembered.len();
                 u64::try_from(rows).unwrap_or(0) + 1
             }
@@ -218,7 +214,7 @@ impl Engine {
             Variant::Production => count(&context.mail, "SELECT count(*) FROM log"),
             Variant::Model(_) => {
                 let version = count(&context.mail, "SELECT version FROM model");
-                let model = context.mail_models.get(i64::try_from(version).unwrap_or(0));
+                let model = context.mail.lives.models.get(i64::try_from(version).unwrap_or(0));
                 u64::try_from(model.log.entries.len()).unwrap_or(0)
             }
         }
@@ -226,7 +222,7 @@ impl Engine {
 }
 
 /// The one number that a query answers; 0 if there is none.
-fn count<O: Object + 'static, S: Recorded>(hosted: &Hosted<O, S>, sql: &'static str) -> u64 {
+fn count<S: Tested>(hosted: &Hosted<S>, sql: &'static str) -> u64 {
     let rows = hosted.with(|instance| {
         let rows = instance.database().query(sql, &[]);
         rows.map(|rows| rows.first().and_then(|row| row.first()).cloned())

@@ -8,25 +8,22 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use mailbus_spec::Workspace;
 use mailbus_spec::wire::{Code, Problem, frame};
-use mailbus_worker::lease::LeaseObject;
-use mailbus_worker::mailbox::MailboxObject;
 use mailbus_worker::native::namespace::Submitted;
 use mailbus_worker::native::{
     Arrival, Classes, Completion, Databases, Flush, HostClock, Namespace, NamespaceSettings,
     Objects, Opened, Server, ServerSettings, Stopped,
 };
-use mailbus_worker::object::{Object, Woken};
 use mailbus_worker::router::{Access, Class};
 use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
 use crate::engine::alarms::Troubled;
-use crate::judge::history::Recorded;
 use crate::judge::marks::Mark;
-use crate::sut::{SutLeases, SutMailboxes};
+use crate::sut::Tested;
+use crate::sut::machine::SutMachine;
 use crate::world::Context;
 use crate::world::hosted::Hosted;
-use crate::world::hosts::{ObjectHost, PORT, workspace};
+use crate::world::hosts::{ObjectHost, PORT};
 
 /// Time that the objects' host takes to flush a log.
 const FLUSH: Duration = Duration::from_millis(40);
@@ -34,20 +31,8 @@ const FLUSH: Duration = Duration::from_millis(40);
 /// What runs on the objects' host.
 pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
     let host: Rc<dyn HostClock> = Rc::new(ObjectHost { context: Rc::clone(&context) });
-    let own = Rc::clone(&context);
-    let lease = move |woken| {
-        LeaseObject::over(woken, |pending, _| SutLeases::wake(Rc::clone(&own), pending))
-    };
-    let leases =
-        Observed::host(&context, &host, |context| &context.leases, Context::settle_leases, lease);
-    let own = Rc::clone(&context);
-    let mailbox = move |woken| {
-        MailboxObject::over(woken, |pending, kept| {
-            SutMailboxes::wake(Rc::clone(&own), pending, kept)
-        })
-    };
-    let mail =
-        Observed::host(&context, &host, |context| &context.mail, Context::settle_mail, mailbox);
+    let leases = Observed::host(&context, &host, &context.leases);
+    let mail = Observed::host(&context, &host, &context.mail);
     let classes = Classes::from([(Class::Lease, leases), (Class::Mailbox, mail)]);
     let server = Server::new(host, Access::Anonymous, ServerSettings::default(), classes);
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
@@ -58,59 +43,48 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
 }
 
 /// The objects of one class, seen from outside: after each event it is known whether it was committed.
-pub(crate) struct Observed<O, S: Recorded> {
-    pub context: Rc<Context>,
-    pub namespace: Namespace<O>,
-    /// Place in the context of what belongs to them.
-    hosted: fn(&Context) -> &Hosted<O, S>,
-    settle: fn(&Context, bool),
+struct Observed<S: Tested> {
+    context: Rc<Context>,
+    hosted: Rc<Hosted<S>>,
+    namespace: Namespace<S::Object>,
 }
 
-impl<O: Object + 'static, S: Recorded> Observed<O, S> {
+impl<S: Tested> Observed<S> {
     /// Runs the objects of a class, with their alarms.
     fn host(
         context: &Rc<Context>,
         host: &Rc<dyn HostClock>,
-        hosted: fn(&Context) -> &Hosted<O, S>,
-        settle: fn(&Context, bool),
-        wake: impl Fn(Woken) -> O + 'static,
+        hosted: &Rc<Hosted<S>>,
     ) -> Rc<dyn Objects> {
-        let databases = Rc::new(SimulatedDatabases { context: Rc::clone(context), hosted });
-        let namespace =
-            Namespace::new(Rc::clone(host), databases, NamespaceSettings::default(), wake);
-        hosted(context).namespace.replace(Some(namespace.clone()));
-        let objects = Rc::new(Self { context: Rc::clone(context), namespace, hosted, settle });
-        Troubled::ring(&objects);
+        let lives = Rc::clone(&hosted.lives);
+        let wake = move |woken| {
+            S::object(woken, |pending, kept| SutMachine::wake(Rc::clone(&lives), pending, kept))
+        };
+        let databases = Rc::new(SimulatedDatabases { hosted: Rc::clone(hosted) });
+        let settings = NamespaceSettings::default();
+        let namespace = Namespace::new(Rc::clone(host), databases, settings, wake);
+        hosted.namespace.replace(Some(namespace.clone()));
+        let (own, hosted) = (Rc::clone(context), Rc::clone(hosted));
+        let ringing = (Rc::clone(context), Rc::clone(&hosted), namespace.clone());
+        let objects: Rc<dyn Objects> = Rc::new(Self { context: own, hosted, namespace });
+        let (context, hosted, namespace) = ringing;
+        Troubled::ring(context, hosted, &namespace, &objects);
         objects
-    }
-
-    /// Delivers an event to the object of the simulation's workspace.
-    pub fn deliver(&self, arrival: &Arrival<'_>) -> Submitted {
-        self.submit(&workspace(), arrival)
-    }
-
-    /// What belongs to them.
-    pub fn hosted(&self) -> &Hosted<O, S> {
-        (self.hosted)(&self.context)
-    }
-
-    /// True if the object came through its last event: a failed one costs it its memory.
-    fn came_through(&self) -> bool {
-        self.namespace.with(&workspace(), |instance| instance.is_awake()).unwrap_or(false)
     }
 }
 
-impl<O: Object + 'static, S: Recorded> Objects for Observed<O, S> {
+impl<S: Tested> Objects for Observed<S> {
     fn submit(&self, workspace: &Workspace, arrival: &Arrival<'_>) -> Submitted {
         if self.context.now() < self.context.closed_until.get() {
             return closed(arrival);
         }
         let submitted = self.namespace.submit(workspace, arrival);
-        let committed = self.came_through();
+        // A failed event costs an object its memory.
+        let committed = self.hosted.with(|instance| instance.is_awake()).unwrap_or(false);
         if !committed && !matches!(arrival, Arrival::Closed { .. }) {
             self.context.reach(Mark::StorageFailed);
         }
-        (self.settle)(&self.context, committed);
+        self.hosted.settle(&mut self.context.history.borrow_mut(), committed);
         submitted
     }
 }
@@ -129,46 +103,43 @@ fn closed(arrival: &Arrival<'_>) -> Submitted {
 }
 
 /// The databases of the objects' host, whose flushes take time.
-struct SimulatedDatabases<O, S: Recorded> {
-    context: Rc<Context>,
-    hosted: fn(&Context) -> &Hosted<O, S>,
+struct SimulatedDatabases<S: Tested> {
+    hosted: Rc<Hosted<S>>,
 }
 
-impl<O: Object + 'static, S: Recorded> Databases for SimulatedDatabases<O, S> {
+impl<S: Tested> Databases for SimulatedDatabases<S> {
     fn open(&self, workspace: &Workspace) -> Result<Opened, StorageError> {
-        let opened = (self.hosted)(&self.context).databases.open(workspace)?;
+        let opened = self.hosted.databases.open(workspace)?;
         let flush = opened.flush.map(|inner| {
-            let (context, hosted) = (Rc::clone(&self.context), self.hosted);
-            Rc::new(SlowFlush { context, hosted, inner }) as Rc<dyn Flush>
+            Rc::new(SlowFlush { hosted: Rc::clone(&self.hosted), inner }) as Rc<dyn Flush>
         });
         Ok(Opened { flush, ..opened })
     }
 
     fn delete(&self, workspace: &Workspace) -> Result<(), StorageError> {
-        (self.hosted)(&self.context).databases.delete(workspace)
+        self.hosted.databases.delete(workspace)
     }
 
     fn existing(&self) -> Result<Vec<Workspace>, StorageError> {
-        (self.hosted)(&self.context).databases.existing()
+        self.hosted.databases.existing()
     }
 }
 
-struct SlowFlush<O, S: Recorded> {
-    context: Rc<Context>,
-    hosted: fn(&Context) -> &Hosted<O, S>,
+struct SlowFlush<S: Tested> {
+    hosted: Rc<Hosted<S>>,
     inner: Rc<dyn Flush>,
 }
 
-impl<O: Object + 'static, S: Recorded> Flush for SlowFlush<O, S> {
+impl<S: Tested> Flush for SlowFlush<S> {
     #[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
     fn flush(&self) -> LocalBoxFuture<'static, io::Result<()>> {
-        let (context, hosted) = (Rc::clone(&self.context), self.hosted);
-        let committed = hosted(&context).committed();
+        let hosted = Rc::clone(&self.hosted);
+        let committed = hosted.committed();
         let flushed = self.inner.flush();
         Box::pin(async move {
             tokio::time::sleep(FLUSH).await;
             flushed.await?;
-            hosted(&context).durable.set(committed);
+            hosted.durable.set(committed);
             Ok(())
         })
     }

@@ -2,23 +2,22 @@
 
 use std::rc::Rc;
 
-use mailbus_spec::Ordinal;
 use mailbus_spec::lease::Command;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Settled};
-use mailbus_worker::native::Instance;
 use turmoil::Sim;
 
 use crate::clock::TrueTime;
 use crate::faults::links::Trouble;
 use crate::faults::{Act, Links};
-use crate::judge::history::Entry;
+use crate::judge::history::{Record, Recorded};
 use crate::judge::marks::Mark;
 use crate::plan::{FOR_EVER_MS, Fault, FaultKind, Plan};
 use crate::world::Context;
-use crate::world::context::OperatorTask;
+use crate::world::context::{Call, OperatorTask};
+use crate::world::hosted::Fate;
 use crate::world::hosts::{OBJECT, host_of};
-use crate::world::operator::{largest_known_seq, largest_known_token};
+use crate::world::operator::recoveries;
 
 /// The oldest command that may still be copied: a copy travels less than a minute.
 const OLDEST_COPY_MS: u64 = 57_000;
@@ -95,13 +94,10 @@ fn begin(
         FaultKind::Copy { age_ms } => copy(context, *age_ms),
         FaultKind::Evict {} => {
             note_eviction(context);
-            context.leases.with(Instance::evict);
-            context.mail.with(Instance::evict);
+            context.each(Fate::evict);
         }
         FaultKind::HostMove { .. } => {
-            // Elsewhere nobody knows when an alarm was set: the object meets the clock as it is.
-            context.leases.with(Instance::forget_when_alarm_was_set);
-            context.mail.with(Instance::forget_when_alarm_was_set);
+            context.each(Fate::move_away);
             crash_object(context, sim);
             sim.bounce(OBJECT);
         }
@@ -115,31 +111,24 @@ fn begin(
             for machine in machines {
                 links.settle_again(sim, machine);
             }
-            context.leases.databases.lose_power().expect("databases in memory");
-            context.mail.databases.lose_power().expect("databases in memory");
-            context.lose_unflushed();
+            let mut history = context.history.borrow_mut();
+            context.each(|object| object.lose_power(&mut history));
         }
-        FaultKind::Deploy {} => context.deploy(),
-        FaultKind::Zombie { for_ms } => context.begin_zombie(now.plus_ms(*for_ms)),
+        // Not by `Server::stop` of the native shell, which wakes connections in an order that tokio draws
+        // at random.
+        FaultKind::Deploy {} => context.each(Fate::crash),
+        FaultKind::Zombie { for_ms } => {
+            context.leases.lives.zombie_until.set(now.plus_ms(*for_ms));
+        }
         FaultKind::AlarmLate { by_ms, for_ms } => {
             context.alarms.late_by_ms.set(*by_ms);
             context.alarms.late_until.set(now.plus_ms(*for_ms));
         }
-        FaultKind::AlarmEarly {} => {
-            context.leases.early_ring.notify_one();
-            context.mail.early_ring.notify_one();
-        }
+        FaultKind::AlarmEarly {} => context.each(Fate::ring_early),
         FaultKind::AlarmLost { for_ms } => context.alarms.lost_until.set(now.plus_ms(*for_ms)),
-        FaultKind::AlarmStuck {} => {
-            let due = context.leases.with(|instance| instance.due_alarm()).flatten();
-            context.leases.stuck_at.set(due);
-            let due = context.mail.with(|instance| instance.due_alarm()).flatten();
-            context.mail.stuck_at.set(due);
-        }
+        FaultKind::AlarmStuck {} => context.each(Fate::stick_alarm),
         FaultKind::StorageError { statement } => {
-            let fail_at = Some(u64::from(*statement));
-            context.leases.with(|instance| instance.database().faults().fail_at = fail_at);
-            context.mail.with(|instance| instance.database().faults().fail_at = fail_at);
+            context.each(|object| object.fail_at(u64::from(*statement)));
         }
         FaultKind::StorageFull { .. } => set_full(context, true),
         FaultKind::Restore { closed_ms, .. } => restore(context, index, now.plus_ms(*closed_ms)),
@@ -176,45 +165,28 @@ fn end(context: &Rc<Context>, sim: &mut Sim<'_>, links: &mut Links, kind: &Fault
             if !recover {
                 return;
             }
-            let operator_tasks = [
-                (
-                    largest_known_token(context),
-                    OperatorTask::Recover as fn(Ordinal) -> OperatorTask,
-                ),
-                (largest_known_seq(context), OperatorTask::RecoverMail),
-            ];
-            for (at_least, task) in operator_tasks {
-                if at_least.anchor_ms() >= mailbus_spec::time::HOST_FIRST_MS {
-                    context.operator_tasks.borrow_mut().push_back(task(at_least));
-                    context.operator_bell.notify_one();
-                }
-            }
+            let recoveries = recoveries(context);
+            context.operator_tasks.borrow_mut().extend(recoveries);
+            context.operator_bell.notify_one();
         }
         _ => {}
     }
 }
 
 fn set_full(context: &Context, full: bool) {
-    context.leases.with(|instance| instance.database().faults().full = full);
-    context.mail.with(|instance| instance.database().faults().full = full);
+    context.each(|object| object.set_full(full));
 }
 
 fn crash_object(context: &Rc<Context>, sim: &mut Sim<'_>) {
     if sim.is_host_running(OBJECT) {
         sim.crash(OBJECT);
     }
-    context.leases.namespace.take();
-    context.mail.namespace.take();
+    context.each(Fate::stop);
 }
 
 fn bookmark(context: &Context, index: usize) {
     let history = context.history.borrow();
-    let (leases, mail) = (history.leases.entries.len(), history.mail.entries.len());
-    drop(history);
-    context.leases.remember(index, leases);
-    context.lease_models.pin();
-    context.mail.remember(index, mail);
-    context.mail_models.pin();
+    context.each(|object| object.remember(index, &history));
 }
 
 /// Both objects go back; the operator closes the workspace meanwhile.
@@ -225,15 +197,10 @@ fn restore(context: &Rc<Context>, index: usize, closed_until: TrueTime) {
         return;
     }
     let at = context.now();
-    let (leases, mail) = (context.leases.restore(index), context.mail.restore(index));
     let mut history = context.history.borrow_mut();
-    if let Some(back_to) = leases {
-        history.leases.entries.push(Entry::Restored { at, back_to });
-    }
-    if let Some(back_to) = mail {
-        history.mail.entries.push(Entry::Restored { at, back_to });
-    }
-    if leases.is_some() || mail.is_some() {
+    let mut restored = false;
+    context.each(|object| restored |= object.restore(index, at, &mut history));
+    if restored {
         history.reach(Mark::Restored);
         context.closed_until.set(closed_until);
     }
@@ -243,34 +210,34 @@ fn restore(context: &Rc<Context>, index: usize, closed_until: TrueTime) {
 fn copy(context: &Context, age_ms: u64) {
     let now_ms = context.now().ms();
     let history = context.history.borrow();
-    let old = history.leases.events().filter(|event| {
+    let leases = copies(&history.leases, now_ms, age_ms, |command| {
+        use Command::{Acquire, Cancel, Release, Renew};
+        let may = matches!(command, Acquire(_) | Renew { .. } | Release { .. } | Cancel { .. });
+        may.then(|| Call::of_leases(command))
+    });
+    let mail = copies(&history.mail, now_ms, age_ms, |command| {
+        may_be_copied(&command.ask).then(|| Call::of_mail(&command.ask)).flatten()
+    });
+    context.operator_tasks.borrow_mut().extend(leases.into_iter().chain(mail));
+}
+
+fn copies<S: Recorded>(
+    record: &Record<S>,
+    now_ms: u64,
+    age_ms: u64,
+    copy: impl Fn(&S::Command) -> Option<Call>,
+) -> Vec<OperatorTask> {
+    let old = record.events().filter(|event| {
         let age = now_ms.saturating_sub(event.at.ms());
         age_ms <= age && age < OLDEST_COPY_MS
     });
-    let commands = old.filter_map(|event| match &event.event {
-        Event::Command(
-            command @ (Command::Acquire(_)
-            | Command::Renew { .. }
-            | Command::Release { .. }
-            | Command::Cancel { .. }),
-        ) => Some(command.clone()),
-        _ => None,
+    let calls = old.filter_map(|event| match &event.event {
+        Event::Command(command) => copy(command),
+        Event::Alarm => None,
     });
-    let commands: Vec<Command> = commands.collect();
-    let copied = commands.iter().rev().take(COPIES).rev();
-    let mut operator_tasks = context.operator_tasks.borrow_mut();
-    operator_tasks.extend(copied.cloned().map(OperatorTask::Copy));
-    let old = history.mail.events().filter(|event| {
-        let age = now_ms.saturating_sub(event.at.ms());
-        age_ms <= age && age < OLDEST_COPY_MS
-    });
-    let asks = old.filter_map(|event| match &event.event {
-        Event::Command(command) if may_be_copied(&command.ask) => Some(command.ask.clone()),
-        _ => None,
-    });
-    let asks: Vec<Ask> = asks.collect();
-    operator_tasks
-        .extend(asks.iter().rev().take(COPIES).rev().cloned().map(OperatorTask::MailCopy));
+    let calls: Vec<Call> = calls.collect();
+    let latest = calls.len().saturating_sub(COPIES);
+    calls.into_iter().skip(latest).map(OperatorTask::Copy).collect()
 }
 
 /// What a client may have sent by HTTP, and changes nothing the second time: a nack would be another

@@ -21,6 +21,7 @@ mod swarm;
 use serde::{Deserialize, Serialize};
 
 pub use bound::ClockClass;
+pub use clocks::START_MS;
 pub use fault::{Fault, FaultKind};
 pub use mail::{HandlerScript, MailAction, MailPlan, Transport};
 pub use operation::{Action, Ending, Operation};

@@ -4,11 +4,9 @@
 //! Bugs are planted here, at the seams, and nowhere in shipped code.
 
 pub(crate) mod carrier;
-mod leases;
-pub(crate) mod mail_model;
-mod mailboxes;
+pub(crate) mod machine;
 mod model;
-mod stored;
+mod tested;
 
 use mailbus_client::session::lease::{CreditRules, Sound};
 use mailbus_conformance::mutants::Mutant;
@@ -17,11 +15,7 @@ use mailbus_spec::lease::LeaseMachine;
 use mailbus_spec::mailbox::MailboxMachine;
 
 pub use carrier::MailClientRules;
-pub use leases::SutLeases;
-pub use mail_model::MailModelRow;
-pub use mailboxes::SutMailboxes;
-pub use model::ModelRow;
-pub(crate) use stored::Versions;
+pub(crate) use tested::Tested;
 
 /// What a simulation tests: two objects, and their clients.
 #[derive(Clone, Copy, Debug)]

@@ -4,24 +4,23 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+use mailbus_client::transport::Object;
 use mailbus_spec::lease::{self, LeaseMachine};
 use mailbus_spec::mailbox::{self, MailboxMachine};
+use mailbus_spec::wire;
 use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
-use mailbus_worker::lease::LeaseObject;
-use mailbus_worker::mailbox::MailboxObject;
 use tokio::sync::Notify;
 
-use crate::clock::{SkewedClock, TrueTime, host_time};
+use crate::clock::{SkewedClock, TrueClock, TrueTime, host_time};
 use crate::judge::history::{Claim, History, Write};
 use crate::judge::marks::Mark;
 use crate::plan::{Action, FaultKind, Plan};
-use crate::sut::{Sut, SutLeases, SutMailboxes, Versions};
-use crate::world::hosted::Hosted;
+use crate::sut::Sut;
+use crate::sut::machine::Lives;
+use crate::world::hosted::{Fate, Hosted};
 
-/// The lease object under test with its endpoint, and its history.
-pub(crate) type HostedLeases = Hosted<LeaseObject<SutLeases>, LeaseMachine>;
-/// The mailbox object under test with its endpoint, and its history.
-pub(crate) type HostedMail = Hosted<MailboxObject<SutMailboxes>, MailboxMachine>;
+/// The TTL of the claims that probe whether the object is alive.
+pub(crate) const PROBE_TTL_MS: u64 = 5_000;
 
 /// Context of one simulation.
 pub struct Context {
@@ -35,20 +34,15 @@ pub struct Context {
     pub(crate) object_clock: SkewedClock,
     /// Its monotonic clock.
     pub(crate) object_monotonic: SkewedClock,
-    pub(crate) leases: HostedLeases,
-    pub(crate) mail: HostedMail,
+    pub(crate) leases: Rc<Hosted<LeaseMachine>>,
+    pub(crate) mail: Rc<Hosted<MailboxMachine>>,
     /// Tasks that the operator has to send.
     pub(crate) operator_tasks: RefCell<VecDeque<OperatorTask>>,
     pub(crate) operator_bell: Notify,
     pub(crate) alarms: AlarmTrouble,
-    /// The states of models, by the number that their database holds.
-    pub(crate) lease_models: Versions<LeaseMachine>,
-    pub(crate) mail_models: Versions<MailboxMachine>,
-    /// What a hasty model has let out of an event that was undone.
-    pub(crate) leaked_mail: RefCell<Option<MailboxMachine>>,
     pub(crate) closed_until: Cell<TrueTime>,
-    /// The time while no host runs.
-    pub(crate) between: Cell<Option<TrueTime>>,
+    /// True time.
+    pub(crate) clock: Rc<TrueClock>,
     seen_tokens: RefCell<BTreeMap<LeasePath, Ordinal>>,
     runs: RefCell<BTreeMap<u8, u32>>,
     /// The processes that their handlers have killed.
@@ -56,20 +50,37 @@ pub struct Context {
     kill_bells: RefCell<BTreeMap<u8, Rc<Notify>>>,
     /// Number of times that each agent's handlers had trouble with each message.
     troubles: RefCell<BTreeMap<(u8, String), u8>>,
-    zombie_until: Cell<TrueTime>,
+}
+
+/// A command as a request brings it to an object.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub object: Object,
+    pub action: &'static str,
+    pub body: String,
+}
+
+impl Call {
+    /// A command on leases.
+    pub fn of_leases(command: &lease::Command) -> Self {
+        let (action, body) = wire::lease::encode_call(0, command);
+        Self { object: Object::Lease, action, body }
+    }
+
+    /// A command on mail; `None` for what no request can bring.
+    pub fn of_mail(ask: &mailbox::Ask) -> Option<Self> {
+        let (action, body) = wire::mailbox::encode_call(0, ask)?;
+        Some(Self { object: Object::Mailbox, action, body })
+    }
 }
 
 /// Something that the operator sends.
 #[derive(Clone, Debug)]
 pub(crate) enum OperatorTask {
-    /// A late copy of a command on leases.
-    Copy(lease::Command),
-    /// A late copy of a command on mail.
-    MailCopy(mailbox::Ask),
-    /// The operator's word after a restore, to the lease object.
-    Recover(Ordinal),
-    /// The same to the mailbox object.
-    RecoverMail(Ordinal),
+    /// A late copy of a command. Its answer goes to a connection that nobody reads any more.
+    Copy(Call),
+    /// The operator's word after a restore, with what is noted of it.
+    Recover(String, Call),
     /// Any event of both objects: one that is woken looks after its alarm.
     Wake,
 }
@@ -94,36 +105,34 @@ impl Context {
             object_monotonic: object_monotonic.clone(),
             ..History::default()
         };
+        let clock = Rc::new(TrueClock::new());
+        let leases = Lives::new(sut.object, Rc::clone(&clock), loses_power);
+        let mail = Lives::new(sut.mail, Rc::clone(&clock), loses_power);
         Rc::new(Self {
             plan: plan.clone(),
             sut,
             history: RefCell::new(history),
             object_clock,
             object_monotonic,
-            leases: Hosted::new(loses_power),
-            mail: Hosted::new(loses_power),
+            leases: Hosted::new(leases, loses_power),
+            mail: Hosted::new(mail, loses_power),
             operator_tasks: RefCell::default(),
             operator_bell: Notify::new(),
             alarms: AlarmTrouble::default(),
-            lease_models: Versions::new(loses_power),
-            mail_models: Versions::new(loses_power),
-            leaked_mail: RefCell::default(),
             closed_until: Cell::default(),
-            between: Cell::new(Some(TrueTime(0))),
+            clock,
             seen_tokens: RefCell::default(),
             runs: RefCell::default(),
             killed: RefCell::default(),
             kill_bells: RefCell::default(),
             troubles: RefCell::default(),
-            zombie_until: Cell::default(),
         })
     }
 
     /// True time.
     #[must_use]
     pub fn now(&self) -> TrueTime {
-        let running = || turmoil::sim_elapsed().map(TrueTime::after_start);
-        self.between.get().or_else(running).unwrap_or_default()
+        self.clock.now()
     }
 
     /// What the wall clock of the object's host says.
@@ -156,47 +165,13 @@ impl Context {
             Action::Hold { ttl_ms, .. } | Action::Original { ttl_ms, .. } => ttl_ms,
             _ => 0,
         });
-        ttls.max().unwrap_or(0).max(crate::world::operator::PROBE_TTL_MS)
+        ttls.max().unwrap_or(0).max(PROBE_TTL_MS)
     }
 
-    /// The events that the lease object handled last are committed, or undone.
-    pub(crate) fn settle_leases(&self, committed: bool) {
-        self.leases.settle_handled(&mut self.history.borrow_mut(), committed);
-        self.lease_models.settle(committed);
-    }
-
-    /// The events that the mailbox object handled last are committed, or undone.
-    pub(crate) fn settle_mail(&self, committed: bool) {
-        self.mail.settle_handled(&mut self.history.borrow_mut(), committed);
-        self.mail_models.settle(committed);
-    }
-
-    /// A deploy: every socket ends, and memory is lost.
-    ///
-    /// Not by `Server::stop` of the native shell, which wakes connections in an order that tokio draws at
-    /// random.
-    pub(crate) fn deploy(&self) {
-        self.leases.crash();
-        self.mail.crash();
-    }
-
-    /// Forgets what was committed and not flushed, of both objects.
-    pub(crate) fn lose_unflushed(&self) {
-        let mut history = self.history.borrow_mut();
-        self.leases.lose_unflushed(&mut history);
-        self.mail.lose_unflushed(&mut history);
-    }
-
-    pub(crate) fn zombie_goes_on(&self) -> bool {
-        self.now() < self.zombie_until.get()
-    }
-
-    pub(crate) fn begin_zombie(&self, until: TrueTime) {
-        self.zombie_until.set(until);
-    }
-
-    pub(crate) fn end_zombie(&self) {
-        self.zombie_until.set(TrueTime(0));
+    /// Does the same to both objects.
+    pub(crate) fn each(&self, what: impl FnMut(&(dyn Fate + 'static))) {
+        let objects: [&(dyn Fate + 'static); 2] = [&*self.leases, &*self.mail];
+        objects.into_iter().for_each(what);
     }
 
     /// The number of the run of an agent that now begins: no two have one session name.

@@ -3,56 +3,57 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use mailbus_spec::HostTime;
+use mailbus_spec::{HostTime, Workspace};
 use mailbus_worker::native::{Bookmark, Instance, MemoryDatabases, Namespace};
-use mailbus_worker::object::Object;
 use tokio::sync::Notify;
 
-use crate::judge::history::{Entry, History, Recorded, Wait};
+use crate::clock::TrueTime;
+use crate::judge::history::{Entry, History, Wait};
 use crate::judge::marks::Mark;
-use crate::world::hosts::workspace;
+use crate::sut::Tested;
+use crate::sut::machine::Lives;
 
-/// The object of one class, and the entries of its history.
-pub(crate) struct Hosted<O, S: Recorded> {
+/// The one workspace of a simulation.
+pub(crate) fn workspace() -> Workspace {
+    Workspace::new("sim").expect("a plain name")
+}
+
+/// The object of one class, and what of its history is not told yet.
+pub(crate) struct Hosted<S: Tested> {
+    pub lives: Rc<Lives<S>>,
     pub databases: MemoryDatabases,
     /// While its host runs.
-    pub namespace: RefCell<Option<Namespace<O>>>,
+    pub namespace: RefCell<Option<Namespace<S::Object>>>,
     /// The alarm that was left behind in the past, until another is set.
     pub stuck_at: Cell<Option<HostTime>>,
     /// Rung when its alarm shall ring although it is not due.
     pub early_ring: Notify,
-    /// What it waited for after each event.
-    pub waits: RefCell<Vec<Wait>>,
     /// Restored to when a restore happens: by the index of its fault, with how long the history was.
-    pub bookmarks: RefCell<BTreeMap<usize, (Bookmark, usize)>>,
+    bookmarks: RefCell<BTreeMap<usize, (Bookmark, usize)>>,
     /// Number of events that are durable.
     pub durable: Cell<usize>,
     committed: Cell<usize>,
-    handled: RefCell<Vec<Entry<S>>>,
-    /// True if one of them set an alarm.
-    alarm_set: Cell<bool>,
 }
 
-impl<O: Object + 'static, S: Recorded> Hosted<O, S> {
-    pub fn new(loses_power: bool) -> Self {
+impl<S: Tested> Hosted<S> {
+    pub fn new(lives: Lives<S>, loses_power: bool) -> Rc<Self> {
         let databases = if loses_power {
             MemoryDatabases::that_may_lose_power()
         } else {
             MemoryDatabases::new()
         };
-        Self {
+        Rc::new(Self {
+            lives: Rc::new(lives),
             databases,
             namespace: RefCell::default(),
             stuck_at: Cell::default(),
             early_ring: Notify::new(),
-            waits: RefCell::default(),
             bookmarks: RefCell::default(),
             durable: Cell::default(),
             committed: Cell::default(),
-            handled: RefCell::default(),
-            alarm_set: Cell::default(),
-        }
+        })
     }
 
     /// Number of events that are committed.
@@ -60,40 +61,116 @@ impl<O: Object + 'static, S: Recorded> Hosted<O, S> {
         self.committed.get()
     }
 
-    /// Notes something that may still have to be undone, and whether it set an alarm.
-    pub fn note_handled(&self, entry: Entry<S>, alarm_set: bool) {
-        self.handled.borrow_mut().push(entry);
-        self.alarm_set.set(self.alarm_set.get() || alarm_set);
-    }
-
     /// What was handled last is committed, or undone.
-    pub fn settle_handled(&self, history: &mut History, committed: bool) {
-        let handled = std::mem::take(&mut *self.handled.borrow_mut());
-        let alarm_set = self.alarm_set.replace(false);
-        if !committed {
-            return;
+    pub fn settle(&self, history: &mut History, committed: bool) {
+        let (handled, alarm_set) = self.lives.take_handled();
+        for _ in 0..self.lives.silenced.take() {
+            history.reach(Mark::ZombieSilent);
         }
-        if alarm_set {
-            // Setting an alarm frees one that was left behind, also if both are of one time.
-            self.stuck_at.set(None);
+        if committed {
+            if alarm_set {
+                // Setting an alarm frees one that was left behind, also if both are of one time.
+                self.stuck_at.set(None);
+            }
+            let events = || handled.iter().filter_map(Entry::as_event);
+            self.committed.set(self.committed.get() + events().count());
+            let record = S::record_mut(history);
+            if let Some(last) = events().last() {
+                let wrote = events().any(|event| event.step.wrote);
+                let alarm = self.due_alarm();
+                record.waits.push(Wait { at: last.at, told: last.host, wrote, alarm });
+            }
+            record.entries.extend(handled);
         }
-        self.committed
-            .set(self.committed.get() + handled.iter().filter_map(Entry::as_event).count());
-        self.note_wait(&handled);
-        S::record_mut(history).entries.extend(handled);
+        self.lives.models.settle(committed);
     }
 
-    /// Notes what the object waits for after events that were handled as one.
-    fn note_wait(&self, handled: &[Entry<S>]) {
-        let events = || handled.iter().filter_map(Entry::as_event);
-        let Some(last) = events().last() else { return };
-        let wrote = events().any(|event| event.step.wrote);
-        let alarm = self.with(|instance| instance.due_alarm()).flatten();
-        self.waits.borrow_mut().push(Wait { at: last.at, told: last.host, wrote, alarm });
+    /// The alarm that is set.
+    pub fn due_alarm(&self) -> Option<HostTime> {
+        self.with(|instance| instance.due_alarm()).flatten()
     }
 
-    /// Forgets what was committed and not flushed, and which therefore nobody has seen.
-    pub fn lose_unflushed(&self, history: &mut History) {
+    /// Works on the object between two of its events; nothing while its host is down.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Instance<S::Object>) -> T) -> Option<T> {
+        let namespace = self.namespace.borrow().clone()?;
+        namespace.with(&workspace(), work).ok()
+    }
+}
+
+/// What may happen to an object of either class.
+pub(crate) trait Fate {
+    /// Its host is gone.
+    fn stop(&self);
+
+    /// Memory and sockets are gone, and everything that was held back.
+    fn crash(&self);
+
+    /// Memory is gone, and sockets stay.
+    fn evict(&self);
+
+    /// It is elsewhere, where nobody knows when its alarm was set: it meets the clock as it is.
+    fn move_away(&self);
+
+    /// Its alarm is left behind in the past.
+    fn stick_alarm(&self);
+
+    /// Its alarm rings although it is not due.
+    fn ring_early(&self);
+
+    /// A statement fails, this many from now on.
+    fn fail_at(&self, statement: u64);
+
+    /// Writes fail, or succeed again.
+    fn set_full(&self, full: bool);
+
+    /// What was not flushed is lost, and what of it was committed has been seen by nobody.
+    fn lose_power(&self, history: &mut History);
+
+    /// What shall be restored later is remembered, for the fault with this index.
+    fn remember(&self, index: usize, history: &History);
+
+    /// Goes back to what was remembered: memory, sockets and everything that was held back are gone; so is
+    /// what was written since. True if there was anything.
+    fn restore(&self, index: usize, at: TrueTime, history: &mut History) -> bool;
+}
+
+impl<S: Tested> Fate for Hosted<S> {
+    fn stop(&self) {
+        self.namespace.take();
+    }
+
+    fn crash(&self) {
+        if let Some(namespace) = self.namespace.borrow().as_ref() {
+            namespace.crash(&workspace());
+        }
+    }
+
+    fn evict(&self) {
+        self.with(Instance::evict);
+    }
+
+    fn move_away(&self) {
+        self.with(Instance::forget_when_alarm_was_set);
+    }
+
+    fn stick_alarm(&self) {
+        self.stuck_at.set(self.due_alarm());
+    }
+
+    fn ring_early(&self) {
+        self.early_ring.notify_one();
+    }
+
+    fn fail_at(&self, statement: u64) {
+        self.with(|instance| instance.database().faults().fail_at = Some(statement));
+    }
+
+    fn set_full(&self, full: bool) {
+        self.with(|instance| instance.database().faults().full = full);
+    }
+
+    fn lose_power(&self, history: &mut History) {
+        self.databases.lose_power().expect("databases in memory");
         let durable = self.durable.get();
         let record = S::record_mut(history);
         // Reads after the last durable write have left: they waited for nothing.
@@ -106,32 +183,23 @@ impl<O: Object + 'static, S: Recorded> Hosted<O, S> {
         self.committed.set(kept);
     }
 
-    /// Works on the object between two of its events; nothing while its host is down.
-    pub fn with<T>(&self, work: impl FnOnce(&mut Instance<O>) -> T) -> Option<T> {
-        let namespace = self.namespace.borrow().clone()?;
-        namespace.with(&workspace(), work).ok()
-    }
-
-    /// Memory and sockets are gone, and everything that was held back.
-    pub fn crash(&self) {
-        if let Some(namespace) = self.namespace.borrow().as_ref() {
-            namespace.crash(&workspace());
-        }
-    }
-
-    /// What shall be restored later is remembered.
-    pub fn remember(&self, index: usize, length: usize) {
+    fn remember(&self, index: usize, history: &History) {
         if let Some(Ok(bookmark)) = self.with(Instance::bookmark) {
+            let length = S::record(history).entries.len();
             self.bookmarks.borrow_mut().insert(index, (bookmark, length));
         }
+        self.lives.models.pin();
     }
 
-    /// Goes back to what was remembered, and says how long the history was then. Memory, sockets and
-    /// everything that was held back are gone; so is what was written since.
-    pub fn restore(&self, index: usize) -> Option<usize> {
-        let (bookmark, back_to) = self.bookmarks.borrow_mut().remove(&index)?;
+    fn restore(&self, index: usize, at: TrueTime, history: &mut History) -> bool {
+        let Some((bookmark, back_to)) = self.bookmarks.borrow_mut().remove(&index) else {
+            return false;
+        };
         self.crash();
-        let restored = self.with(|instance| instance.restore(&bookmark));
-        matches!(restored, Some(Ok(()))).then_some(back_to)
+        let restored = matches!(self.with(|instance| instance.restore(&bookmark)), Some(Ok(())));
+        if restored {
+            S::record_mut(history).entries.push(Entry::Restored { at, back_to });
+        }
+        restored
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use mailbus_client::clocks::{Clocks, RunningClocks};
 use mailbus_client::transport::{Authority, Connector};
+use mailbus_spec::HostTime;
 use mailbus_spec::belief::Reading;
-use mailbus_spec::{HostTime, Workspace};
 use mailbus_worker::native::HostClock;
 use turmoil::net::TcpStream;
 
@@ -26,11 +26,6 @@ pub(crate) const PORT: u16 = 80;
 
 /// Milliseconds of one step of the network.
 pub(crate) const TICK_MS: u64 = 10;
-
-/// The one workspace of a simulation.
-pub(crate) fn workspace() -> Workspace {
-    Workspace::new("sim").expect("a plain name")
-}
 
 /// The name of a machine's host.
 pub(crate) fn host_of(machine: u8) -> String {

@@ -14,20 +14,19 @@ use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use mailbus_client::transport::Object;
 use mailbus_spec::Ordinal;
-use mailbus_spec::lease::Command;
-use mailbus_spec::mailbox::Ask;
-use mailbus_spec::wire::lease::encode_call;
-use mailbus_spec::wire::mailbox;
+use mailbus_spec::lease::{self, Command};
+use mailbus_spec::mailbox::{self, Ask};
+use mailbus_spec::time::HOST_FIRST_MS;
 use turmoil::net::TcpStream;
 
 use crate::clock::TrueTime;
+use crate::judge::history::{Record, Recorded};
 use crate::plan;
 use crate::world::Context;
-use crate::world::context::OperatorTask;
-use crate::world::hosts::{NAME, OBJECT, PORT, sleep_until, workspace};
+use crate::world::context::{Call, OperatorTask};
+use crate::world::hosted::workspace;
+use crate::world::hosts::{NAME, OBJECT, PORT, sleep_until};
 
-/// The TTL of the claims that probe whether the object is alive.
-pub(crate) const PROBE_TTL_MS: u64 = 5_000;
 /// Time limit of an exchange.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,44 +36,28 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
         let task = context.operator_tasks.borrow_mut().pop_front();
         match task {
             None => context.operator_bell.notified().await,
-            Some(OperatorTask::Copy(command)) => {
-                // A copy's answer goes to a connection that nobody reads any more.
-                let _ = send(&context, &command).await;
-            }
-            Some(OperatorTask::MailCopy(ask)) => {
-                let _ = send_mail(&context, &ask).await;
+            Some(OperatorTask::Copy(call)) => {
+                let _ = send(&context, call).await;
             }
             Some(OperatorTask::Wake) => {
                 let path = plan::path(0);
-                let _ = send(&context, &Command::Status { path }).await;
-                if context.plan.has_mail() {
-                    let _ = send_mail(&context, &Ask::Agents { after: None, limit: 1 }).await;
+                let _ = send(&context, Call::of_leases(&Command::Status { path })).await;
+                let agents = Call::of_mail(&Ask::Agents { after: None, limit: 1 });
+                if let Some(agents) = agents.filter(|_| context.plan.has_mail()) {
+                    let _ = send(&context, agents).await;
                 }
             }
-            Some(OperatorTask::Recover(at_least)) => {
-                let recovered = send(&context, &Command::Recover { at_least }).await;
+            Some(OperatorTask::Recover(what, call)) => {
+                let recovered = send(&context, call).await;
                 let status = recovered.map_or(0, |(status, _)| status);
-                context.note(format!("operator    recover at least {at_least}: {status}"));
-            }
-            Some(OperatorTask::RecoverMail(at_least)) => {
-                let recovered = send_mail(&context, &Ask::Recover { at_least }).await;
-                let status = recovered.map_or(0, |(status, _)| status);
-                context.note(format!("operator    recover mail at least {at_least}: {status}"));
+                context.note(format!("operator    {what}: {status}"));
             }
         }
     }
 }
 
-async fn send(context: &Rc<Context>, command: &Command) -> io::Result<(u16, Bytes)> {
-    let (action, body) = encode_call(0, command);
-    post(context, Object::Lease, action, body).await
-}
-
-async fn send_mail(context: &Rc<Context>, ask: &Ask) -> io::Result<(u16, Bytes)> {
-    let Some((action, body)) = mailbox::encode_call(0, ask) else {
-        return Err(io::ErrorKind::Unsupported.into());
-    };
-    post(context, Object::Mailbox, action, body).await
+async fn send(context: &Rc<Context>, call: Call) -> io::Result<(u16, Bytes)> {
+    post(context, call.object, call.action, call.body).await
 }
 
 /// One HTTP exchange with an object, without a client of ours.
@@ -120,26 +103,37 @@ async fn exchange(object: Object, action: &str, body: String) -> io::Result<(u16
     }
 }
 
-/// The operator's word after a restore: no smaller token may be issued again.
-pub(crate) fn largest_known_token(context: &Context) -> Ordinal {
+/// What the operator says to both objects after a restore: no ordinal that is not greater than the largest
+/// that is known may be issued again.
+pub(crate) fn recoveries(context: &Context) -> Vec<OperatorTask> {
     let history = context.history.borrow();
-    let tokens =
-        history.leases.events().filter_map(|event| match event.step.reply.as_ref()?.answer {
-            Ok(mailbus_spec::lease::Outcome::Granted { token, .. }) => Some(token),
-            _ => None,
-        });
-    tokens.max().unwrap_or(Ordinal::ZERO)
+    let token = largest_known(&history.leases, |outcome| match outcome {
+        lease::Outcome::Granted { token, .. } => Some(*token),
+        _ => None,
+    });
+    let seq = largest_known(&history.mail, |outcome| match outcome {
+        mailbox::Outcome::Accepted { seq, .. } => Some(*seq),
+        mailbox::Outcome::Connected { epoch, .. } => Some(*epoch),
+        _ => None,
+    });
+    let leases = token.map(|at_least| {
+        let call = Call::of_leases(&Command::Recover { at_least });
+        OperatorTask::Recover(format!("recover at least {at_least}"), call)
+    });
+    let mail = seq.and_then(|at_least| {
+        let call = Call::of_mail(&Ask::Recover { at_least })?;
+        Some(OperatorTask::Recover(format!("recover mail at least {at_least}"), call))
+    });
+    leases.into_iter().chain(mail).collect()
 }
 
-/// The same for mail: no smaller `seq` or epoch may be issued again.
-pub(crate) fn largest_known_seq(context: &Context) -> Ordinal {
-    let history = context.history.borrow();
-    let ordinals = history.mail.events().filter_map(|event| {
-        match event.step.reply.as_ref()?.answer.as_ref().ok()? {
-            mailbus_spec::mailbox::Outcome::Accepted { seq, .. } => Some(*seq),
-            mailbus_spec::mailbox::Outcome::Connected { epoch, .. } => Some(*epoch),
-            _ => None,
-        }
-    });
-    ordinals.max().unwrap_or(Ordinal::ZERO)
+/// The largest ordinal that answers have shown, if any object may have issued it.
+fn largest_known<S: Recorded>(
+    record: &Record<S>,
+    shown: fn(&S::Outcome) -> Option<Ordinal>,
+) -> Option<Ordinal> {
+    let outcomes =
+        record.events().filter_map(|event| event.step.reply.as_ref()?.answer.as_ref().ok());
+    let largest = outcomes.filter_map(shown).max()?;
+    (largest.anchor_ms() >= HOST_FIRST_MS).then_some(largest)
 }

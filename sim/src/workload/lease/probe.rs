@@ -7,8 +7,8 @@ use mailbus_spec::{Ttl, Wait};
 
 use crate::plan::{PATHS, path_set};
 use crate::workload::Agent;
+use crate::world::context::PROBE_TTL_MS;
 use crate::world::hosts::sleep_until;
-use crate::world::operator::PROBE_TTL_MS;
 
 /// How long after the healing agents ask.
 const AFTER_MS: u64 = 1_000;

@@ -17,7 +17,8 @@ use crate::clock::TrueTime;
 use crate::plan::{MailPlan, Transport};
 use crate::sut::carrier::Carried;
 use crate::world::Context;
-use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until, workspace};
+use crate::world::hosted::workspace;
+use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
 use crate::world::operator::post;
 
 /// The mail client of a simulated agent.
