@@ -53,13 +53,14 @@ pub struct TrueClock {
     between: Cell<Option<TrueTime>>,
 }
 
-impl TrueClock {
+impl Default for TrueClock {
     /// The clock of a simulation that has not begun.
-    #[must_use]
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { between: Cell::new(Some(TrueTime(0))) }
     }
+}
 
+impl TrueClock {
     /// True time.
     #[must_use]
     pub fn now(&self) -> TrueTime {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::engine;
 use crate::judge::history::History;
-use crate::judge::marks::Marks;
+use crate::judge::history::marks::Marks;
 use crate::judge::{self, Judgement, Violation, judge, witness};
 use crate::plan::{ClockClass, FaultKind, Plan, Profile};
 use crate::sut::Sut;

@@ -1,6 +1,9 @@
 //! The processes of agents on a simulated machine.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::join;
@@ -12,13 +15,13 @@ use mailbus_spec::{AgentId, Holder, SessionId};
 
 use crate::clock::{MachineClocks, TrueTime};
 use crate::engine::beliefs::BeliefWatch;
-use crate::engine::gate::gated;
+use crate::plan::mail::name_of;
 use crate::plan::{FaultKind, MachinePlan};
 use crate::workload;
-use crate::workload::mailbox::{Process, name_of};
+use crate::workload::mailbox::process::Process;
 use crate::world::Context;
 use crate::world::hosted::workspace;
-use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
+use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork};
 
 /// After how long a process that a handler killed is started again.
 const KILLED_MS: u64 = 1_000;
@@ -48,7 +51,7 @@ async fn run_agent(context: Rc<Context>, agent: u8, clocks: Rc<MachineClocks>) {
         let mut process =
             Box::pin(run_process(Rc::clone(&context), agent, Rc::clone(&clocks)).fuse());
         let (dies, reborn) = crash.unwrap_or((TrueTime(u64::MAX / 2), TrueTime(0)));
-        let mut death = Box::pin(sleep_until(&context, dies).fuse());
+        let mut death = Box::pin(context.sleep_until(dies).fuse());
         let mut killed = Box::pin(context.process_crashes(agent).fuse());
         let reborn = select_biased! {
             // Also past the instant of its death, or it would die of the same fault again.
@@ -59,7 +62,7 @@ async fn run_agent(context: Rc<Context>, agent: u8, clocks: Rc<MachineClocks>) {
         context.note(format!("agent       {agent} crashes"));
         drop(process);
         context.give_up_claims(&name_of(agent));
-        sleep_until(&context, reborn).await;
+        context.sleep_until(reborn).await;
     }
 }
 
@@ -97,4 +100,34 @@ fn config(seed: u64) -> Config {
         _ => usual.attempt_timeout,
     };
     Config { attempt_timeout, ..usual }
+}
+
+/// Runs a process but for the stretches in which it is stopped. Its timers fire meanwhile and are
+/// noticed afterwards, as after a SIGSTOP or a sleep of the machine.
+async fn gated(
+    context: Rc<Context>,
+    stopped: Vec<(TrueTime, TrueTime)>,
+    mut watch: BeliefWatch,
+    process: impl Future<Output = ()>,
+) {
+    let mut process = pin!(process);
+    let mut opening = pin!(None);
+    poll_fn(|task| {
+        loop {
+            let now = context.now();
+            let stop = stopped.iter().filter(|(from, to)| *from <= now && now < *to);
+            let Some(until) = stop.map(|(_, to)| *to).max() else { break };
+            opening.set(Some(context.sleep_until(until)));
+            if let Some(opening) = opening.as_mut().as_pin_mut()
+                && opening.poll(task).is_pending()
+            {
+                return Poll::Pending;
+            }
+        }
+        watch.before_poll(context.now());
+        let polled = process.as_mut().poll(task);
+        watch.after_poll(context.now());
+        polled
+    })
+    .await;
 }

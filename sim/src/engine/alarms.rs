@@ -8,11 +8,11 @@ use mailbus_spec::{HostTime, Workspace};
 use mailbus_worker::native::{Arrival, Completion, Instance, Namespace, Objects, Submitted};
 
 use crate::clock::TrueTime;
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
 use crate::sut::Tested;
+use crate::sut::machine::SutObject;
 use crate::world::Context;
 use crate::world::hosted::{Hosted, workspace};
-use crate::world::hosts::sleep_until;
 
 /// A wall clock that is so far behind an alarm that rings has been set back: no drift does that, in ms.
 const SET_BACK_MS: u64 = 60_000;
@@ -42,7 +42,7 @@ impl<S: Tested> Troubled<S> {
     pub fn ring(
         context: Rc<Context>,
         hosted: Rc<Hosted<S>>,
-        namespace: &Namespace<S::Object>,
+        namespace: &Namespace<SutObject<S>>,
         objects: &Rc<dyn Objects>,
     ) {
         let (objects, late) = (Rc::clone(objects), Rc::default());
@@ -90,7 +90,7 @@ impl<S: Tested> Troubled<S> {
 
     /// Rings an alarm late, unless it has been set to another time.
     async fn ring_late(self, due: Option<HostTime>, at: TrueTime) {
-        sleep_until(&self.context, at).await;
+        self.context.sleep_until(at).await;
         self.late.set(None);
         if self.hosted.due_alarm() == due {
             drop(self.lose_or_ring());

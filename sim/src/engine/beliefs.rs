@@ -8,7 +8,7 @@ use mailbus_spec::{Holder, Ordinal, PathSet};
 
 use crate::clock::{MachineClocks, TrueTime};
 use crate::judge::history::BeliefSpan;
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
 use crate::world::Context;
 use crate::world::hosts::AgentClocks;
 

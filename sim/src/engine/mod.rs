@@ -6,8 +6,6 @@
 pub(crate) mod agent;
 mod alarms;
 mod beliefs;
-mod gate;
-mod mail_watch;
 pub mod network;
 pub(crate) mod object;
 

@@ -1,18 +1,23 @@
 //! The engine on turmoil: depth. It steps the simulated network and makes the plan's faults happen
 //! between two steps.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use mailbus_spec::AgentId;
 use mailbus_worker::storage::{Storage, Value};
 use turmoil::{Builder, Sim};
 
 use crate::clock::TrueTime;
-use crate::engine::mail_watch::MailWatch;
 use crate::engine::{agent, object};
 use crate::faults::{Act, Timeline, apply};
 use crate::judge::history::{History, Residue};
-use crate::plan::Plan;
+use crate::judge::invariants::mail_liveness::open_mail;
+use crate::judge::observer::Walker;
+use crate::judge::observer::mailbox::MailboxObserver;
+use crate::plan::mail::name_of;
+use crate::plan::{Plan, Transport};
 use crate::sut::{Sut, Tested, Variant};
 use crate::world::context::OperatorTask;
 use crate::world::hosted::{Fate, Hosted};
@@ -28,6 +33,12 @@ const FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 /// The same for mail that nobody is owed any more: the memory of ids, a round of collection, and an
 /// alarm's lateness.
 const MAIL_FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
+
+/// How long after the healing mail may take at most: a message that fails as often as it may, each time
+/// after a handler that took too long, and a clock that stands still before it is re-anchored.
+const MAIL_HEALING_MS: u64 = 420_000;
+/// Interval at which it is looked whether mail is still open.
+const LOOK_MS: u64 = 1_000;
 
 /// After how long an alarm that has not rung is lost, with some room.
 const ALARM_LATE_MS: u64 = 65_000;
@@ -218,6 +229,48 @@ impl Engine {
                 u64::try_from(model.log.entries.len()).unwrap_or(0)
             }
         }
+    }
+}
+
+/// Messages by the agents that are to have had them.
+struct MailWatch {
+    /// Agents whose mail has to come through.
+    listening: BTreeSet<AgentId>,
+    /// True if alarms ring after the healing.
+    alarms_ring: bool,
+    walker: Walker<MailboxObserver>,
+    looked: TrueTime,
+    open: bool,
+}
+
+impl MailWatch {
+    fn new(context: &Context) -> Self {
+        let agents = context.plan.agents.iter().filter(|agent| {
+            agent.mail.as_ref().is_some_and(|mail| mail.by != Transport::Poll)
+                && context.plan.machine_of(agent.agent).is_some()
+        });
+        Self {
+            listening: agents.map(|agent| name_of(agent.agent)).collect(),
+            alarms_ring: context.alarms.lost_until.get() <= context.now(),
+            walker: Walker::new(&context.history.borrow().mail),
+            looked: TrueTime(0),
+            open: true,
+        }
+    }
+
+    /// True if somebody still waits for something, and may wait longer.
+    fn is_open(&mut self, context: &Context, now: TrueTime) -> bool {
+        let latest = context.heals_at().plus_ms(MAIL_HEALING_MS);
+        if self.listening.is_empty() || !self.alarms_ring || latest <= now {
+            return false;
+        }
+        if self.open && self.looked.plus_ms(LOOK_MS) <= now {
+            self.looked = now;
+            self.walker.read(&context.history.borrow().mail, &mut []);
+            let observer = &self.walker.observer;
+            self.open = self.listening.iter().any(|agent| open_mail(observer, agent).is_some());
+        }
+        self.open
     }
 }
 

@@ -18,9 +18,9 @@ use mailbus_worker::storage::StorageError;
 use turmoil::net::TcpListener;
 
 use crate::engine::alarms::Troubled;
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
 use crate::sut::Tested;
-use crate::sut::machine::SutMachine;
+use crate::sut::machine::{SutMachine, SutObject};
 use crate::world::Context;
 use crate::world::hosted::Hosted;
 use crate::world::hosts::{ObjectHost, PORT};
@@ -46,7 +46,7 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
 struct Observed<S: Tested> {
     context: Rc<Context>,
     hosted: Rc<Hosted<S>>,
-    namespace: Namespace<S::Object>,
+    namespace: Namespace<SutObject<S>>,
 }
 
 impl<S: Tested> Observed<S> {

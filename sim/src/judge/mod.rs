@@ -2,15 +2,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`history`] | what was seen from outside: the only evidence |
+//! | [`history`] | what was seen from outside: the only evidence, and the [marks](history::marks) that were met |
 //! | [`observer`] | what follows from it about leases and about mail, by the object's own words |
 //! | [`invariants`] | one property a file, with an example that breaks it |
-//! | [`marks`] | situations that a run has to have met |
 //! | [`witness`] | marks that show in a history afterwards |
 
 pub mod history;
 pub mod invariants;
-pub mod marks;
 pub mod observer;
 pub mod witness;
 

@@ -1,11 +1,12 @@
 //! Planted bugs of the client: one of its rules replaced, or what its carrier brings changed.
 
-use mailbus_client::session::lease::{Credit, CreditRules, Ending};
-use mailbus_spec::belief::{Belief, ClockBound};
+use mailbus_client::session::lease::{Attempts, Credit, CreditRules, Ending, Sound};
+use mailbus_spec::Ttl;
+use mailbus_spec::belief::{Belief, ClockAnomaly, ClockBound, Reading};
 use serde_json::Value;
 
-use super::rules::Rules;
-use super::{PlantedBug, plans};
+use super::hunt::PlantedBug;
+use super::plans;
 use crate::judge::invariants::{belief_exclusion, belief_within_grant, mail_liveness, no_loss};
 use crate::sut::{MailClientRules, Sut};
 
@@ -150,6 +151,61 @@ pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
         plan: plans::calm_mail,
     },
 ];
+
+/// Rules, each a function of its own: a bug replaces one and leaves the others as they are in
+/// [`Rules::SOUND`].
+#[derive(Clone, Copy)]
+struct Rules {
+    grant: fn(&Attempts<'_>, Ttl, Ttl) -> Credit,
+    renewal: fn(&Attempts<'_>, Ttl) -> Option<Credit>,
+    belief: fn(&Credit, &ClockBound) -> Belief,
+    holds: fn(&Belief, Reading) -> bool,
+    compare: fn(Reading, Reading, &ClockBound) -> Result<(), ClockAnomaly>,
+    outlives: fn(Ending) -> bool,
+}
+
+impl Rules {
+    /// The rules of production.
+    const SOUND: Self = Self {
+        grant: |acquires, asked, granted| Sound.grant(acquires, asked, granted),
+        renewal: |renewals, ttl| Sound.renewal(renewals, ttl),
+        belief: |credit, bound| Sound.belief(credit, bound),
+        holds: |belief, at| Sound.holds(belief, at),
+        compare: |earlier, later, bound| Sound.compare(earlier, later, bound),
+        outlives: |ending| Sound.outlives(ending),
+    };
+}
+
+impl CreditRules for Rules {
+    fn grant(&self, acquires: &Attempts<'_>, asked: Ttl, granted: Ttl) -> Credit {
+        (self.grant)(acquires, asked, granted)
+    }
+
+    fn renewal(&self, renewals: &Attempts<'_>, ttl: Ttl) -> Option<Credit> {
+        (self.renewal)(renewals, ttl)
+    }
+
+    fn belief(&self, credit: &Credit, bound: &ClockBound) -> Belief {
+        (self.belief)(credit, bound)
+    }
+
+    fn holds(&self, belief: &Belief, at: Reading) -> bool {
+        (self.holds)(belief, at)
+    }
+
+    fn compare(
+        &self,
+        earlier: Reading,
+        later: Reading,
+        bound: &ClockBound,
+    ) -> Result<(), ClockAnomaly> {
+        (self.compare)(earlier, later, bound)
+    }
+
+    fn outlives(&self, ending: Ending) -> bool {
+        (self.outlives)(ending)
+    }
+}
 
 const fn believing(rules: fn() -> Box<dyn CreditRules + Send>) -> Sut {
     Sut { client: rules, ..Sut::NATIVE }

@@ -1,4 +1,4 @@
-//! Looking for planted bugs: seed after seed, until the invariant that has to find one does.
+//! Planted bugs, and looking for them: seed after seed, until the invariant that has to find one does.
 //!
 //! `conforms` and `mail_conforms` take no part: they see any change of a model, and what they see is no
 //! broken promise.
@@ -12,10 +12,9 @@ use serde::Serialize;
 use crate::explore::{Verdict, verdict_or_panic, verdict_until_healed};
 use crate::judge;
 use crate::judge::invariants::{bounded_leases, retention};
-use crate::mutants::PlantedBug;
 use crate::plan::Plan;
 use crate::plan::shrink::shrink;
-use crate::sut::Sut;
+use crate::sut::{Sut, Variant};
 
 /// Most seeds that a bug may take.
 pub const SEEDS: u64 = 100;
@@ -25,6 +24,21 @@ pub const PARTS: usize = 10;
 const COMPARED: u64 = 12;
 /// Most simulations that the shrinking of a plan may take.
 const TRIES: u32 = 1_000;
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug)]
+pub struct PlantedBug {
+    /// Its name: what somebody did.
+    pub name: &'static str,
+    /// Heading of `spec/rules` that says the rule, or the trace that refuted a simpler one.
+    pub source: &'static str,
+    /// The invariant that has to find it.
+    pub breaks: &'static str,
+    /// System that has it.
+    pub sut: Sut,
+    /// The plan of a seed in which it is looked for.
+    pub plan: fn(u64) -> Plan,
+}
 
 /// Catch of a bug, or none.
 #[derive(Clone, Debug, Serialize)]
@@ -142,6 +156,15 @@ impl Catch {
 }
 
 impl PlantedBug {
+    /// The same system under test without the bug.
+    #[must_use]
+    pub fn without(&self) -> Sut {
+        match (self.sut.object, self.sut.mail) {
+            (Variant::Production, Variant::Production) => Sut::NATIVE,
+            _ => Sut::SPEC,
+        }
+    }
+
     /// True if a plan shows the bug: with the mistake its invariant is broken, without it is not.
     #[must_use]
     pub fn is_shown_by(&self, plan: &Plan) -> bool {

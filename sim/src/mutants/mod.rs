@@ -7,7 +7,7 @@
 //! | `object` | the objects': [mutants of the specification](mailbus_conformance::mutants) in production's place |
 //! | `shell` | the shell's: what an event has an effect on besides storage |
 //! | `plans` | the plans in which they are looked for |
-//! | `hunt` | the hunt for them, seed after seed |
+//! | `hunt` | what a planted bug is, and the hunt for them, seed after seed |
 //!
 //! A name is what somebody did, and its `source` the heading of `spec/rules` that says why not. Bugs of mail are
 //! looked for in plans without leases, and those of leases in plans without mail.
@@ -16,28 +16,9 @@ mod client;
 mod hunt;
 mod object;
 mod plans;
-mod rules;
 mod shell;
 
-use crate::plan::Plan;
-use crate::sut::{Sut, Variant};
-
-pub use hunt::{Catch, PARTS, SEEDS, catch, hunt};
-
-/// A planted bug.
-#[derive(Clone, Copy, Debug)]
-pub struct PlantedBug {
-    /// Its name: what somebody did.
-    pub name: &'static str,
-    /// Heading of `spec/rules` that says the rule, or the trace that refuted a simpler one.
-    pub source: &'static str,
-    /// The invariant that has to find it.
-    pub breaks: &'static str,
-    /// System that has it.
-    pub sut: Sut,
-    /// The plan of a seed in which it is looked for.
-    pub plan: fn(u64) -> Plan,
-}
+pub use hunt::{Catch, PARTS, PlantedBug, SEEDS, catch, hunt};
 
 /// Every planted bug.
 pub static GALLERY: std::sync::LazyLock<Vec<PlantedBug>> = std::sync::LazyLock::new(|| {
@@ -54,17 +35,6 @@ pub const CANARY: PlantedBug = object::CANARY;
 #[must_use]
 pub fn named(name: &str) -> Option<PlantedBug> {
     GALLERY.iter().chain([&CANARY]).find(|mutant| mutant.name == name).copied()
-}
-
-impl PlantedBug {
-    /// The same system under test without the bug.
-    #[must_use]
-    pub fn without(&self) -> Sut {
-        match (self.sut.object, self.sut.mail) {
-            (Variant::Production, Variant::Production) => Sut::NATIVE,
-            _ => Sut::SPEC,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use mailbus_conformance::mutants::mailbox::{
     self, accept, address, collect, fail, loss, push, session, settle, silence,
 };
 
-use super::{PlantedBug, plans, shell};
+use super::hunt::PlantedBug;
+use super::{plans, shell};
 use crate::judge::invariants::{
     accept_once, belief_within_grant, bounded_leases, conforms, fencing, fifo, honest_gap,
     idempotent, lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,

@@ -3,7 +3,8 @@
 use mailbus_conformance::mutants::{Model, mailbox};
 use mailbus_spec::mailbox::MailboxMachine;
 
-use super::{PlantedBug, plans};
+use super::hunt::PlantedBug;
+use super::plans;
 use crate::judge::invariants::mail_liveness;
 use crate::sut::{HostClocks, Sut};
 

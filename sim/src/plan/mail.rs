@@ -1,5 +1,7 @@
 //! What agents do with mail.
 
+use mailbus_spec::AgentId;
+use mailbus_spec::mailbox::{Pattern, Patterns};
 use serde::{Deserialize, Serialize};
 
 /// Number of types of messages that the workload knows.
@@ -148,4 +150,30 @@ impl MailAction {
             Self::Contradict { .. } => "contradict",
         }
     }
+}
+
+/// The type with this number.
+pub(crate) fn kind(number: u8) -> String {
+    format!("news.{}", number % KINDS)
+}
+
+/// The pattern with this number.
+pub(crate) fn pattern(number: u8) -> Pattern {
+    let text = match number {
+        PREFIXED => "news.*".to_owned(),
+        EVERYTHING => "*".to_owned(),
+        other => kind(other),
+    };
+    Pattern::new(text).expect("a plain pattern")
+}
+
+/// The patterns with these numbers.
+pub(crate) fn patterns(numbers: &[PatternNumber]) -> Patterns {
+    numbers.iter().map(|number| pattern(*number)).collect()
+}
+
+/// The name of an agent, or of nobody.
+pub(crate) fn name_of(number: u8) -> AgentId {
+    let name = if number >= NOBODY { format!("nobody-{number}") } else { format!("a{number}") };
+    AgentId::new(name).expect("a plain name")
 }

@@ -1,22 +1,24 @@
-//! The event log: one line per transition, in the order of true time.
+//! The event log: one line per transition, in the order of true time. What objects did is told in the words
+//! of scripts.
 
+use mailbus_conformance::{Epoch, Text};
+use mailbus_spec::HostTime;
+use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::Connection;
 
 use crate::clock::TrueTime;
-use crate::judge::history::{
-    BeliefSpan, Entry, Handling, Happened, History, Recorded, Sending, Write,
-};
-use crate::report::{line, mail_line};
+use crate::judge::history::{BeliefSpan, Entry, Handling, Happened, History, Sending, Write};
+use crate::plan::START_MS;
+
+/// The instant that lines count from: what honest clocks show at the start.
+const EPOCH: Epoch = Epoch(HostTime(START_MS));
 
 /// Lines of a history, each with its true time.
 #[must_use]
 pub fn lines(history: &History) -> Vec<(TrueTime, String)> {
     let mut lines: Vec<(TrueTime, String)> = Vec::new();
-    lines
-        .extend(history.leases.entries.iter().map(|entry| of_entry(entry, "storage", line::event)));
-    lines.extend(
-        history.mail.entries.iter().map(|entry| of_entry(entry, "mail store", mail_line::event)),
-    );
+    lines.extend(history.leases.entries.iter().map(of_entry));
+    lines.extend(history.mail.entries.iter().map(of_entry));
     lines.extend(history.handlings.iter().map(of_handling));
     lines.extend(history.sendings.iter().map(of_sending));
     lines.extend(history.beliefs.iter().flat_map(of_belief));
@@ -26,21 +28,35 @@ pub fn lines(history: &History) -> Vec<(TrueTime, String)> {
     lines
 }
 
-fn of_entry<S: Recorded>(
-    entry: &Entry<S>,
-    store: &str,
-    event: fn(&Happened<S>) -> String,
-) -> (TrueTime, String) {
-    match entry {
-        Entry::Event(happened) => (happened.at, event(happened)),
+fn of_entry<S: Text>(entry: &Entry<S>) -> (TrueTime, String) {
+    let (at, line) = match entry {
+        Entry::Event(event) => (event.at, of_event(event)),
         Entry::Woken { at, sessions } => {
             let sessions: Vec<String> = sessions.iter().map(Connection::to_string).collect();
-            (*at, format!("{store:<11} wakes with [{}]", sessions.join(" ")))
+            (*at, format!("wakes with [{}]", sessions.join(" ")))
         }
         Entry::Restored { at, back_to } => {
-            (*at, format!("{store:<11} restored to what it was after {back_to} entries"))
+            (*at, format!("restored to what it was after {back_to} entries"))
         }
-    }
+    };
+    (at, format!("{:<11} {line}", S::NAME))
+}
+
+fn of_event<S: Text>(event: &Happened<S>) -> String {
+    let asked = match &event.event {
+        Event::Alarm => "alarm".to_owned(),
+        Event::Command(command) => S::spell_command(command, EPOCH),
+    };
+    let answered = event.step.reply.as_ref().map_or_else(String::new, |reply| {
+        let answer = S::spell_answer(&reply.answer, EPOCH);
+        format!(" -> {answer} #{}@{}", reply.commit.sequence, reply.commit.now)
+    });
+    let wrote = if event.step.wrote { "" } else { " (read)" };
+    let pushes = event.step.pushes.iter().map(|push| {
+        let to = S::spell_peer(S::addressee(push), EPOCH);
+        format!(" ; push {to}: {}", S::spell_push(push, EPOCH))
+    });
+    format!("{asked}{answered}{wrote}{}", pushes.collect::<String>())
 }
 
 fn of_handling(handling: &Handling) -> (TrueTime, String) {

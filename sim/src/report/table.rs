@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::explore::Exploration;
 use crate::judge;
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
 
 /// What a run over many seeds came to.
 #[must_use]

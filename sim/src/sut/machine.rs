@@ -58,6 +58,9 @@ impl<S: Tested> Lives<S> {
     }
 }
 
+/// Production's endpoint over the machine under test.
+pub(crate) type SutObject<S> = <S as Tested>::Object<SutMachine<S>>;
+
 /// The machine that the system under test of a simulation names.
 pub struct SutMachine<S: Tested> {
     lives: Rc<Lives<S>>,

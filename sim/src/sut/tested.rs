@@ -12,7 +12,6 @@ use mailbus_worker::mailbox::{MailboxObject, Session, SqlMailboxes};
 use mailbus_worker::object::{Object, Woken};
 
 use crate::judge::history::Recorded;
-use crate::sut::machine::SutMachine;
 
 /// Service whose object can be put under test.
 pub trait Tested: Recorded + Sessions {
@@ -20,14 +19,14 @@ pub trait Tested: Recorded + Sessions {
     type Kept: 'static;
     /// Production's machine.
     type Production: Machine<Service = Self, Kept = Self::Kept>;
-    /// Production's endpoint over the machine under test.
-    type Object: Object + 'static;
+    /// Production's endpoint over a machine.
+    type Object<M: Machine<Service = Self, Kept = Self::Kept> + 'static>: Object + 'static;
 
     /// An endpoint that has just woken.
-    fn object(
+    fn object<M: Machine<Service = Self, Kept = Self::Kept> + 'static>(
         woken: Woken,
-        machine: impl FnOnce(Option<HostTime>, Vec<Self::Kept>) -> SutMachine<Self>,
-    ) -> Self::Object;
+        machine: impl FnOnce(Option<HostTime>, Vec<Self::Kept>) -> M,
+    ) -> Self::Object<M>;
 
     /// Production's machine, just woken.
     fn production(pending: Option<HostTime>, kept: Vec<Self::Kept>) -> Self::Production;
@@ -49,12 +48,12 @@ pub trait Tested: Recorded + Sessions {
 impl Tested for LeaseMachine {
     type Kept = Infallible;
     type Production = SqlLeases;
-    type Object = LeaseObject<SutMachine<Self>>;
+    type Object<M: Machine<Service = Self, Kept = Infallible> + 'static> = LeaseObject<M>;
 
-    fn object(
+    fn object<M: Machine<Service = Self, Kept = Infallible> + 'static>(
         woken: Woken,
-        machine: impl FnOnce(Option<HostTime>, Vec<Infallible>) -> SutMachine<Self>,
-    ) -> Self::Object {
+        machine: impl FnOnce(Option<HostTime>, Vec<Infallible>) -> M,
+    ) -> LeaseObject<M> {
         LeaseObject::over(woken, machine)
     }
 
@@ -71,12 +70,12 @@ impl Tested for LeaseMachine {
 impl Tested for MailboxMachine {
     type Kept = Session;
     type Production = SqlMailboxes;
-    type Object = MailboxObject<SutMachine<Self>>;
+    type Object<M: Machine<Service = Self, Kept = Session> + 'static> = MailboxObject<M>;
 
-    fn object(
+    fn object<M: Machine<Service = Self, Kept = Session> + 'static>(
         woken: Woken,
-        machine: impl FnOnce(Option<HostTime>, Vec<Session>) -> SutMachine<Self>,
-    ) -> Self::Object {
+        machine: impl FnOnce(Option<HostTime>, Vec<Session>) -> M,
+    ) -> MailboxObject<M> {
         MailboxObject::over(woken, machine)
     }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use mailbus_client::transport::Object;
 use mailbus_spec::lease::{self, LeaseMachine};
@@ -12,8 +13,8 @@ use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
 use tokio::sync::Notify;
 
 use crate::clock::{SkewedClock, TrueClock, TrueTime, host_time};
+use crate::judge::history::marks::Mark;
 use crate::judge::history::{Claim, History, Write};
-use crate::judge::marks::Mark;
 use crate::plan::{Action, FaultKind, Plan};
 use crate::sut::Sut;
 use crate::sut::machine::Lives;
@@ -105,7 +106,7 @@ impl Context {
             object_monotonic: object_monotonic.clone(),
             ..History::default()
         };
-        let clock = Rc::new(TrueClock::new());
+        let clock: Rc<TrueClock> = Rc::default();
         let leases = Lives::new(sut.object, Rc::clone(&clock), loses_power);
         let mail = Lives::new(sut.mail, Rc::clone(&clock), loses_power);
         Rc::new(Self {
@@ -145,6 +146,26 @@ impl Context {
     #[must_use]
     pub fn heals_at(&self) -> TrueTime {
         TrueTime::from_ms(self.plan.heal_at_ms)
+    }
+
+    /// True if they have stopped.
+    #[must_use]
+    pub fn has_healed(&self) -> bool {
+        self.heals_at() <= self.now()
+    }
+
+    /// Sleeps until a true instant.
+    #[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
+    pub(crate) fn sleep_until(&self, until: TrueTime) -> tokio::time::Sleep {
+        tokio::time::sleep(Duration::from_micros(until.0.saturating_sub(self.now().0)))
+    }
+
+    /// Lets a span of true time pass, or less if the world heals.
+    pub(crate) fn pause_until_heal(&self, span: Duration) -> tokio::time::Sleep {
+        let now = self.now();
+        let span_us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let until = TrueTime(now.0.saturating_add(span_us)).min(self.heals_at().max(now));
+        self.sleep_until(until)
     }
 
     /// Notes that a mark was reached.

@@ -10,10 +10,10 @@ use mailbus_worker::native::{Bookmark, Instance, MemoryDatabases, Namespace};
 use tokio::sync::Notify;
 
 use crate::clock::TrueTime;
+use crate::judge::history::marks::Mark;
 use crate::judge::history::{Entry, History, Wait};
-use crate::judge::marks::Mark;
 use crate::sut::Tested;
-use crate::sut::machine::Lives;
+use crate::sut::machine::{Lives, SutObject};
 
 /// The one workspace of a simulation.
 pub(crate) fn workspace() -> Workspace {
@@ -25,7 +25,7 @@ pub(crate) struct Hosted<S: Tested> {
     pub lives: Rc<Lives<S>>,
     pub databases: MemoryDatabases,
     /// While its host runs.
-    pub namespace: RefCell<Option<Namespace<S::Object>>>,
+    pub namespace: RefCell<Option<Namespace<SutObject<S>>>>,
     /// The alarm that was left behind in the past, until another is set.
     pub stuck_at: Cell<Option<HostTime>>,
     /// Rung when its alarm shall ring although it is not due.
@@ -91,7 +91,7 @@ impl<S: Tested> Hosted<S> {
     }
 
     /// Works on the object between two of its events; nothing while its host is down.
-    pub fn with<T>(&self, work: impl FnOnce(&mut Instance<S::Object>) -> T) -> Option<T> {
+    pub fn with<T>(&self, work: impl FnOnce(&mut Instance<SutObject<S>>) -> T) -> Option<T> {
         let namespace = self.namespace.borrow().clone()?;
         namespace.with(&workspace(), work).ok()
     }

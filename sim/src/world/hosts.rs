@@ -32,12 +32,6 @@ pub(crate) fn host_of(machine: u8) -> String {
     format!("machine-{machine}")
 }
 
-/// Sleeps until a true instant.
-#[expect(clippy::disallowed_methods, reason = "simulated hosts sleep by turmoil's true time")]
-pub(crate) fn sleep_until(context: &Context, until: TrueTime) -> tokio::time::Sleep {
-    tokio::time::sleep(Duration::from_micros(until.0.saturating_sub(context.now().0)))
-}
-
 /// The clocks of an agent, which are those of its machine.
 pub(crate) struct AgentClocks {
     pub context: Rc<Context>,
@@ -53,7 +47,7 @@ impl Clocks for AgentClocks {
         let now = self.context.now();
         let target = self.clocks.reading(now).monotonic.saturating_add(span);
         let until = self.clocks.when_monotonic(target, now).unwrap_or(TrueTime(u64::MAX / 2));
-        sleep_until(&self.context, until)
+        self.context.sleep_until(until)
     }
 }
 
@@ -95,6 +89,6 @@ impl HostClock for ObjectHost {
         let now = self.context.now();
         let span_us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         let until = clock.first_showing(clock.shows(now).saturating_add(span_us), now);
-        Box::pin(sleep_until(&self.context, until.unwrap_or(TrueTime(u64::MAX / 2))))
+        Box::pin(self.context.sleep_until(until.unwrap_or(TrueTime(u64::MAX / 2))))
     }
 }

@@ -25,7 +25,7 @@ use crate::plan;
 use crate::world::Context;
 use crate::world::context::{Call, OperatorTask};
 use crate::world::hosted::workspace;
-use crate::world::hosts::{NAME, OBJECT, PORT, sleep_until};
+use crate::world::hosts::{NAME, OBJECT, PORT};
 
 /// Time limit of an exchange.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ pub(crate) async fn post(
     body: String,
 ) -> io::Result<(u16, Bytes)> {
     let patience = u64::try_from(PATIENCE.as_micros()).unwrap_or(0);
-    let mut late = Box::pin(sleep_until(context, TrueTime(context.now().0 + patience)).fuse());
+    let mut late = Box::pin(context.sleep_until(TrueTime(context.now().0 + patience)).fuse());
     let mut exchange = Box::pin(exchange(object, action, body).fuse());
     select_biased! {
         answered = exchange => answered,

@@ -1,6 +1,7 @@
 //! What was seen of one simulation, from outside: the judge's only evidence.
 
 mod clients;
+pub mod marks;
 mod object;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use mailbus_spec::mailbox::{CloseReason, Connection, MailboxMachine, Notice, Pus
 use mailbus_spec::{AgentId, LeasePath, Ordinal, Service};
 
 use crate::clock::{SkewedClock, TrueTime};
-use crate::judge::marks::{Mark, Marks};
+use crate::judge::history::marks::{Mark, Marks};
 
 pub use clients::{BeliefSpan, Claim, HandlerOutcome, Handling, Sending, SendingEnd, Write};
 pub use object::{Entry, Happened, Record, Wait};

@@ -82,26 +82,29 @@ impl Invariant<LeaseObserver> for NoStaleEffect {
     }
 }
 
+/// Holder of a lease that ended, and its end, while that is to be remembered.
+fn ended(
+    observer: &LeaseObserver,
+    now: Timestamp,
+    token: Ordinal,
+) -> Option<(&Holder, EndOfLease)> {
+    let (whose, ended) = observer.past.get(&token)?;
+    let request =
+        observer.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
+    let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
+    Some((whose, ended.lease?)).filter(|_| now < at.plus_ms(MEMORY_MS))
+}
+
 fn given_back(observer: &LeaseObserver, now: Timestamp, holder: &Holder, token: Ordinal) -> bool {
-    observer.past.get(&token).is_some_and(|(whose, ended)| {
-        let request =
-            observer.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
-        let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
-        whose == holder
-            && matches!(ended.lease, Some(EndOfLease::Released | EndOfLease::Cancelled))
-            && now < at.plus_ms(MEMORY_MS)
+    ended(observer, now, token).is_some_and(|(whose, how)| {
+        whose == holder && matches!(how, EndOfLease::Released | EndOfLease::Cancelled)
     })
 }
 
 /// A drained lease that lapsed was forced, too.
 fn forced(observer: &LeaseObserver, now: Timestamp, token: Ordinal) -> bool {
-    observer.past.get(&token).is_some_and(|(whose, ended)| {
-        let request =
-            observer.ended.iter().find(|((h, _), end)| h == whose && end.token == Some(token));
-        let at = request.map_or(ended.at, |(_, end)| end.at.max(ended.at));
-        matches!(ended.lease, Some(EndOfLease::Forced | EndOfLease::Drained))
-            && now < at.plus_ms(MEMORY_MS)
-    })
+    ended(observer, now, token)
+        .is_some_and(|(_, how)| matches!(how, EndOfLease::Forced | EndOfLease::Drained))
 }
 
 #[cfg(test)]

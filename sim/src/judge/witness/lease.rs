@@ -7,7 +7,7 @@ use mailbus_spec::lease::{Command, HeldBy, Outcome, Rejection};
 use mailbus_spec::machine::Event;
 
 use crate::judge::history::History;
-use crate::judge::marks::{Mark, Marks};
+use crate::judge::history::marks::{Mark, Marks};
 use crate::judge::observer::Reader;
 use crate::judge::observer::lease::{Change, EndOfLease, LeaseEvent, LeaseObserver, Moment};
 use crate::plan::Plan;

@@ -8,7 +8,7 @@ use mailbus_spec::mailbox::{Ask, CloseReason, Fate, Notice, Outcome, Rejection, 
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use crate::clock::TrueTime;
-use crate::judge::marks::{Mark, Marks};
+use crate::judge::history::marks::{Mark, Marks};
 use crate::judge::observer::Reader;
 use crate::judge::observer::mailbox::{
     Fact, MailEvent, Mailbox, MailboxObserver, Moment, Owing, Pushed,

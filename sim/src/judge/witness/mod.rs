@@ -4,7 +4,7 @@ mod lease;
 mod mailbox;
 
 use crate::judge::history::History;
-use crate::judge::marks::Marks;
+use crate::judge::history::marks::Marks;
 use crate::judge::observer::walk;
 use crate::plan::Plan;
 

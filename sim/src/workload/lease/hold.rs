@@ -8,11 +8,10 @@ use mailbus_client::error::AcquireError;
 use mailbus_client::session::lease::{Acquisition, LossCause};
 use mailbus_spec::{Ttl, Wait};
 
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
 use crate::plan::{Action, Ending, path_set};
-use crate::workload::Agent;
-use crate::workload::Guard;
-use crate::world::hosts::sleep_until;
+use crate::workload::agent::Agent;
+use crate::workload::agent::Guard;
 
 /// How patient an agent is that was given no patience of its own.
 const PATIENCE_MS: u64 = 600_000;
@@ -43,7 +42,7 @@ pub(in crate::workload) async fn hold(agent: &Agent, action: &Action) {
 pub(in crate::workload) async fn acquire(agent: &Agent, wanted: Acquisition) -> Option<Guard> {
     let paths = wanted.paths.clone();
     let mut acquiring = pin!(agent.client.acquire(wanted).fuse());
-    let mut healing = pin!(sleep_until(&agent.context, agent.context.heals_at()).fuse());
+    let mut healing = pin!(agent.context.sleep_until(agent.context.heals_at()).fuse());
     let mut claim = None;
     let acquired = loop {
         select_biased! {
@@ -75,20 +74,20 @@ pub(in crate::workload) async fn acquire(agent: &Agent, wanted: Acquisition) -> 
 async fn work(agent: &Agent, lease: &Guard, span: Duration) {
     let began = agent.context.now();
     let span_us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
-    while !agent.heals() && agent.context.now().0 < began.0.saturating_add(span_us) {
+    while !agent.context.has_healed() && agent.context.now().0 < began.0.saturating_add(span_us) {
         if !lease.is_valid() {
             if let Some(LossCause::Clock(_)) = lease.lost().now_or_never() {
                 agent.context.reach(Mark::ClockAnomaly);
             }
             return;
         }
-        agent.pause_until_heal(agent.way_of_a_write()).await;
+        agent.context.pause_until_heal(agent.way_of_a_write()).await;
         if !lease.is_valid() {
             agent.context.reach(Mark::WroteAfterBelief);
         }
         for path in lease.paths().as_slice() {
             agent.context.write(&agent.holder, path, lease.token());
         }
-        agent.pause_until_heal(WORK.min(span / 3)).await;
+        agent.context.pause_until_heal(WORK.min(span / 3)).await;
     }
 }

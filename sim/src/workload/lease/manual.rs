@@ -9,9 +9,9 @@ use mailbus_spec::lease::{Acquire, Command, LeaseReply, Outcome, OverReason, Rel
 use mailbus_spec::{Holder, Ordinal, RequestId, SessionId, Ttl, Wait};
 
 use crate::clock::TrueTime;
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
 use crate::plan::{Action, Ending, path_set};
-use crate::workload::Agent;
+use crate::workload::agent::Agent;
 
 pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Action) {
     let Action::Hold { paths, ttl_ms, wait_ms, patience_ms, hold_ms, ending, .. } = action else {
@@ -30,7 +30,7 @@ pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Acti
     let deadline = agent.context.now().plus_ms(patience_ms);
     let by_hand = ByHand { agent, holder, request };
     let Some(token) = by_hand.acquire(acquire, wait, deadline).await else { return };
-    agent.pause_until_heal(Duration::from_millis(*hold_ms)).await;
+    agent.context.pause_until_heal(Duration::from_millis(*hold_ms)).await;
     for path in path_set_paths(action) {
         agent.context.write(&by_hand.holder, &path, token);
     }
@@ -98,12 +98,12 @@ impl ByHand<'_> {
                     return None;
                 }
             }
-            if deadline <= self.agent.context.now() || self.agent.heals() {
+            if deadline <= self.agent.context.now() || self.agent.context.has_healed() {
                 self.cancel().await;
                 return None;
             }
             let poll_ms = wait.map_or(1_000, Wait::poll_ms);
-            self.agent.pause_until_heal(Duration::from_millis(poll_ms)).await;
+            self.agent.context.pause_until_heal(Duration::from_millis(poll_ms)).await;
         }
     }
 

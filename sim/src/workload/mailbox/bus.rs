@@ -1,6 +1,7 @@
 //! Getting mail over the production client.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::future::{FutureExt, join};
 use futures_util::select_biased;
@@ -10,9 +11,10 @@ use mailbus_client::session::mailbox::Ended;
 use mailbus_client::transport::drive_mailbox;
 use mailbus_spec::mailbox::Pattern;
 
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
+use crate::plan::mail::patterns;
+use crate::workload::mailbox::handler;
 use crate::workload::mailbox::process::{Mail, Process};
-use crate::workload::mailbox::{handler, patterns};
 
 /// After how long an agent whose session was replaced or refused begins another.
 const AGAIN_MS: u64 = 3_000;
@@ -55,7 +57,7 @@ async fn run(process: &Process, for_ms: Option<u64>, own: bool) -> Option<Ended>
     let ending = async {
         match for_ms {
             Some(for_ms) => {
-                process.pause_until_heal(for_ms).await;
+                process.context.pause_until_heal(Duration::from_millis(for_ms)).await;
                 client.shut_down().await;
             }
             None => std::future::pending().await,

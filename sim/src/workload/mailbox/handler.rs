@@ -11,7 +11,7 @@ use crate::clock::TrueTime;
 use crate::judge::history::{HandlerOutcome, Handling};
 use crate::plan::HandlerScript;
 use crate::workload::mailbox::process::Process;
-use crate::world::hosts::{AgentClocks, sleep_until};
+use crate::world::hosts::AgentClocks;
 
 /// The payload of the simulation's messages.
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub(super) async fn handle(
 }
 
 async fn follow(process: &Process, given: &Given, run: String) -> HandlerOutcome {
-    sleep_until(&process.context, process.moment()).await;
+    process.context.sleep_until(process.moment()).await;
     let times_before = || process.context.count_trouble(process.number, &given.id);
     match given.script() {
         HandlerScript::Slow { for_ms } => process.pause(for_ms).await,

@@ -4,46 +4,27 @@ mod bus;
 mod handler;
 mod original;
 mod poll;
-mod probe;
 pub(crate) mod process;
-mod query;
 mod sending;
 
-use mailbus_spec::mailbox::{Pattern, Patterns};
+use mailbus_spec::Ordinal;
+use mailbus_spec::mailbox::{Ask, DeadLetter, Outcome, Pattern, Patterns, Settled};
 
-use crate::plan::Transport;
-use crate::plan::mail::{EVERYTHING, KINDS, MailAction, NOBODY, PREFIXED};
-use crate::workload::Agent;
+use crate::judge::history::marks::Mark;
+use crate::plan::mail::{MailAction, kind, name_of, pattern};
+use crate::plan::{HandlerScript, Transport};
 
-pub(crate) use process::Process;
+use process::Process;
+use sending::{Letter, payload, send_one};
 
-/// The type with this number.
-pub(crate) fn kind(number: u8) -> String {
-    format!("news.{}", number % KINDS)
-}
+/// Milliseconds from the healing until agents send: by then each has a session again, or soon.
+const AFTER_MS: u64 = 1_500;
 
-/// The pattern with this number.
-pub(crate) fn pattern(number: u8) -> Pattern {
-    let text = match number {
-        PREFIXED => "news.*".to_owned(),
-        EVERYTHING => "*".to_owned(),
-        other => kind(other),
-    };
-    Pattern::new(text).expect("a plain pattern")
-}
-
-fn patterns(numbers: &[u8]) -> Patterns {
-    numbers.iter().map(|number| pattern(*number)).collect()
-}
-
-/// The name of an agent, or of nobody.
-pub(crate) fn name_of(number: u8) -> mailbus_spec::AgentId {
-    let name = if number >= NOBODY { format!("nobody-{number}") } else { format!("a{number}") };
-    mailbus_spec::AgentId::new(name).expect("a plain name")
-}
+/// Most dead letters that are given a second chance at a time.
+const LETTERS: usize = 10;
 
 /// Gets an agent's mail for as long as its process runs.
-pub(crate) async fn receive(process: Process) {
+pub(super) async fn receive(process: Process) {
     match process.plan.by {
         Transport::Bus { .. } => bus::receive(&process).await,
         Transport::Original => original::receive(&process, None).await,
@@ -52,23 +33,22 @@ pub(crate) async fn receive(process: Process) {
 }
 
 /// Does one operation.
-pub(super) async fn perform(agent: &Agent, index: usize, action: &MailAction) {
-    let Some(process) = &agent.mailbox else { return };
+pub(super) async fn perform(process: &Process, index: usize, action: &MailAction) {
     match action {
         MailAction::Send { .. } => sending::send(process, index, action).await,
         MailAction::Contradict { pause_ms } => {
             sending::contradict(process, index, *pause_ms).await;
         }
         MailAction::Subscribe { pattern: number } => {
-            query::subscribe(process, &pattern(*number)).await;
+            subscribe(process, &pattern(*number)).await;
         }
         MailAction::Unsubscribe { pattern: number } => {
-            query::unsubscribe(process, &pattern(*number)).await;
+            unsubscribe(process, &pattern(*number)).await;
         }
         MailAction::Poll { ack } => poll::poll(process, *ack).await,
-        MailAction::Redrive => query::redrive(process).await,
-        MailAction::AcknowledgeGap => query::acknowledge_gap(process).await,
-        MailAction::Forget { agent } => query::forget(process, *agent).await,
+        MailAction::Redrive => redrive(process).await,
+        MailAction::AcknowledgeGap => acknowledge_gap(process).await,
+        MailAction::Forget { agent } => forget(process, *agent).await,
         MailAction::DuplicateProcess { for_ms } => match process.plan.by {
             Transport::Bus { .. } => bus::duplicate(process, index, *for_ms).await,
             Transport::Original => original::duplicate(process, *for_ms).await,
@@ -77,4 +57,63 @@ pub(super) async fn perform(agent: &Agent, index: usize, action: &MailAction) {
     }
 }
 
-pub(super) use probe::probe;
+async fn subscribe(process: &Process, pattern: &Pattern) {
+    let (agent, types) = (process.agent.clone(), Patterns::from([pattern.clone()]));
+    process.ask(Ask::Subscribe { agent, types }).await;
+}
+
+async fn unsubscribe(process: &Process, pattern: &Pattern) {
+    let (agent, types) = (process.agent.clone(), Patterns::from([pattern.clone()]));
+    process.ask(Ask::Unsubscribe { agent, types }).await;
+}
+
+async fn redrive(process: &Process) {
+    let agent = process.agent.clone();
+    let ask = Ask::DeadLetters { agent: agent.clone(), after: Ordinal::ZERO, limit: LETTERS };
+    let Some(reply) = process.ask(ask).await else { return };
+    let Ok(Outcome::DeadLetters { letters, .. }) = reply.answer else { return };
+    let seqs: Vec<Ordinal> = letters.iter().map(|DeadLetter { seq, .. }| *seq).collect();
+    if seqs.is_empty() {
+        return;
+    }
+    let redriven = process.ask(Ask::Redrive { agent, seqs }).await.map(|reply| reply.answer);
+    if matches!(redriven, Some(Ok(Outcome::Redriven { redriven: 1.., .. }))) {
+        process.context.reach(Mark::Redriven);
+    }
+}
+
+async fn acknowledge_gap(process: &Process) {
+    let agent = process.agent.clone();
+    let ask = Ask::Inbox { agent: agent.clone(), after: Ordinal::ZERO, limit: 1 };
+    let Some(reply) = process.ask(ask).await else { return };
+    if let Ok(Outcome::Inbox { gap: Some(gap), .. }) = reply.answer {
+        process.ask(Ask::Ack { agent, what: Settled::Gap(gap.through) }).await;
+    }
+}
+
+/// Over HTTP, as an admin does.
+async fn forget(process: &Process, number: u8) {
+    process.ask(Ask::Forget { agent: name_of(number) }).await;
+}
+
+/// Sends something after the healing: it has to come through.
+pub(super) async fn probe(process: Process) {
+    process.context.sleep_until(process.context.heals_at().plus_ms(AFTER_MS)).await;
+    if process.plan.by == Transport::Poll {
+        return;
+    }
+    let agents = &process.context.plan.agents;
+    let next = agents.iter().find(|other| other.agent > process.number).or(agents.first());
+    let Some(next) = next.map(|other| other.agent) else { return };
+    for (to, number) in [(Some(name_of(next)), 0), (None, process.number)] {
+        let letter = Letter {
+            id: format!("{}-probe-{}-{}", process.agent, process.run, u8::from(to.is_some())),
+            to,
+            kind: kind(number),
+            payload: payload(HandlerScript::Done, 0),
+            ack_required: true,
+            ephemeral: false,
+        };
+        send_one(&process, letter).await;
+    }
+}

@@ -2,6 +2,7 @@
 //! settles only what says that it must be.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::{FutureExt, select_biased};
 use mailbus_client::transport::{Carrier, Incoming, Object, Socket};
@@ -9,11 +10,10 @@ use mailbus_spec::mailbox::{Message, Notice};
 use mailbus_spec::wire::mailbox::{ServerFrame, decode_server_frame, payload_of};
 
 use crate::judge::history::HandlerOutcome;
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
+use crate::plan::mail::pattern;
 use crate::workload::mailbox::handler::Given;
-use crate::workload::mailbox::pattern;
 use crate::workload::mailbox::process::Process;
-use crate::world::hosts::sleep_until;
 use crate::world::operator::post;
 
 /// Time at which it comes back after a close.
@@ -34,7 +34,7 @@ pub(super) async fn receive(process: &Process, for_ms: Option<u64>) {
     let mut listening = pin!(listening.fuse());
     let over = async {
         match for_ms {
-            Some(for_ms) => process.pause_until_heal(for_ms).await,
+            Some(for_ms) => process.context.pause_until_heal(Duration::from_millis(for_ms)).await,
             None => std::future::pending().await,
         }
     };
@@ -52,8 +52,7 @@ async fn listen(process: &Process) {
     let run = format!("original-{}", process.next_session());
     let carrier = process.carrier();
     let query = format!("agentId={}", process.agent);
-    let mut late =
-        pin!(sleep_until(&process.context, process.context.now().plus_ms(OPEN_MS)).fuse());
+    let mut late = pin!(process.context.sleep_until(process.context.now().plus_ms(OPEN_MS)).fuse());
     let mut opening = pin!(carrier.open(Object::Mailbox, &query).fuse());
     let opened = select_biased! { opened = opening => opened.ok(), () = late => None };
     let Some(mut socket) = opened else { return };
@@ -66,7 +65,7 @@ async fn listen(process: &Process) {
     }
     loop {
         let until = process.context.now().plus_ms(SILENCE_MS);
-        let mut silent = pin!(sleep_until(&process.context, until).fuse());
+        let mut silent = pin!(process.context.sleep_until(until).fuse());
         let mut next = pin!(socket.next().fuse());
         let incoming = select_biased! { incoming = next => incoming, () = silent => return };
         match incoming {

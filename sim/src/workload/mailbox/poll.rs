@@ -5,9 +5,9 @@ use mailbus_spec::mailbox::{Ask, Outcome, Pending, Rejection, Settled};
 use mailbus_spec::wire::mailbox::derived_id;
 
 use crate::judge::history::HandlerOutcome;
-use crate::judge::marks::Mark;
+use crate::judge::history::marks::Mark;
+use crate::plan::mail::patterns;
 use crate::workload::mailbox::handler::Given;
-use crate::workload::mailbox::patterns;
 use crate::workload::mailbox::process::Process;
 
 /// Messages of one page.

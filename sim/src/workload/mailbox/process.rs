@@ -14,11 +14,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::clock::TrueTime;
+use crate::plan::mail::name_of;
 use crate::plan::{MailPlan, Transport};
 use crate::sut::carrier::Carried;
 use crate::world::Context;
 use crate::world::hosted::workspace;
-use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork, sleep_until};
+use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork};
 use crate::world::operator::post;
 
 /// The mail client of a simulated agent.
@@ -50,7 +51,7 @@ impl Process {
         Self {
             context: Rc::clone(&clocks.context),
             number,
-            agent: super::name_of(number),
+            agent: name_of(number),
             run,
             plan,
             clocks,
@@ -126,7 +127,7 @@ impl Process {
             return match client.ask(ask).await {
                 Ok(reply) => Some(reply),
                 Err(MailboxError::Unknown) => {
-                    self.context.reach(crate::judge::marks::Mark::UnknownOutcome);
+                    self.context.reach(crate::judge::history::marks::Mark::UnknownOutcome);
                     None
                 }
                 Err(_) => None,
@@ -137,16 +138,9 @@ impl Process {
         decode_reply(status, &body).ok()?.result.ok()
     }
 
-    /// Lets a span of true time pass, or less if the world heals.
-    pub async fn pause_until_heal(&self, span_ms: u64) {
-        let now = self.context.now();
-        let until = now.plus_ms(span_ms).min(self.context.heals_at().max(now));
-        sleep_until(&self.context, until).await;
-    }
-
     /// Lets a span of true time pass.
     pub async fn pause(&self, span_ms: u64) {
-        sleep_until(&self.context, self.context.now().plus_ms(span_ms)).await;
+        self.context.sleep_until(self.context.now().plus_ms(span_ms)).await;
     }
 
     /// A moment of thought.

@@ -1,5 +1,7 @@
 //! Sending messages, and what the sender is told.
 
+use std::time::Duration;
+
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use mailbus_client::mailbox::{MailboxError, Receipt};
 use mailbus_client::session::mailbox::Draft;
@@ -9,12 +11,12 @@ use mailbus_spec::mailbox::{MessageId, Outcome};
 use mailbus_spec::wire::mailbox::decode_reply;
 
 use crate::clock::TrueTime;
+use crate::judge::history::marks::Mark;
 use crate::judge::history::{Sending, SendingEnd};
-use crate::judge::marks::Mark;
+use crate::plan::mail::{kind, name_of};
 use crate::plan::{HandlerScript, MailAction};
 use crate::workload::mailbox::handler::Payload;
 use crate::workload::mailbox::process::Process;
-use crate::workload::mailbox::{kind, name_of};
 use crate::world::operator::post;
 
 /// One message to be sent.
@@ -64,7 +66,7 @@ pub(super) async fn contradict(process: &Process, index: usize, pause_ms: u64) {
             ephemeral: false,
         };
         send_one(process, letter).await;
-        process.pause_until_heal(pause_ms).await;
+        process.context.pause_until_heal(Duration::from_millis(pause_ms)).await;
     }
 }
 
