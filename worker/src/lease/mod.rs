@@ -8,7 +8,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `attachment` | subscriber of a socket, as the socket keeps it |
-//! | `policy` | [`LeaseObject`]: whose a socket is, and what an event tells whom; over [`Endpoint`] |
+//! | `policy` | [`LeaseObject`]: whose a socket is, and what an event tells whom; over the endpoint of both services |
 //! | `sql` | [`SqlLeases`]: the machine over SQLite, few rows written an event |
 
 mod attachment;

@@ -8,7 +8,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `attachment` | [`Session`] as its socket keeps it while the object is not in memory |
-//! | `policy` | [`MailboxObject`]: whose a socket is, and what an event tells whom; over [`Endpoint`] |
+//! | `policy` | [`MailboxObject`]: whose a socket is, and what an event tells whom; over the endpoint of both services |
 //! | `sql` | [`SqlMailboxes`]: the machine over SQLite, one row a message |
 
 mod attachment;

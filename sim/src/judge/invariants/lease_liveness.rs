@@ -3,7 +3,7 @@
 //! its holder learns of it; a path that no live lease or ticket overlaps is acquirable at once.
 //!
 //! And nobody is let wait for himself, through leases and earlier tickets: that wait has no end. What the
-//! object waits for, it does in time although nobody asks it for anything ([`waits`]).
+//! object waits for, it does in time although nobody asks it for anything (`waits`).
 
 use std::collections::BTreeSet;
 
