@@ -77,7 +77,7 @@ impl TrueClock {
 /// A clock that runs evenly but for steps and stretches in which it stands still.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SkewedClock {
-    /// What it shows at the start, in µs.
+    /// Reading that it shows at the start, in µs.
     origin_us: i64,
     /// Rate by which it runs faster than true time, in parts per million.
     rate_ppm: i64,
@@ -118,7 +118,7 @@ impl SkewedClock {
         self
     }
 
-    /// What it shows at `at`, in µs.
+    /// Reading that it shows at `at`, in µs.
     #[must_use]
     pub fn shows(&self, at: TrueTime) -> i64 {
         let stood = self.frozen.iter().map(
@@ -190,7 +190,7 @@ pub struct MachineClocks {
 }
 
 impl MachineClocks {
-    /// What both show at `at`, in the whole milliseconds that a client may count on.
+    /// Reading of both at `at`, in the whole milliseconds that a client may count on.
     #[must_use]
     pub fn reading(&self, at: TrueTime) -> Reading {
         let whole = |us: i64| Duration::from_millis(u64::try_from(us / 1_000).unwrap_or(0));
@@ -206,7 +206,7 @@ impl MachineClocks {
     }
 }
 
-/// What a host's clock says, in whole milliseconds.
+/// Time by a host's clock, in whole milliseconds.
 #[must_use]
 pub fn host_time(clock: &SkewedClock, at: TrueTime) -> HostTime {
     HostTime(u64::try_from(clock.shows(at) / 1_000).unwrap_or(0))

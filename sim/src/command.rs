@@ -39,10 +39,10 @@ struct Exploring {
     /// Number of seeds, or a range of them.
     #[arg(long, value_name = "N|A..B", default_value = "200")]
     seeds: Seeds,
-    /// What stands behind the endpoints.
+    /// Objects that stand behind the endpoints.
     #[arg(long, value_enum, default_value = "native")]
     target: Target,
-    /// How rough the world is; without it, a third of the seeds each.
+    /// Roughness of the world; without it, a third of the seeds each.
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     /// File to write what the run came to, as JSON.
@@ -58,7 +58,7 @@ struct Replaying {
     /// The plan to run.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// What stands behind the endpoints.
+    /// Objects that stand behind the endpoints.
     #[arg(long, value_enum, default_value = "native")]
     target: Target,
     /// The profile the seed's plan was drawn with, if one was named.
@@ -74,7 +74,7 @@ struct Replaying {
 
 #[derive(Clone, Debug, Args)]
 struct Hunting {
-    /// Which; all if none is named.
+    /// Names of the bugs; all if none is named.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// File to write which bugs were caught, as JSON.
@@ -82,7 +82,7 @@ struct Hunting {
     json: Option<PathBuf>,
 }
 
-/// What stands behind the endpoints.
+/// Objects that stand behind the endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Target {
     /// The production machines over SQLite.

@@ -14,12 +14,12 @@ use crate::judge::{self, Judgement, Violation, judge, witness};
 use crate::plan::{ClockClass, FaultKind, Plan, Profile};
 use crate::sut::Sut;
 
-/// What one simulation came to.
+/// Verdict on one simulation.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// What happened.
+    /// Events that happened.
     pub history: History,
-    /// What the invariants say of it.
+    /// Findings of the invariants.
     pub judgement: Judgement,
 }
 
@@ -40,12 +40,12 @@ fn judged(plan: &Plan, mut history: History) -> Verdict {
 pub struct Failure {
     /// Its seed.
     pub seed: u64,
-    /// What it broke first.
+    /// Violation that came first.
     #[serde(flatten)]
     pub violation: Violation,
 }
 
-/// What a run over many seeds came to.
+/// Result of a run over many seeds.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Exploration {
     /// Number of plans that ran.
@@ -56,7 +56,7 @@ pub struct Exploration {
     pub simulated_seconds: u64,
     /// Seconds that passed outside.
     pub wall_seconds: f64,
-    /// What was broken.
+    /// Violations, by plan.
     pub violations: Vec<Failure>,
     /// Number of times that each invariant looked.
     pub invariants: BTreeMap<String, u64>,
@@ -98,8 +98,8 @@ impl Exploration {
         }
     }
 
-    /// What must have happened and did not: an invariant that never looked, a mark that was never
-    /// reached, a fault that never happened, clocks outside the bound that broke nothing.
+    /// Things that must have happened and did not: an invariant that never looked, a mark that was
+    /// never reached, a fault that never happened, clocks outside the bound that broke nothing.
     #[must_use]
     pub fn gaps(&self) -> Vec<String> {
         let idle = judge::names()

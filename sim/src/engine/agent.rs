@@ -23,10 +23,10 @@ use crate::world::Context;
 use crate::world::hosted::workspace;
 use crate::world::hosts::{AgentClocks, NAME, PORT, SimulatedNetwork};
 
-/// After how long a process that a handler killed is started again.
+/// Time after which a process that a handler killed is started again.
 const KILLED_MS: u64 = 1_000;
 
-/// What runs on a machine: its agents, each a process of its own.
+/// Program of a machine: its agents, each a process of its own.
 pub(crate) async fn run_machine(context: Rc<Context>, machine: MachinePlan) -> turmoil::Result {
     let clocks = Rc::new(context.plan.machine_clocks(&machine));
     let agents = context.plan.agents.iter().filter(|agent| agent.machine == machine.machine);
@@ -90,8 +90,8 @@ async fn run_process(context: Rc<Context>, agent: u8, clocks: Rc<MachineClocks>)
     gated(Rc::clone(&context), context.plan.stopped(agent), watch, process).await;
 }
 
-/// What the session of a process is set up with: some are so impatient that several attempts at one
-/// command are under way at a time.
+/// Settings of a process's session: some are so impatient that several attempts at one command are
+/// under way at a time.
 fn config(seed: u64) -> Config {
     let usual = Config::default();
     let attempt_timeout = match (seed ^ (seed >> 32)) % 4 {

@@ -1,4 +1,4 @@
-//! What a plan does to alarms: it stands between production's loop, which rings them, and the objects.
+//! Troubles that a plan gives alarms, between production's loop, which rings them, and the objects.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What one client believes, over true time.
+//! Beliefs of one client, over true time.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -24,9 +24,9 @@ use crate::world::hosted::{Fate, Hosted};
 use crate::world::hosts::{OBJECT, TICK_MS, host_of};
 use crate::world::{Context, operator};
 
-/// How long after the healing claims may take at most, so that a simulation ends.
+/// Time after the healing that claims may take at most, so that a simulation ends.
 const HEALING_MS: u64 = 1_800_000;
-/// How long after the last lease may have lapsed everything must be forgotten: the memory, its
+/// Time after the last lease may have lapsed at which everything must be forgotten: the memory, its
 /// minute, and an alarm's lateness.
 const FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 
@@ -34,13 +34,13 @@ const FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 /// alarm's lateness.
 const MAIL_FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 
-/// How long after the healing mail may take at most: a message that fails as often as it may, each time
-/// after a handler that took too long, and a clock that stands still before it is re-anchored.
+/// Time after the healing that mail may take at most: a message that fails as often as it may, each
+/// time after a handler that took too long, and a clock that stands still before it is re-anchored.
 const MAIL_HEALING_MS: u64 = 420_000;
 /// Interval at which it is looked whether mail is still open.
 const LOOK_MS: u64 = 1_000;
 
-/// After how long an alarm that has not rung is lost, with some room.
+/// Time after which an alarm that has not rung is lost, with some room.
 const ALARM_LATE_MS: u64 = 65_000;
 
 /// Runs a plan and tells what was seen.

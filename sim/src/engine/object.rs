@@ -28,7 +28,7 @@ use crate::world::hosts::{ObjectHost, PORT};
 /// Time that the objects' host takes to flush a log.
 const FLUSH: Duration = Duration::from_millis(40);
 
-/// What runs on the objects' host.
+/// Program of the objects' host.
 pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
     let host: Rc<dyn HostClock> = Rc::new(ObjectHost { context: Rc::clone(&context) });
     let leases = Observed::host(&context, &host, &context.leases);

@@ -37,7 +37,7 @@ pub fn apply(context: &Rc<Context>, sim: &mut Sim<'_>, links: &mut Links, act: &
     }
 }
 
-/// What a fault does to the link of a machine for as long as it lasts.
+/// Troubles of a machine's link for as long as a fault lasts.
 fn troubles(kind: &FaultKind) -> &[Trouble] {
     match kind {
         FaultKind::CutRequests { .. } | FaultKind::Loss { sent_by_machine: true, .. } => {
@@ -240,8 +240,8 @@ fn copies<S: Recorded>(
     calls.into_iter().skip(latest).map(OperatorTask::Copy).collect()
 }
 
-/// What a client may have sent by HTTP, and changes nothing the second time: a nack would be another
-/// failure.
+/// True if a client may have sent it by HTTP, and it changes nothing the second time: a nack would
+/// be another failure.
 fn may_be_copied(ask: &Ask) -> bool {
     match ask {
         Ask::Publish { message } | Ask::Send { message, .. } => message.id.is_some(),

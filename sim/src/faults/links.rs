@@ -9,12 +9,12 @@ use crate::plan::Plan;
 use crate::world::hosts::OBJECT;
 use crate::world::hosts::host_of;
 
-/// What may be wrong with a link; several at a time.
+/// Trouble of a link; several at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
-    /// What the machine sends is lost.
+    /// Frames that the machine sends are lost.
     RequestsCut,
-    /// What is sent to it is lost.
+    /// Frames that are sent to it are lost.
     RepliesCut,
     /// All that is sent waits.
     Held,

@@ -25,7 +25,7 @@ pub enum Act {
 #[derive(Debug)]
 pub struct Timeline {
     acts: std::vec::IntoIter<(TrueTime, Act)>,
-    /// What is wrong with the links now.
+    /// Troubles of the links now.
     pub links: Links,
 }
 
@@ -57,7 +57,7 @@ impl Timeline {
         if *at <= now { self.acts.next().map(|(_, act)| act) } else { None }
     }
 
-    /// What is still to end when the world heals.
+    /// Acts that are still to end when the world heals.
     pub fn rest(&mut self) -> Vec<Act> {
         let rest = std::mem::take(&mut self.acts);
         rest.map(|(_, act)| act).filter(|act| matches!(act, Act::End(..))).collect()

@@ -72,23 +72,23 @@ const OF_MAIL: &[Row<MailboxObserver>] = &[
 /// Invariants that are promised only while clocks keep inside the bound.
 const INSIDE_THE_BOUND: [&str; 2] = [belief_exclusion::NAME, belief_within_grant::NAME];
 
-/// What an invariant found broken.
+/// Violation that an invariant found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// Invariant that is meant.
     pub invariant: String,
     /// True microseconds from the start.
     pub at_us: u64,
-    /// What was seen.
+    /// Evidence that was seen.
     pub why: String,
 }
 
-/// What everybody found.
+/// Findings of all invariants.
 #[derive(Clone, Debug, Default)]
 pub struct Judgement {
     /// By name, how often each invariant looked.
     pub checks: BTreeMap<&'static str, u64>,
-    /// What is broken, the first of each invariant, by time.
+    /// Violations, the first of each invariant, by time.
     pub violations: Vec<Violation>,
     /// Number of times that `belief_exclusion` was found broken where it is not promised.
     pub broken_outside: u64,

@@ -57,7 +57,7 @@ pub struct Catch {
     pub parts: usize,
     /// Number of simulations that the shrinking took.
     pub shrinking: u32,
-    /// In how many of the first plans each invariant was broken.
+    /// Number of the first plans in which each invariant was broken.
     pub broken: BTreeMap<String, u64>,
     /// The other invariants that the shrunk plan breaks.
     pub also: Vec<String>,

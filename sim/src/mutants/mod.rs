@@ -28,7 +28,7 @@ pub static GALLERY: std::sync::LazyLock<Vec<PlantedBug>> = std::sync::LazyLock::
     [of_leases.concat(), of_mailboxes.concat(), of_the_host.to_vec()].concat()
 });
 
-/// What no plan could reproduce: for the check that a plan run twice gives one event log.
+/// Bug that no plan could reproduce: for the check that a plan run twice gives one event log.
 pub const CANARY: PlantedBug = object::CANARY;
 
 /// The bug with this name, the canary among them.

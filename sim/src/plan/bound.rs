@@ -1,4 +1,4 @@
-//! Whether a plan's clocks keep within `ClockBound`, computed from the plan itself, so that shrinking
+//! Class of a plan's clocks by `ClockBound`, computed from the plan itself, so that shrinking
 //! cannot make it lie.
 
 use mailbus_spec::belief::ClockBound;

@@ -3,7 +3,7 @@
 use crate::clock::{MachineClocks, SkewedClock, TrueTime};
 use crate::plan::{ClockPlan, FaultKind, MachinePlan, Plan};
 
-/// What honest clocks show at the start: 2026-01-01, in ms since the epoch.
+/// Time that honest clocks show at the start: 2026-01-01, in ms since the epoch.
 pub const START_MS: u64 = 1_767_225_600_000;
 /// Monotonic clocks start somewhere; this leaves room for any offset below it.
 const MONOTONIC_START_MS: u64 = 1_000_000;

@@ -1,4 +1,4 @@
-//! What happens to machines, agents, the network and the object.
+//! Faults of machines, agents, the network and the object.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,39 +34,39 @@ macro_rules! fault_kinds {
 }
 
 fault_kinds! {
-    /// What the machine sends is lost.
+    /// Messages that the machine sends are lost.
     CutRequests "cut requests" {
         /// The machine.
         machine: u8,
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
-    /// What is sent to the machine is lost: executed, outcome unknown.
+    /// Messages to the machine are lost: executed, outcome unknown.
     CutReplies "cut replies" {
         /// The machine.
         machine: u8,
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
     /// Both, and connections are refused.
     Partition "partition" {
         /// The machine.
         machine: u8,
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
-    /// What is sent either way arrives only at the end, all of it, late.
+    /// Messages either way arrive only at the end, all of them, late.
     Hold "hold" {
         /// The machine.
         machine: u8,
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
-    /// What is under way in one direction at that instant is lost.
+    /// Messages under way in one direction at that instant are lost.
     Loss "loss" {
         /// The machine.
         machine: u8,
-        /// Whether it was sent by the machine or to it.
+        /// True if they were sent by the machine, false if to it.
         sent_by_machine: bool,
     }
     /// The link is slow.
@@ -75,13 +75,13 @@ fault_kinds! {
         machine: u8,
         /// Latency at most, in ms.
         latency_ms: u64,
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
     /// The network delivers a few earlier commands once more, long after their first copies.
     Copy "duplicate, late" {
-        /// How long before they were delivered first, in ms; the latest commands at least that old and at
-        /// most a minute are taken.
+        /// Age of the commands since they were delivered first, in ms; the latest ones at least
+        /// that old and at most a minute are taken.
         age_ms: u64,
     }
     /// The process of an agent stops and goes on later: its timers fire late, and it writes after
@@ -89,97 +89,97 @@ fault_kinds! {
     Pause "client pause" {
         /// The agent.
         agent: u8,
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
     /// A computer sleeps: its processes stop, its monotonic clock too.
     Suspend "suspend" {
         /// The machine.
         machine: u8,
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
-        /// By how much its wall clock is set at the resume, in ms.
+        /// Time by which its wall clock is set at the resume, in ms.
         wall_step_ms: i64,
     }
     /// The process of an agent dies and is started again under the same name.
     Crash "client crash" {
         /// The agent.
         agent: u8,
-        /// After how long it is started again, in ms.
+        /// Time after which it is started again, in ms.
         down_ms: u64,
     }
     /// A machine loses power: no close reaches the object, whose sockets stay half open.
     ClientPowerLoss "half-open socket" {
         /// The machine.
         machine: u8,
-        /// After how long its agents are started again, in ms.
+        /// Time after which its agents are started again, in ms.
         down_ms: u64,
     }
     /// The wall clock of a machine is set.
     WallStep "client clock step" {
         /// The machine.
         machine: u8,
-        /// By how much, in ms.
+        /// Time by which it is set, in ms.
         by_ms: i64,
     }
     /// The host clock of the object is set.
     ObjectStep "object clock step" {
-        /// By how much, in ms.
+        /// Time by which it is set, in ms.
         by_ms: i64,
     }
     /// The object moves to a host with another clock: memory is lost, sockets close.
     HostMove "host move" {
-        /// How far the new host's clock is ahead of the old one's, in ms.
+        /// Lead of the new host's clock over the old one's, in ms.
         by_ms: i64,
     }
     /// The object loses its memory and keeps its sockets.
     Evict "eviction" {}
     /// The object's process dies politely: sockets close, storage is whole.
     ObjectCrash "object crash" {
-        /// After how long it is there again, in ms.
+        /// Time after which it is there again, in ms.
         down_ms: u64,
     }
     /// The object's host loses power: sockets do not close, what was not flushed is lost.
     PowerLoss "power loss" {
-        /// After how long it is there again, in ms.
+        /// Time after which it is there again, in ms.
         down_ms: u64,
     }
     /// A deploy: all sockets close, memory is lost.
     Deploy "deploy" {}
     /// The object is replaced while an old instance goes on and is still sent requests.
     Zombie "zombie" {
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
     /// Alarms ring late.
     AlarmLate "alarm late" {
         /// Lateness in ms.
         by_ms: u64,
-        /// For how long alarms do, in ms.
+        /// Time for which alarms do, in ms.
         for_ms: u64,
     }
     /// The alarm rings although none is due.
     AlarmEarly "alarm early or twice" {}
     /// Alarms that are due do not ring.
     AlarmLost "alarm lost" {
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
     /// A pending alarm is left behind in the past and never rings, until another is set.
     AlarmStuck "alarm stuck" {}
     /// A statement of an event fails.
     StorageError "storage error" {
-        /// Which one, from now on.
+        /// Number of the statement, from now on.
         statement: u8,
     }
     /// Writes fail.
     StorageFull "storage full" {
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
     /// The processes of all agents stop and go on later: nobody asks the object for anything.
     Lull "lull" {
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     }
     /// The storage is restored to an earlier point.

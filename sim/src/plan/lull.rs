@@ -13,8 +13,8 @@ const STREAM: u64 = 0x6c75_6c6c;
 /// The shortest lull: long enough for most of what may be due to be so within it.
 const LEAST_MS: u64 = 45_000;
 
-/// After how many times its length a storage that was full is behind every alarm: what failed meanwhile
-/// is tried again after pauses that double.
+/// Multiple of its length after which a storage that was full is behind every alarm: what failed
+/// meanwhile is tried again after pauses that double.
 const FULL: u64 = 3;
 
 impl Plan {

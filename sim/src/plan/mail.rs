@@ -1,4 +1,4 @@
-//! What agents do with mail.
+//! Operations of agents on mail.
 
 use mailbus_spec::AgentId;
 use mailbus_spec::mailbox::{Pattern, Patterns};
@@ -24,7 +24,7 @@ pub const NOBODY: u8 = 100;
 pub struct MailPlan {
     /// The means.
     pub by: Transport,
-    /// What it subscribes to; nothing leaves that to the service.
+    /// Types that it subscribes to; nothing leaves that to the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patterns: Option<Vec<PatternNumber>>,
 }
@@ -72,16 +72,16 @@ pub enum HandlerScript {
     },
 }
 
-/// What may be done with mail.
+/// Operation on mail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailAction {
     /// Sends messages.
     Send {
-        /// To whom: an agent's number, or of nobody from [`NOBODY`] on; nothing publishes.
+        /// Number of the agent to send to, or of nobody from [`NOBODY`] on; nothing publishes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<u8>,
-        /// Of which type.
+        /// Type of them.
         kind: u8,
         /// Number of them.
         copies: u16,
@@ -124,7 +124,7 @@ pub enum MailAction {
     /// A second process of the same name gets mail for a while.
     #[serde(rename = "twin")]
     DuplicateProcess {
-        /// For how long, in ms.
+        /// Time that it lasts, in ms.
         for_ms: u64,
     },
     /// Sends a message, and soon after another under the same id.

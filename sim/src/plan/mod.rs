@@ -50,9 +50,9 @@ pub enum Profile {
 /// One simulation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Where it came from; it also decides what the plan leaves to chance: latencies and jitter.
+    /// Seed that it came from; it also decides what the plan leaves to chance: latencies and jitter.
     pub seed: u64,
-    /// How rough the drawing was.
+    /// Roughness of the drawing.
     pub profile: Profile,
     /// Time at which faults and new claims stop and the world heals, in ms.
     pub heal_at_ms: u64,
@@ -67,16 +67,16 @@ pub struct Plan {
     pub machines: Vec<MachinePlan>,
     /// The agents. Several may share a machine.
     pub agents: Vec<AgentPlan>,
-    /// What agents and admins do.
+    /// Operations of agents and admins.
     pub operations: Vec<Operation>,
-    /// What happens to them, and to the object.
+    /// Faults that happen to them, and to the object.
     pub faults: Vec<Fault>,
 }
 
 /// A clock that runs evenly; its steps are faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockPlan {
-    /// How far it is ahead of the true time at the start, in ms.
+    /// Lead over the true time at the start, in ms.
     pub offset_ms: i64,
     /// Rate by which it runs faster than true time, in parts per million.
     pub rate_ppm: i64,
@@ -100,7 +100,7 @@ pub struct AgentPlan {
     pub agent: u8,
     /// The machine it runs on.
     pub machine: u8,
-    /// How it gets mail; nothing does not.
+    /// Means by which it gets mail; nothing does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<MailPlan>,
 }

@@ -1,4 +1,4 @@
-//! What agents and admins do.
+//! Operations of agents and admins.
 
 use mailbus_spec::{LeasePath, PathSet};
 use serde::{Deserialize, Serialize};
@@ -10,13 +10,13 @@ use crate::plan::mail::MailAction;
 pub struct Operation {
     /// Milliseconds of true time from the start.
     pub at_ms: u64,
-    /// Who. An operation of an agent that is not there, or down, does not happen.
+    /// Number of the agent. An operation of one that is not there, or down, does not happen.
     pub agent: u8,
     /// Action of it.
     pub action: Action,
 }
 
-/// What may be done.
+/// Action of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -28,7 +28,7 @@ pub enum Action {
         ttl_ms: u64,
         /// The wait asked for, in ms; `None` does not queue.
         wait_ms: Option<u64>,
-        /// After how long the agent gives up on the request and cancels it, in ms.
+        /// Time after which the agent gives up on the request and cancels it, in ms.
         patience_ms: Option<u64>,
         /// Time for which it works, in ms.
         hold_ms: u64,
@@ -62,14 +62,14 @@ pub enum Action {
         path: u8,
         /// The TTL asked for, in ms.
         ttl_ms: u64,
-        /// After how long it is given back, in ms.
+        /// Time after which it is given back, in ms.
         hold_ms: u64,
     },
     /// Does something with mail.
     Mail(MailAction),
 }
 
-/// How an agent ends what it holds.
+/// End that an agent makes of what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {

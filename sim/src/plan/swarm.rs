@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::plan::{FOR_EVER_MS, Fault, FaultKind, Plan, Profile};
 
-/// Which clock of a machine keeps its rate and is never set back.
+/// Clock of a machine that keeps its rate and is never set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrustedClock {
     Monotonic,
@@ -31,7 +31,7 @@ struct Swarm<'a> {
     plan: &'a Plan,
     trusted: &'a [TrustedClock],
     inside: bool,
-    /// How far the object's clock may still be set ahead, in ms.
+    /// Time by which the object's clock may still be set ahead, in ms.
     forward_left_ms: i64,
     /// Time at which much goes wrong at once, in ms.
     storms: Vec<u64>,

@@ -1,4 +1,4 @@
-//! What is told of a plan that broke something.
+//! Report of a plan that broke something.
 
 use std::fmt::Write as _;
 

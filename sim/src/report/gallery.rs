@@ -1,4 +1,4 @@
-//! What a hunt for planted bugs came to: who was caught, and which invariants are needed.
+//! Result of a hunt for planted bugs: which were caught, and which invariants are needed.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What a run tells: lines, tables and failures.
+//! Reports of a run: lines, tables and failures.
 
 pub mod failure;
 pub mod gallery;

@@ -8,7 +8,7 @@ use crate::explore::Exploration;
 use crate::judge;
 use crate::judge::history::marks::Mark;
 
-/// What a run over many seeds came to.
+/// Table of a run over many seeds.
 #[must_use]
 pub fn exploration(exploration: &Exploration) -> String {
     let checks = judge::names().map(|name| {

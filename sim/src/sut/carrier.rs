@@ -1,5 +1,4 @@
-//! What carries commands for a mail client: production's, and around it what a wrong client would do
-//! otherwise.
+//! Carrier of a mail client's commands: production's, and what a wrong client would do otherwise.
 
 use std::cell::Cell;
 
@@ -7,15 +6,14 @@ use mailbus_client::transport::{
     Answered, Broken, Carrier, Incoming, NoAnswer, Object, Socket, Unopened,
 };
 
-/// What a mail client does otherwise than production's.
+/// Rules of a mail client, where they differ from production's.
 #[derive(Clone, Copy, Debug)]
 pub struct MailClientRules {
     /// One attempt to open a socket that fails is its last.
     pub gives_up_on_a_failed_open: bool,
-    /// What comes in over its sockets is changed so; nothing of a frame is left out where it says
-    /// `None`.
+    /// Change of what comes in over its sockets; nothing is left of a frame where it says `None`.
     pub incoming: Option<fn(&str) -> Option<String>>,
-    /// What it sends over its sockets is changed so.
+    /// Change of what it sends over its sockets.
     pub outgoing: Option<fn(&str) -> Option<String>>,
     /// It settles a message before it handles it.
     pub acks_before_handling: bool,

@@ -17,7 +17,7 @@ use crate::judge::history::{Entry, Happened};
 use crate::sut::model::{ModelRow, Versions};
 use crate::sut::{Tested, Variant};
 
-/// What the machines of one object share, one after the other.
+/// State that the machines of one object share, one after the other.
 pub(crate) struct Lives<S: Tested> {
     /// Machine behind the endpoint.
     pub variant: Variant<S>,
@@ -52,7 +52,7 @@ impl<S: Tested> Lives<S> {
         self.alarm_set.set(self.alarm_set.get() || alarm_set);
     }
 
-    /// What was handled since it was asked last, and whether that set an alarm.
+    /// Entries handled since it was asked last, and whether they set an alarm.
     pub fn take_handled(&self) -> (Vec<Entry<S>>, bool) {
         (self.handled.take(), self.alarm_set.take())
     }

@@ -17,16 +17,16 @@ use mailbus_spec::mailbox::MailboxMachine;
 pub use carrier::MailClientRules;
 pub(crate) use tested::Tested;
 
-/// What a simulation tests: two objects, and their clients.
+/// System that a simulation tests: two objects, and their clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Sut {
-    /// What stands behind the endpoint of leases.
+    /// Object behind the endpoint of leases.
     pub object: Variant<LeaseMachine>,
-    /// By what rules clients believe.
+    /// Rules by which clients believe.
     pub client: fn() -> Box<dyn CreditRules + Send>,
-    /// What stands behind the endpoint of mailboxes.
+    /// Object behind the endpoint of mailboxes.
     pub mail: Variant<MailboxMachine>,
-    /// What mail clients do otherwise than production's.
+    /// Rules of mail clients, where they differ from production's.
     pub mail_client: MailClientRules,
     /// Clocks of the host of the objects.
     pub host_clocks: HostClocks,

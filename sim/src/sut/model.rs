@@ -32,10 +32,10 @@ pub(crate) struct Versions<M> {
     tentative: RefCell<Vec<i64>>,
     /// Committed, the latest last.
     committed: RefCell<VecDeque<i64>>,
-    /// What a bookmark may go back to.
+    /// Versions that a bookmark may go back to.
     pinned: RefCell<BTreeSet<i64>>,
     keeps: usize,
-    /// What a hasty model has let out of an event that was undone.
+    /// State that a hasty model has let out of an event that was undone.
     leaked: RefCell<Option<M>>,
 }
 
@@ -52,7 +52,7 @@ impl<M: Default> Versions<M> {
         }
     }
 
-    /// What was written last is committed, or undone.
+    /// Commits the version that was written last, or undoes it.
     pub(crate) fn settle(&self, committed: bool) {
         let mut states = self.states.borrow_mut();
         let mut tentative = std::mem::take(&mut *self.tentative.borrow_mut());

@@ -15,7 +15,7 @@ use crate::judge::history::Recorded;
 
 /// Service whose object can be put under test.
 pub trait Tested: Recorded + Sessions {
-    /// What a socket keeps of its session while the object is not in memory.
+    /// State of its session that a socket keeps while the object is not in memory.
     type Kept: 'static;
     /// Production's machine.
     type Production: Machine<Service = Self, Kept = Self::Kept>;
@@ -39,7 +39,7 @@ pub trait Tested: Recorded + Sessions {
         Vec::new()
     }
 
-    /// What sockets have to keep so that a model knows their sessions again.
+    /// State that sockets have to keep so that a model knows their sessions again.
     fn kept(&self) -> Vec<Self::Kept> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! What agents do: the plan's operations, each a story of its own on the agent's one client.
+//! Stories of agents: the plan's operations, each a story of its own on the agent's one client.
 
 mod agent;
 mod lease;

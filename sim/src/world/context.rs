@@ -1,4 +1,4 @@
-//! What everybody in one simulation shares, on its one thread.
+//! Context that everybody in one simulation shares, on its one thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -25,11 +25,11 @@ pub(crate) const PROBE_TTL_MS: u64 = 5_000;
 
 /// Context of one simulation.
 pub struct Context {
-    /// What happens.
+    /// Plan of what happens.
     pub plan: Plan,
-    /// Who is tested.
+    /// System under test.
     pub sut: Sut,
-    /// What was seen.
+    /// History of what was seen.
     pub history: RefCell<History>,
     /// The wall clock of the object's host.
     pub(crate) object_clock: SkewedClock,
@@ -86,7 +86,7 @@ pub(crate) enum OperatorTask {
     Wake,
 }
 
-/// What goes wrong with alarms at the moment, those of both objects.
+/// Troubles of the alarms at the moment, those of both objects.
 #[derive(Debug, Default)]
 pub(crate) struct AlarmTrouble {
     pub lost_until: Cell<TrueTime>,
@@ -136,7 +136,7 @@ impl Context {
         self.clock.now()
     }
 
-    /// What the wall clock of the object's host says.
+    /// Time by the wall clock of the object's host.
     #[must_use]
     pub fn host_now(&self) -> HostTime {
         host_time(&self.object_clock, self.now())

@@ -61,7 +61,7 @@ impl<S: Tested> Hosted<S> {
         self.committed.get()
     }
 
-    /// What was handled last is committed, or undone.
+    /// Commits the entries that were handled last, or drops them.
     pub fn settle(&self, history: &mut History, committed: bool) {
         let (handled, alarm_set) = self.lives.take_handled();
         for _ in 0..self.lives.silenced.take() {
@@ -97,7 +97,7 @@ impl<S: Tested> Hosted<S> {
     }
 }
 
-/// What may happen to an object of either class.
+/// Fate that may befall an object of either class.
 pub(crate) trait Fate {
     /// Its host is gone.
     fn stop(&self);
@@ -123,10 +123,10 @@ pub(crate) trait Fate {
     /// Writes fail, or succeed again.
     fn set_full(&self, full: bool);
 
-    /// What was not flushed is lost, and what of it was committed has been seen by nobody.
+    /// Events that were not flushed are lost, and what of them was committed has been seen by nobody.
     fn lose_power(&self, history: &mut History);
 
-    /// What shall be restored later is remembered, for the fault with this index.
+    /// State that shall be restored later is remembered, for the fault with this index.
     fn remember(&self, index: usize, history: &History);
 
     /// Goes back to what was remembered: memory, sockets and everything that was held back are gone; so is

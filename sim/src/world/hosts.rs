@@ -19,7 +19,7 @@ use crate::world::Context;
 
 /// The object's host, by name and port.
 pub(crate) const OBJECT: &str = "object";
-/// What requests call it: without credentials it answers to the names of its own machine alone.
+/// Name for requests: without credentials it answers to the names of its own machine alone.
 pub(crate) const NAME: &str = "localhost";
 /// The port it listens on.
 pub(crate) const PORT: u16 = 80;

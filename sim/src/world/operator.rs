@@ -103,8 +103,8 @@ async fn exchange(object: Object, action: &str, body: String) -> io::Result<(u16
     }
 }
 
-/// What the operator says to both objects after a restore: no ordinal that is not greater than the largest
-/// that is known may be issued again.
+/// Tasks of the operator at both objects after a restore: no ordinal that is not greater than the
+/// largest that is known may be issued again.
 pub(crate) fn recoveries(context: &Context) -> Vec<OperatorTask> {
     let history = context.history.borrow();
     let token = largest_known(&history.leases, |outcome| match outcome {

@@ -1,4 +1,4 @@
-//! What clients did, and what they believed.
+//! Deeds of clients, and their beliefs.
 
 use mailbus_spec::{AgentId, Holder, LeasePath, Ordinal, PathSet};
 
@@ -11,7 +11,7 @@ pub struct BeliefSpan {
     pub holder: Holder,
     /// The lease.
     pub token: Ordinal,
-    /// What it covers.
+    /// Set that it covers.
     pub paths: PathSet,
     /// The first instant.
     pub from: TrueTime,
@@ -39,15 +39,15 @@ pub struct Write {
 pub struct Claim {
     /// Holder that asks.
     pub holder: Holder,
-    /// For what.
+    /// Set that it asks for.
     pub paths: PathSet,
-    /// Since when, truly.
+    /// Time since which it asks, truly.
     pub asked: TrueTime,
     /// Time at which the client knew that it holds the set.
     pub learned: Option<TrueTime>,
     /// Time at which the client stopped asking, if it did so without holding the set.
     pub gave_up: Option<TrueTime>,
-    /// What the largest TTL asked for so far is, in ms.
+    /// Largest TTL asked for so far, in ms.
     pub largest_ttl_ms: u64,
 }
 
@@ -75,13 +75,13 @@ pub struct Handling {
     pub run: String,
     /// Sender.
     pub from: AgentId,
-    /// Which message, by its sender's key; `None` if it had none.
+    /// Key of the message, by its sender; empty if it had none.
     pub id: String,
     /// Its place in the workspace's order, if the client tells it.
     pub seq: Option<Ordinal>,
     /// The JSON text of its payload.
     pub payload: String,
-    /// What came of it.
+    /// Outcome of the handling.
     pub outcome: HandlerOutcome,
 }
 

@@ -87,7 +87,7 @@ marks! {
     DeadLettered "message dead-lettered"
     /// A dead letter was given a second chance.
     Redriven "dead letter redriven"
-    /// What a session that negotiated nothing was sent was presumed settled.
+    /// A delivery to a session that negotiated nothing was presumed settled.
     Presumed "delivery presumed settled"
     /// A message expired.
     Expired "message expired"

@@ -1,4 +1,4 @@
-//! What was seen of one simulation, from outside: the judge's only evidence.
+//! History of one simulation, as seen from outside: the judge's only evidence.
 
 mod clients;
 pub mod marks;
@@ -71,7 +71,7 @@ impl Recorded for MailboxMachine {
     }
 }
 
-/// What storage holds at the very end, when everything must be forgotten.
+/// Residue in storage at the very end, when everything must be forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Residue {
     /// Rows of the lease object.
@@ -85,21 +85,21 @@ pub struct Residue {
 /// Everything seen of one simulation.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// What was seen of the lease object.
+    /// Record of the lease object.
     pub leases: Record<LeaseMachine>,
-    /// What was seen of the mailbox object.
+    /// Record of the mailbox object.
     pub mail: Record<MailboxMachine>,
-    /// What handlers of clients did, in no order.
+    /// Handlings by clients, in no order.
     pub handlings: Vec<Handling>,
-    /// What clients sent, and what they were told of it.
+    /// Messages that clients sent, and what they were told of them.
     pub sendings: Vec<Sending>,
-    /// What clients believed, in no order.
+    /// Beliefs of clients, in no order.
     pub beliefs: Vec<BeliefSpan>,
-    /// What arrived at resources.
+    /// Writes that arrived at resources.
     pub writes: Vec<Write>,
     /// Claims that the healing has to let through.
     pub claims: Vec<Claim>,
-    /// What storage held at the end.
+    /// Content of storage at the end.
     pub residue: Option<Residue>,
     /// Time at which faults stopped.
     pub healed: TrueTime,

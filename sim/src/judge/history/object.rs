@@ -1,4 +1,4 @@
-//! What an object did, in its own order, and what it waited for in between.
+//! Deeds of an object, in its own order, and its waits in between.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ use crate::clock::TrueTime;
 pub struct Happened<S: Service> {
     /// True time of it.
     pub at: TrueTime,
-    /// What the host's clock said.
+    /// Time by the host's clock.
     pub host: HostTime,
     /// The event.
     pub event: Event<S::Command>,
-    /// What the object did.
+    /// Effects of the event.
     pub step: StepOf<S>,
 }
 
@@ -40,17 +40,17 @@ pub enum Entry<S: Service> {
     Restored {
         /// Time.
         at: TrueTime,
-        /// After how many entries, restores among them, the storage was as it is now.
+        /// Number of entries, restores among them, after which the storage was as it is now.
         back_to: usize,
     },
 }
 
-/// What an object waits for after an event.
+/// Wait of an object after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// Time at which the event was.
     pub at: TrueTime,
-    /// What time it was told.
+    /// Time that it was told.
     pub told: HostTime,
     /// True if it wrote anything.
     pub wrote: bool,
@@ -74,7 +74,7 @@ impl<S: Service> Entry<S> {
 pub struct Record<S: Service> {
     /// The object's own order of what it did.
     pub entries: Vec<Entry<S>>,
-    /// What it waited for after each event.
+    /// Waits of the object after each event.
     pub waits: Vec<Wait>,
 }
 

@@ -1,5 +1,5 @@
-//! Who believes, inside `ClockBound`, is the holder at the object, with the same token, unexpired (a
-//! force-released lease is exempt until its former `expires_at`).
+//! A client that believes, inside `ClockBound`, is the holder at the object, with the same token,
+//! unexpired (a force-released lease is exempt until its former `expires_at`).
 
 use crate::judge::history::History;
 use crate::judge::invariants::Tally;

@@ -1,5 +1,5 @@
-//! What an agent was owed and will not get is in its gap, its dead letters or the sender's `refused`,
-//! until acknowledged.
+//! Messages that an agent was owed and will not get are in its gap, its dead letters or the
+//! sender's `refused`, until acknowledged.
 
 use crate::judge::invariants::{Invariant, Tally};
 use crate::judge::observer::mailbox::{Fact, MailboxObserver, Moment};

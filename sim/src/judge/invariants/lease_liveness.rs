@@ -19,7 +19,7 @@ use crate::judge::observer::lease::{Change, LeaseEvent, LeaseObserver, Moment};
 /// The name of the invariant.
 pub const NAME: &str = "lease_liveness";
 
-/// How much later a client may learn of its grant than the object decided it: an answer takes less
+/// Time after the object's decision at which a client may learn of its grant: an answer takes less
 /// than 20 s, and after the healing much less.
 const ANSWER_MS: u64 = 20_000;
 

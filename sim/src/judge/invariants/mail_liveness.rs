@@ -68,7 +68,7 @@ impl Invariant<MailboxObserver> for MailLiveness {
     }
 }
 
-/// What an agent that wants its mail still waits for.
+/// Mail that an agent that wants it still waits for.
 #[must_use]
 pub fn open_mail(observer: &MailboxObserver, agent: &AgentId) -> Option<String> {
     let Some(live) = observer.agents.get(agent).and_then(|mailbox| mailbox.live.as_ref()) else {

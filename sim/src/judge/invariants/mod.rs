@@ -103,7 +103,7 @@ impl<O: Observer> Check<O> {
         Self { invariant, tally: Tally::default() }
     }
 
-    /// What it has found, now that all is read.
+    /// Findings, now that all is read.
     pub fn finish(mut self, history: &History, observer: &O) -> Tally {
         self.invariant.finish(history, observer, &mut self.tally);
         self.tally

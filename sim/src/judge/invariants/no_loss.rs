@@ -68,7 +68,8 @@ impl Invariant<MailboxObserver> for NoLoss {
         }
     }
 
-    /// What a client was told was accepted must have been, and it acks what one of its handlers has done.
+    /// Checks that what a client was told was accepted has been, and that it acks what a handler
+    /// has done.
     fn finish(&mut self, history: &History, _observer: &MailboxObserver, tally: &mut Tally) {
         for sending in &history.sendings {
             let SendingEnd::Accepted(seq) = sending.end else { continue };

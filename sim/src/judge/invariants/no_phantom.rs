@@ -16,8 +16,8 @@ pub const NAME: &str = "no_phantom";
 /// Check of the invariant.
 #[derive(Debug, Default)]
 pub struct NoPhantom {
-    /// What was accepted: sender, key and payload, and when first. Once its time is over a key is free
-    /// again.
+    /// Accepted messages: sender, key and payload, and when first. Once its time is over a key is
+    /// free again.
     accepted: BTreeMap<(AgentId, String, String), TrueTime>,
 }
 
@@ -51,7 +51,8 @@ impl Invariant<MailboxObserver> for NoPhantom {
         }
     }
 
-    /// What a handler was given is what was accepted, and what a client was told was refused was not.
+    /// Checks that what a handler was given was accepted, and what a client was told was refused
+    /// was not.
     fn finish(&mut self, history: &History, _observer: &MailboxObserver, tally: &mut Tally) {
         for handling in &history.handlings {
             let Handling { from, id, payload, .. } = handling;

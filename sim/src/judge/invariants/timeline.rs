@@ -1,5 +1,5 @@
-//! What the object would have said of a lease at any true instant: computed from its clock and from
-//! what it had told until then.
+//! Timeline of a lease: what the object would have said of it at any true instant, computed from
+//! its clock and from what it had told until then.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::judge::history::{BeliefSpan, History};
 use crate::judge::invariants::{Invariant, Tally};
 use crate::judge::observer::lease::{Change, EndOfLease, LeaseObserver, Moment};
 
-/// What is known of a lease from an event on.
+/// Standing of a lease from an event on, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It lives, until this instant by the object's clock.
@@ -60,7 +60,7 @@ impl Timeline {
         clock.observe(host).map_or(clock.floor, |seen| seen.now)
     }
 
-    /// Whose lease it was, and how it stood at `at`.
+    /// Holder of the lease, and how it stood at `at`.
     #[must_use]
     pub fn standing(&self, token: Ordinal, at: TrueTime) -> Option<(&Holder, Standing)> {
         let (holder, standings) = self.leases.get(&token)?;
@@ -82,7 +82,7 @@ impl Timeline {
         matches!(self.standing(token, at), Some((_, Standing::Forced(_))))
     }
 
-    /// Until when anything is promised about a lease: a restore after its grant voids it.
+    /// Time until which anything is promised about a lease: a restore after its grant voids it.
     #[must_use]
     pub fn promised_until(&self, token: Ordinal) -> Option<TrueTime> {
         let granted = self.leases.get(&token).and_then(|(_, standings)| standings.first())?.0;

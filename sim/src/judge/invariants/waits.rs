@@ -1,5 +1,5 @@
-//! What an object waits for, it does although nobody asks: in time by the monotonic clock of its host,
-//! whatever happens to the wall clock.
+//! Things that an object waits for, it does although nobody asks: in time by the monotonic clock of
+//! its host, whatever happens to the wall clock.
 //!
 //! A part of both invariants of liveness. What the time of an event was told is what the rest counts
 //! from; an event that wrote nothing promises nothing of its time.
@@ -8,7 +8,7 @@ use crate::clock::TrueTime;
 use crate::judge::history::{History, Wait};
 use crate::judge::invariants::Tally;
 
-/// How late an alarm may ring: its first two failures are tried again sooner.
+/// Lateness that an alarm may have: its first two failures are tried again sooner.
 const LATE_MS: u64 = 30_000;
 
 /// Looks, for each event after which an object waits for something, whether its next one came in time.

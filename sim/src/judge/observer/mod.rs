@@ -70,7 +70,7 @@ pub struct Moment<'a, O: Observer> {
     pub now: Timestamp,
     /// The observer after it.
     pub observer: &'a O,
-    /// What it shows, in order.
+    /// Facts or changes that it shows, in order.
     pub shown: &'a [O::Shown],
 }
 

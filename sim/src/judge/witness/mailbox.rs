@@ -17,7 +17,7 @@ use crate::judge::observer::mailbox::{
 #[derive(Default)]
 pub(super) struct Witness {
     pub marks: Marks,
-    /// What was in flight when sessions broke without a word.
+    /// Deliveries that were in flight when sessions broke without a word.
     broken: BTreeSet<(AgentId, Ordinal)>,
     /// The agent that an event names, before it.
     before: Option<Mailbox>,
@@ -135,7 +135,7 @@ impl Witness {
         }
     }
 
-    /// What an inbox no longer lists, time has ended.
+    /// Marks messages that an inbox no longer lists: time has ended them.
     fn read_gone(&mut self, moment: &Moment<'_>, agent: &AgentId) {
         let Some(mailbox) = moment.observer.agents.get(agent) else { return };
         let before = self.before.as_ref();

@@ -13,7 +13,7 @@ use crate::plan::{Action, Ending, path_set};
 use crate::workload::agent::Agent;
 use crate::workload::agent::Guard;
 
-/// How patient an agent is that was given no patience of its own.
+/// Patience of an agent that was given none of its own.
 const PATIENCE_MS: u64 = 600_000;
 /// Time for which an agent works between two writes.
 const WORK: Duration = Duration::from_millis(700);

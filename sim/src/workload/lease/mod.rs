@@ -23,7 +23,7 @@ use crate::workload::agent::Agent;
 use crate::world::context::PROBE_TTL_MS;
 use crate::world::operator::post;
 
-/// How long after the healing agents ask.
+/// Time after the healing at which agents ask.
 const AFTER_MS: u64 = 1_000;
 /// Longer than any bound of liveness.
 const PATIENCE: Duration = Duration::from_secs(3_600);

@@ -16,7 +16,7 @@ use crate::plan::mail::patterns;
 use crate::workload::mailbox::handler;
 use crate::workload::mailbox::process::{Mail, Process};
 
-/// After how long an agent whose session was replaced or refused begins another.
+/// Time after which an agent whose session was replaced or refused begins another.
 const AGAIN_MS: u64 = 3_000;
 
 /// Session after session, for as long as the process runs.

@@ -1,4 +1,4 @@
-//! What agents do with mail, by whichever means they get it.
+//! Operations of agents on mail, by whichever means they get it.
 
 mod bus;
 mod handler;

@@ -18,7 +18,7 @@ use crate::world::operator::post;
 
 /// Time at which it comes back after a close.
 const RECONNECT_MS: u64 = 5_000;
-/// After how much silence its runtime gives a socket up: the other end pings every 25 s.
+/// Silence after which its runtime gives a socket up: the other end pings every 25 s.
 const SILENCE_MS: u64 = 80_000;
 /// Time that a socket may take to open.
 const OPEN_MS: u64 = 10_000;

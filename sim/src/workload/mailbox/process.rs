@@ -1,4 +1,4 @@
-//! What one process of an agent has at hand for its mail.
+//! Process of an agent, with what it has at hand for its mail.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -104,7 +104,7 @@ impl Process {
         }
     }
 
-    /// What carries commands for this process.
+    /// Carrier of commands for this process.
     pub fn carrier(&self) -> Carried<Streams<SimulatedNetwork>> {
         let endpoint =
             Endpoint::new(&format!("http://{NAME}:{PORT}"), workspace()).expect("a plain address");

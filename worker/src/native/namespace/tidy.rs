@@ -37,7 +37,7 @@ const CONVERTED_MAX: u32 = 4_096;
 enum Left {
     /// More of the same, at once.
     More,
-    /// What takes all of it, when its object is idle.
+    /// Work that takes all of it, when its object is idle.
     Later,
     /// To look whether somebody has used it again.
     InAnHour,

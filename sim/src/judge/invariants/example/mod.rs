@@ -54,7 +54,7 @@ impl<O: Observer + 'static> Example<O> {
         &self.history
     }
 
-    /// What an invariant says of it.
+    /// Findings of an invariant about it.
     pub fn check(&self, invariant: impl Invariant<O> + 'static) -> Tally {
         let mut check = Check::new(Box::new(invariant));
         let observer = walk(&self.history, &mut [&mut check]);
@@ -82,7 +82,7 @@ impl<O: Observer + 'static> Example<O> {
         self
     }
 
-    /// What storage holds in the end.
+    /// Adds what storage holds in the end.
     pub fn left(mut self, residue: Residue) -> Self {
         self.history.residue = Some(residue);
         self

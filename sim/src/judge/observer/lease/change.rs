@@ -1,4 +1,4 @@
-//! What an event of the object changed, by its own words.
+//! Changes by an event of the object, by its own words.
 
 use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp};
 

@@ -31,7 +31,7 @@ pub struct Lease {
     pub holder: Holder,
     /// The request that was granted; none in the original's protocol.
     pub request: Option<RequestId>,
-    /// What it covers.
+    /// Set that it covers.
     pub paths: PathSet,
     /// Its token.
     pub token: Ordinal,
@@ -50,7 +50,7 @@ pub struct Ticket {
     pub holder: Holder,
     /// The request that waits.
     pub request: RequestId,
-    /// What it waits for.
+    /// Set that it waits for.
     pub paths: PathSet,
     /// Time at which its place is given up, by the object.
     pub deadline: Timestamp,

@@ -1,4 +1,4 @@
-//! What one event of the mailbox object says, beside what was to be expected.
+//! Facts of one event of the mailbox object, beside what was to be expected.
 
 use mailbus_spec::mailbox::{Connection, DeadReason, Gap, Window};
 use mailbus_spec::{AgentId, Ordinal};
@@ -45,14 +45,14 @@ pub enum Fact {
     Obeyed {
         /// The session.
         connection: Connection,
-        /// What it asked.
+        /// Question that it asked.
         asked: &'static str,
     },
     /// A command of a session that is not the live one was refused.
     Refused {
         /// The session.
         connection: Connection,
-        /// What it asked.
+        /// Question that it asked.
         asked: &'static str,
     },
     /// A command of the live session was refused as that of another.
@@ -95,9 +95,9 @@ pub enum Fact {
     Listed {
         /// Agent that it concerns.
         agent: AgentId,
-        /// What is certainly pending and is not in the list.
+        /// Messages that are certainly pending and are not in the list.
         missing: Vec<Ordinal>,
-        /// What is in the list and is not owed.
+        /// Messages that are in the list and are not owed.
         strange: Vec<Ordinal>,
     },
     /// A dead letter was listed.
@@ -124,7 +124,7 @@ pub enum Fact {
     Gap {
         /// Agent that it concerns.
         agent: AgentId,
-        /// What it was told.
+        /// Gap that it was told.
         told: Option<Gap>,
         /// Number of losses that there must have been.
         lost: u64,
@@ -148,7 +148,7 @@ pub enum Fact {
 /// One delivery.
 #[derive(Clone, Debug)]
 pub struct Pushed {
-    /// To which session.
+    /// Session that it goes to.
     pub to: Connection,
     /// Message that is meant.
     pub seq: Ordinal,
@@ -156,7 +156,7 @@ pub struct Pushed {
     pub is_live: bool,
     /// True if the message is what was accepted, byte for byte.
     pub is_genuine: bool,
-    /// What the agent was owed of it before.
+    /// State of it for the agent before.
     pub owing: Option<Owing>,
     /// True if its retention was over.
     pub is_expired: bool,
@@ -172,7 +172,7 @@ pub struct Pushed {
     pub flying: Flying,
 }
 
-/// What is in flight to a session.
+/// Messages in flight to a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Flying {
     /// Number of deliveries.

@@ -28,7 +28,7 @@ pub type MailEvent = Happened<MailboxMachine>;
 /// One event of a mailbox object, when it has been read.
 pub type Moment<'a> = observer::Moment<'a, MailboxObserver>;
 
-/// What the object has told of its mail.
+/// Mail as the object has told of it.
 #[derive(Clone, Debug, Default)]
 pub struct MailboxObserver {
     /// The object's clock.
@@ -67,7 +67,7 @@ pub struct Mailbox {
     pub live: Option<Live>,
     /// Sessions that are open and silent.
     pub superseded: Vec<Ordinal>,
-    /// What it was ever owed, by `seq`.
+    /// Messages that it was ever owed, by `seq`.
     pub owed: BTreeMap<Ordinal, Owed>,
     /// Number of losses that it has to have been told of.
     pub lost: u64,
@@ -95,7 +95,7 @@ pub struct Live {
 /// One push that is not settled.
 #[derive(Clone, Copy, Debug)]
 pub struct Flight {
-    /// Of which message.
+    /// Message that is under way.
     pub seq: Ordinal,
     /// Number of bytes that it has.
     pub bytes: u64,
@@ -107,7 +107,7 @@ pub struct Flight {
     pub ack_required: bool,
 }
 
-/// What has become of a message for one of its recipients.
+/// State of a message for one of its recipients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owing {
     /// It is to be delivered.
@@ -125,7 +125,7 @@ pub enum Owing {
 /// One message for one of its recipients.
 #[derive(Clone, Copy, Debug)]
 pub struct Owed {
-    /// What has become of it.
+    /// State of it.
     pub owing: Owing,
     /// Number of its deliveries that have failed.
     pub failures: u64,
@@ -140,7 +140,7 @@ pub struct Owed {
 }
 
 impl Owed {
-    /// What was just accepted.
+    /// Entry of a message that was just accepted.
     #[must_use]
     pub fn new(owing: Owing) -> Self {
         Self {
