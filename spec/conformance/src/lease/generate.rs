@@ -4,7 +4,7 @@
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, RngExt};
 
-use crate::subject::Pace;
+use crate::subject::{Generate, Pace};
 use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
 use mailbus_spec::lease::{Acquire, Command, LeaseMachine, ReleaseTarget};
 use mailbus_spec::ordinal::Ordinal;
@@ -20,28 +20,33 @@ const LONG_WAITS_MS: [u64; 4] = [1_000, 5_000, 30_000, 600_000];
 const SHORT_TTLS_MS: [u64; 6] = [1, 5, 20, 60, 150, 5_000];
 const SHORT_WAITS_MS: [u64; 2] = [1_000, 30_000];
 
-pub(super) fn holders() -> Vec<Holder> {
-    let holder = |(agent, session)| {
-        Some(Holder { agent: AgentId::new(agent).ok()?, session: SessionId::new(session).ok()? })
-    };
-    HOLDERS.into_iter().filter_map(holder).collect()
-}
+impl Generate for LeaseMachine {
+    /// Drawn so that most touch something that is there.
+    fn generate(&self, random: &mut impl Rng, pace: Pace) -> Command {
+        let drawn = match random.random_range(0..100_u32) {
+            0..=41 => acquire(random, pace),
+            42..=51 => repeat(self, random),
+            52..=61 => renew(self, random, pace),
+            62..=73 => release(self, random),
+            74..=80 => cancel(random),
+            81..=84 => some_path(random).map(|path| Command::Status { path }),
+            85..=87 => list(random),
+            88..=91 => verify(self, random),
+            92..=98 => force_release(self, random),
+            _ => recover(self, random, pace),
+        };
+        drawn.unwrap_or_else(everything_listed)
+    }
 
-/// A command that is legal in every state, drawn so that most touch something that is there.
-pub(super) fn command(state: &LeaseMachine, random: &mut impl Rng, pace: Pace) -> Command {
-    let drawn = match random.random_range(0..100_u32) {
-        0..=41 => acquire(random, pace),
-        42..=51 => repeat(state, random),
-        52..=61 => renew(state, random, pace),
-        62..=73 => release(state, random),
-        74..=80 => cancel(random),
-        81..=84 => some_path(random).map(|path| Command::Status { path }),
-        85..=87 => list(random),
-        88..=91 => verify(state, random),
-        92..=98 => force_release(state, random),
-        _ => recover(state, random, pace),
-    };
-    drawn.unwrap_or_else(everything_listed)
+    fn peers_of_the_small_world() -> Vec<Holder> {
+        let holder = |(agent, session)| {
+            Some(Holder {
+                agent: AgentId::new(agent).ok()?,
+                session: SessionId::new(session).ok()?,
+            })
+        };
+        HOLDERS.into_iter().filter_map(holder).collect()
+    }
 }
 
 pub(super) fn everything_listed() -> Command {
@@ -57,7 +62,7 @@ fn some_request(random: &mut impl Rng) -> Option<RequestId> {
 }
 
 fn some_holder(random: &mut impl Rng) -> Option<Holder> {
-    holders().into_iter().choose(random)
+    LeaseMachine::peers_of_the_small_world().into_iter().choose(random)
 }
 
 fn some_ttl(random: &mut impl Rng, pace: Pace) -> Option<Ttl> {

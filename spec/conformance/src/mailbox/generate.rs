@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 
 use super::body::Written;
 use super::hints;
-use crate::subject::{Load, Pace};
+use crate::subject::{Generate, Load, Pace};
 use mailbus_spec::id::{AgentId, SessionId};
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::state::{Agent, Logged};
@@ -38,14 +38,31 @@ pub(super) fn everybody_listed() -> Command {
     Command::alone(Ask::Agents { after: None, limit: 100 })
 }
 
-/// A command that is legal in every state, drawn so that most touch something that is there.
-pub(super) fn command(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Command {
-    draw(state, random, pace).or_else(|| publish(random)).unwrap_or_else(everybody_listed)
-}
+impl Generate for MailboxMachine {
+    /// Drawn so that most touch something that is there.
+    fn generate(&self, random: &mut impl Rng, pace: Pace) -> Command {
+        draw(self, random, pace).or_else(|| publish(random)).unwrap_or_else(everybody_listed)
+    }
 
-/// Commands that fill an inbox, push budget, window or socket's place, or take a message its chances.
-pub(super) fn flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Vec<Command> {
-    try_flood(state, random, load).unwrap_or_default()
+    /// Commands that fill an inbox, push budget, window or socket's place, or take a message its chances.
+    fn flood(&self, random: &mut impl Rng, load: Load) -> Vec<Command> {
+        try_flood(self, random, load).unwrap_or_default()
+    }
+
+    fn peers_of_the_small_world() -> Vec<Connection> {
+        Vec::new()
+    }
+
+    /// Sessions that negotiated nothing can say little; and no session begins over another.
+    fn is_sayable(&self, command: &Command) -> bool {
+        let Some(over) = &command.over else { return true };
+        let agent = self.agents.get(&over.agent);
+        let live = agent.and_then(|agent| agent.live.as_ref());
+        let is_silent = live.is_some_and(|live| live.epoch == over.epoch && live.window.is_none())
+            || agent.is_some_and(|agent| agent.superseded.contains(&over.epoch));
+        !matches!(command.ask, Ask::Connect { .. })
+            && (!is_silent || hints::is_original(&command.ask))
+    }
 }
 
 fn try_flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Option<Vec<Command>> {

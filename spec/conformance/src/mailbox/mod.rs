@@ -18,15 +18,9 @@ pub mod ledger;
 mod parse;
 mod print;
 
-use std::collections::BTreeSet;
-
-use rand::Rng;
-
 use super::notation::{EXACT_START, Epoch};
-use super::subject::{AnswerOf, Generate, Hints, Load, Pace, Sessions, StepOf, Text};
-use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, Outcome, Push};
-use mailbus_spec::ordinal::Ordinal;
-use mailbus_spec::time::Timestamp;
+use super::subject::{AnswerOf, Sessions, Text};
+use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, Push};
 
 impl Text for MailboxMachine {
     fn parse_peer(text: &str) -> Result<Connection, String> {
@@ -51,71 +45,6 @@ impl Text for MailboxMachine {
 
     fn spell_push(push: &Push, epoch: Epoch) -> String {
         print::notice(&push.notice, epoch)
-    }
-}
-
-impl Generate for MailboxMachine {
-    fn generate(&self, random: &mut impl Rng, pace: Pace) -> Command {
-        generate::command(self, random, pace)
-    }
-
-    fn flood(&self, random: &mut impl Rng, load: Load) -> Vec<Command> {
-        generate::flood(self, random, load)
-    }
-
-    fn peers_of_the_small_world() -> Vec<Connection> {
-        Vec::new()
-    }
-
-    fn is_sayable(&self, command: &Command) -> bool {
-        hints::is_sayable(self, command)
-    }
-}
-
-impl Hints for MailboxMachine {
-    fn last_ordinal(&self) -> Ordinal {
-        self.last_seq
-    }
-
-    fn usually_writes(answer: &AnswerOf<Self>) -> bool {
-        matches!(
-            answer,
-            Ok(Outcome::Connected { .. }
-                | Outcome::Subscribed { .. }
-                | Outcome::Accepted { .. }
-                | Outcome::Settled { .. }
-                | Outcome::Returned(_)
-                | Outcome::Redriven { .. }
-                | Outcome::Forgotten { .. }
-                | Outcome::Recovered)
-        )
-    }
-
-    fn probe() -> Command {
-        generate::everybody_listed()
-    }
-
-    fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {
-        hints::with_ordinals(command, replace)
-    }
-
-    fn peer_with_ordinals(
-        peer: &Connection,
-        replace: &mut dyn FnMut(Ordinal) -> Ordinal,
-    ) -> Connection {
-        hints::peer_with_ordinals(peer, replace)
-    }
-
-    fn ordinals_in_answer(answer: &AnswerOf<Self>) -> Vec<Ordinal> {
-        hints::ordinals_in_answer(answer)
-    }
-
-    fn turning_points(&self) -> BTreeSet<Timestamp> {
-        hints::turning_points(self)
-    }
-
-    fn row_budget(before: &Self, step: &StepOf<Self>, after: &Self) -> u64 {
-        hints::row_budget(before, step, after)
     }
 }
 
