@@ -78,8 +78,8 @@ impl LeasePath {
         &self.0
     }
 
-    /// True if a claim on one excludes a claim on the other. Equality today; directory and glob claims
-    /// would change this line and no transition.
+    /// True if a claim on one excludes a claim on the other: if they are equal. Claims of directories or
+    /// globs would change this line and no transition.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         self == other

@@ -2,7 +2,8 @@
 //! workerd, alone and under many clients at once.
 //!
 //! Method: one suite (`mailbus_conformance`) for every system. Each trial is named
-//! `system::kind::case`; the systems of mailboxes begin with `mailbox-`. What a system cannot do is listed as ignored, with the reason.
+//! `system::kind::case`; the systems of mailboxes begin with `mailbox-`. What a system cannot do is listed as
+//! ignored, with the reason.
 //!
 //! ```text
 //! cargo test -p mailbus-worker --test conformance                    all of it

@@ -37,7 +37,8 @@ pub struct Setup {
     pub mail: session::mailbox::Config,
     /// The constants of the lease session.
     pub leases: session::lease::Config,
-    /// Most HTTP exchanges at a time.
+    /// Most HTTP exchanges at a time, for whoever makes the carrier: 0 counts as 1. Bindings of a Worker have
+    /// no such bound.
     pub exchanges: usize,
 }
 

@@ -101,7 +101,8 @@ pub trait Session {
     /// Attempt `call` goes over HTTP, since the socket it was meant for does not keep up.
     fn handle_diverted(&mut self, call: CallNumber);
 
-    /// Nobody can ask for anything any more: what is under way is finished, and nothing else begun.
+    /// The handles that began this session are gone, or let go of it: what is under way is finished, and when
+    /// nothing is, the session is done. Who still has a handle may ask until then.
     fn handle_abandoned(&mut self, at: Reading);
 
     /// True once there will never be anything to do again.

@@ -14,7 +14,7 @@ pub(super) struct Outbox<S: Codec> {
     waiting: Mutex<Waiting<S>>,
     /// Rung when there is something to see to.
     pub(super) bell: Notify,
-    /// Rung when a socket is done with.
+    /// Rung when no order is left.
     pub(super) done: Notify,
 }
 

@@ -14,6 +14,7 @@ use super::{Code, Problem};
 use crate::id::InvalidId;
 use crate::ordinal::Ordinal;
 use crate::path::LeasePath;
+use crate::time::{HOST_END_MS, HOST_FIRST_MS};
 
 /// One member of an object by its name: the text of its value, not yet looked at.
 #[derive(Clone, Copy)]
@@ -87,6 +88,18 @@ impl<'a> Field<'a> {
         self.whole().and_then(Ordinal::new).ok_or_else(|| {
             self.malformed(format_args!("a whole number from 0 to {}", Ordinal::MAX))
         })
+    }
+
+    /// An ordinal that an object may have issued, called `what`.
+    pub(super) fn issuable(self, what: &str) -> Result<Ordinal, Problem> {
+        let ordinal = self.ordinal()?;
+        if (HOST_FIRST_MS..HOST_END_MS).contains(&ordinal.anchor_ms()) {
+            return Ok(ordinal);
+        }
+        let (first, end) = (HOST_FIRST_MS << Ordinal::SHIFT, HOST_END_MS << Ordinal::SHIFT);
+        Err(self.malformed(format_args!(
+            "a {what} of the years 2024 to 2199: {first} or more and below {end}"
+        )))
     }
 
     /// The elements of an array of ordinals, at most `most`.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Code, Problem, Undecodable, text_of};
 use crate::machine::{Commit, Reply};
+use crate::time::HostTime;
 
 /// Envelope of a reply.
 pub(super) struct Envelope {
@@ -113,3 +114,20 @@ impl<O, R> Reading<O, R> {
 pub(super) fn said<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     serde_json::from_str(text).ok()
 }
+
+/// Members of a rejection by a limit: which one.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Limit<K> {
+    pub(super) kind: K,
+}
+
+/// Members of a rejection by the clock: the host's reading.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Clock {
+    pub(super) host_ms: HostTime,
+}
+
+/// Members of a rejection that says nothing but its code.
+#[derive(Serialize)]
+pub(super) struct Nothing {}

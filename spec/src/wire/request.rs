@@ -137,6 +137,12 @@ pub(super) fn text_of_body(body: &[u8]) -> Result<&str, Problem> {
     })
 }
 
+/// The problem of a command that says twice what it is about.
+pub(super) fn twice(one: &str, other: &str) -> Problem {
+    let detail = format!("The command has both {one} and {other}. Say once what it is about.");
+    Problem::new(Code::Malformed, detail)
+}
+
 /// The problem of an address whose action does not exist.
 pub(super) fn no_action(service: &str, action: &str, actions: &str) -> Problem {
     let shown = Excerpt(action);

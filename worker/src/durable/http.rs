@@ -11,8 +11,9 @@ use super::js::JsBody;
 /// The header of the subprotocols of a WebSocket.
 const PROTOCOL: &str = "sec-websocket-protocol";
 
-/// Reads the body; nothing if it is longer than [`BODY_MAX_BYTES`]. One that is too large is read on and dropped, up to [`BODY_DRAIN_BYTES`]: a client
-/// that is still sending would see a reset connection instead of its answer.
+/// Reads the body; nothing if it is longer than [`BODY_MAX_BYTES`]. One that is too large is read on and
+/// dropped, up to [`BODY_DRAIN_BYTES`]: a client that is still sending would see a reset connection instead
+/// of its answer.
 pub(super) async fn read_body(request: &mut Request) -> Result<Option<Vec<u8>>> {
     let announced = request.headers().get("content-length")?.and_then(|text| text.parse().ok());
     if announced.is_some_and(|length: usize| length <= BODY_MAX_BYTES) {

@@ -19,7 +19,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// Both.
+    /// Both classes.
     pub const ALL: [Self; 2] = [Self::Lease, Self::Mailbox];
 
     /// Its name in addresses.

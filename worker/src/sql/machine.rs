@@ -93,7 +93,7 @@ pub struct SqlMachine<M: Memory> {
 enum Phase<M: Memory> {
     Waking(Box<M::Loader>),
     Awake(Box<M>),
-    /// An event that failed has left a part, or more than the storage has.
+    /// Waking or an event has failed, and left a part or more than the storage has.
     Lost,
 }
 

@@ -1,14 +1,14 @@
 //! A data folder that an earlier release wrote is opened, and goes on.
 //!
 //! `fixtures/first/<program>/folded` is what a program left that ended well, `killed` what one left that
-//! was killed over a log that nobody had folded into its database. Beside each lies `answers.json`: when
-//! it was left, what the program that wrote it answered to every question, and what it pushed to the
+//! was killed over a log that nobody had folded into its database. Beside them `folded.json` and
+//! `killed.json` say when each was left, what the program that wrote it answered to every question, and what it pushed to the
 //! agent `bob`, who had mail in every state. The clock is set to that time, so nothing has to be left out.
 //!
 //! What hibernates in a socket's attachment is on no disk: natively it is memory, and workerd keeps it in
 //! its own. So a folder has sessions that ended unseen, and no socket.
 //!
-//! The folders were made by commit e124c63 with the trial `make`, which is left alone but for
+//! Such folders are made by the trial `make` in the tree of the release to be kept, which is left alone but for
 //! `MAKE_FIXTURE=1 cargo test -p mailbus-worker --test shells -- fixture::make`.
 
 use std::fs;

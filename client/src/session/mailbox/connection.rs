@@ -1,4 +1,4 @@
-//! The session of the socket: begun, greeted, refused, lost, over.
+//! Session that the mailbox keeps for the socket: how it begins, is refused or replaced, and ends.
 
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ impl MailboxSession {
     /// Begins: opens a socket now, and again whenever it is lost. Does nothing the second time.
     ///
     /// `types` sets the agent's durable subscriptions, with every connect, so that they outlive a restore
-    /// and an admin who forgets the agent; what is then [asked](crate::session::Session::ask) about them changes what is said.
+    /// and an admin who forgets the agent. A later [question](crate::session::Session::ask) that changes
+    /// them changes what the next connects set.
     /// `None` leaves them as they are, which means everything for an agent that has never chosen. At
     /// most [`AGENT_PATTERNS`](mailbus_spec::limits::AGENT_PATTERNS), else the service refuses.
     pub fn start(&mut self, at: Reading, types: Option<Patterns>) {

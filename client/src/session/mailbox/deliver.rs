@@ -18,7 +18,7 @@ use crate::session::retry::Attempt;
 const DELIVERIES_MAX: usize = 16_384;
 
 impl MailboxSession {
-    /// There is a handler for messages that match `pattern` from now on.
+    /// Hands out messages that match `pattern` from now on: a handler for them has come.
     pub fn serve(&mut self, at: Reading, pattern: Pattern) {
         self.served.insert(pattern);
         for delivery in self.deliveries.values_mut() {
@@ -31,7 +31,8 @@ impl MailboxSession {
         self.hand_out(at.monotonic);
     }
 
-    /// There is none any more. What a handler has begun is not affected.
+    /// Holds messages that match `pattern` back: their handler has gone. Those that it has begun are not
+    /// affected.
     pub fn stop_serving(&mut self, at: Reading, pattern: &Pattern) {
         self.served.remove(pattern);
         let until = at.monotonic.saturating_add(self.config.hold);

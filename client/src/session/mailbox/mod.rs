@@ -20,7 +20,7 @@
 //!
 //! | file | what it says |
 //! |---|---|
-//! | `connection` | whose socket it is: greeted, refused, lost, over |
+//! | `connection` | the session that the mailbox keeps for the socket: how it begins and ends |
 //! | `choosing` | what the agent is subscribed to, and what nobody has chosen |
 //! | `delivery` | a message that was pushed, and at which stage it is |
 //! | `deliver` | from the push to the handler, and in its hands |

@@ -26,7 +26,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxies {
-    /// None.
+    /// No proxy for any address.
     pub(super) fn none() -> Self {
         Self(Arc::new(Matcher::builder().build()))
     }

@@ -11,8 +11,9 @@ use crate::lease::{Acquire, Command, MalformedAcquire, ReleaseTarget};
 use crate::limits;
 use crate::ordinal::Ordinal;
 use crate::path::{InvalidPaths, LeasePath, PathSet};
-use crate::time::{HOST_END_MS, HOST_FIRST_MS, Ttl, Wait};
+use crate::time::{Ttl, Wait};
 use crate::wire::field::{Field, path};
+use crate::wire::request::twice;
 use crate::wire::{Code, Dialect, Problem};
 
 /// The actions, for those who ask for another.
@@ -153,14 +154,7 @@ fn force_release(request: &Request<'_>) -> Result<Decoded, Problem> {
 }
 
 fn recover(request: &Request<'_>) -> Result<Decoded, Problem> {
-    let field = request.at_least;
-    let at_least = field.ordinal()?;
-    if !(HOST_FIRST_MS..HOST_END_MS).contains(&at_least.anchor_ms()) {
-        let (first, end) = (HOST_FIRST_MS << Ordinal::SHIFT, HOST_END_MS << Ordinal::SHIFT);
-        return Err(field.malformed(format_args!(
-            "a token of the years 2024 to 2199: {first} or more and below {end}"
-        )));
-    }
+    let at_least = request.at_least.issuable("token")?;
     Ok((Dialect::Mailbus, Command::Recover { at_least }))
 }
 
@@ -230,11 +224,4 @@ fn one_path(request: &Request<'_>) -> Result<Option<(Dialect, LeasePath)>, Probl
         (None, Some(path)) => Ok(Some((Dialect::Mailbus, path))),
         (None, None) => Ok(None),
     }
-}
-
-fn twice(one: &str, other: &str) -> Problem {
-    Problem::new(
-        Code::Malformed,
-        format!("The command has both {one} and {other}. Say once what it is about."),
-    )
 }

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, Holder, RequestId, SessionId};
-use crate::lease::{Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason};
+use crate::lease::{Blocker, HeldBy, LeaseEntry, Outcome, OverReason};
 use crate::ordinal::Ordinal;
 use crate::path::{LeasePath, PathSet};
-use crate::time::{HostTime, Timestamp, Ttl};
+use crate::time::{Timestamp, Ttl};
 
 /// The body of a success. `acquired`, `released` and `isLeased` are the original's; `outcome` tells
 /// all of them apart.
@@ -230,23 +230,6 @@ impl From<Waiter> for Holder {
         Self { agent: waiter.agent_id, session: waiter.session }
     }
 }
-
-/// `limit`: which one.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Limit {
-    pub(super) kind: LimitKind,
-}
-
-/// `clock`: what the host's said.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Clock {
-    pub(super) host_ms: HostTime,
-}
-
-/// A rejection that says nothing but its code.
-#[derive(Serialize)]
-pub(super) struct Nothing {}
 
 /// `$granted`.
 #[derive(Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::detail;
-use super::members::{Clock, Deadlock, Held, Limit, Nothing, Over, Success};
+use super::members::{Deadlock, Held, Over, Success};
 use crate::lease::{LeaseReply, Outcome, Rejection};
-use crate::wire::reply::{Envelope, Reading, said};
+use crate::wire::reply::{Clock, Envelope, Limit, Nothing, Reading, said};
 use crate::wire::{Answer, Code, Dialect, Undecodable};
 
 /// The answer to attempt `number` at a command that was spelled in `dialect`. The body is also the
@@ -94,7 +94,7 @@ fn decode_refusal(code: Code, text: &str) -> Option<Result<Outcome, Rejection>> 
             Rejection::Deadlock { cycle: cycle.into_iter().map(Into::into).collect(), length }
         }
         Code::Conflict => Rejection::Conflict,
-        Code::Limit => Rejection::Limit(said::<Limit>(text)?.kind),
+        Code::Limit => Rejection::Limit(said::<Limit<_>>(text)?.kind),
         Code::Lost => Rejection::Lost,
         Code::Clock => Rejection::Clock(said::<Clock>(text)?.host_ms),
         _ => return None,

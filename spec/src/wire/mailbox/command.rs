@@ -10,8 +10,8 @@ use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::{Ask, Connection, Delay, Message, MessageId, Pattern, Patterns, Settled};
 use crate::ordinal::Ordinal;
-use crate::time::{HOST_END_MS, HOST_FIRST_MS};
 use crate::wire::field::Field;
+use crate::wire::request::twice;
 use crate::wire::{Code, Problem};
 
 /// The actions, for those who ask for another.
@@ -170,15 +170,7 @@ fn forget(request: &Request<'_>) -> Result<Ask, Problem> {
 }
 
 fn recover(request: &Request<'_>) -> Result<Ask, Problem> {
-    let field = request.at_least;
-    let at_least = field.ordinal()?;
-    if !(HOST_FIRST_MS..HOST_END_MS).contains(&at_least.anchor_ms()) {
-        let (first, end) = (HOST_FIRST_MS << Ordinal::SHIFT, HOST_END_MS << Ordinal::SHIFT);
-        return Err(field.malformed(format_args!(
-            "a `seq` of the years 2024 to 2199: {first} or more and below {end}"
-        )));
-    }
-    Ok(Ask::Recover { at_least })
+    Ok(Ask::Recover { at_least: request.at_least.issuable("`seq`")? })
 }
 
 fn after(request: &Request<'_>) -> Result<Ordinal, Problem> {
@@ -220,11 +212,4 @@ pub(super) fn pattern(name: &str, text: String) -> Result<Pattern, Problem> {
             format!("`{name}`: a pattern {invalid}. Name a type, `prefix.*` or `*`."),
         )
     })
-}
-
-fn twice(one: &str, other: &str) -> Problem {
-    Problem::new(
-        Code::Malformed,
-        format!("The command has both {one} and {other}. Say once what it is about."),
-    )
 }

@@ -7,11 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::id::AgentId;
-use crate::mailbox::{
-    AgentEntry, DeadLetter, DeadReason, Fate, Gap, LimitKind, Outcome, Patterns, Pending,
-};
+use crate::mailbox::{AgentEntry, DeadLetter, DeadReason, Fate, Gap, Outcome, Patterns, Pending};
 use crate::ordinal::Ordinal;
-use crate::time::{HostTime, Timestamp};
+use crate::time::Timestamp;
 
 /// Content of an outcome. Messages are text and stay so: outcomes that carry some are built of it.
 pub(super) enum Said<'a> {
@@ -283,20 +281,3 @@ pub(super) struct Letter<'a> {
 pub(super) struct Ahead {
     pub(super) last_seq: Ordinal,
 }
-
-/// `limit`: which one.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Limit {
-    pub(super) kind: LimitKind,
-}
-
-/// `clock`: what the host's said.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Clock {
-    pub(super) host_ms: HostTime,
-}
-
-/// A rejection that says nothing but its code.
-#[derive(Serialize)]
-pub(super) struct Nothing {}

@@ -113,8 +113,8 @@ impl<'a> Members<'a> {
         Ok(members)
     }
 
-    /// Notes what a member says. Whether it stays in the body: what only the bus may say does not, and
-    /// neither does a name that says nothing, in whose place the bus says one.
+    /// Notes the value of a member; true if the member stays in the body. Members that only the bus may say do
+    /// not, and neither do an `id` and a `from` that say nothing: the bus says them instead.
     fn take<E: serde::de::Error>(&mut self, name: &str, value: &'a RawValue) -> Result<bool, E> {
         let member = match name {
             "id" => &mut self.id,

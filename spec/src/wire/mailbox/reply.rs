@@ -8,13 +8,11 @@ use serde_json::value::RawValue;
 
 use super::delivered::{Delivered, delivered};
 use super::detail;
-use super::members::{
-    Ahead, Clock, Inbox, Letter, LetterStart, Letters, Limit, Nothing, Said, Success,
-};
+use super::members::{Ahead, Inbox, Letter, LetterStart, Letters, Said, Success};
 use super::object::{array, with};
 use crate::mailbox::{DeadLetter, MailboxReply, Outcome, Pending, Rejection};
 use crate::ordinal::Ordinal;
-use crate::wire::reply::{Envelope, Reading, said};
+use crate::wire::reply::{Clock, Envelope, Limit, Nothing, Reading, said};
 use crate::wire::{Answer, Code, Undecodable, text_of};
 
 /// The answer to attempt `number`. The body is also the command's reply in a frame.
@@ -127,7 +125,7 @@ fn decode_rejection(code: Code, text: &str) -> Option<Rejection> {
         Code::Conflict => Rejection::Conflict,
         Code::Replaced => Rejection::Replaced,
         Code::Ahead => Rejection::Ahead { last: said::<Ahead>(text)?.last_seq },
-        Code::Limit => Rejection::Limit(said::<Limit>(text)?.kind),
+        Code::Limit => Rejection::Limit(said::<Limit<_>>(text)?.kind),
         Code::Overloaded => Rejection::Overloaded,
         Code::Clock => Rejection::Clock(said::<Clock>(text)?.host_ms),
         _ => return None,

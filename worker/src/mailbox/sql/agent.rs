@@ -90,7 +90,7 @@ impl Agent {
         self.registration.as_ref().and_then(|registration| registration.losses.gap())
     }
 
-    /// Something changed.
+    /// Forgets the cached next push: the agent has changed.
     pub fn stir(&mut self) {
         self.next_push = None;
     }

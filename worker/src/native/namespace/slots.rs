@@ -18,11 +18,11 @@ use super::{Inner, NamespaceSettings};
 /// True if the next event of an object can be handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roused {
-    /// It can.
+    /// The event can be handled.
     Ready,
-    /// There is more to read before.
+    /// The memory is read in part, and there is more to read before.
     More,
-    /// It needs a database that cannot be opened yet: as many as may are in use.
+    /// The object needs a database that cannot be opened yet: as many as may are in use.
     NoRoom,
 }
 

@@ -27,7 +27,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// So many.
+    /// Places for this many connections.
     #[must_use]
     pub fn new(most: u32) -> Self {
         let places = usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);

@@ -295,7 +295,7 @@ impl World {
 
     fn open(&self, state: &mut State) {
         state.backup.closed_until_ms = None;
-        // A world restores to one snapshot only, so that is no longer needed.
+        // A world restores to one snapshot only: nothing needs it after this.
         state.backup.snapshot = None;
         if self.scenario.rules.operator_recovers {
             let at_least = state.history.largest;
