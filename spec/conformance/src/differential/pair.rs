@@ -149,6 +149,9 @@ impl<S: Subject, M: Machine<S>> Pair<S, M> {
 
     /// Lets what a directive says happen on both.
     fn direct(&mut self, directive: Directive<S>, failing: Option<u64>) -> Steps<S> {
+        if self.prints {
+            println!("{}", directive.spell(Epoch(EXACT_START)));
+        }
         self.world.pass(&directive);
         match directive {
             Directive::Commands(commands) => {
