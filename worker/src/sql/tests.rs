@@ -7,7 +7,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{HostTime, Timestamp};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::{Load, Memory, SqlMachine};
 use crate::machine::{self, CommandOf, Machine};
@@ -16,6 +16,11 @@ use crate::storage::StorageError;
 
 /// Time at which whatever is told by hand begins.
 pub(crate) const NOON: u64 = 1_800_000_000_000;
+
+/// As many cases, the same in every run: whoever wants others has the fuzzer.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() }
+}
 
 /// Histories of up to `most` operations; the shrinker deletes down to none.
 pub(crate) fn histories(most: usize) -> impl Strategy<Value = Vec<Operation>> {

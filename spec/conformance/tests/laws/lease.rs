@@ -10,7 +10,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet, StateMachine};
 use proptest::prelude::*;
 
-use super::{Lawful, Moment, assert_reached, history, operation};
+use super::{Lawful, Moment, assert_reached, cases, history, operation};
 
 type Run = super::Run<LeaseMachine>;
 type Answer = Result<Outcome, Rejection>;
@@ -44,7 +44,7 @@ fn at_once(command: Command) -> Command {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(1_000))]
 
     /// The alarm law without tickets: alarms on time, late, repeated or never give the same answers.
     #[test]

@@ -7,7 +7,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, Delay, Fate, MailboxMachine, Outcome, Rejection};
 use proptest::prelude::*;
 
-use super::{Lawful, Moment, assert_reached, history, operation};
+use super::{Lawful, Moment, assert_reached, cases, history, operation};
 
 type Run = super::Run<MailboxMachine>;
 type Answer = Result<Outcome, Rejection>;
@@ -73,7 +73,7 @@ fn own(run: &Run, operation: &Operation, agents: &[&str]) -> Command {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(400))]
 
     /// The alarm law: as long as nothing has to wait, or has become too old, no answer and no push
     /// depends on the alarm.

@@ -47,7 +47,12 @@ fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(
         let presumed = before.agents.iter().any(|(name, agent)| {
             agent.inbox.open.contains_key(seq) && transition.presumes(name, *seq).is_some()
         });
-        let held = repeatable || kept.contains(seq) || presumed;
+        // A name that has lost its last mail in the round keeps no refusals after it, and its last ones go with
+        // the next round.
+        let nobodys = before.log.entries.get(seq).is_some_and(|logged| {
+            logged.refused.iter().any(|name| !after.agents.contains_key(name))
+        });
+        let held = repeatable || kept.contains(seq) || presumed || nobodys;
         ensure(held, || format!("{seq} is kept for nobody"))?;
         let retained = now < logged.at.plus_ms(limits::RETENTION_MS);
         ensure(retained, || format!("{seq} is kept after its retention"))?;

@@ -5,11 +5,11 @@ use mailbus_spec::machine::Event;
 use proptest::prelude::*;
 
 use super::pair::pair;
-use crate::sql::tests::{histories, some_histories};
+use crate::sql::tests::{cases, histories, some_histories};
 use crate::storage::Storage;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn any_history_is_answered_as_the_model_answers_it(history in histories(170)) {

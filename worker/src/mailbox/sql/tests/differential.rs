@@ -7,7 +7,7 @@ use mailbus_spec::mailbox::{Command, DeadReason, MailboxStep, Notice, Outcome, R
 use proptest::prelude::*;
 
 use super::pair::{FEW, Pair};
-use crate::sql::tests::{histories, pair, some_histories};
+use crate::sql::tests::{cases, histories, pair, some_histories};
 use crate::storage::Storage;
 
 /// Loads of a history of short messages.
@@ -27,7 +27,7 @@ fn go_on(pair: &mut Pair, history: &[Operation]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_history_is_answered_as_the_model_answers_it(history in histories(170)) {
@@ -36,7 +36,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(cases(16))]
 
     #[test]
     fn so_is_a_history_of_long_messages(history in histories(100)) {
