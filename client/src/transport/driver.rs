@@ -108,14 +108,15 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
             }
             let mut sleep = pin!(self.shared.clocks().sleep(turn.sleep).fuse());
             let mut rung = pin!(self.shared.bell.notified().fuse());
+            // Sockets come first: whoever slept past a socket's silence hears what has come over it meanwhile.
             select_biased! {
+                () = sockets => {}
                 (call, received) = exchanges.select_next_some() => {
                     self.shared.with(|state, at| match received {
                         Some(received) => state.session.handle_received(at, received),
                         None => state.session.handle_failure(at, call),
                     });
                 }
-                () = sockets => {}
                 () = rung => {}
                 () = sleep => {}
             }

@@ -81,6 +81,7 @@ pub(crate) fn pair<M: Tested>(run: usize, loads: Loads) -> Pair<M> {
     let (machine, database) = (SqlMachine::wake(None, Vec::new()), Database::in_memory().unwrap());
     let found = M::Found::default();
     let mut pair = Pair::new(Sql { machine, database, sockets: Vec::new(), found, run }, loads);
+    pair.looks_at_all = true;
     pair.evict();
     pair
 }

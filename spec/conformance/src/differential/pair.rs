@@ -90,6 +90,8 @@ pub struct Pair<S: Subject, M: Machine<S>> {
     pending_alarm: Option<HostTime>,
     bookmarks: BTreeMap<String, (M::Bookmark, Option<HostTime>)>,
     events: usize,
+    /// True if every event of a load is looked at, not its first and last ones and some in between.
+    pub looks_at_all: bool,
     /// True if each directive is printed before it happens.
     pub prints: bool,
 }
@@ -106,6 +108,7 @@ impl<S: Subject, M: Machine<S>> Pair<S, M> {
             pending_alarm: None,
             bookmarks: BTreeMap::new(),
             events: 0,
+            looks_at_all: false,
             prints: false,
         }
     }
@@ -193,7 +196,8 @@ impl<S: Subject, M: Machine<S>> Pair<S, M> {
     ) -> Steps<S> {
         let events: Vec<_> = events.into_iter().collect();
         let count = events.len();
-        let look = |number| number % LOOKED_AT == 0 || number + LOOKED_AT >= count;
+        let all = self.looks_at_all;
+        let look = |number| all || number % LOOKED_AT == 0 || number + LOOKED_AT >= count;
         let events = events.into_iter().enumerate();
         events
             .map(|(number, event)| {

@@ -50,7 +50,8 @@ fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(
         // A name that has lost its last mail in the round keeps no refusals after it, and its last ones go with
         // the next round.
         let nobodys = before.log.entries.get(seq).is_some_and(|logged| {
-            logged.refused.iter().any(|name| !after.agents.contains_key(name))
+            let ended = |name| before.agents.contains_key(name) && !after.agents.contains_key(name);
+            logged.refused.iter().any(ended)
         });
         let held = repeatable || kept.contains(seq) || presumed || nobodys;
         ensure(held, || format!("{seq} is kept for nobody"))?;

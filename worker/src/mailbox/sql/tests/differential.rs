@@ -198,3 +198,14 @@ fn a_settlement_that_the_storage_forgets_is_noticed() {
 fn a_dead_letter_that_the_storage_loses_is_noticed() {
     damaged("DELETE FROM dead");
 }
+
+/// A session that ends in the millisecond of the write before it, under a clock that is anchored anew, writes
+/// its agent's row as it was.
+#[test]
+fn a_row_that_is_written_again_as_it_was_is_within_the_budget() {
+    let mut pair: Pair = pair(FEW, SHORT);
+    let script = "open bob window types=\nsend ann bob a\nsend ann bob a\nhost +1m30s\n\
+        nack bob #0s.1 delay=1d\nhost -1m\nclose bob#0s";
+    pair.tell(script).unwrap();
+    assert_eq!(pair.model().clock.offset, 150_000);
+}
