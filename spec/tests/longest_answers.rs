@@ -110,6 +110,7 @@ fn the_longest_page_of_agents_is_within_its_bound() {
     let types: Patterns = (0..limits::AGENT_PATTERNS).map(pattern).collect();
     let entry = |number: usize| AgentEntry {
         agent: AgentId::new(format!("{number:05}")).unwrap(),
+        epoch: Ordinal::MAX,
         types: Some(types.clone()),
         pending: u64::MAX,
     };

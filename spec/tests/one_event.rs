@@ -207,7 +207,12 @@ fn a_dead_letter_that_comes_back_too_old_may_have_made_the_inbox_too_full() {
     mail.connect();
     let letter = mail.send(500_000);
     for _ in 0..5 {
-        mail.ask(Ask::Nack { agent: ann(), seq: letter, delay: Delay::from_ms(0).unwrap() });
+        mail.ask(Ask::Nack {
+            agent: ann(),
+            seq: letter,
+            fence: None,
+            delay: Delay::from_ms(0).unwrap(),
+        });
     }
     mail.host_ms += RETENTION_MS;
     mail.connect();

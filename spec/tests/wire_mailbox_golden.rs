@@ -4,8 +4,8 @@
 //! A change of a snapshot is a change of the protocol: old clients meet new objects.
 
 use mailbus_spec::mailbox::{
-    AgentEntry, Ask, CloseReason, Command, Connection, DeadLetter, DeadReason, Delay, Fate, Gap,
-    LimitKind, MailboxReply, Message, MessageId, Notice, Outcome, Pattern, Patterns, Pending,
+    AgentEntry, Ask, CloseReason, Command, Connection, DeadLetter, DeadReason, Delay, Fate, Fence,
+    Gap, LimitKind, MailboxReply, Message, MessageId, Notice, Outcome, Pattern, Patterns, Pending,
     Rejection, Settled, Window,
 };
 use mailbus_spec::wire::mailbox::{self as wire, ServerFrame, Subscribe};
@@ -65,7 +65,13 @@ fn asks() -> Vec<Ask> {
         Ask::Ack { agent: ada(), what: Settled::UpTo(seq(3)) },
         Ask::Ack { agent: ada(), what: Settled::Id(MessageId::new("t-1").unwrap()) },
         Ask::Ack { agent: ada(), what: Settled::Gap(7) },
-        Ask::Nack { agent: ada(), seq: seq(1), delay: Delay::from_ms(500).unwrap() },
+        Ask::Nack { agent: ada(), seq: seq(1), fence: None, delay: Delay::from_ms(500).unwrap() },
+        Ask::Nack {
+            agent: ada(),
+            seq: seq(1),
+            fence: Some(Fence { epoch: seq(0), attempt: 2 }),
+            delay: Delay::NONE,
+        },
         Ask::Working { agent: ada(), seq: seq(1) },
         Ask::Inbox { agent: ada(), after: Ordinal::ZERO, limit: 100 },
         Ask::Subscribe { agent: ada(), types: patterns(&["task.*", "note"]) },
@@ -76,7 +82,8 @@ fn asks() -> Vec<Ask> {
         Ask::DeadLetters { agent: ada(), after: seq(1), limit: 1_000 },
         Ask::Redrive { agent: ada(), seqs: vec![seq(1)] },
         Ask::Disconnect { connection: connection() },
-        Ask::Forget { agent: ada() },
+        Ask::Forget { agent: ada(), epoch: None },
+        Ask::Forget { agent: ada(), epoch: Some(seq(0)) },
         Ask::Recover { at_least: seq(7) },
     ]
 }
@@ -114,8 +121,13 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::Agents { agents: Vec::new(), more: false },
         Outcome::Agents {
             agents: vec![
-                AgentEntry { agent: ada(), types: None, pending: 0 },
-                AgentEntry { agent: agent("bob"), types: Some(patterns(&["*"])), pending: 5 },
+                AgentEntry { agent: ada(), epoch: Ordinal::ZERO, types: None, pending: 0 },
+                AgentEntry {
+                    agent: agent("bob"),
+                    epoch: seq(1),
+                    types: Some(patterns(&["*"])),
+                    pending: 5,
+                },
             ],
             more: true,
         },

@@ -130,6 +130,14 @@ fn a_name_that_is_none_is_invalid() {
 }
 
 #[test]
+fn a_push_is_named_by_both_its_numbers() {
+    for half in [r#""epoch":1"#, r#""attempt":1"#, r#""epoch":1,"attempt":-1"#] {
+        let problem = refused("nack", format!(r#"{{"agentId":"a","seq":1,{half}}}"#));
+        assert_eq!(problem.code, Code::Malformed, "{half}");
+    }
+}
+
+#[test]
 fn a_delay_is_at_most_a_day() {
     let body = |delay: &str| format!(r#"{{"agentId":"a","seq":1,"delayMs":{delay}}}"#);
     for delay in ["-1", "86400001", "1.5", "\"1\"", "true", "[]", "1e300"] {

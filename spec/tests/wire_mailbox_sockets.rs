@@ -99,7 +99,10 @@ fn over_a_socket_the_agent_is_the_sockets_and_cannot_be_another() {
 fn a_socket_does_not_say_whom_to_forget() {
     assert_eq!(one(r#"{"action":"forget"}"#), Err(Code::Malformed));
     let bob = AgentId::new("bob").unwrap();
-    assert_eq!(one(r#"{"action":"forget","agentId":"bob"}"#), Ok(Ask::Forget { agent: bob }));
+    assert_eq!(
+        one(r#"{"action":"forget","agentId":"bob"}"#),
+        Ok(Ask::Forget { agent: bob, epoch: None })
+    );
 }
 
 #[test]

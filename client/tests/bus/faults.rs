@@ -155,7 +155,7 @@ fn a_shutdown_is_final_and_mail_waits_for_the_next_run() {
 fn an_agent_that_an_admin_forgot_comes_back_with_its_subscriptions() {
     Bench::run(async |bench| {
         let (a, _b, heard, told) = newsroom(&bench).await;
-        a.mail().ask(Ask::Forget { agent: agent("b") }).await.unwrap();
+        a.mail().ask(Ask::Forget { agent: agent("b"), epoch: None }).await.unwrap();
         bench.pass(seconds(5)).await;
         assert_eq!(told.all().last().unwrap(), "connected, resumed: false");
         assert_eq!(a.publish(draft("other", "x")).await.unwrap().recipients, Some(0));

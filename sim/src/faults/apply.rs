@@ -240,13 +240,23 @@ fn copies<S: Recorded>(
     calls.into_iter().skip(latest).map(OperatorTask::Copy).collect()
 }
 
-/// True if a client may have sent it by HTTP, and it changes nothing the second time: a nack would
-/// be another failure.
+/// True if the network may have two copies of a request: those are left out that the rules'
+/// [list](../../../spec/rules/mailboxes.md#copies-of-a-request) names, with the reason for each.
 fn may_be_copied(ask: &Ask) -> bool {
     match ask {
         Ask::Publish { message } | Ask::Send { message, .. } => message.id.is_some(),
         Ask::Ack { what, .. } => !matches!(what, Settled::UpTo(_)),
-        _ => false,
+        Ask::Nack { fence, .. } => fence.is_some(),
+        Ask::Forget { epoch, .. } => epoch.is_some(),
+        Ask::Subscribe { .. }
+        | Ask::Unsubscribe { .. }
+        | Ask::Redrive { .. }
+        | Ask::Disconnect { .. } => true,
+        Ask::Connect { .. } | Ask::Working { .. } | Ask::Recover { .. } => false,
+        Ask::Inbox { .. }
+        | Ask::Agents { .. }
+        | Ask::Heartbeat { .. }
+        | Ask::DeadLetters { .. } => false,
     }
 }
 

@@ -151,6 +151,9 @@ pub struct Pending {
 pub struct AgentEntry {
     /// Its name.
     pub agent: AgentId,
+    /// Its epoch: of its last session, or of its becoming known if it never had one. It fences
+    /// [`Ask::Forget`](super::Ask::Forget). `Ordinal::ZERO` if the object does not say it.
+    pub epoch: Ordinal,
     /// Its subscriptions; `None` if it has never chosen.
     pub types: Option<Patterns>,
     /// Number of messages that are pending for it.

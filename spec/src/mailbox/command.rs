@@ -99,6 +99,9 @@ pub enum Ask {
         agent: AgentId,
         /// Place of the message in the workspace's order.
         seq: Ordinal,
+        /// The push that is meant: another one than that in flight is not given back. `None` means
+        /// whatever is in flight, as clients say that know of no fence.
+        fence: Option<Fence>,
         /// Time at which it shall come again.
         delay: Delay,
     },
@@ -150,12 +153,25 @@ pub enum Ask {
     Forget {
         /// Agent that it concerns.
         agent: AgentId,
+        /// The epoch that the agent was seen with: nobody is forgotten who has a later one. `None`
+        /// forgets whoever has the name.
+        epoch: Option<Ordinal>,
     },
     /// Says that the storage was restored to an earlier state (admin): a new generation begins.
     Recover {
         /// No smaller ordinal may be issued again. Its anchor lies in [2024, 2200).
         at_least: Ordinal,
     },
+}
+
+/// Fence of a nack: the push that it answers. With the `seq` it names one delivery, so that a copy of
+/// the nack gives nothing back that was pushed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence {
+    /// The epoch of the session that was pushed to.
+    pub epoch: Ordinal,
+    /// The `attempt` that the push said.
+    pub attempt: u64,
 }
 
 /// Messages or losses that an ack settles.

@@ -118,7 +118,9 @@ impl Transitions for MailboxMachine {
             Ask::Publish { message } => self.accept(turn, None, message),
             Ask::Send { to, message } => self.accept(turn, Some(to), message),
             Ask::Ack { agent, what } => self.ack(turn, over.as_ref(), agent, what),
-            Ask::Nack { agent, seq, delay } => Ok(self.nack(turn, agent, *seq, *delay)),
+            Ask::Nack { agent, seq, fence, delay } => {
+                Ok(self.nack(turn, agent, *seq, *fence, *delay))
+            }
             Ask::Working { agent, seq } => Ok(self.working(over.as_ref(), agent, *seq)),
             Ask::Inbox { agent, after, limit } => self.inbox(agent, *after, *limit),
             Ask::Agents { after, limit } => Ok(self.list_agents(after.as_ref(), *limit)),
@@ -127,7 +129,7 @@ impl Transitions for MailboxMachine {
                 Ok(self.list_dead_letters(agent, *after, *limit))
             }
             Ask::Redrive { agent, seqs } => Ok(self.redrive(turn, agent, seqs)),
-            Ask::Forget { agent } => Ok(self.forget(turn, agent)),
+            Ask::Forget { agent, epoch } => Ok(self.forget(turn, agent, *epoch)),
             Ask::Recover { at_least } => Ok(self.recover(turn, *at_least)),
         }
     }

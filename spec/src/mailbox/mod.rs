@@ -37,7 +37,7 @@ pub use answer::{
     AgentEntry, CloseReason, DeadLetter, DeadReason, Fate, Gap, LimitKind, Notice, Outcome,
     Pending, Push, Rejection,
 };
-pub use command::{Ask, Command, Connection, Delay, Settled, Window};
+pub use command::{Ask, Command, Connection, Delay, Fence, Settled, Window};
 pub use message::{InvalidType, Message, MessageId, MessageType};
 pub use pattern::{Pattern, Patterns};
 pub use state::MailboxMachine;

@@ -85,6 +85,7 @@ impl MailboxMachine {
             let registration = agent.registration.as_ref()?;
             (Some(name) > after).then(|| AgentEntry {
                 agent: name.clone(),
+                epoch: registration.epoch,
                 types: registration.types.clone(),
                 pending: agent.inbox.len(),
             })

@@ -31,10 +31,9 @@ impl MailboxMachine {
         if last_seen.is_some_and(|seen| seen > self.last_seq) {
             return Err(Rejection::Ahead { last: self.last_seq });
         }
-        let known = self.agents.get(name).and_then(|agent| agent.registration.as_ref());
-        let resumed = known.is_some();
-        let last = known.map_or(Ordinal::ZERO, |known| known.epoch).max(self.last_seq);
-        let epoch = last.next(turn.seen.host).ok_or(Rejection::Limit(LimitKind::Ordinals))?;
+        let resumed = self.agents.get(name).is_some_and(|agent| agent.registration.is_some());
+        let epoch = self.next_epoch(turn.seen.host, name);
+        let epoch = epoch.ok_or(Rejection::Limit(LimitKind::Ordinals))?;
         self.register(turn, name)?;
         self.replace(turn, name, &asked);
         let Some(agent) = self.agents.get_mut(name) else { return Err(Rejection::Replaced) };
@@ -169,8 +168,11 @@ impl MailboxMachine {
         if !known && self.registered() >= limits::WORKSPACE_AGENTS {
             return Err(Rejection::Limit(LimitKind::Agents));
         }
+        let epoch = self.next_epoch(turn.seen.host, name);
+        let epoch = epoch.ok_or(Rejection::Limit(LimitKind::Ordinals))?;
         let agent = self.agents.entry(name.clone()).or_default();
-        agent.registration.get_or_insert_with(Registration::default);
+        let new = || Registration { epoch, ..Registration::default() };
+        agent.registration.get_or_insert_with(new);
         self.touch(turn, name);
         Ok(())
     }
@@ -185,8 +187,18 @@ impl MailboxMachine {
         }
     }
 
-    /// Forgets an agent with all that was kept for it, its dead letters too.
-    pub(super) fn forget(&mut self, turn: &mut Turn, name: &AgentId) -> Outcome {
+    /// Forgets an agent with all that was kept for it, its dead letters too; nobody who has come by that
+    /// name since ([refuted](crate::rules::refuted#a-forgetting-without-an-epoch)).
+    pub(super) fn forget(
+        &mut self,
+        turn: &mut Turn,
+        name: &AgentId,
+        epoch: Option<Ordinal>,
+    ) -> Outcome {
+        let is_later = |agent: &Agent| epoch.is_some_and(|epoch| agent.latest() > epoch);
+        if self.agents.get(name).is_none_or(is_later) {
+            return Outcome::Forgotten { known: false };
+        }
         let Some(agent) = self.agents.remove(name) else {
             return Outcome::Forgotten { known: false };
         };

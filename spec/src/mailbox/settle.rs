@@ -7,7 +7,7 @@ use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::accept::needs_ack;
 use crate::mailbox::answer::{Fate, Outcome, Rejection};
-use crate::mailbox::command::{Connection, Delay, Settled, Window};
+use crate::mailbox::command::{Connection, Delay, Fence, Settled, Window};
 use crate::mailbox::machine::Turn;
 use crate::mailbox::state::{Agent, Failed, MailboxMachine, Open};
 use crate::ordinal::Ordinal;
@@ -93,19 +93,21 @@ impl MailboxMachine {
         Outcome::Settled { settled: through.saturating_sub(acknowledged), unknown: 0 }
     }
 
-    /// Takes a delivery back. It comes again, unless it has failed too often.
+    /// Takes a delivery back. It comes again, unless it has failed too often. One that was pushed since
+    /// stays where it is ([refuted](crate::rules::refuted#a-nack-without-a-fence)).
     pub(super) fn nack(
         &mut self,
         turn: &mut Turn,
         name: &AgentId,
         seq: Ordinal,
+        fence: Option<Fence>,
         delay: Delay,
     ) -> Outcome {
-        let flight = self
-            .agents
-            .get_mut(name)
-            .and_then(|agent| agent.live.as_mut())
-            .and_then(|live| live.land(seq));
+        let agent = self.agents.get_mut(name);
+        let flying = agent.filter(|agent| {
+            agent.fence(seq).is_some_and(|own| fence.is_none_or(|fence| fence == own))
+        });
+        let flight = flying.and_then(|agent| agent.live.as_mut()).and_then(|live| live.land(seq));
         let Some(flight) = flight else { return Outcome::Returned(Fate::Unknown) };
         if !flight.counted {
             self.count(name, seq);

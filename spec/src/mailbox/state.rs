@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 use crate::id::{AgentId, SessionId};
 use crate::limits;
 use crate::mailbox::answer::{DeadLetter, DeadReason, Gap};
-use crate::mailbox::command::{Connection, Window};
+use crate::mailbox::command::{Connection, Fence, Window};
 use crate::mailbox::message::Message;
 use crate::mailbox::pattern::Patterns;
 use crate::ordinal::Ordinal;
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, HostTime, Timestamp};
 
 /// The reference model of one workspace's mail.
 ///
@@ -80,7 +80,8 @@ pub struct Agent {
 pub struct Registration {
     /// Its subscriptions; `None` if it has never chosen.
     pub types: Option<Patterns>,
-    /// The largest epoch that was given to a session of it.
+    /// The largest epoch that was given to a session of it; before the first one an ordinal of the
+    /// time at which it became known. Above every earlier one of its name.
     pub epoch: Ordinal,
     /// Messages that it lost and has not acknowledged.
     pub losses: Losses,
@@ -231,6 +232,24 @@ impl Agent {
         types.is_some_and(|types| types.iter().any(|pattern| pattern.matches(&message.kind)))
     }
 
+    /// Fence of a delivery in flight: what its push said.
+    #[must_use]
+    pub fn fence(&self, seq: Ordinal) -> Option<Fence> {
+        let (live, open) = (self.live.as_ref()?, self.inbox.open.get(&seq)?);
+        let flight = live.flights.get(&seq)?;
+        let attempt = open.attempts.saturating_add(u64::from(!flight.counted));
+        Some(Fence { epoch: live.epoch, attempt })
+    }
+
+    /// The ordinal of what there is of the name: its epoch, or the last that was sent to a name that
+    /// never connected.
+    #[must_use]
+    pub fn latest(&self) -> Ordinal {
+        let last = || self.inbox.open.last_key_value().map(|(seq, _)| *seq);
+        let epoch = self.registration.as_ref().map(|known| known.epoch);
+        epoch.or_else(last).unwrap_or(Ordinal::ZERO)
+    }
+
     /// True if nothing is left to be known of a name.
     #[must_use]
     pub fn is_nobody(&self) -> bool {
@@ -245,6 +264,12 @@ impl MailboxMachine {
             agent.live = None;
             agent.superseded.clear();
         }
+    }
+
+    /// An epoch for an agent: above every earlier one of its name, and above all that was accepted.
+    pub(super) fn next_epoch(&self, host: HostTime, name: &AgentId) -> Option<Ordinal> {
+        let known = self.agents.get(name).and_then(|agent| agent.registration.as_ref());
+        known.map_or(Ordinal::ZERO, |known| known.epoch).max(self.last_seq).next(host)
     }
 
     /// True if the session is its agent's live one.

@@ -1,8 +1,9 @@
 //! Random values of everything that the mailbox's wire says.
 
 use mailbus_spec::mailbox::{
-    AgentEntry, Ask, Connection, DeadLetter, DeadReason, Delay, Fate, Gap, LimitKind, MailboxReply,
-    Message, MessageId, Notice, Outcome, Pattern, Patterns, Pending, Rejection, Settled, Window,
+    AgentEntry, Ask, Connection, DeadLetter, DeadReason, Delay, Fate, Fence, Gap, LimitKind,
+    MailboxReply, Message, MessageId, Notice, Outcome, Pattern, Patterns, Pending, Rejection,
+    Settled, Window,
 };
 use mailbus_spec::time::{HOST_END_MS, HOST_FIRST_MS};
 use mailbus_spec::wire::mailbox::{Subscribe, decode_message};
@@ -111,6 +112,10 @@ fn delay() -> impl Strategy<Value = Delay> {
     (0..=86_400_000_u64).prop_map(|ms| Delay::from_ms(ms).unwrap())
 }
 
+fn fence() -> impl Strategy<Value = Fence> {
+    (seq(), any::<u64>()).prop_map(|(epoch, attempt)| Fence { epoch, attempt })
+}
+
 /// Commands of the agent over its socket, and so over HTTP too.
 pub fn ask_of(agent: AgentId) -> impl Strategy<Value = Ask> {
     let own = || Just(agent.clone());
@@ -123,7 +128,8 @@ pub fn ask_of(agent: AgentId) -> impl Strategy<Value = Ask> {
         (some_agent(), message_of(agent.clone()))
             .prop_map(|(to, message)| Ask::Send { to, message }),
         (own(), settled()).prop_map(|(agent, what)| Ask::Ack { agent, what }),
-        (own(), seq(), delay()).prop_map(|(agent, seq, delay)| Ask::Nack { agent, seq, delay }),
+        (own(), seq(), option::of(fence()), delay())
+            .prop_map(|(agent, seq, fence, delay)| Ask::Nack { agent, seq, fence, delay }),
         (own(), seq()).prop_map(|(agent, seq)| Ask::Working { agent, seq }),
         (own(), seq(), 1..=1_000_usize).prop_map(|(agent, after, limit)| Ask::Inbox {
             agent,
@@ -139,7 +145,7 @@ pub fn ask_of(agent: AgentId) -> impl Strategy<Value = Ask> {
             limit
         }),
         (own(), vec(seq(), 0..5)).prop_map(|(agent, seqs)| Ask::Redrive { agent, seqs }),
-        some_agent().prop_map(|agent| Ask::Forget { agent }),
+        (some_agent(), option::of(seq())).prop_map(|(agent, epoch)| Ask::Forget { agent, epoch }),
         (HOST_FIRST_MS << 10..HOST_END_MS << 10)
             .prop_map(|value| Ask::Recover { at_least: Ordinal::new(value).unwrap() }),
     ]
@@ -170,8 +176,8 @@ fn letter() -> impl Strategy<Value = DeadLetter> {
 }
 
 fn entry() -> impl Strategy<Value = AgentEntry> {
-    (some_agent(), option::of(patterns()), any::<u64>())
-        .prop_map(|(agent, types, pending)| AgentEntry { agent, types, pending })
+    (some_agent(), seq(), option::of(patterns()), any::<u64>())
+        .prop_map(|(agent, epoch, types, pending)| AgentEntry { agent, epoch, types, pending })
 }
 
 pub fn connected() -> impl Strategy<Value = Outcome> {

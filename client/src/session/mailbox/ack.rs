@@ -158,15 +158,15 @@ impl MailboxSession {
 
     pub(super) fn due_nack(&mut self, call: CallNumber, now: Duration) -> Option<Due> {
         let timeout = self.config.attempt_timeout;
-        let (seq, delay, attempt) =
+        let (seq, fence, delay, attempt) =
             self.deliveries.iter_mut().find_map(|(seq, delivery)| match &mut delivery.stage {
                 Stage::Returning(nack) => {
                     let attempt = nack.retry.take_due(call, now, timeout)?;
-                    Some((*seq, nack.delay, attempt))
+                    Some((*seq, delivery.fence, nack.delay, attempt))
                 }
                 _ => None,
             })?;
-        let ask = Ask::Nack { agent: self.agent.clone(), seq, delay };
+        let ask = Ask::Nack { agent: self.agent.clone(), seq, fence, delay };
         Some((Subject::Nack(seq), ask, attempt))
     }
 

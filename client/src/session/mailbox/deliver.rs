@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailbus_spec::Ordinal;
 use mailbus_spec::belief::Reading;
-use mailbus_spec::mailbox::{Ask, Message, MessageType, Pattern, Patterns};
+use mailbus_spec::mailbox::{Ask, Fence, Message, MessageType, Pattern, Patterns};
 
 use super::delivery::{Delivery, Handling, Stage};
 use super::event::{DeliveryId, Event, InHand};
@@ -59,10 +59,12 @@ impl MailboxSession {
             return;
         }
         let full = self.deliveries.len() >= DELIVERIES_MAX;
+        let fence = self.epoch.map(|epoch| Fence { epoch, attempt });
         match self.deliveries.get_mut(&seq) {
             // It was begun under an earlier session and is not begun again.
             Some(known) if known.handling().is_some() && known.message == message => {
                 known.socket = socket;
+                known.fence = fence;
                 known.generation = self.generation;
                 return;
             }
@@ -76,7 +78,7 @@ impl MailboxSession {
             Stage::Held { until: now.saturating_add(self.hold(seq, &message.kind)) }
         };
         let generation = self.generation;
-        let delivery = Delivery { attempt, redriven, message, generation, socket, stage };
+        let delivery = Delivery { attempt, fence, redriven, message, generation, socket, stage };
         self.deliveries.insert(seq, delivery);
         self.hand_out(now);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailbus_spec::Ordinal;
-use mailbus_spec::mailbox::{Delay, Message};
+use mailbus_spec::mailbox::{Delay, Fence, Message};
 
 use super::event::InHand;
 use crate::session::call::CallNumber;
@@ -13,7 +13,10 @@ use crate::session::retry::Retry;
 /// A message that was pushed and is not settled.
 #[derive(Debug)]
 pub(super) struct Delivery {
+    /// The attempt that it was begun as, or will be.
     pub attempt: u64,
+    /// The newest push of it: what a nack gives back.
+    pub fence: Option<Fence>,
     pub redriven: bool,
     pub message: Message,
     pub generation: u64,

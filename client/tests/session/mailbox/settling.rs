@@ -195,3 +195,18 @@ fn as_many_settled_messages_are_remembered_as_is_said_and_no_more() {
     push(&mut session, 0, socket, 1, 1);
     assert_eq!(delivery(&mut session).seq(), seq(1), "memory has an end");
 }
+
+#[test]
+fn a_nack_names_the_newest_push_of_its_message() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 1);
+    let given = delivery(&mut session);
+    session.handle_closed(at(2), socket, None);
+    let again = connect(&mut session, 2_000, 11);
+    push(&mut session, 2_000, again, 1, 2);
+    assert!(events(&mut session).iter().all(|event| !matches!(event, Event::Delivered { .. })));
+    session.finish(at(2_001), given, Handled::Failed);
+    let nack = sends_one(&mut session, 2_001);
+    let Ask::Nack { fence: Some(fence), .. } = nack.command else { panic!("{nack:?}") };
+    assert_eq!((Some(fence.epoch), fence.attempt), (session.epoch(), 2));
+}

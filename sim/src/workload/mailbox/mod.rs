@@ -7,8 +7,8 @@ mod poll;
 pub(crate) mod process;
 mod sending;
 
-use mailbus_spec::Ordinal;
 use mailbus_spec::mailbox::{Ask, DeadLetter, Outcome, Pattern, Patterns, Settled};
+use mailbus_spec::{Ordinal, limits};
 
 use crate::judge::history::marks::Mark;
 use crate::plan::mail::{MailAction, kind, name_of, pattern};
@@ -91,9 +91,18 @@ async fn acknowledge_gap(process: &Process) {
     }
 }
 
-/// Over HTTP, as an admin does.
+/// Over HTTP, as an admin does who has seen the agent in the list.
 async fn forget(process: &Process, number: u8) {
-    process.ask(Ask::Forget { agent: name_of(number) }).await;
+    let agent = name_of(number);
+    let Some(reply) = process.ask(Ask::Agents { after: None, limit: limits::LIST_MAX }).await
+    else {
+        return;
+    };
+    let Ok(Outcome::Agents { agents, .. }) = reply.answer else { return };
+    let epoch = agents.iter().find(|entry| entry.agent == agent).map(|entry| entry.epoch);
+    if epoch.is_some() {
+        process.ask(Ask::Forget { agent, epoch }).await;
+    }
 }
 
 /// Sends something after the healing: it has to come through.

@@ -13,8 +13,8 @@ use mailbus_spec::id::{AgentId, SessionId};
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::state::{Agent, Logged};
 use mailbus_spec::mailbox::{
-    Ask, Command, Connection, Delay, MailboxMachine, Message, MessageId, MessageType, Pattern,
-    Patterns, Settled, Window,
+    Ask, Command, Connection, Delay, Fence, MailboxMachine, Message, MessageId, MessageType,
+    Pattern, Patterns, Settled, Window,
 };
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::HostTime;
@@ -77,7 +77,7 @@ fn try_flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Optio
     let asks: Vec<Ask> = match random.random_range(0..4_u32) {
         0 if load == Load::Some => {
             let (agent, seq) = in_flight(state, random)?;
-            let nack = Ask::Nack { agent, seq, delay: Delay::NONE };
+            let nack = Ask::Nack { agent, seq, fence: None, delay: Delay::NONE };
             vec![nack; usize::try_from(limits::MAX_DELIVERIES).ok()?]
         }
         1 if load == Load::Some => {
@@ -130,7 +130,8 @@ fn draw(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Option<Com
         }
         600..=759 => {
             let (agent, seq) = in_flight(state, random)?;
-            Ask::Nack { agent, seq, delay: some_delay(random, pace)? }
+            let fence = some_fence(state, &agent, seq, random);
+            Ask::Nack { agent, seq, fence, delay: some_delay(random, pace)? }
         }
         760..=799 => {
             let (agent, seq) = in_flight(state, random)?;
@@ -157,7 +158,10 @@ fn draw(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Option<Com
             Ask::Agents { after, limit: 2 }
         }
         980..=989 => Ask::Heartbeat { agent: who },
-        990..=995 => Ask::Forget { agent: some_name(random)? },
+        990..=995 => {
+            let agent = some_name(random)?;
+            Ask::Forget { epoch: some_epoch(state, &agent, random), agent }
+        }
         _ => recover(state, random, pace)?,
     };
     let over = speaks_over(state, &ask, random);
@@ -276,6 +280,28 @@ fn in_flight(state: &MailboxMachine, random: &mut impl Rng) -> Option<(AgentId, 
         return Some((some_agent(random)?, some_place(state, random)));
     }
     drawn.map(|(_, name, seq)| (name, seq))
+}
+
+/// Mostly the fence of this delivery; now and then none, or that of an earlier push.
+fn some_fence(
+    state: &MailboxMachine,
+    who: &AgentId,
+    seq: Ordinal,
+    random: &mut impl Rng,
+) -> Option<Fence> {
+    let fence = state_of(state, who)?.fence(seq).filter(|_| random.random_bool(0.7))?;
+    let earlier = u64::from(random.random_bool(0.1));
+    Some(Fence { attempt: fence.attempt.saturating_sub(earlier), ..fence })
+}
+
+/// The epoch of an agent, an earlier one, or none.
+fn some_epoch(state: &MailboxMachine, who: &AgentId, random: &mut impl Rng) -> Option<Ordinal> {
+    let latest = state_of(state, who)?.latest();
+    match random.random_range(0..3_u32) {
+        0 => None,
+        1 => Ordinal::new(latest.get().saturating_sub(1)),
+        _ => Some(latest),
+    }
 }
 
 /// Mostly somebody with mail.

@@ -56,11 +56,16 @@ impl Hints for MailboxMachine {
                 seqs.iter_mut().for_each(change);
             }
             Ask::Ack { what: Settled::UpTo(seq), .. }
-            | Ask::Nack { seq, .. }
+            | Ask::Nack { seq, fence: None, .. }
             | Ask::Working { seq, .. }
             | Ask::Inbox { after: seq, .. }
             | Ask::DeadLetters { after: seq, .. }
             | Ask::Recover { at_least: seq } => change(seq),
+            Ask::Nack { seq, fence: Some(fence), .. } => {
+                change(seq);
+                change(&mut fence.epoch);
+            }
+            Ask::Forget { epoch: Some(epoch), .. } => change(epoch),
             Ask::Connect { .. }
             | Ask::Subscribe { .. }
             | Ask::Unsubscribe { .. }
@@ -94,6 +99,7 @@ impl Hints for MailboxMachine {
             Ok(Outcome::DeadLetters { letters, .. }) => {
                 letters.iter().map(|letter| letter.seq).collect()
             }
+            Ok(Outcome::Agents { agents, .. }) => agents.iter().map(|entry| entry.epoch).collect(),
             Err(Rejection::Ahead { last }) => vec![*last],
             _ => Vec::new(),
         }

@@ -13,14 +13,14 @@
 //! ack bob up-to #0s.1
 //! ack bob id=m1
 //! ack bob gap=2
-//! nack bob #0s delay=5s
+//! nack bob #0s attempt=2 epoch=#0s delay=5s    (the push that is meant)
 //! working bob #0s
 //! inbox bob after=#0s limit=2
 //! agents after=ann limit=2
 //! heartbeat bob
 //! dead-letters bob after=#0s limit=2
 //! redrive bob #0s
-//! forget bob
+//! forget bob epoch=#0s
 //! recover #1h
 //! bob#0s: ack #0s.1                         (over bob's socket: who asks is not said again)
 //! ```
@@ -33,7 +33,7 @@ use crate::notation::Epoch;
 use mailbus_spec::id::{AgentId, SessionId};
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::{
-    Ask, Command, Connection, Delay, MessageId, Pattern, Patterns, Settled, Window,
+    Ask, Command, Connection, Delay, Fence, MessageId, Pattern, Patterns, Settled, Window,
 };
 use mailbus_spec::ordinal::Ordinal;
 
@@ -120,7 +120,10 @@ fn unnamed(name: &str, rest: &[&str], epoch: Epoch) -> Result<Option<Ask>, Strin
         ("agents", rest) => {
             Ask::Agents { after: keyed(rest, "after").map(agent).transpose()?, limit: limit(rest)? }
         }
-        ("forget", [who]) => Ask::Forget { agent: agent(who)? },
+        ("forget", [who, rest @ ..]) => {
+            let seen = keyed(rest, "epoch").map(|text| epoch.parse_ordinal(text)).transpose()?;
+            Ask::Forget { agent: agent(who)?, epoch: seen }
+        }
         ("recover", [at_least]) => Ask::Recover { at_least: epoch.parse_ordinal(at_least)? },
         _ => return Ok(None),
     }))
@@ -144,7 +147,8 @@ fn asked(name: &str, who: &AgentId, rest: &[&str], epoch: Epoch) -> Result<Optio
         ("nack", [seq, rest @ ..]) => {
             let ms = keyed_duration(rest, "delay")?.unwrap_or(0);
             let delay = Delay::from_ms(ms).ok_or("a delay is at most 24 h")?;
-            Ask::Nack { agent: agent_id, seq: epoch.parse_ordinal(seq)?, delay }
+            let (seq, fence) = (epoch.parse_ordinal(seq)?, fence(rest, epoch)?);
+            Ask::Nack { agent: agent_id, seq, fence, delay }
         }
         ("working", [seq]) => Ask::Working { agent: agent_id, seq: epoch.parse_ordinal(seq)? },
         ("inbox", rest) => {
@@ -157,6 +161,13 @@ fn asked(name: &str, who: &AgentId, rest: &[&str], epoch: Epoch) -> Result<Optio
         ("redrive", seqs) => Ask::Redrive { agent: agent_id, seqs: ordinals(seqs, epoch)? },
         _ => return Ok(None),
     }))
+}
+
+fn fence(words: &[&str], epoch: Epoch) -> Result<Option<Fence>, String> {
+    let Some(text) = keyed(words, "attempt") else { return Ok(None) };
+    let attempt = text.parse().map_err(|_| format!("`attempt={text}` is not a number"))?;
+    let session = keyed(words, "epoch").ok_or("an attempt is one of an epoch")?;
+    Ok(Some(Fence { epoch: epoch.parse_ordinal(session)?, attempt }))
 }
 
 fn open(who: &str, rest: &[&str], epoch: Epoch) -> Result<Ask, String> {
@@ -223,6 +234,7 @@ mod tests {
             "ack bob gap=2",
             "nack bob #0s delay=5s",
             "nack bob #0s",
+            "nack bob #0s attempt=2 epoch=#0s.1 delay=5s",
             "working bob #0s",
             "inbox bob after=#0s limit=2",
             "agents after=ann limit=2",
@@ -231,6 +243,7 @@ mod tests {
             "dead-letters bob limit=1",
             "redrive bob #0s #0s.1",
             "forget bob",
+            "forget bob epoch=#0s",
             "recover #1h",
             "bob#0s: ack #0s.1",
             "bob#0s: send ann task.new id=m1",

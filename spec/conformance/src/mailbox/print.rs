@@ -6,7 +6,7 @@ use super::body;
 use crate::notation::{Epoch, spell_duration};
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::{
-    AgentEntry, Ask, CloseReason, Command, Connection, DeadLetter, DeadReason, Fate, Gap,
+    AgentEntry, Ask, CloseReason, Command, Connection, DeadLetter, DeadReason, Fate, Fence, Gap,
     LimitKind, Message, Notice, Outcome, Pattern, Patterns, Pending, Rejection, Settled, Window,
 };
 use mailbus_spec::ordinal::Ordinal;
@@ -34,7 +34,10 @@ fn spell_asked(ask: &Ask, named: bool, epoch: Epoch) -> String {
         Ask::Disconnect { connection } => {
             return format!("close {}", session(connection, epoch));
         }
-        Ask::Forget { agent } => return format!("forget {agent}"),
+        Ask::Forget { agent, epoch: seen } => {
+            let seen = seen.map(|seen| format!(" epoch={}", epoch.spell_ordinal(seen)));
+            return format!("forget {agent}{}", seen.unwrap_or_default());
+        }
         Ask::Recover { at_least } => return format!("recover {}", epoch.spell_ordinal(*at_least)),
         _ => {}
     }
@@ -49,8 +52,12 @@ fn spell_asked(ask: &Ask, named: bool, epoch: Epoch) -> String {
             body::spell(&mut line, message);
         }
         Ask::Ack { what, .. } => spell_settled(&mut line, what, epoch),
-        Ask::Nack { seq, delay, .. } => {
+        Ask::Nack { seq, fence, delay, .. } => {
             let _ = write!(line, " {}", epoch.spell_ordinal(*seq));
+            if let Some(Fence { epoch: session, attempt }) = fence {
+                let session = epoch.spell_ordinal(*session);
+                let _ = write!(line, " attempt={attempt} epoch={session}");
+            }
             if delay.ms() > 0 {
                 let _ = write!(line, " delay={}", spell_duration(delay.ms()));
             }
@@ -174,7 +181,8 @@ fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
             format!("inbox through {through}{lost}: {}", listed(&pending, false, "empty"))
         }
         Outcome::Agents { agents, more } => {
-            let agents: Vec<String> = agents.iter().map(spell_agent).collect();
+            let agents: Vec<String> =
+                agents.iter().map(|entry| spell_agent(entry, epoch)).collect();
             listed(&agents, *more, "no agents")
         }
         Outcome::Heard => String::from("heard"),
@@ -269,9 +277,9 @@ fn spell_pending(pending: &Pending, epoch: Epoch) -> String {
     format!("{} {}{redriven}", epoch.spell_ordinal(pending.seq), spell_message(&pending.message))
 }
 
-fn spell_agent(entry: &AgentEntry) -> String {
-    let types = spell_types(entry.types.as_ref());
-    format!("{} {types}, {} pending", entry.agent, entry.pending)
+fn spell_agent(entry: &AgentEntry, epoch: Epoch) -> String {
+    let (of, types) = (epoch.spell_ordinal(entry.epoch), spell_types(entry.types.as_ref()));
+    format!("{}{of} {types}, {} pending", entry.agent, entry.pending)
 }
 
 fn spell_letter(letter: &DeadLetter, epoch: Epoch) -> String {

@@ -135,7 +135,11 @@ impl<'a> Transition<'a> {
     }
 
     fn forgets(&self, name: &AgentId) -> bool {
-        matches!(self.ask(), Some(Ask::Forget { agent }) if agent == name)
+        let Some(Ask::Forget { agent, epoch }) = self.ask() else { return false };
+        let latest = self.before.agents.get(name).map(Agent::latest);
+        agent == name
+            && epoch.is_none_or(|epoch| latest <= Some(epoch))
+            && matches!(self.outcome(), Some(Outcome::Forgotten { known: true }))
     }
 
     /// The row that the event added to the log, if it did.
@@ -189,8 +193,13 @@ impl<'a> Transition<'a> {
 
     /// True if the event is a nack of this delivery that was heard.
     fn gives_back(&self, name: &AgentId, seq: Ordinal) -> bool {
-        let named = matches!(self.ask(), Some(Ask::Nack { agent, seq: named, .. }) if agent == name && *named == seq);
-        named && matches!(self.outcome(), Some(Outcome::Returned(_)))
+        let Some(Ask::Nack { agent, seq: named, fence, .. }) = self.ask() else { return false };
+        let own = self.before.agents.get(name).and_then(|agent| agent.fence(seq));
+        let fits = fence.is_none_or(|fence| own == Some(fence));
+        agent == name
+            && *named == seq
+            && fits
+            && matches!(self.outcome(), Some(Outcome::Returned(_)))
     }
 
     /// True if the silence of the agent's session may settle this message in this event. A nack that names

@@ -90,6 +90,10 @@ enum Said<'a> {
     Nack {
         agent_id: &'a AgentId,
         seq: Ordinal,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        attempt: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<Ordinal>,
         delay_ms: u64,
     },
     Working {
@@ -116,6 +120,8 @@ enum Said<'a> {
     },
     Agent {
         agent_id: &'a AgentId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<Ordinal>,
     },
     Recover {
         at_least: Ordinal,
@@ -144,16 +150,21 @@ impl<'a> Said<'a> {
             }
             Ask::Send { to, .. } => Self::Send { to },
             Ask::Ack { agent, what } => Self::Ack { agent_id: agent, what: what.into() },
-            Ask::Nack { agent, seq, delay } => {
-                Self::Nack { agent_id: agent, seq: *seq, delay_ms: delay.ms() }
-            }
+            Ask::Nack { agent, seq, fence, delay } => Self::Nack {
+                agent_id: agent,
+                seq: *seq,
+                attempt: fence.map(|fence| fence.attempt),
+                epoch: fence.map(|fence| fence.epoch),
+                delay_ms: delay.ms(),
+            },
             Ask::Working { agent, seq } => Self::Working { agent_id: agent, seq: *seq },
             Ask::Inbox { agent, after, limit } | Ask::DeadLetters { agent, after, limit } => {
                 Self::Page { agent_id: agent, after: *after, limit: *limit }
             }
             Ask::Agents { after, limit } => Self::Agents { after: after.as_ref(), limit: *limit },
             Ask::Redrive { agent, seqs } => Self::Redrive { agent_id: agent, seqs },
-            Ask::Heartbeat { agent } | Ask::Forget { agent } => Self::Agent { agent_id: agent },
+            Ask::Heartbeat { agent } => Self::Agent { agent_id: agent, epoch: None },
+            Ask::Forget { agent, epoch } => Self::Agent { agent_id: agent, epoch: *epoch },
             Ask::Recover { at_least } => Self::Recover { at_least: *at_least },
         }
     }

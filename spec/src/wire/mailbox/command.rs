@@ -8,7 +8,9 @@ use super::message::decode_message;
 use super::request::Request;
 use crate::id::AgentId;
 use crate::limits;
-use crate::mailbox::{Ask, Connection, Delay, Message, MessageId, Pattern, Patterns, Settled};
+use crate::mailbox::{
+    Ask, Connection, Delay, Fence, Message, MessageId, Pattern, Patterns, Settled,
+};
 use crate::ordinal::Ordinal;
 use crate::wire::field::Field;
 use crate::wire::request::twice;
@@ -101,7 +103,19 @@ fn nack(request: &Request<'_>) -> Result<Ask, Problem> {
     } else {
         Delay::NONE
     };
-    Ok(Ask::Nack { agent, seq, delay })
+    Ok(Ask::Nack { agent, seq, fence: fence(request)?, delay })
+}
+
+/// Both members or neither: one alone names no push.
+fn fence(request: &Request<'_>) -> Result<Option<Fence>, Problem> {
+    let (epoch, attempt) = (request.epoch, request.attempt);
+    if !epoch.is_present() && !attempt.is_present() {
+        return Ok(None);
+    }
+    let number = attempt.whole().ok_or_else(|| {
+        attempt.malformed("the `attempt` of the push, beside the `epoch` of its session")
+    })?;
+    Ok(Some(Fence { epoch: epoch.ordinal()?, attempt: number }))
 }
 
 fn working(request: &Request<'_>) -> Result<Ask, Problem> {
@@ -166,7 +180,8 @@ fn forget(request: &Request<'_>) -> Result<Ask, Problem> {
     let field = request.agent_id;
     let agent = field.id(AgentId::new)?;
     let agent = agent.ok_or_else(|| field.malformed("the name of the agent to forget"))?;
-    Ok(Ask::Forget { agent })
+    let epoch = request.epoch.is_present().then(|| request.epoch.ordinal()).transpose()?;
+    Ok(Ask::Forget { agent, epoch })
 }
 
 fn recover(request: &Request<'_>) -> Result<Ask, Problem> {

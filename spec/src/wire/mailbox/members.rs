@@ -196,6 +196,8 @@ impl From<Returned> for Fate {
 pub(super) struct Entry<'a> {
     agent_id: Cow<'a, AgentId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<Ordinal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     types: Option<Cow<'a, Patterns>>,
     pending: u64,
 }
@@ -204,6 +206,7 @@ impl<'a> From<&'a AgentEntry> for Entry<'a> {
     fn from(entry: &'a AgentEntry) -> Self {
         Self {
             agent_id: Cow::Borrowed(&entry.agent),
+            epoch: Some(entry.epoch).filter(|epoch| *epoch > Ordinal::ZERO),
             types: entry.types.as_ref().map(Cow::Borrowed),
             pending: entry.pending,
         }
@@ -214,6 +217,7 @@ impl From<Entry<'_>> for AgentEntry {
     fn from(entry: Entry<'_>) -> Self {
         Self {
             agent: entry.agent_id.into_owned(),
+            epoch: entry.epoch.unwrap_or(Ordinal::ZERO),
             types: entry.types.map(Cow::into_owned),
             pending: entry.pending,
         }

@@ -34,6 +34,7 @@ members! {
     remove: "remove",
     kind: "type",
     epoch: "epoch",
+    attempt: "attempt",
     at_least: "atLeast",
 }
 

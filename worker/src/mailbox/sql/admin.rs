@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mailbus_spec::mailbox::{CloseReason, DeadReason, Notice, Outcome};
 use mailbus_spec::{AgentId, Ordinal};
 
+use super::agent::Agent;
 use super::rows;
 use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
@@ -103,9 +104,18 @@ impl MailboxMemory {
         Ok(())
     }
 
-    /// Forgets an agent with all that was kept for it, its dead letters too.
-    pub(super) fn forget(&mut self, turn: &mut Turn<'_>, name: &AgentId) -> Outcome {
-        let Some(agent) = self.agents.get(name).filter(|agent| !agent.is_nobody()) else {
+    /// Forgets an agent with all that was kept for it, its dead letters too; nobody who has come by that
+    /// name since.
+    pub(super) fn forget(
+        &mut self,
+        turn: &mut Turn<'_>,
+        name: &AgentId,
+        epoch: Option<Ordinal>,
+    ) -> Outcome {
+        let is_meant = |agent: &&Agent| {
+            !agent.is_nobody() && epoch.is_none_or(|epoch| agent.latest() <= epoch)
+        };
+        let Some(agent) = self.agents.get(name).filter(is_meant) else {
             return Outcome::Forgotten { known: false };
         };
         let live = agent.live.iter().map(|live| live.epoch);

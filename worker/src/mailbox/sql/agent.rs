@@ -1,6 +1,6 @@
 //! One agent in memory: its row, its inbox, its session, and what follows from them.
 
-use mailbus_spec::mailbox::Gap;
+use mailbus_spec::mailbox::{Fence, Gap};
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
 use super::dead_letters::DeadLetters;
@@ -124,6 +124,21 @@ impl Agent {
         }
         let counted = seq <= live.counted_through;
         (seq <= live.sent_through).then_some(Flight { again: false, counted })
+    }
+
+    /// Fence of a delivery in flight: what its push said.
+    pub fn fence(&self, seq: Ordinal) -> Option<Fence> {
+        let (live, open) = (self.live.as_ref()?, self.inbox.get(seq)?);
+        let flight = self.flight_of(seq, &open)?;
+        let attempt = open.attempts.saturating_add(u64::from(!flight.counted));
+        Some(Fence { epoch: live.epoch, attempt })
+    }
+
+    /// The ordinal of what there is of the name: its epoch, or the last that was sent to a name that
+    /// never connected.
+    pub fn latest(&self) -> Ordinal {
+        let epoch = self.registration.as_ref().map(|known| known.epoch);
+        epoch.or_else(|| self.inbox.last()).unwrap_or(Ordinal::ZERO)
     }
 
     /// Flights from this message on.

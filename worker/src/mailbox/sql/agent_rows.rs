@@ -21,10 +21,19 @@ impl MailboxMemory {
         if !known && self.registered() >= limits::WORKSPACE_AGENTS {
             return Err(Rejection::Limit(LimitKind::Agents));
         }
+        let epoch = self.next_epoch(turn, name)?;
         let agent = self.agents.entry(name.clone()).or_default();
-        agent.registration.get_or_insert_with(Registration::default);
+        let new = || Registration { epoch, ..Registration::default() };
+        agent.registration.get_or_insert_with(new);
         self.touch(turn, name);
         Ok(())
+    }
+
+    /// An epoch for an agent: above every earlier one of its name, and above all that was accepted.
+    pub(super) fn next_epoch(&self, turn: &Turn<'_>, name: &AgentId) -> Result<Ordinal, Rejection> {
+        let known = self.agents.get(name).and_then(|agent| agent.registration.as_ref());
+        let last = known.map_or(Ordinal::ZERO, |known| known.epoch).max(self.header.last_ordinal);
+        last.next(turn.seen.host).ok_or(Rejection::Limit(LimitKind::Ordinals))
     }
 
     /// Writes something about an agent that is known by name.

@@ -29,10 +29,8 @@ impl MailboxMemory {
         if asked.last_seen.is_some_and(|seen| seen > last_seq) {
             return Err(Rejection::Ahead { last: last_seq }.into());
         }
-        let known = self.agents.get(name).and_then(|agent| agent.registration.as_ref());
-        let resumed = known.is_some();
-        let last = known.map_or(Ordinal::ZERO, |known| known.epoch).max(last_seq);
-        let epoch = last.next(turn.seen.host).ok_or(Rejection::Limit(LimitKind::Ordinals))?;
+        let resumed = self.agents.get(name).is_some_and(|agent| agent.registration.is_some());
+        let epoch = self.next_epoch(turn, name)?;
         self.register(turn, name)?;
         self.replace(turn, name, asked);
         let agent = self.agents.entry(name.clone()).or_default();

@@ -238,6 +238,12 @@ impl Inbox {
         self.from(Ordinal::ZERO).next().map(|(seq, _)| seq)
     }
 
+    /// The highest of all.
+    pub fn last(&self) -> Option<Ordinal> {
+        let listed = [&self.recorded, &self.returned].map(|listed| listed.keys().next_back());
+        listed.into_iter().flatten().chain(self.fresh.back()).copied().max()
+    }
+
     /// All from this one on, in order.
     pub fn from(&self, seq: Ordinal) -> impl Iterator<Item = (Ordinal, Open)> {
         let mut recorded = self.recorded.range(seq..).map(|(seq, open)| (*seq, *open)).peekable();

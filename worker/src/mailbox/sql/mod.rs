@@ -147,7 +147,9 @@ impl Memory for MailboxMemory {
             Ask::Publish { message } => self.accept(turn, None, message),
             Ask::Send { to, message } => self.accept(turn, Some(to), message),
             Ask::Ack { agent, what } => self.ack(turn, over, agent, what),
-            Ask::Nack { agent, seq, delay } => Ok(self.nack(turn, agent, *seq, *delay)),
+            Ask::Nack { agent, seq, fence, delay } => {
+                Ok(self.nack(turn, agent, *seq, *fence, *delay))
+            }
             Ask::Working { agent, seq } => Ok(self.working(turn, over, agent, *seq)),
             Ask::Inbox { agent, after, limit } => self.inbox(turn, agent, *after, *limit),
             Ask::Agents { after, limit } => Ok(self.list_agents(after.as_ref(), *limit)),
@@ -156,7 +158,7 @@ impl Memory for MailboxMemory {
                 self.list_dead_letters(turn, agent, *after, *limit)
             }
             Ask::Redrive { agent, seqs } => self.redrive(turn, agent, seqs),
-            Ask::Forget { agent } => Ok(self.forget(turn, agent)),
+            Ask::Forget { agent, epoch } => Ok(self.forget(turn, agent, *epoch)),
             Ask::Recover { at_least } => Ok(self.recover(turn, *at_least)),
         }
     }

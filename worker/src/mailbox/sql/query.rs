@@ -86,6 +86,7 @@ impl MailboxMemory {
             let registration = agent.registration.as_ref()?;
             (Some(name) > after).then(|| AgentEntry {
                 agent: name.clone(),
+                epoch: registration.epoch,
                 types: registration.subscriptions.types(),
                 pending: agent.inbox.len(),
             })

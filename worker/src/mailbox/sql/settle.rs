@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mailbus_spec::mailbox::message::derived_id;
 use mailbus_spec::mailbox::{
-    Connection, DeadReason, Delay, Fate, MessageId, Outcome, Settled, Window,
+    Connection, DeadReason, Delay, Fate, Fence, MessageId, Outcome, Settled, Window,
 };
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
@@ -104,15 +104,21 @@ impl MailboxMemory {
         Outcome::Settled { settled: through.saturating_sub(acknowledged), unknown: 0 }
     }
 
-    /// Takes a delivery back. It comes again, unless it has failed too often.
+    /// Takes a delivery back. It comes again, unless it has failed too often. One that was pushed since
+    /// stays where it is.
     pub(super) fn nack(
         &mut self,
         turn: &mut Turn<'_>,
         name: &AgentId,
         seq: Ordinal,
+        fence: Option<Fence>,
         delay: Delay,
     ) -> Outcome {
-        let flight = self.agents.get(name).and_then(|agent| agent.flight(seq));
+        let flying = self
+            .agents
+            .get(name)
+            .filter(|agent| fence.is_none_or(|fence| agent.fence(seq) == Some(fence)));
+        let flight = flying.and_then(|agent| agent.flight(seq));
         let (Some(flight), Some(agent)) = (flight, self.agents.get_mut(name)) else {
             return Outcome::Returned(Fate::Unknown);
         };

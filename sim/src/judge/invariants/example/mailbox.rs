@@ -178,7 +178,7 @@ impl Example {
     }
 
     fn returned(self, at_ms: u64, who: &str, seq: u64, delay: Delay, fate: Fate) -> Self {
-        let ask = Ask::Nack { agent: agent(who), seq: ordinal(seq), delay };
+        let ask = Ask::Nack { agent: agent(who), seq: ordinal(seq), fence: None, delay };
         self.answered(at_ms, Command::alone(ask), Ok(Outcome::Returned(fate)), Vec::new())
     }
 

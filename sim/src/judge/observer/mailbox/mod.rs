@@ -97,6 +97,8 @@ pub struct Live {
 pub struct Flight {
     /// Message that is under way.
     pub seq: Ordinal,
+    /// The attempt that its push said.
+    pub attempt: u64,
     /// Number of bytes that it has.
     pub bytes: u64,
     /// The object's time of it.

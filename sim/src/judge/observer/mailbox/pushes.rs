@@ -8,8 +8,8 @@ use crate::judge::observer::mailbox::{Fact, Flight, Flying, MailboxObserver, Owi
 impl MailboxObserver {
     pub(super) fn read_push(&mut self, now: Timestamp, push: &Push, facts: &mut Vec<Fact>) {
         match &push.notice {
-            Notice::Message { seq, message, .. } => {
-                let pushed = self.read_delivery(now, &push.to, *seq, message);
+            Notice::Message { seq, attempt, message, .. } => {
+                let pushed = self.read_delivery(now, &push.to, (*seq, *attempt), message);
                 facts.push(Fact::Pushed(pushed));
             }
             Notice::Ephemeral { .. } if !self.is_live(&push.to) => {
@@ -27,7 +27,7 @@ impl MailboxObserver {
         &mut self,
         now: Timestamp,
         to: &Connection,
-        seq: Ordinal,
+        (seq, attempt): (Ordinal, u64),
         message: &Message,
     ) -> Pushed {
         let is_live = self.is_live(to);
@@ -51,7 +51,7 @@ impl MailboxObserver {
             }
             live.working = live.working.filter(|working| *working != seq);
             let (bytes, ack_required) = (message.bytes(), message.ack_required);
-            live.flights.push(Flight { seq, bytes, at: now, again, ack_required });
+            live.flights.push(Flight { seq, attempt, bytes, at: now, again, ack_required });
             // What has expired meanwhile went without a word.
             live.flights.retain(|flight| {
                 messages.get(&flight.seq).is_some_and(|accepted| !accepted.is_expired(now))

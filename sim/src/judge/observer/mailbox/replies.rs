@@ -6,8 +6,8 @@ use std::rc::Rc;
 use mailbus_spec::limits::{DEDUP_MS, MAX_DELIVERIES};
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
-    Ask, Command, Connection, Fate, MailboxMachine, Message, Outcome, Pattern, Patterns, Rejection,
-    Settled,
+    Ask, Command, Connection, Fate, Fence, MailboxMachine, Message, Outcome, Pattern, Patterns,
+    Rejection, Settled,
 };
 use mailbus_spec::{AgentId, Clock, Ordinal, Timestamp};
 
@@ -123,7 +123,10 @@ impl MailboxObserver {
             (Ask::Ack { agent, what }, Outcome::Settled { settled, .. }) => {
                 self.read_ack(now, command.over.as_ref(), agent, what, *settled, facts);
             }
-            (Ask::Nack { agent, seq, .. }, Outcome::Returned(fate)) => {
+            (Ask::Nack { agent, seq, fence, .. }, Outcome::Returned(fate)) => {
+                if let Some(fence) = fence.filter(|_| *fate != Fate::Unknown) {
+                    self.read_fence(agent, *seq, fence, facts);
+                }
                 self.read_nack(agent, *seq, *fate, facts);
             }
             (Ask::Working { agent, seq }, Outcome::Noted { known: true }) => {
@@ -144,7 +147,7 @@ impl MailboxObserver {
             (Ask::Redrive { agent, seqs }, Outcome::Redriven { redriven, .. }) => {
                 self.read_redrive(now, agent, seqs, *redriven);
             }
-            (Ask::Forget { agent }, Outcome::Forgotten { .. }) => {
+            (Ask::Forget { agent, .. }, Outcome::Forgotten { known: true }) => {
                 self.agents.remove(agent);
             }
             _ => {}
@@ -327,6 +330,16 @@ impl MailboxObserver {
             if let Some(owed) = mailbox.owed.get_mut(&seq).filter(|_| pending.contains(&seq)) {
                 owed.owing = Owing::Settled;
             }
+        }
+    }
+
+    /// A nack was obeyed: it has to be of the newest push of the live session.
+    fn read_fence(&mut self, agent: &AgentId, seq: Ordinal, fence: Fence, facts: &mut Vec<Fact>) {
+        let live = self.mailbox(agent).live.as_ref().filter(|live| live.epoch == fence.epoch);
+        let newest = live.and_then(|live| live.flights.iter().rfind(|flight| flight.seq == seq));
+        if newest.is_none_or(|flight| flight.attempt != fence.attempt) {
+            let connection = Connection { agent: agent.clone(), epoch: fence.epoch };
+            facts.push(Fact::Obeyed { connection, asked: "nack" });
         }
     }
 

@@ -7,7 +7,7 @@ use mailbus_spec::mailbox::state::{Agent, Log, Logged};
 use mailbus_spec::mailbox::{Ask, MailboxMachine};
 use mailbus_spec::{Ordinal, StateMachine, Timestamp, limits};
 
-use super::{Mutant, ask_of, now};
+use super::{Mutant, ask_of, asking, now};
 
 /// A message that everybody has settled is deleted at once: its id is free for the sender's retry.
 pub const SETTLED_ROWS_ARE_DELETED_AT_ONCE: Mutant = Mutant::rule(
@@ -27,7 +27,7 @@ pub const FORGET_KEEPS_THE_MAIL: Mutant = Mutant::rule(
     "forget_keeps_the_mail",
     "spec/rules/mailboxes.md#unknown-names-and-forgotten-agents",
     |state, host, event| {
-        let Some(Ask::Forget { agent: name }) = ask_of(event) else {
+        let Some(Ask::Forget { agent: name, .. }) = ask_of(event) else {
             return state.handle(host, event);
         };
         let inbox = state.agents.get(name).map(|agent| agent.inbox.clone());
@@ -36,6 +36,19 @@ pub const FORGET_KEEPS_THE_MAIL: Mutant = Mutant::rule(
             state.agents.insert(name.clone(), Agent { inbox, ..Agent::default() });
         }
         step
+    },
+);
+
+/// A forgetting forgets whoever has the name by then.
+pub const FORGETTING_NAMES_NO_EPOCH: Mutant = Mutant::rule(
+    "forgetting_names_no_epoch",
+    "spec/rules/refuted.md#a-forgetting-without-an-epoch",
+    |state, host, event| match ask_of(event) {
+        Some(Ask::Forget { agent, .. }) => {
+            let agent = agent.clone();
+            state.handle(host, &asking(event, Ask::Forget { agent, epoch: None }))
+        }
+        _ => state.handle(host, event),
     },
 );
 

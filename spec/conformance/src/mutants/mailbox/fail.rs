@@ -4,7 +4,7 @@ use mailbus_spec::mailbox::Ask;
 use mailbus_spec::mailbox::state::Agent;
 use mailbus_spec::{Ordinal, StateMachine, limits};
 
-use super::{Mutant, ask_of, flights, live};
+use super::{Mutant, ask_of, asking, flights, live};
 
 /// The end of a session is a failure of everything that was in flight to it.
 pub const INNOCENT_NEIGHBOURS_FAIL: Mutant = Mutant::rule(
@@ -24,6 +24,19 @@ pub const INNOCENT_NEIGHBOURS_FAIL: Mutant = Mutant::rule(
             }
         }
         step
+    },
+);
+
+/// A nack gives back whatever is in flight by then, be it what was pushed after it.
+pub const NACK_NAMES_NO_PUSH: Mutant = Mutant::rule(
+    "nack_names_no_push",
+    "spec/rules/refuted.md#a-nack-without-a-fence",
+    |state, host, event| match ask_of(event) {
+        Some(Ask::Nack { agent, seq, delay, .. }) => {
+            let (agent, seq, delay) = (agent.clone(), *seq, *delay);
+            state.handle(host, &asking(event, Ask::Nack { agent, seq, fence: None, delay }))
+        }
+        _ => state.handle(host, event),
     },
 );
 

@@ -1,14 +1,14 @@
 //! Processes as clients: they connect, handle what they are given, answer it, and go away.
 
 use mailbus_spec::mailbox::message::derived_id;
-use mailbus_spec::mailbox::{Ask, Command, Connection, MessageId, Outcome, Settled};
+use mailbus_spec::mailbox::{Ask, Command, Connection, Fence, MessageId, Outcome, Settled};
 use mailbus_spec::{AgentId, Ordinal};
 
 use crate::harness::UNLIMITED;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object::{self, Answer};
 use crate::mailbox::scenario::Scenario;
-use crate::mailbox::state::{Frame, State};
+use crate::mailbox::state::{Copied, Frame, State};
 
 /// Frames of one session under way at once.
 const OUTBOX: usize = 2;
@@ -80,6 +80,13 @@ pub fn send(scenario: &Scenario, state: &mut State, process: u8, frame: Frame) {
     }
 }
 
+/// The frame that gives back the newest push of a message to the process.
+pub fn nack(scenario: &Scenario, state: &State, process: u8, seq: Ordinal, delay: u8) -> Frame {
+    let agent = state.object.agents.get(&scenario.process(process).agent);
+    let newest = agent.and_then(|agent| agent.fence(seq));
+    Frame::Nack(seq, newest.map_or(0, |fence| fence.attempt), delay)
+}
+
 pub fn may_send(scenario: &Scenario, state: &State, process: u8) -> bool {
     !scenario.slow || state.clients[usize::from(process)].outbox.len() < OUTBOX
 }
@@ -91,8 +98,13 @@ pub fn arrive(scenario: &Scenario, state: &mut State, process: u8, epoch: Ordina
     let ask = match frame {
         Frame::Ack(seq) => Ask::Ack { agent, what: Settled::Seqs(vec![seq]) },
         Frame::UpTo(seq) => Ask::Ack { agent, what: Settled::UpTo(seq) },
-        Frame::Nack(seq, delay) => {
-            Ask::Nack { agent, seq, delay: scenario.delays[usize::from(delay)] }
+        Frame::Nack(seq, attempt, delay) => {
+            let fence = Fence { epoch, attempt };
+            if state.budget.copies > 0 {
+                state.copies.push(Copied::Nack(agent.clone(), seq, fence, delay));
+            }
+            let delay = scenario.delays[usize::from(delay)];
+            Ask::Nack { agent, seq, fence: Some(fence), delay }
         }
         Frame::Working(seq) => Ask::Working { agent, seq },
     };

@@ -17,6 +17,8 @@ pub enum Mark {
     Nacked,
     NackedForLater,
     NackUnknown,
+    NackCopied,
+    ForgettingCopied,
     Announced,
     FailedWhileWorking,
     DeadLettered,

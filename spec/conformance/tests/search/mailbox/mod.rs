@@ -33,6 +33,7 @@ worlds! {
     late_frames_hold: late_frames,
     delayed_nacks_hold: delays,
     failures_and_announcements_hold: failures,
+    copies_of_nacks_hold: copies,
     two_agents_hold: two_agents,
     replacements_hold: replaced,
     superseded_sessions_hold: superseded,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{Ask, MailboxMachine, Outcome, Settled};
+use mailbus_spec::mailbox::state::Agent;
+use mailbus_spec::mailbox::{Ask, Fate, MailboxMachine, Outcome, Settled};
 use mailbus_spec::{AgentId, Ordinal};
 use stateright::{Model, Property};
 
@@ -13,7 +14,7 @@ use crate::mailbox::liveness;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
 use crate::mailbox::scenario::{Budget, STEP_MS, Scenario};
-use crate::mailbox::state::{Backup, Frame, State};
+use crate::mailbox::state::{Backup, Copied, Frame, State};
 use crate::mailbox::turning;
 
 /// A world.
@@ -47,6 +48,8 @@ pub enum Action {
     Read(AgentId),
     Redrive(AgentId, Ordinal),
     Forget(AgentId),
+    /// A request that has arrived before is there once more.
+    Copy(usize),
     Choose(u8),
     Alarm,
     Jump,
@@ -131,7 +134,8 @@ impl World {
             }
             if budget.nacks > 0 {
                 for delay in 0..scenario.delays.len() as u8 {
-                    actions.push(Action::Frame(process, Frame::Nack(*seq, delay)));
+                    let nack = client::nack(scenario, state, process, *seq, delay);
+                    actions.push(Action::Frame(process, nack));
                 }
             }
             if budget.workings > 0 {
@@ -173,6 +177,9 @@ impl World {
             if budget.forgets > 0 {
                 actions.push(Action::Forget(name.clone()));
             }
+        }
+        if budget.copies > 0 {
+            actions.extend((0..state.copies.len()).map(Action::Copy));
         }
         if budget.choices > 0 {
             actions.extend((0..self.scenario.choices.len() as u8).map(Action::Choose));
@@ -274,8 +281,13 @@ impl World {
             }
             Action::Forget(agent) => {
                 client::spend(&mut state.budget.forgets);
-                let _ = object::ask(scenario, state, Ask::Forget { agent });
+                let epoch = state.object.agents.get(&agent).map(Agent::latest);
+                if let Some(epoch) = epoch.filter(|_| state.budget.copies > 0) {
+                    state.copies.push(Copied::Forget(agent.clone(), epoch));
+                }
+                let _ = object::ask(scenario, state, Ask::Forget { agent, epoch });
             }
+            Action::Copy(index) => self.copy(state, index),
             Action::Choose(index) => {
                 client::spend(&mut state.budget.choices);
                 let ask = scenario.choices[usize::from(index)].clone();
@@ -310,6 +322,33 @@ impl World {
             }
             Action::Restore => self.restore(state),
             _ => unreachable!("{action:?} is a process's"),
+        }
+    }
+
+    /// A copy of a request that has arrived before: it does nothing any more.
+    fn copy(&self, state: &mut State, index: usize) {
+        client::spend(&mut state.budget.copies);
+        let (scenario, copied) = (&self.scenario, state.copies[index].clone());
+        match copied {
+            Copied::Nack(agent, seq, fence, delay) => {
+                let delay = scenario.delays[usize::from(delay)];
+                let ask = Ask::Nack { agent, seq, fence: Some(fence), delay };
+                let answer = object::ask(scenario, state, ask);
+                if answer != Ok(Outcome::Returned(Fate::Unknown)) {
+                    let why = format!("a copy of a nack of {seq} was answered {answer:?}");
+                    state.violate(scenario, "no_innocent_dead", why);
+                }
+                scenario.mark(Mark::NackCopied);
+            }
+            Copied::Forget(agent, epoch) => {
+                let ask = Ask::Forget { agent, epoch: Some(epoch) };
+                let answer = object::ask(scenario, state, ask);
+                if answer != Ok(Outcome::Forgotten { known: false }) {
+                    let why = format!("a copy of a forgetting was answered {answer:?}");
+                    state.violate(scenario, "no_loss", why);
+                }
+                scenario.mark(Mark::ForgettingCopied);
+            }
         }
     }
 

@@ -18,6 +18,10 @@ refutations! {
         "ack by id", settle::ACK_SETTLES_ALL_OF_ITS_ID, in dedup breaks "no_loss";
     giving_up_by_attempts_is_refuted:
         "attempts kill", fail::ATTEMPTS_KILL_A_MESSAGE, in failures breaks "no_innocent_dead";
+    a_nack_that_names_no_push_is_refuted:
+        "nack without a fence", fail::NACK_NAMES_NO_PUSH, in copies breaks "no_innocent_dead";
+    a_forgetting_that_names_no_epoch_is_refuted:
+        "forgetting without an epoch", collect::FORGETTING_NAMES_NO_EPOCH, in forgotten breaks "no_loss";
     a_replacement_that_counts_as_failure_is_refuted:
         "replacement fails", fail::REPLACEMENT_IS_A_FAILURE, in failures breaks "no_innocent_dead";
     a_lost_session_that_blames_its_oldest_delivery_is_refuted:

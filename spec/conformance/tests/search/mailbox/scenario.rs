@@ -55,6 +55,8 @@ pub struct Budget {
     pub redrives: u8,
     pub reads: u8,
     pub forgets: u8,
+    /// Copies of requests that have arrived before.
+    pub copies: u8,
     pub choices: u8,
     /// Rings of the alarm, at any moment.
     pub alarms: u8,

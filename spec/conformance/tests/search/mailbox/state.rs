@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mailbus_spec::mailbox::MailboxMachine;
+use mailbus_spec::mailbox::{Fence, MailboxMachine};
 use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp};
 
 use crate::harness::Violation;
@@ -19,6 +19,8 @@ pub struct State {
     pub sent: u8,
     pub budget: Budget,
     pub past: Past,
+    /// Requests that have arrived and may arrive once more.
+    pub copies: Vec<Copied>,
     pub backup: Option<Backup>,
     pub violation: Option<Violation>,
     pub scale: Scale,
@@ -57,9 +59,17 @@ pub struct Client {
 pub enum Frame {
     Ack(Ordinal),
     UpTo(Ordinal),
-    /// Return of a message, with the number of one of the world's delays.
-    Nack(Ordinal, u8),
+    /// Return of a message: of which attempt, with the number of one of the world's delays.
+    Nack(Ordinal, u64, u8),
     Working(Ordinal),
+}
+
+/// Request of which the network may have another copy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Copied {
+    /// Return of a message, with the number of one of the world's delays.
+    Nack(AgentId, Ordinal, Fence, u8),
+    Forget(AgentId, Ordinal),
 }
 
 /// Backup that a restore goes back to.
@@ -78,6 +88,7 @@ impl State {
             sent: 0,
             budget: scenario.budget,
             past: Past::default(),
+            copies: Vec::new(),
             backup: None,
             violation: None,
             scale: Scale {
@@ -134,7 +145,7 @@ impl Client {
 impl Frame {
     pub fn seq(self) -> Ordinal {
         match self {
-            Self::Ack(seq) | Self::UpTo(seq) | Self::Nack(seq, _) | Self::Working(seq) => seq,
+            Self::Ack(seq) | Self::UpTo(seq) | Self::Nack(seq, ..) | Self::Working(seq) => seq,
         }
     }
 }

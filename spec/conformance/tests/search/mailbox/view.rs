@@ -12,7 +12,7 @@ use mailbus_spec::mailbox::state::{Agent, Session};
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use crate::mailbox::past::Past;
-use crate::mailbox::state::{Client, Frame, State};
+use crate::mailbox::state::{Client, Copied, Frame, State};
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
@@ -23,6 +23,7 @@ impl Hash for State {
         }
         (self.sent, self.budget).hash(hasher);
         view.past(&self.past, hasher);
+        view.copies(&self.copies, hasher);
         if let Some(backup) = &self.backup {
             view.object(&backup.object, hasher);
             view.past(&backup.past, hasher);
@@ -53,6 +54,15 @@ impl<'a> View<'a> {
             if let Some(backup) = &state.backup {
                 view.gather(&backup.object);
                 view.gather_past(&backup.past);
+            }
+            for copied in &state.copies {
+                match copied {
+                    Copied::Nack(name, seq, fence, _) => {
+                        view.seqs.push(*seq);
+                        view.epochs.push((name, fence.epoch));
+                    }
+                    Copied::Forget(name, epoch) => view.epochs.push((name, *epoch)),
+                }
             }
             for (client, name) in state.clients.iter().zip(state.scale.names.iter()) {
                 let epochs = client.epoch.iter().chain(&client.closing);
@@ -194,11 +204,25 @@ impl<'a> View<'a> {
         for (over, frame) in &client.outbox {
             std::mem::discriminant(frame).hash(hasher);
             (self.epoch(name, *over), self.seq(frame.seq())).hash(hasher);
-            if let Frame::Nack(_, delay) = frame {
-                delay.hash(hasher);
+            if let Frame::Nack(_, attempt, delay) = frame {
+                (attempt, delay).hash(hasher);
             }
         }
         client.outbox.len().hash(hasher);
+    }
+
+    fn copies<H: Hasher>(&self, copies: &[Copied], hasher: &mut H) {
+        for copied in copies {
+            std::mem::discriminant(copied).hash(hasher);
+            match copied {
+                Copied::Nack(name, seq, fence, delay) => {
+                    let epoch = self.epoch(name, fence.epoch);
+                    (name, self.seq(*seq), epoch, fence.attempt, delay).hash(hasher);
+                }
+                Copied::Forget(name, epoch) => (name, self.epoch(name, *epoch)).hash(hasher),
+            }
+        }
+        copies.len().hash(hasher);
     }
 
     fn past<H: Hasher>(&self, past: &Past, hasher: &mut H) {

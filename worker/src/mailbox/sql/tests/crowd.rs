@@ -129,8 +129,8 @@ fn there_are_so_many_agents_and_unknown_names_with_mail() {
         pair.check_memory();
     }
     // Room comes with forgetting, and the rows of the forgotten go with the log.
-    answer(&mut pair, 2, Ask::Forget { agent: name("agent-0") }).unwrap();
-    answer(&mut pair, 2, Ask::Forget { agent: name("name-0") }).unwrap();
+    answer(&mut pair, 2, Ask::Forget { agent: name("agent-0"), epoch: None }).unwrap();
+    answer(&mut pair, 2, Ask::Forget { agent: name("name-0"), epoch: None }).unwrap();
     assert!(answer(&mut pair, 2, connect("one-more", None)).is_ok());
     assert!(answer(&mut pair, 2, send("ann", "name-1000")).is_ok());
     pair.check_memory();
@@ -210,7 +210,7 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
     stuff(&mut pair, &Stuff { count: 40, to: Some("bob"), refused: Some("bob") });
     answer(&mut pair, 2, connect("bob", Some(Window::DEFAULT))).unwrap();
     for _ in 0..limits::MAX_DELIVERIES {
-        let nack = Ask::Nack { agent: name("bob"), seq: seqs[0], delay: Delay::NONE };
+        let nack = Ask::Nack { agent: name("bob"), seq: seqs[0], fence: None, delay: Delay::NONE };
         answer(&mut pair, 2, nack).unwrap();
     }
     assert_eq!(oldest(answer(&mut pair, 2, letters())), (seqs[40], 1_000));
@@ -310,7 +310,7 @@ fn a_nack_waits_only_as_long_as_few_others_wait() {
             panic!("it was accepted");
         };
         let delay = Delay::from_ms(60_000).unwrap();
-        let nack = Ask::Nack { agent: name("bob"), seq, delay };
+        let nack = Ask::Nack { agent: name("bob"), seq, fence: None, delay };
         let step =
             pair.event(HostTime(NOON + 1), &Event::Command(Command::over(live.clone(), nack)));
         let Ok(Outcome::Returned(Fate::Due { at })) = step.reply.unwrap().answer else {

@@ -19,9 +19,9 @@ pub fn departures(
 ) {
     for (name, before) in &transition.before.agents {
         let after = transition.after.agents.get(name);
-        if command
-            .is_some_and(|command| matches!(&command.ask, Ask::Forget { agent } if agent == name))
-        {
+        if command.is_some_and(
+            |command| matches!(&command.ask, Ask::Forget { agent, .. } if agent == name),
+        ) {
             continue;
         }
         let acks = command

@@ -9,7 +9,7 @@ use crate::mailbox::client;
 use crate::mailbox::marks::Mark;
 use crate::mailbox::object;
 use crate::mailbox::scenario::{Budget, Mail, Process, STEP_MS, Scenario, Turns, agent, delay};
-use crate::mailbox::state::{Frame, State};
+use crate::mailbox::state::State;
 
 fn windows(name: &'static str, window: u64) -> Scenario {
     Scenario {
@@ -176,7 +176,8 @@ fn failed_thrice(scenario: &Scenario) -> State {
     for _ in 0..limits::MAX_DELIVERIES - 2 {
         let in_hand: Vec<Ordinal> = state.clients[0].in_hand.clone();
         for seq in in_hand {
-            client::send(scenario, &mut state, 0, Frame::Nack(seq, 0));
+            let nack = client::nack(scenario, &state, 0, seq, 0);
+            client::send(scenario, &mut state, 0, nack);
         }
     }
     client::exit(&mut state, 0);
@@ -212,6 +213,21 @@ pub fn failures() -> Scenario {
             "only a nack, or the end of a session that had announced it, is a failure of a message",
             to_r(["1", "2"]),
             vec![Process::new("r", "1", 2, 1_000), Process::new("r", "2", 2, 1_000)],
+        )
+    }
+}
+
+/// Nacks that the network delivers once more, by requests of their own, in this session or the next.
+pub fn copies() -> Scenario {
+    Scenario {
+        delays: vec![Delay::NONE],
+        budget: Budget { connects: 3, exits: 1, nacks: 3, copies: 2, ..Budget::default() },
+        expected: &[Mark::Nacked, Mark::NackCopied, Mark::PushedAgain, Mark::Replaced],
+        ..Scenario::new(
+            "copies",
+            "a nack gives back the push that it answers, and a copy of it nothing",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 1, 1_000), Process::new("r", "2", 2, 1_000)],
         )
     }
 }

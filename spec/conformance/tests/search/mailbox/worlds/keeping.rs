@@ -11,7 +11,7 @@ use crate::mailbox::object;
 use crate::mailbox::scenario::{
     Budget, Mail, Process, STEP_MS, Scenario, Turns, agent, delay, patterns,
 };
-use crate::mailbox::state::{Frame, State};
+use crate::mailbox::state::State;
 
 /// Losses out of order, acknowledged late, twice and in between.
 pub fn gaps() -> Scenario {
@@ -28,7 +28,8 @@ pub fn gaps() -> Scenario {
             let _ = client::connect(scenario, &mut state, 0);
             let second = state.clients[0].in_hand[1];
             for _ in 0..limits::MAX_DELIVERIES - 1 {
-                client::send(scenario, &mut state, 0, Frame::Nack(second, 0));
+                let nack = client::nack(scenario, &state, 0, second, 0);
+                client::send(scenario, &mut state, 0, nack);
             }
             state
         }),

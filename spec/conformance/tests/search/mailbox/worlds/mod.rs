@@ -23,6 +23,7 @@ pub fn all() -> Vec<Scenario> {
         late_frames(),
         delays(),
         failures(),
+        copies(),
         two_agents(),
         replaced(),
         superseded(),

@@ -105,11 +105,18 @@ pub fn crowded() -> Scenario {
 pub fn forgotten() -> Scenario {
     Scenario {
         exact: true,
-        budget: Budget { connects: 3, exits: 1, forgets: 2, steps: 1, ..Budget::default() },
-        expected: &[Mark::Forgotten, Mark::LateClose, Mark::Settled],
+        budget: Budget {
+            connects: 3,
+            exits: 1,
+            forgets: 2,
+            copies: 1,
+            steps: 1,
+            ..Budget::default()
+        },
+        expected: &[Mark::Forgotten, Mark::ForgettingCopied, Mark::LateClose, Mark::Settled],
         ..Scenario::new(
             "forgotten",
-            "who was forgotten comes back as nobody; what closes late is not his session",
+            "who was forgotten comes back as nobody; what closes or is copied late is not about him",
             to_r(["1", "2"]),
             vec![Process::new("r", "1", 2, 1_000), Process::original("r")],
         )
