@@ -33,6 +33,7 @@ pub(super) const OF_LEASES: &[PlantedBug] = &[
     of_leases(&lease::waking::ZOMBIE_ANSWERS_FROM_MEMORY, ttl_honoured::NAME, plans::zombies),
     // Sets.
     of_leases(&grant::FIRST_PATH_ALONE_IS_CHECKED, server_exclusion::NAME, plans::mixed),
+    of_leases(&grant::PATHS_ARE_COMPARED_BY_BYTES, server_exclusion::NAME, plans::mixed),
     of_leases(&grant::OWN_LEASE_IS_NO_OBSTACLE, server_exclusion::NAME, plans::mixed),
     // The queue.
     of_leases(&queue::GRANTS_FROM_A_SNAPSHOT, server_exclusion::NAME, plans::mixed),

@@ -25,7 +25,7 @@ pub use clocks::START_MS;
 pub use fault::{Fault, FaultKind};
 pub use mail::{HandlerScript, MailAction, MailPlan, Transport};
 pub use operation::{Action, Ending, Operation};
-pub(crate) use operation::{path, path_set};
+pub(crate) use operation::{path, path_set, share_a_file};
 
 /// Number of paths that the workload knows: few, so that claims meet.
 pub const PATHS: u8 = 7;

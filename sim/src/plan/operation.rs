@@ -1,6 +1,8 @@
 //! Operations of agents and admins.
 
-use mailbus_spec::{LeasePath, PathSet};
+use std::collections::BTreeSet;
+
+use mailbus_spec::{AgentId, LeasePath, PathSet};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::mail::MailAction;
@@ -95,12 +97,31 @@ impl Action {
     }
 }
 
-/// The path with this number.
-pub(crate) fn path(number: u8) -> LeasePath {
-    LeasePath::new(&format!("src/{number}.rs")).expect("a plain path")
+/// The path of the file with this number, as this agent spells it: in its own case and normal form, as the
+/// systems that it stands for do.
+pub(crate) fn path(number: u8, agent: &AgentId) -> LeasePath {
+    let spelling = agent.as_str().bytes().fold(0, u8::wrapping_add) % 3;
+    let text = match spelling {
+        0 => format!("src/caf\u{e9}/{number}.rs"),
+        1 => format!("Src/CAF\u{c9}/{number}.RS"),
+        _ => format!("src/cafe\u{301}/{number}.rs"),
+    };
+    LeasePath::new(&text).expect("a plain path")
 }
 
-/// The set of the paths with these numbers.
-pub(crate) fn path_set(numbers: &[u8]) -> Option<PathSet> {
-    PathSet::new(numbers.iter().copied().map(path).collect()).ok()
+/// The set of the files with these numbers, as this agent spells them.
+pub(crate) fn path_set(numbers: &[u8], agent: &AgentId) -> Option<PathSet> {
+    PathSet::new(numbers.iter().map(|number| path(*number, agent)).collect()).ok()
+}
+
+/// True if two sets name one file, by its number: how the rules compare paths does not come into it.
+pub(crate) fn share_a_file(one: &PathSet, other: &PathSet) -> bool {
+    let files = |set: &PathSet| -> BTreeSet<String> { set.as_slice().iter().map(file).collect() };
+    !files(one).is_disjoint(&files(other))
+}
+
+/// The file that a path names: the number in it, or else its text.
+fn file(path: &LeasePath) -> String {
+    let number: String = path.as_str().chars().filter(char::is_ascii_digit).collect();
+    if number.is_empty() { path.to_string() } else { number }
 }

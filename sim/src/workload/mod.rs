@@ -57,14 +57,19 @@ async fn perform(agent: Agent, index: usize, operation: Operation) {
         Action::Hold { renew: false, .. } => {
             lease::manual::hold(&agent, index, &operation.action).await;
         }
-        Action::Status { path: number } => lease::status(&agent, &path(number)).await,
-        Action::Verify { path: number } => lease::verify(&agent, &path(number)).await,
+        Action::Status { path: number } => {
+            lease::status(&agent, &path(number, &agent.holder.agent)).await
+        }
+        Action::Verify { path: number } => {
+            lease::verify(&agent, &path(number, &agent.holder.agent)).await
+        }
         Action::List => lease::list(&agent).await,
         Action::Force { path: number, drain } => {
-            lease::force(&agent, &path(number), drain).await;
+            lease::force(&agent, &path(number, &agent.holder.agent), drain).await;
         }
         Action::Original { path: number, ttl_ms, hold_ms } => {
-            lease::hold_as_original(&agent, &path(number), ttl_ms, hold_ms).await;
+            lease::hold_as_original(&agent, &path(number, &agent.holder.agent), ttl_ms, hold_ms)
+                .await;
         }
         Action::Mail(action) => {
             if let Some(process) = &agent.mailbox {

@@ -22,6 +22,7 @@ use turmoil::net::TcpStream;
 use crate::clock::TrueTime;
 use crate::judge::history::{Record, Recorded};
 use crate::plan;
+use crate::plan::mail::name_of;
 use crate::world::Context;
 use crate::world::context::{Call, OperatorTask};
 use crate::world::hosted::workspace;
@@ -40,7 +41,7 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
                 let _ = send(&context, call).await;
             }
             Some(OperatorTask::Wake) => {
-                let path = plan::path(0);
+                let path = plan::path(0, &name_of(0));
                 let _ = send(&context, Call::of_leases(&Command::Status { path })).await;
                 let agents = Call::of_mail(&Ask::Agents { after: None, limit: 1 });
                 if let Some(agents) = agents.filter(|_| context.plan.has_mail()) {

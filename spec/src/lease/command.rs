@@ -41,9 +41,9 @@ pub enum Command {
         /// The path.
         path: LeasePath,
     },
-    /// Asks for the leased paths that begin with a prefix, in byte order.
+    /// Asks for the leased paths that begin with a prefix, in the order of their keys.
     List {
-        /// Beginning of their text: `src/a` is the beginning of `src/a.rs` and of `src/a/b`.
+        /// Beginning of them, in any spelling: `src/a` is the beginning of `src/A.rs` and of `src/a/b`.
         /// Empty for all. Paths are normalised, so only the beginning of a normalised path finds
         /// something: the wire drops a leading `/` and `./`, and refuses what no path begins with.
         prefix: String,

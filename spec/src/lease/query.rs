@@ -6,7 +6,7 @@ use crate::lease::answer::{LeaseEntry, Outcome};
 use crate::lease::state::{Lease, LeaseMachine};
 use crate::limits;
 use crate::ordinal::Ordinal;
-use crate::path::{LeasePath, PathSet};
+use crate::path::{self, LeasePath, PathSet};
 
 impl LeaseMachine {
     pub(super) fn status(&self, path: &LeasePath) -> Outcome {
@@ -22,13 +22,14 @@ impl LeaseMachine {
     }
 
     pub(super) fn list(&self, prefix: &str, after: Option<&LeasePath>, limit: usize) -> Outcome {
+        let prefix = path::key(prefix);
         let mut leases: Vec<LeaseEntry> = self
             .leases
             .iter()
             .flat_map(|(token, lease)| {
                 lease.content.paths.as_slice().iter().map(|path| entry(path, *token, lease))
             })
-            .filter(|entry| entry.path.as_str().starts_with(prefix))
+            .filter(|entry| entry.path.key().starts_with(&prefix))
             .filter(|entry| after.is_none_or(|after| entry.path > *after))
             .collect();
         leases.sort_by(|a, b| a.path.cmp(&b.path));
@@ -75,7 +76,7 @@ mod tests {
     fn hold(machine: &mut LeaseMachine, number: u64, bytes: usize) {
         let name = "\"".repeat(limits::ID_MAX_BYTES);
         let (agent, session) = (AgentId::new(&*name).unwrap(), SessionId::new(name).unwrap());
-        let path = alloc::format!("{number:04}{}", "\\".repeat(bytes - 4));
+        let path = alloc::format!("{number:04}{}", "\"".repeat(bytes - 4));
         let (token, ttl) = (Ordinal::new(Ordinal::MAX.get() - number), Ttl::from_ms(1));
         let paths = PathSet::one(LeasePath::new(&path).unwrap());
         let lease = Lease {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{Code, Problem};
 use crate::id::InvalidId;
 use crate::ordinal::Ordinal;
-use crate::path::LeasePath;
+use crate::path::{InvalidPath, LeasePath};
 use crate::time::{HOST_END_MS, HOST_FIRST_MS};
 
 /// One member of an object by its name: the text of its value, not yet looked at.
@@ -74,9 +74,9 @@ impl<'a> Field<'a> {
         })
     }
 
-    pub(super) fn path(self) -> Result<Option<LeasePath>, Problem> {
+    pub(super) fn path(self, parse: ParsePath) -> Result<Option<LeasePath>, Problem> {
         let Some(text) = self.text()? else { return Ok(None) };
-        path(self.name, &text).map(Some)
+        path(self.name, &text, parse).map(Some)
     }
 
     /// A number with a whole, non-negative value, however it is spelled.
@@ -115,14 +115,14 @@ impl<'a> Field<'a> {
     }
 }
 
+/// One of [`LeasePath::new`] and [`LeasePath::named`].
+pub(super) type ParsePath = fn(&str) -> Result<LeasePath, InvalidPath>;
+
 /// The path that a member's text spells.
-pub(super) fn path(name: &str, text: &str) -> Result<LeasePath, Problem> {
-    LeasePath::new(text).map_err(|invalid| {
+pub(super) fn path(name: &str, text: &str, parse: ParsePath) -> Result<LeasePath, Problem> {
+    parse(text).map_err(|invalid| {
         let shown = Excerpt(text);
-        Problem::new(
-            Code::PathInvalid,
-            format!("`{name}`: the path `{shown}` {invalid}. Name one inside the workspace."),
-        )
+        Problem::new(Code::PathInvalid, format!("`{name}`: the path `{shown}` {invalid}."))
     })
 }
 

@@ -16,16 +16,18 @@ mod address;
 pub use access::{ALLOW_ANONYMOUS, Access, Caller, Credentials};
 pub use address::{Class, Route, not_found, route, target};
 
+use mailbus_spec::path;
 use mailbus_spec::wire::{Code, Excerpt, Problem};
 
 use crate::object::Response;
 
-/// The answer of `GET /v1/version`.
+/// The answer of `GET /v1/version`: also the Unicode tables by which two paths are one.
 #[must_use]
 pub fn version() -> Response {
-    Response::ok(
-        concat!(r#"{"name":"mailbus","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#).to_owned(),
-    )
+    let (version, (major, minor, update)) = (env!("CARGO_PKG_VERSION"), path::UNICODE_VERSION);
+    Response::ok(format!(
+        r#"{{"name":"mailbus","version":"{version}","unicode":"{major}.{minor}.{update}"}}"#
+    ))
 }
 
 /// Checks what a body says it is. JSON may also call itself nothing or plain text, as it does where
@@ -107,5 +109,6 @@ mod tests {
     fn the_version_is_json() {
         let version: serde_json::Value = serde_json::from_str(&version().body).unwrap();
         assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(version["unicode"], "18.0.0");
     }
 }

@@ -5,6 +5,7 @@ use crate::clock::TrueTime;
 use crate::judge::history::History;
 use crate::judge::invariants::Tally;
 use crate::judge::invariants::timeline::Timeline;
+use crate::plan::share_a_file;
 
 /// The name of the invariant.
 pub const NAME: &str = "belief_exclusion";
@@ -16,7 +17,7 @@ pub(in crate::judge) fn check(history: &History, timeline: &Timeline, tally: &mu
     for (index, span) in spans.iter().enumerate() {
         let end = |token| timeline.promised_until(token).unwrap_or(TrueTime(u64::MAX));
         for other in spans.iter().skip(index + 1).take_while(|other| other.from < span.until) {
-            if other.holder == span.holder || !other.paths.overlaps(&span.paths) {
+            if other.holder == span.holder || !share_a_file(&other.paths, &span.paths) {
                 tally.checks += 1;
                 continue;
             }

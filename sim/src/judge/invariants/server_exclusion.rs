@@ -1,7 +1,8 @@
-//! At every commit, no two live leases overlap.
+//! At every commit, no two live leases are on one file, however it is spelled.
 
 use crate::judge::invariants::{Invariant, Tally};
 use crate::judge::observer::lease::{Change, LeaseObserver, Moment};
+use crate::plan::share_a_file;
 
 /// The name of the invariant.
 pub const NAME: &str = "server_exclusion";
@@ -17,8 +18,9 @@ impl Invariant<LeaseObserver> for ServerExclusion {
             if !moment.observer.leases.contains_key(&lease.token) {
                 continue;
             }
-            let other =
-                moment.observer.leases_on(&lease.paths).find(|live| live.token != lease.token);
+            let mut others = moment.observer.leases.values();
+            let other = others
+                .find(|live| live.token != lease.token && share_a_file(&live.paths, &lease.paths));
             tally.expect(other.is_none(), moment.event.at, || {
                 format!("{lease:?} was granted beside {other:?}")
             });

@@ -22,7 +22,10 @@ pub(in crate::workload) async fn hold(agent: &Agent, action: &Action) {
     let Action::Hold { paths, ttl_ms, wait_ms, patience_ms, hold_ms, ending, .. } = action else {
         return;
     };
-    let (Some(paths), Some(ttl)) = (path_set(paths), Ttl::from_ms(*ttl_ms)) else { return };
+    let (Some(paths), Some(ttl)) = (path_set(paths, &agent.holder.agent), Ttl::from_ms(*ttl_ms))
+    else {
+        return;
+    };
     let wait = wait_ms.and_then(Wait::from_ms);
     let patience_ms = wait.map_or(0, |_| patience_ms.unwrap_or(PATIENCE_MS));
     let wanted = Acquisition::new(paths)

@@ -17,13 +17,17 @@ pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Acti
     let Action::Hold { paths, ttl_ms, wait_ms, patience_ms, hold_ms, ending, .. } = action else {
         return;
     };
-    let (Some(paths), Some(ttl)) = (path_set(paths), Ttl::from_ms(*ttl_ms)) else { return };
+    let (Some(paths), Some(ttl)) = (path_set(paths, &agent.holder.agent), Ttl::from_ms(*ttl_ms))
+    else {
+        return;
+    };
     let wait = wait_ms.and_then(Wait::from_ms);
     // A holder of its own: the client's session must not see what it does not know of.
     let session = format!("{}-by-hand-{index}", agent.holder.session);
     let Ok(session) = SessionId::new(session) else { return };
     let holder = Holder { agent: agent.holder.agent.clone(), session };
     let Ok(request) = RequestId::new(format!("r{index}")) else { return };
+    let written = paths.clone();
     let acquire = Acquire::new(holder.clone(), Some(request.clone()), paths, ttl, wait);
     let Ok(acquire) = acquire else { return };
     let patience_ms = patience_ms.unwrap_or(60_000);
@@ -31,20 +35,11 @@ pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Acti
     let by_hand = ByHand { agent, holder, request };
     let Some(token) = by_hand.acquire(acquire, wait, deadline).await else { return };
     agent.context.pause_until_heal(Duration::from_millis(*hold_ms)).await;
-    for path in path_set_paths(action) {
-        agent.context.write(&by_hand.holder, &path, token);
+    for path in written.as_slice() {
+        agent.context.write(&by_hand.holder, path, token);
     }
     if *ending == Ending::Release {
         by_hand.release(token).await;
-    }
-}
-
-fn path_set_paths(action: &Action) -> Vec<mailbus_spec::LeasePath> {
-    match action {
-        Action::Hold { paths, .. } => {
-            path_set(paths).map(|set| set.as_slice().to_vec()).unwrap_or_default()
-        }
-        _ => Vec::new(),
     }
 }
 

@@ -78,7 +78,11 @@ pub(super) async fn probe(agent: Agent, number: u8) {
     agent.context.sleep_until(agent.context.heals_at().plus_ms(AFTER_MS)).await;
     // The first asks for everything at once: large claims are not starved.
     let numbers: Vec<u8> = if number == 0 { (0..PATHS).collect() } else { vec![number % PATHS] };
-    let (Some(paths), Some(ttl)) = (path_set(&numbers), Ttl::from_ms(PROBE_TTL_MS)) else { return };
+    let (Some(paths), Some(ttl)) =
+        (path_set(&numbers, &agent.holder.agent), Ttl::from_ms(PROBE_TTL_MS))
+    else {
+        return;
+    };
     let wanted = Acquisition::new(paths.clone()).ttl(ttl).wait(Wait::DEFAULT).patience(PATIENCE);
     let claim = agent.context.begin_claim(&agent.holder, &paths, agent.context.now());
     let acquired = agent.client.acquire(wanted).await;

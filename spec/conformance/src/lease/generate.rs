@@ -1,4 +1,5 @@
-//! Random lease commands from a world so small that claims meet: five holders, four paths, three
+//! Random lease commands from a world so small that claims meet: five holders, four paths in two spellings
+//! each, three
 //! request ids each.
 
 use rand::seq::{IndexedRandom, IteratorRandom};
@@ -13,7 +14,7 @@ use mailbus_spec::time::{HostTime, Ttl, Wait};
 
 const HOLDERS: [(&str, &str); 5] =
     [("alice", "1"), ("alice", "2"), ("bob", "1"), ("carol", "1"), ("dave", "")];
-const PATHS: [&str; 4] = ["a", "b", "c", "src/d"];
+const PATHS: [&str; 8] = ["a", "A", "b", "B", "c", "C", "src/d", "Src/D"];
 const REQUESTS: [&str; 3] = ["r1", "r2", "r3"];
 const LONG_TTLS_MS: [u64; 7] = [1, 500, 5_000, 20_000, 30_000, 60_000, 86_400_000];
 const LONG_WAITS_MS: [u64; 4] = [1_000, 5_000, 30_000, 600_000];

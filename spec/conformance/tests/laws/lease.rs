@@ -258,7 +258,7 @@ impl Side {
 
     /// True for what these agents do, about their paths and tokens.
     fn does(&self, command: &Command) -> bool {
-        let known = |path: &LeasePath| self.paths.contains(&path.as_str());
+        let known = |path: &LeasePath| self.paths.contains(&path.key());
         let speaks = LeaseMachine::speaker(command).is_none_or(|holder| self.is_one_of_us(holder));
         speaks
             && match command {

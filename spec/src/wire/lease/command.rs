@@ -12,7 +12,7 @@ use crate::limits;
 use crate::ordinal::Ordinal;
 use crate::path::{InvalidPaths, LeasePath, PathSet};
 use crate::time::{Ttl, Wait};
-use crate::wire::field::{Field, path};
+use crate::wire::field::{Field, ParsePath, path};
 use crate::wire::request::twice;
 use crate::wire::{Code, Dialect, Problem};
 
@@ -70,7 +70,7 @@ fn renew(request: &Request<'_>) -> Result<Decoded, Problem> {
 fn release(request: &Request<'_>) -> Result<Decoded, Problem> {
     let holder = request.holder()?;
     let token = request.token;
-    let (dialect, target) = match (token.is_present(), one_path(request)?) {
+    let (dialect, target) = match (token.is_present(), one_path(request, LeasePath::named)?) {
         (true, None) => (Dialect::Mailbus, ReleaseTarget::Token(token.ordinal()?)),
         (false, Some((dialect, path))) if holder.session.is_original() => {
             (dialect, ReleaseTarget::Path(path))
@@ -94,13 +94,13 @@ fn cancel(request: &Request<'_>) -> Result<Decoded, Problem> {
 }
 
 fn status(request: &Request<'_>) -> Result<Decoded, Problem> {
-    let (dialect, path) = needed_path(request)?;
+    let (dialect, path) = needed_path(request, LeasePath::new)?;
     Ok((dialect, Command::Status { path }))
 }
 
 fn list(request: &Request<'_>) -> Result<Decoded, Problem> {
     let prefix = prefix(request.prefix)?;
-    let after = request.after.path()?;
+    let after = request.after.path(LeasePath::named)?;
     let limit = request.limit;
     let entries = match (limit.is_present(), limit.whole().map(usize::try_from)) {
         (false, _) => limits::LIST_DEFAULT,
@@ -137,7 +137,7 @@ fn prefix(field: Field<'_>) -> Result<String, Problem> {
 }
 
 fn verify(request: &Request<'_>) -> Result<Decoded, Problem> {
-    let (_, path) = needed_path(request)?;
+    let (_, path) = needed_path(request, LeasePath::named)?;
     Ok((Dialect::Mailbus, Command::Verify { path, token: token(request)? }))
 }
 
@@ -188,14 +188,14 @@ fn out_of_range(field: Field<'_>, first: u64, last: u64) -> Problem {
 /// The set that an acquisition names, under one of its three names.
 fn claimed(request: &Request<'_>) -> Result<(Dialect, PathSet), Problem> {
     let field = request.paths;
-    match (field.is_present(), one_path(request)?) {
+    match (field.is_present(), one_path(request, LeasePath::new)?) {
         (true, Some(_)) => Err(twice("`paths`", "`file` or `path`")),
         (false, Some((dialect, path))) => Ok((dialect, PathSet::one(path))),
         (false, None) => Err(field.malformed("an array of the paths to hold")),
         (true, None) => {
             let texts = request.paths()?;
             let paths: Result<Vec<LeasePath>, Problem> =
-                texts.iter().map(|text| path("paths", text)).collect();
+                texts.iter().map(|text| path("paths", text, LeasePath::new)).collect();
             let set = PathSet::new(paths?).map_err(|invalid| {
                 let code = match invalid {
                     InvalidPaths::None => Code::Malformed,
@@ -209,16 +209,19 @@ fn claimed(request: &Request<'_>) -> Result<(Dialect, PathSet), Problem> {
     }
 }
 
-fn needed_path(request: &Request<'_>) -> Result<(Dialect, LeasePath), Problem> {
+fn needed_path(request: &Request<'_>, parse: ParsePath) -> Result<(Dialect, LeasePath), Problem> {
     let field = request.path;
-    one_path(request)?.ok_or_else(|| field.malformed("the path asked about"))
+    one_path(request, parse)?.ok_or_else(|| field.malformed("the path asked about"))
 }
 
 /// The one path of a command: `file`, as the original spells it, or `path`.
-fn one_path(request: &Request<'_>) -> Result<Option<(Dialect, LeasePath)>, Problem> {
+fn one_path(
+    request: &Request<'_>,
+    parse: ParsePath,
+) -> Result<Option<(Dialect, LeasePath)>, Problem> {
     let file = request.file;
     let path = request.path;
-    match (file.path()?, path.path()?) {
+    match (file.path(parse)?, path.path(parse)?) {
         (Some(_), Some(_)) => Err(twice("`file`", "`path`")),
         (Some(path), None) => Ok(Some((Dialect::Original, path))),
         (None, Some(path)) => Ok(Some((Dialect::Mailbus, path))),

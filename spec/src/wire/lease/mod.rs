@@ -29,7 +29,8 @@
 //! | `recover` | `atLeast` |
 //!
 //! and `call?` with each, a number that the reply repeats. A `prefix` may begin with `/` or `./`, which
-//! are dropped, but is else the beginning of a normalised path, or `path_invalid`. Over a socket
+//! are dropped, but is else the beginning of a normalised path, or `path_invalid`. Paths are
+//! [compared by a key](crate::rules::leases#paths) and told as they were asked for. Over a socket
 //! `agentId` and `session` default to the socket's; the agent cannot be another.
 //!
 //! # Replies

@@ -106,11 +106,12 @@ impl LeaseMemory {
 
     /// The original's clients renew so, whatever waits.
     fn extend_exact_set(&mut self, turn: &mut Turn<'_>, acquire: &Acquire) -> Option<Outcome> {
-        let token = self.claims.index().lease(acquire.paths().as_slice().first()?)?;
-        let lease = self.claims.own_lease(acquire.holder(), token)?;
-        if lease.draining || !lease.claim.is_on(acquire.paths()) {
-            return None;
-        }
+        let same = |token: &&mailbus_spec::Ordinal| {
+            let lease = self.claims.own_lease(acquire.holder(), **token);
+            lease.is_some_and(|lease| !lease.draining && lease.claim.is_on(acquire.paths()))
+        };
+        let first = acquire.paths().as_slice().first()?;
+        let token = *self.claims.index().leases(first).iter().find(same)?;
         let asked = turn.now().plus_ms(acquire.ttl().ms());
         let expires_at = self.prolong(turn, token, asked).unwrap_or(asked);
         Some(Outcome::Granted { token, expires_at, ttl: acquire.ttl() })

@@ -82,9 +82,15 @@ pub(super) struct Claims {
 }
 
 impl Claim {
-    /// The paths, in byte order.
+    /// The paths, in the order of their keys.
     pub fn paths(&self) -> impl Iterator<Item = &LeasePath> {
         self.paths.iter().map(SharedPath::get)
+    }
+
+    /// The path under it that is equal to `path`, as it was claimed.
+    pub fn path(&self, path: &LeasePath) -> Option<&LeasePath> {
+        let place = self.paths.binary_search_by(|own| own.get().cmp(path)).ok()?;
+        self.paths.get(place).map(SharedPath::get)
     }
 
     /// The paths as a set for an answer.
@@ -192,7 +198,7 @@ impl Claims {
     pub fn remove_lease(&mut self, token: Ordinal) -> Option<Lease> {
         let lease = self.leases.remove(&token)?;
         for path in &lease.claim.paths {
-            self.index.remove_lease(path);
+            self.index.remove_lease(path, token);
         }
         self.discount(&lease.claim, ClaimId::Lease(token), lease.expires_at);
         Some(lease)

@@ -79,7 +79,7 @@ impl<'l> Search<'l> {
         let (mut leases, mut tickets): (Vec<Ordinal>, Vec<u64>) = (Vec::new(), Vec::new());
         for path in paths {
             if !self.seen_before.contains_key(path) {
-                leases.extend(claims.index().lease(path));
+                leases.extend_from_slice(claims.index().leases(path));
             }
             let seen_before = self.seen_before.entry(path).or_default();
             let on_path = claims.index().tickets(path);

@@ -1,7 +1,7 @@
 //! Requests that are over, as their rows have them.
 
 use mailbus_spec::lease::{Acquire, OverReason};
-use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Wait};
+use mailbus_spec::{Holder, Ordinal, PathSet, RequestId, Timestamp, Wait};
 
 use super::memory_count::memory_ends;
 use super::rows::{self, State};
@@ -39,7 +39,7 @@ enum Content {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Paths {
-    Lines(String),
+    Known(PathSet),
     Digest(Vec<u8>),
 }
 
@@ -61,7 +61,7 @@ impl Finished {
         let token = columns.optional_ordinal()?;
         let (ttl_ms, wait_ms) = (columns.optional_integer()?, columns.optional_integer()?);
         let paths = match (columns.optional_text()?, columns.optional_blob()?) {
-            (Some(lines), _) => Some(Paths::Lines(lines)),
+            (Some(lines), _) => Some(Paths::Known(rows::read_paths(&lines)?)),
             (None, digest) => digest.map(Paths::Digest),
         };
         let content = match (ttl_ms, paths) {
@@ -82,9 +82,9 @@ impl Finished {
         *ttl_ms == acquire.ttl().ms()
             && *wait_ms == acquire.wait().map(Wait::ms)
             && match paths {
-                Paths::Lines(lines) => *lines == rows::paths_text(acquire.paths()),
+                Paths::Known(paths) => paths == acquire.paths(),
                 Paths::Digest(digest) => {
-                    *digest == rows::paths_digest(&rows::paths_text(acquire.paths()))
+                    *digest == rows::paths_digest(acquire.paths().as_slice().iter())
                 }
             }
     }

@@ -42,7 +42,7 @@ CREATE TABLE claim (
     sequence     INTEGER NOT NULL,
     clock        INTEGER NOT NULL,
     last_token   INTEGER NOT NULL,
-    -- The paths in byte order, a line each; of what is over perhaps only their SHA-256.
+    -- The paths as they were spelled, a line each; of what is over perhaps only the SHA-256 of their keys.
     paths        TEXT,
     paths_digest BLOB,
     PRIMARY KEY (agent, session, request)

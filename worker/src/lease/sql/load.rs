@@ -4,7 +4,7 @@
 
 use std::convert::Infallible;
 
-use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp, Ttl, Wait};
+use mailbus_spec::{Holder, Ordinal, RequestId, Timestamp, Ttl, Wait};
 
 use super::claims::{Claim, Claims, Lease, Ticket};
 use super::rows::{self, State};
@@ -183,7 +183,7 @@ fn load_claim(claims: &mut Claims, found: Found, mut columns: Columns) -> Result
         Some(ms) => Some(checked("a wait", Wait::from_ms(ms))?),
         None => None,
     };
-    let paths = read_paths(&columns.text()?)?;
+    let paths = rows::read_paths(&columns.text()?)?;
     let request = match name.strip_prefix('\n') {
         Some(_) => None,
         None => Some(checked("a request", RequestId::new(name).ok())?),
@@ -200,9 +200,4 @@ fn load_claim(claims: &mut Claims, found: Found, mut columns: Columns) -> Result
         _ => return Err(StorageError(format!("a lease row ends in the future and is {state:?}"))),
     }
     Ok(())
-}
-
-fn read_paths(lines: &str) -> Result<PathSet, StorageError> {
-    let paths = lines.split('\n').map(LeasePath::new).collect::<Result<Vec<_>, _>>();
-    checked("a set of paths", paths.ok().and_then(|paths| PathSet::new(paths).ok()))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use mailbus_spec::{LeasePath, Ordinal};
 
-/// A path under live claims. All of them share one text: 65 536 paths of 1 KiB have to fit.
+/// A path under live claims. All that spell it alike share one text: 65 536 paths of 1 KiB have to fit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SharedPath(Arc<LeasePath>);
 
@@ -22,16 +22,17 @@ impl SharedPath {
 
 impl Borrow<str> for SharedPath {
     fn borrow(&self) -> &str {
-        self.0.as_str()
+        self.0.key()
     }
 }
 
 /// The claims on one path.
 ///
-/// Invariant: tickets are in order of arrival. There is a lease or a ticket.
+/// Invariant: both are in rising order. There is a lease or a ticket. There is at most one lease, but where
+/// two were granted before their paths were one: those stand until they end.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct OnPath {
-    lease: Option<Ordinal>,
+    leases: Vec<Ordinal>,
     tickets: Vec<u64>,
 }
 
@@ -51,17 +52,17 @@ pub(super) struct Overlap {
 }
 
 impl PathIndex {
-    /// The path as the claims on it share it.
+    /// The path as the claims on it share it, where it is spelled alike.
     pub fn share(&self, path: &LeasePath) -> SharedPath {
-        match self.on.get_key_value(path.as_str()) {
-            Some((shared, _)) => shared.clone(),
-            None => SharedPath(Arc::new(path.clone())),
+        match self.on.get_key_value(path.key()) {
+            Some((shared, _)) if shared.get().as_str() == path.as_str() => shared.clone(),
+            _ => SharedPath(Arc::new(path.clone())),
         }
     }
 
-    /// The lease on a path; there is at most one.
-    pub fn lease(&self, path: &LeasePath) -> Option<Ordinal> {
-        self.on(path).and_then(|on| on.lease)
+    /// The leases on a path, by token.
+    pub fn leases(&self, path: &LeasePath) -> &[Ordinal] {
+        self.on(path).map_or(&[], |on| &on.leases)
     }
 
     /// The tickets on a path, in order of arrival.
@@ -73,7 +74,7 @@ impl PathIndex {
     pub fn overlap<'p>(&self, paths: impl Iterator<Item = &'p LeasePath>) -> Overlap {
         let mut overlap = Overlap::default();
         for on in paths.filter_map(|path| self.on(path)) {
-            overlap.leases.extend(on.lease);
+            overlap.leases.extend_from_slice(&on.leases);
             overlap.tickets.extend_from_slice(&on.tickets);
         }
         overlap.leases.sort_unstable();
@@ -102,30 +103,32 @@ impl PathIndex {
     ) -> bool {
         paths.any(|path| {
             self.on(path).is_some_and(|on| {
-                on.lease.is_some() || on.tickets.first().is_some_and(|first| *first < arrival)
+                !on.leases.is_empty() || on.tickets.first().is_some_and(|first| *first < arrival)
             })
         })
     }
 
-    /// The leased paths that begin with `prefix` and come after `after`, in byte order.
+    /// The leased paths whose key begins with `prefix` and that come after `after`, in the order of keys.
     pub fn leased<'i>(
         &'i self,
         prefix: &'i str,
         after: Option<&LeasePath>,
     ) -> impl Iterator<Item = (&'i LeasePath, Ordinal)> {
         let from = match after {
-            Some(after) if after.as_str() >= prefix => Bound::Excluded(after.as_str()),
+            Some(after) if after.key() >= prefix => Bound::Excluded(after.key()),
             _ => Bound::Included(prefix),
         };
         self.on
             .range::<str, _>((from, Bound::Unbounded))
-            .map(|(path, on)| (path.get(), on))
-            .take_while(move |(path, _)| path.as_str().starts_with(prefix))
-            .filter_map(|(path, on)| on.lease.map(|token| (path, token)))
+            .take_while(move |(path, _)| path.get().key().starts_with(prefix))
+            .flat_map(|(path, on)| on.leases.iter().map(|token| (path.get(), *token)))
     }
 
     pub fn add_lease(&mut self, path: &SharedPath, token: Ordinal) {
-        self.on.entry(path.clone()).or_default().lease = Some(token);
+        let leases = &mut self.on.entry(path.clone()).or_default().leases;
+        if let Err(place) = leases.binary_search(&token) {
+            leases.insert(place, token);
+        }
     }
 
     pub fn add_ticket(&mut self, path: &SharedPath, arrival: u64) {
@@ -134,8 +137,8 @@ impl PathIndex {
         tickets.insert(place, arrival);
     }
 
-    pub fn remove_lease(&mut self, path: &SharedPath) {
-        self.change(path, |on| on.lease = None);
+    pub fn remove_lease(&mut self, path: &SharedPath, token: Ordinal) {
+        self.change(path, |on| on.leases.retain(|other| *other != token));
     }
 
     pub fn remove_ticket(&mut self, path: &SharedPath, arrival: u64) {
@@ -147,13 +150,13 @@ impl PathIndex {
     }
 
     fn on(&self, path: &LeasePath) -> Option<&OnPath> {
-        self.on.get(path.as_str())
+        self.on.get(path.key())
     }
 
     fn change(&mut self, path: &SharedPath, change: impl FnOnce(&mut OnPath)) {
         if let Some(on) = self.on.get_mut(path) {
             change(on);
-            if on.lease.is_none() && on.tickets.is_empty() {
+            if on.leases.is_empty() && on.tickets.is_empty() {
                 self.on.remove(path);
             }
         }

@@ -1,7 +1,7 @@
 //! Questions: answered from memory, once the event has touched the storage.
 
 use mailbus_spec::lease::{LeaseEntry, Outcome};
-use mailbus_spec::{LeasePath, Ordinal, limits};
+use mailbus_spec::{LeasePath, Ordinal, limits, path};
 
 use super::acquire::count;
 use super::claims::Lease;
@@ -20,9 +20,11 @@ impl LeaseMemory {
     }
 
     pub(super) fn list(&self, prefix: &str, after: Option<&LeasePath>, limit: usize) -> Outcome {
-        let found = self.claims.index().leased(prefix, after);
-        let found =
-            found.filter_map(|(path, token)| Some((path, token, self.claims.lease(token)?)));
+        let prefix = path::key(prefix);
+        let found = self.claims.index().leased(&prefix, after).filter_map(|(path, token)| {
+            let lease = self.claims.lease(token)?;
+            Some((lease.claim.path(path)?, token, lease))
+        });
         let (mut leases, mut bytes, mut more) = (Vec::new(), 0_usize, false);
         for (path, token, lease) in found {
             let next = entry(path, token, lease);
@@ -37,14 +39,14 @@ impl LeaseMemory {
     }
 
     pub(super) fn verify(&self, path: &LeasePath, token: Ordinal) -> Outcome {
-        match self.lease_on(path).filter(|(guards, _)| *guards == token) {
-            Some((_, lease)) => Outcome::Current { expires_at: lease.expires_at },
+        match self.claims.lease(token).filter(|lease| lease.claim.path(path).is_some()) {
+            Some(lease) => Outcome::Current { expires_at: lease.expires_at },
             None => Outcome::Stale,
         }
     }
 
     fn lease_on(&self, path: &LeasePath) -> Option<(Ordinal, &Lease)> {
-        let token = self.claims.index().lease(path)?;
+        let token = *self.claims.index().leases(path).first()?;
         Some((token, self.claims.lease(token)?))
     }
 }

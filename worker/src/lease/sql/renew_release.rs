@@ -53,7 +53,10 @@ impl LeaseMemory {
     ) -> Answer {
         let named = match target {
             ReleaseTarget::Token(token) => Some(*token),
-            ReleaseTarget::Path(path) => self.claims.index().lease(path),
+            ReleaseTarget::Path(path) => {
+                let mut leases = self.claims.index().leases(path).iter();
+                leases.find(|token| self.claims.own_lease(holder, **token).is_some()).copied()
+            }
         };
         let token = named.ok_or(Rejection::Lost)?;
         if self.claims.own_lease(holder, token).is_some() {

@@ -5,8 +5,8 @@ use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::claims::{Claim, Lease, Ticket};
-use crate::sql::{instant, integer, text};
-use crate::storage::Value;
+use crate::sql::{checked, instant, integer, text};
+use crate::storage::{StorageError, Value};
 
 /// True if the tables are there, on any database.
 pub(super) const FIND_TABLES: &str =
@@ -135,26 +135,20 @@ fn key(claim: &Claim, token: Option<Ordinal>) -> Vec<Value> {
     vec![text(claim.holder.agent.as_str()), text(claim.holder.session.as_str()), Value::Text(name)]
 }
 
-fn joined<'p>(paths: impl Iterator<Item = &'p LeasePath>) -> String {
-    // A path has no control characters, so a line is a path.
-    let mut lines = String::new();
-    for path in paths {
-        if !lines.is_empty() {
-            lines.push('\n');
-        }
-        lines.push_str(path.as_str());
-    }
-    lines
+/// Lines of texts. A path has no control characters, so a line is a path.
+fn lines<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The paths as a row has them.
-pub(super) fn paths_text(paths: &PathSet) -> String {
-    joined(paths.as_slice().iter())
+/// The paths that a row has, as they were spelled.
+pub(super) fn read_paths(lines: &str) -> Result<PathSet, StorageError> {
+    let paths = lines.split('\n').map(LeasePath::named).collect::<Result<Vec<_>, _>>();
+    checked("a set of paths", paths.ok().and_then(|paths| PathSet::new(paths).ok()))
 }
 
-/// Digest that is left of the paths of a row that is over.
-pub(super) fn paths_digest(lines: &str) -> Vec<u8> {
-    Sha256::digest(lines.as_bytes()).to_vec()
+/// Digest that is left of the paths of a row that is over: that of their keys.
+pub(super) fn paths_digest<'p>(paths: impl Iterator<Item = &'p LeasePath>) -> Vec<u8> {
+    Sha256::digest(lines(paths.map(LeasePath::key)).as_bytes()).to_vec()
 }
 
 /// A new lease for [`WRITE_CLAIM`].
@@ -189,7 +183,7 @@ fn content_columns(claim: &Claim) -> [Value; 3] {
     [
         integer(claim.ttl.ms()),
         claim.wait.map_or(Value::Null, |wait| integer(wait.ms())),
-        Value::Text(joined(claim.paths())),
+        Value::Text(lines(claim.paths().map(LeasePath::as_str))),
     ]
 }
 
@@ -239,6 +233,6 @@ pub(super) fn ended_columns(
     if bytes <= PATHS_KEPT_BYTES {
         return (SET_STATE, columns);
     }
-    columns.push(Value::Blob(paths_digest(&joined(claim.paths()))));
+    columns.push(Value::Blob(paths_digest(claim.paths())));
     (SET_STATE_AND_DIGEST, columns)
 }

@@ -1,10 +1,20 @@
 //! Mutants that grant to another, something else, or under another token.
 
-use mailbus_spec::lease::Outcome;
 use mailbus_spec::lease::answer::Notice;
-use mailbus_spec::{Ordinal, PathSet, StateMachine};
+use mailbus_spec::lease::{Command, LeaseMachine, LeaseStep, Outcome};
+use mailbus_spec::machine::Event;
+use mailbus_spec::{HostTime, LeasePath, Ordinal, PathSet, StateMachine};
 
 use super::{Mutant, acquire_of, answering, expire, is_live, joined, key_of, now, written};
+
+/// Handles an event as if nothing were claimed.
+fn alone(state: &mut LeaseMachine, host: HostTime, event: &Event<Command>) -> LeaseStep {
+    let (leases, queue) = (std::mem::take(&mut state.leases), std::mem::take(&mut state.queue));
+    let step = state.handle(host, event);
+    state.leases.extend(leases);
+    state.queue.extend(queue);
+    step
+}
 
 /// A second process of an agent is given the lease of the first: the object knows agents, not
 /// sessions.
@@ -68,11 +78,29 @@ pub const FIRST_PATH_ALONE_IS_CHECKED: Mutant = Mutant::rule(
         if !is_new || !is_free {
             return joined(expired, state.handle(host, event));
         }
-        let (leases, queue) = (std::mem::take(&mut state.leases), std::mem::take(&mut state.queue));
-        let step = state.handle(host, event);
-        state.leases.extend(leases);
-        state.queue.extend(queue);
-        joined(expired, step)
+        joined(expired, alone(state, host, event))
+    },
+);
+
+/// Paths are compared by their bytes: one file under two spellings is two files.
+pub const PATHS_ARE_COMPARED_BY_BYTES: Mutant = Mutant::rule(
+    "paths_are_compared_by_bytes",
+    "spec/rules/refuted.md#a-path-by-its-bytes",
+    |state, host, event| {
+        let Some(acquire) = acquire_of(event) else { return state.handle(host, event) };
+        let expired = expire(state, host);
+        let asked: Vec<&str> = acquire.paths().as_slice().iter().map(LeasePath::as_str).collect();
+        let spells =
+            |set: &PathSet| set.as_slice().iter().any(|path| asked.contains(&path.as_str()));
+        let is_new = key_of(acquire).is_none_or(|key| !is_live(state, &key));
+        let is_free = !state
+            .leases_on(acquire.paths())
+            .any(|(_, lease)| spells(&lease.content.paths))
+            && !state.tickets_on(acquire.paths()).any(|(_, ticket)| spells(&ticket.content.paths));
+        if !is_new || !is_free {
+            return joined(expired, state.handle(host, event));
+        }
+        joined(expired, alone(state, host, event))
     },
 );
 

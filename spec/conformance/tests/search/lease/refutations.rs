@@ -163,6 +163,8 @@ refutations! {
         "lapsed and live", ending::EXPIRY_ONLY_BY_ALARM, in queue breaks "bounded_leases";
     looking_at_one_path_of_a_set_is_refuted:
         "first path only", grant::FIRST_PATH_ALONE_IS_CHECKED, in sets breaks "server_exclusion";
+    paths_that_are_compared_by_their_bytes_are_refuted:
+        "paths by bytes", grant::PATHS_ARE_COMPARED_BY_BYTES, in sets breaks "server_exclusion";
     a_release_that_hands_nothing_on_is_refuted:
         "release spares queue", queue::RELEASE_HANDS_NOTHING_ON, in queue breaks "lease_liveness";
     a_clock_that_is_never_reanchored_is_refuted:

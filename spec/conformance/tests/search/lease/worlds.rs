@@ -123,7 +123,7 @@ pub fn sets() -> Scenario {
     let peers = vec![
         Peer::new("a/1", vec![claim("r", "x"), claim("s", "y").waiting(MINUTE)]).concurrent(),
         Peer::new("a/2", vec![claim("r", "xy").waiting(MINUTE)]),
-        Peer::new("b/1", vec![claim("r", "yz")]),
+        Peer::new("b/1", vec![claim("r", "Yz")]),
     ];
     Scenario {
         travel_ticks: 0,
