@@ -109,11 +109,19 @@ impl Ttl {
         self.0
     }
 
-    /// The first term of a lease that is granted out of the queue: at most
-    /// [`limits::QUEUED_TERM_MS`], so that a client that died while it waited costs others little.
+    /// The first term of a lease of this TTL that is granted out of a queue in which it could wait for
+    /// `wait`: the longer of both, and at most [`limits::QUEUED_TERM_MS`].
+    ///
+    /// A client that died while it waited costs others little; one that lives asks three times in it
+    /// ([refuted](crate::rules::refuted#a-turn-that-is-over-before-the-question)).
     #[must_use]
-    pub const fn queued_term(self) -> Self {
-        if self.0 > limits::QUEUED_TERM_MS { Self(limits::QUEUED_TERM_MS) } else { self }
+    pub const fn queued_term(self, wait: Option<Wait>) -> Self {
+        let waited = match wait {
+            Some(wait) => wait.0,
+            None => 0,
+        };
+        let longer = if self.0 < waited { waited } else { self.0 };
+        if longer > limits::QUEUED_TERM_MS { Self(limits::QUEUED_TERM_MS) } else { Self(longer) }
     }
 }
 
@@ -287,5 +295,16 @@ mod tests {
         assert_eq!(Wait::from_ms(600_001), None);
         assert_eq!(Wait::from_ms(1_000).unwrap().poll_ms(), 333);
         assert_eq!(Wait::from_ms(600_000).unwrap().poll_ms(), 10_000);
+    }
+
+    #[test]
+    fn a_first_term_holds_two_questions_and_the_way_of_their_answers() {
+        for wait_ms in [1_000, 12_000, 30_000, 600_000] {
+            let wait = Wait::from_ms(wait_ms).unwrap();
+            for ttl_ms in [1, 5_000, 86_400_000] {
+                let term = Ttl::from_ms(ttl_ms).unwrap().queued_term(Some(wait));
+                assert!(3 * wait.poll_ms() <= term.ms() && term.ms() <= limits::QUEUED_TERM_MS);
+            }
+        }
     }
 }

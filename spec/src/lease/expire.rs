@@ -65,7 +65,7 @@ impl LeaseMachine {
             // Without a token left the ticket stays one until its deadline.
             let Some(token) = self.last_token.next(turn.seen.host) else { continue };
             let Some(ticket) = self.queue.remove(&arrival) else { continue };
-            let first_term = ticket.content.ttl.queued_term();
+            let first_term = ticket.content.ttl.queued_term(ticket.content.wait);
             let lease = Lease {
                 key: ticket.key(),
                 content: ticket.content,

@@ -85,8 +85,9 @@ impl Hints for LeaseMachine {
     }
 
     fn durations(&self, hidden: Option<&Command>) -> BTreeSet<u64> {
-        let mut durations: BTreeSet<u64> =
-            self.queue.values().map(|ticket| ticket.content.ttl.queued_term().ms()).collect();
+        let contents = self.queue.values().map(|ticket| &ticket.content);
+        let terms = contents.map(|content| content.ttl.queued_term(content.wait).ms());
+        let mut durations: BTreeSet<u64> = terms.collect();
         durations.insert(limits::MEMORY_MS);
         match hidden {
             Some(Command::Acquire(acquire)) => {

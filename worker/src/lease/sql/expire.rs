@@ -67,7 +67,7 @@ impl LeaseMemory {
         // Without a token left it stays a ticket until its deadline.
         let Some(token) = self.header.last_ordinal.next(turn.seen.host) else { return };
         let Some(ticket) = self.claims.remove_ticket(arrival) else { return };
-        let first_term = ticket.claim.ttl.queued_term();
+        let first_term = ticket.claim.ttl.queued_term(ticket.claim.wait);
         let expires_at = turn.now().plus_ms(first_term.ms());
         let lease = Lease { claim: ticket.claim, first_term, expires_at, draining: false };
         if let Some(request) = &lease.claim.request {

@@ -78,7 +78,7 @@ fn grant(state: &mut LeaseMachine, host: HostTime, arrival: u64) -> Option<Push>
     let token = state.last_token.next(host)?;
     let expires = now(state, host);
     let ticket = state.queue.remove(&arrival)?;
-    let ttl = ticket.content.ttl.queued_term();
+    let ttl = ticket.content.ttl.queued_term(ticket.content.wait);
     let expires_at = expires.plus_ms(ttl.ms());
     let key = ticket.key();
     let (content, to, request) = (ticket.content, ticket.holder, ticket.request);

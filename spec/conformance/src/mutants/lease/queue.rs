@@ -162,6 +162,35 @@ pub const DEAD_TICKET_IS_GRANTED: Mutant = Mutant::rule(
     },
 );
 
+/// A turn lasts no longer than the TTL that was asked for, however seldom its holder has to ask: it may
+/// begin and end between two questions.
+pub const TURN_FORGETS_THE_WAIT: Mutant = Mutant::rule(
+    "turn_forgets_the_wait",
+    "spec/rules/refuted.md#a-turn-that-is-over-before-the-question",
+    |state, host, event| {
+        let now = now(state, host);
+        let mut step = state.handle(host, event);
+        let mut told = Vec::new();
+        for push in &mut step.pushes {
+            if let Notice::Granted { token, expires_at, ttl, .. } = &mut push.notice
+                && let Some(lease) = state.leases.get_mut(token)
+            {
+                *ttl = lease.content.ttl.queued_term(None);
+                *expires_at = now.plus_ms(ttl.ms());
+                (lease.first_term, lease.expires_at) = (*ttl, *expires_at);
+                told.push((*token, *expires_at, *ttl));
+            }
+        }
+        if let Some(reply) = &mut step.reply
+            && let Ok(Outcome::Granted { token, expires_at, ttl }) = &mut reply.answer
+            && let Some(short) = told.iter().find(|(granted, ..)| granted == token)
+        {
+            (_, *expires_at, *ttl) = *short;
+        }
+        step
+    },
+);
+
 /// The look for deadlocks follows leases alone. But a ticket also waits behind earlier tickets: two
 /// that hold nothing of each other's may wait for one another for ever.
 pub const WAIT_BEHIND_A_TICKET_IS_OVERLOOKED: Mutant = Mutant::rule(

@@ -169,6 +169,8 @@ refutations! {
         "release spares queue", queue::RELEASE_HANDS_NOTHING_ON, in queue breaks "lease_liveness";
     a_clock_that_is_never_reanchored_is_refuted:
         "never re-anchored", waking::CLOCK_IS_NEVER_REANCHORED, in patient breaks "lease_liveness";
+    a_turn_that_forgets_the_wait_is_refuted:
+        "turn without wait", queue::TURN_FORGETS_THE_WAIT, in short breaks "lease_liveness";
     a_refusal_that_is_remembered_is_refuted:
         "refusals remembered", memory::REFUSAL_IS_REMEMBERED, in direct breaks "no_stale_effect";
     a_write_that_is_not_said_is_refuted:

@@ -26,6 +26,7 @@ pub fn all() -> Vec<Scenario> {
         cancel(),
         reanchored(),
         patient(),
+        short(),
         suspended(),
         wall_back(),
         admin(),
@@ -196,6 +197,24 @@ pub fn patient() -> Scenario {
         budget: Budget { back_steps: 1, ..Budget::default() },
         expected: &[Mark::Queued, Mark::GrantedFromQueue, Mark::GrantedInTheEnd, Mark::Reanchored],
         ..Scenario::new("patient", "who keeps asking is granted in the end", HALF, peers)
+    }
+}
+
+/// Clients that wait for terms shorter than the pause between two of their questions.
+pub fn short() -> Scenario {
+    const TICK: u64 = 3_000;
+    let claim = |ttl| Claim::new("r", "x", ttl);
+    let waiting = || vec![claim(TICK).waiting(4 * TICK)];
+    let peers = vec![
+        Peer::new("a/1", vec![claim(2 * TICK)]),
+        Peer::new("a/2", waiting()).never_releasing(),
+        Peer::new("b/1", waiting()).never_releasing(),
+    ];
+    Scenario {
+        travel_ticks: 0,
+        keeps_asking: true,
+        expected: &[Mark::Queued, Mark::GrantedFromQueue, Mark::GrantedInTheEnd],
+        ..Scenario::new("short", "a turn outlasts the pause between two questions", TICK, peers)
     }
 }
 
