@@ -49,10 +49,12 @@ pub const WORKSPACE_CLAIMS: usize = 10_000;
 pub const WORKSPACE_PATHS: usize = 65_536;
 /// Most remembered requests of a workspace.
 pub const WORKSPACE_REMEMBERED: usize = 1_000_000;
-/// Most live leases and tickets of a holder.
-pub const HOLDER_CLAIMS: usize = 256;
-/// Most paths under live leases and tickets of a holder.
-pub const HOLDER_PATHS: usize = 4_096;
+/// Most live leases and tickets of an agent, all its sessions together: a tenth of the workspace's.
+pub const AGENT_CLAIMS: usize = WORKSPACE_CLAIMS / 10;
+/// Most paths under live leases and tickets of an agent: a quarter of the workspace's.
+pub const AGENT_PATHS: usize = WORKSPACE_PATHS / 4;
+/// Most live tickets of an agent that overlap a new one of it.
+pub const AGENT_TICKETS: usize = 8;
 /// Most remembered requests of an agent.
 pub const AGENT_REMEMBERED: usize = 100_000;
 

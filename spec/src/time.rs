@@ -153,6 +153,17 @@ impl Wait {
         self.0
     }
 
+    /// The deadline of a ticket that lives until `deadline` and is asked for at `now`, or `None` if it stays
+    /// as it is: what would move it by less than a quarter of the wait is worth no row.
+    ///
+    /// So whoever asked has at least three quarters of the wait left, and may lose one question
+    /// ([refuted](crate::rules::refuted#a-question-in-the-first-third)).
+    #[must_use]
+    pub const fn moved(self, deadline: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let asked = now.plus_ms(self.0);
+        if asked.ms_since(deadline).saturating_mul(4) < self.0 { None } else { Some(asked) }
+    }
+
     /// Time that a waiting client lets pass between two questions: `min(10 s, wait / 3)`.
     ///
     /// Even with a socket: a push may be lost, and the first term of a queued grant is short.

@@ -191,7 +191,7 @@ fn every_other_answer_is_short() {
         },
         lease::Outcome::Queued { position: u64::MAX },
         lease::Outcome::Over { reason: lease::OverReason::Cancelled, token: Some(Ordinal::MAX) },
-        lease::Outcome::Renewed { expires_at: at(), waiting: u64::MAX },
+        lease::Outcome::Renewed { expires_at: at(), waiting: u64::MAX, draining: true },
         lease::Outcome::Released,
         lease::Outcome::Cancelled,
         lease::Outcome::Free { queue: u64::MAX },

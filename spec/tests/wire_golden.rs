@@ -60,7 +60,8 @@ fn commands() -> Vec<Command> {
         Command::Acquire(
             Acquire::new(holder("ada", ""), None, paths(&["src/lib.rs"]), ttl(1), None).unwrap(),
         ),
-        Command::Renew { holder: ada(), token: token(0), ttl: ttl(86_400_000) },
+        Command::Renew { holder: ada(), token: token(0), ttl: ttl(86_400_000), drain: false },
+        Command::Renew { holder: ada(), token: token(0), ttl: ttl(30_000), drain: true },
         Command::Release { holder: ada(), target: ReleaseTarget::Token(token(0)) },
         Command::Release {
             holder: holder("ada", ""),
@@ -97,7 +98,8 @@ fn outcomes() -> Vec<Outcome> {
     let mut outcomes = vec![
         Outcome::Granted { token: token(0), expires_at: at(30_000), ttl: ttl(30_000) },
         Outcome::Queued { position: 0 },
-        Outcome::Renewed { expires_at: at(30_000), waiting: 2 },
+        Outcome::Renewed { expires_at: at(30_000), waiting: 2, draining: false },
+        Outcome::Renewed { expires_at: at(30_000), waiting: 0, draining: true },
         Outcome::Released,
         Outcome::Cancelled,
         Outcome::Free { queue: 0 },
@@ -132,10 +134,11 @@ fn rejections() -> Vec<Rejection> {
         LimitKind::WorkspaceClaims,
         LimitKind::WorkspacePaths,
         LimitKind::WorkspaceRemembered,
-        LimitKind::HolderClaims,
-        LimitKind::HolderPaths,
+        LimitKind::AgentClaims,
+        LimitKind::AgentPaths,
         LimitKind::AgentRemembered,
         LimitKind::Tokens,
+        LimitKind::AgentTickets,
     ];
     let mut rejections =
         [HeldBy::Lease, HeldBy::Ticket, HeldBy::Own].map(blocker).map(Rejection::Held).to_vec();
@@ -209,7 +212,7 @@ fn replies_to_the_original_keep_their_bytes() {
     let answers = [
         Ok(Outcome::Granted { token: token(0), expires_at: at(30_000), ttl: ttl(30_000) }),
         Err(Rejection::Held(blocker(HeldBy::Lease))),
-        Err(Rejection::Limit(LimitKind::HolderClaims)),
+        Err(Rejection::Limit(LimitKind::AgentClaims)),
         Ok(Outcome::Released),
         Err(Rejection::Lost),
         Ok(Outcome::Free { queue: 0 }),

@@ -77,11 +77,8 @@ fn prefix() -> impl Strategy<Value = String> {
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         acquire(),
-        (holder(), token(), ttl()).prop_map(|(holder, token, ttl)| Command::Renew {
-            holder,
-            token,
-            ttl
-        }),
+        (holder(), token(), ttl(), any::<bool>())
+            .prop_map(|(holder, token, ttl, drain)| Command::Renew { drain, holder, token, ttl }),
         (holder(), token()).prop_map(|(holder, token)| Command::Release {
             holder,
             target: ReleaseTarget::Token(token)
@@ -128,8 +125,9 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         }),
         any::<u64>().prop_map(|position| Outcome::Queued { position }),
         (reason(), option::of(token())).prop_map(|(reason, token)| Outcome::Over { reason, token }),
-        (instant(), any::<u64>())
-            .prop_map(|(expires_at, waiting)| Outcome::Renewed { expires_at, waiting }),
+        (instant(), any::<u64>(), any::<bool>()).prop_map(|(expires_at, waiting, draining)| {
+            Outcome::Renewed { expires_at, waiting, draining }
+        }),
         Just(Outcome::Released),
         Just(Outcome::Cancelled),
         any::<u64>().prop_map(|queue| Outcome::Free { queue }),
@@ -157,10 +155,11 @@ fn kind() -> impl Strategy<Value = LimitKind> {
         LimitKind::WorkspaceClaims,
         LimitKind::WorkspacePaths,
         LimitKind::WorkspaceRemembered,
-        LimitKind::HolderClaims,
-        LimitKind::HolderPaths,
+        LimitKind::AgentClaims,
+        LimitKind::AgentPaths,
         LimitKind::AgentRemembered,
         LimitKind::Tokens,
+        LimitKind::AgentTickets,
     ])
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mailbus_spec::limits;
 use mailbus_spec::wire::Code;
 use rand_chacha::ChaCha8Rng;
 
@@ -23,6 +24,9 @@ impl Pacing {
         self.backoff.pause(silent, &mut self.jitter)
     }
 }
+
+/// Time after which copies of a command that [slows](Retry::slowing) become rare, and the pause between them.
+const SLOW_AFTER: Duration = Duration::from_millis(limits::RETRY_MS);
 
 /// Attempt that is due: how it leaves.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +53,8 @@ pub(super) struct Retry {
     horizon: Option<Duration>,
     /// True if there is no second attempt, whatever becomes of the first.
     once: bool,
+    /// True if copies become rare after a minute.
+    slows: bool,
     sent: u32,
     answered: u32,
     silent: u32,
@@ -69,6 +75,7 @@ impl Retry {
             since: None,
             horizon,
             once: false,
+            slows: false,
             sent: 0,
             answered: 0,
             silent: 0,
@@ -80,7 +87,13 @@ impl Retry {
         Self { once: true, ..self }
     }
 
-    fn is_due(&self, now: Duration) -> bool {
+    /// The same command, of which copies may go on for long: after a minute at most one a minute.
+    pub fn slowing(self) -> Self {
+        Self { slows: true, ..self }
+    }
+
+    /// True if an attempt is due at `now`.
+    pub fn is_due(&self, now: Duration) -> bool {
         self.due.is_some_and(|due| due <= now) && self.end().is_none_or(|end| now <= end)
     }
 
@@ -117,9 +130,15 @@ impl Retry {
     pub fn fail(&mut self, call: CallNumber, now: Duration, least: Duration, pacing: &mut Pacing) {
         self.give_up_on(call);
         if !self.once {
-            let pause = pacing.pause(self.silent).max(least);
+            let pause = pacing.pause(self.silent).max(least).max(self.slow_pause(now));
             self.schedule_if_none(now.saturating_add(pause));
         }
+    }
+
+    fn slow_pause(&self, now: Duration) -> Duration {
+        let is_slow =
+            self.slows && self.since.is_some_and(|since| SLOW_AFTER < now.saturating_sub(since));
+        if is_slow { SLOW_AFTER } else { Duration::ZERO }
     }
 
     /// Notes the first reply to the attempt sent at `sent`.
@@ -295,6 +314,11 @@ impl<I: Copy + Ord, T> Repeated<I, T> {
     /// Knowledge of a command.
     pub fn get_mut(&mut self, id: I) -> Option<&mut T> {
         self.0.get_mut(&id).map(|entry| &mut entry.known)
+    }
+
+    /// Knowledge of all commands, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.values_mut().map(|entry| &mut entry.known)
     }
 
     /// Knowledge of all commands.

@@ -50,7 +50,13 @@ impl LeaseMachine {
             cycle.truncate(limits::CYCLE_NAMED);
             return Err(Rejection::Deadlock { cycle, length });
         }
-        // (i) A place in the queue.
+        // (i) One agent is not the whole queue.
+        let agent = &acquire.holder().agent;
+        let own = self.tickets_on(acquire.paths()).filter(|(_, live)| live.holder.agent == *agent);
+        if own.count() >= limits::AGENT_TICKETS {
+            return Err(Rejection::Limit(LimitKind::AgentTickets));
+        }
+        // (j) A place in the queue.
         Ok(self.enqueue(turn, acquire, request, wait))
     }
 
@@ -105,12 +111,10 @@ impl LeaseMachine {
         };
         if let Some(ticket) = self.queue.get_mut(&arrival)
             && let Some(wait) = ticket.content.wait
+            && let Some(deadline) = wait.moved(ticket.deadline, turn.now())
         {
-            let deadline = turn.now().plus_ms(wait.ms());
-            if ticket.deadline < deadline {
-                ticket.deadline = deadline;
-                turn.wrote = true;
-            }
+            ticket.deadline = deadline;
+            turn.wrote = true;
         }
         Ok(Outcome::Queued { position })
     }
@@ -163,7 +167,8 @@ impl LeaseMachine {
             let leases = self.leases.values().map(|lease| (&lease.key.holder, &lease.content));
             leases.chain(self.queue.values().map(|ticket| (&ticket.holder, &ticket.content)))
         };
-        let own = || live().filter(|(holder, _)| *holder == acquire.holder());
+        let agent = &acquire.holder().agent;
+        let own = || live().filter(|(holder, _)| holder.agent == *agent);
         let more = acquire.paths().as_slice().len();
         let paths_of = |content: &Content| content.paths.as_slice().len();
         let all_paths: usize = live().map(|(_, content)| paths_of(content)).sum();
@@ -172,10 +177,10 @@ impl LeaseMachine {
             LimitKind::WorkspaceClaims
         } else if all_paths.saturating_add(more) > limits::WORKSPACE_PATHS {
             LimitKind::WorkspacePaths
-        } else if own().count() >= limits::HOLDER_CLAIMS {
-            LimitKind::HolderClaims
-        } else if own_paths.saturating_add(more) > limits::HOLDER_PATHS {
-            LimitKind::HolderPaths
+        } else if own().count() >= limits::AGENT_CLAIMS {
+            LimitKind::AgentClaims
+        } else if own_paths.saturating_add(more) > limits::AGENT_PATHS {
+            LimitKind::AgentPaths
         } else {
             return self.within_memory(turn, acquire.holder());
         };

@@ -41,6 +41,8 @@ pub enum Outcome {
         expires_at: Timestamp,
         /// Number of live tickets that overlap it, so that a polite holder can let go.
         waiting: u64,
+        /// True if an admin lets it drain: its end has not moved, and will not.
+        draining: bool,
     },
     /// The lease is given back (or was, within the memory).
     Released,
@@ -183,10 +185,15 @@ pub enum LimitKind {
     WorkspacePaths,
     /// Remembered requests of the workspace.
     WorkspaceRemembered,
-    /// Live leases and tickets of the holder.
-    HolderClaims,
+    /// Live leases and tickets of the agent. The wire calls them the holder's, as it did when they were
+    /// counted so.
+    #[serde(rename = "holder_claims")]
+    AgentClaims,
     /// Their paths.
-    HolderPaths,
+    #[serde(rename = "holder_paths")]
+    AgentPaths,
+    /// Live tickets of the agent that overlap what is asked for.
+    AgentTickets,
     /// Remembered requests of the agent.
     AgentRemembered,
     /// No token is left.

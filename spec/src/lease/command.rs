@@ -21,6 +21,9 @@ pub enum Command {
         token: Ordinal,
         /// Time for which it shall live from now on.
         ttl: Ttl,
+        /// True if its holder knows what a drain is: then a lease that is drained is answered as such, and
+        /// not as lost.
+        drain: bool,
     },
     /// Gives a lease back.
     Release {

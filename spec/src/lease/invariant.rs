@@ -2,10 +2,12 @@
 //!
 //! Claims about what clients believe have their names here and their checkers where the histories are.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::id::AgentId;
 use crate::invariant::{self, Check, Invariant, ensure};
 use crate::lease::answer::{Notice, Outcome, Rejection};
 use crate::lease::command::{Command, ReleaseTarget};
@@ -14,7 +16,7 @@ use crate::limits;
 use crate::machine::Event;
 use crate::ordinal::Ordinal;
 use crate::path::PathSet;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Wait};
 
 type Transition<'a> = invariant::Transition<'a, LeaseMachine>;
 
@@ -47,7 +49,7 @@ pub(super) const INVARIANTS: [Invariant<LeaseMachine>; 13] = [
     },
     Invariant {
         name: "drain_ends",
-        claim: "nothing moves the end of a lease that is being drained",
+        claim: "nothing moves the end of a lease that is being drained, and a holder who knows of drains is told of it",
         check: Check::Step(drain_ends),
     },
     Invariant {
@@ -67,7 +69,7 @@ pub(super) const INVARIANTS: [Invariant<LeaseMachine>; 13] = [
     },
     Invariant {
         name: "no_lost_place",
-        claim: "a ticket that is extended in time keeps its place until it is granted, cancelled or over",
+        claim: "a ticket that is extended in time keeps its place until it is granted, cancelled or over; asking leaves it three quarters of its wait",
         check: Check::Step(no_lost_place),
     },
     Invariant {
@@ -206,7 +208,24 @@ fn drain_ends(transition: &Transition<'_>) -> Result<(), String> {
             later.is_none_or(|later| later.draining && later.expires_at == lease.expires_at);
         ensure(unmoved, || format!("the end of the draining lease {token} moved"))?;
     }
-    Ok(())
+    told_of_drain(transition)
+}
+
+/// A holder who knows of drains and renews a lease that drains is told the end of it.
+fn told_of_drain(transition: &Transition<'_>) -> Result<(), String> {
+    let Event::Command(Command::Renew { holder, token, drain: true, .. }) = transition.event else {
+        return Ok(());
+    };
+    let lease = transition.after.leases.get(token).filter(|lease| lease.key.holder == *holder);
+    let Some(end) = lease.filter(|lease| lease.draining).map(|lease| lease.expires_at) else {
+        return Ok(());
+    };
+    let answer = transition.step.reply.as_ref().map(|reply| &reply.answer);
+    let told = matches!(
+        answer,
+        Some(Ok(Outcome::Renewed { expires_at, draining: true, .. })) if *expires_at == end
+    ) || matches!(answer, Some(Err(Rejection::Clock(_))));
+    ensure(told, || format!("the lease {token} drains, and its holder is told {answer:?}"))
 }
 
 /// A refused or merely repeated command leaves what time alone would leave.
@@ -301,7 +320,24 @@ fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
             format!("the ticket that arrived at {arrival} lost its place")
         })?;
     }
-    Ok(())
+    asking_extends(transition, now)
+}
+
+/// Whoever is told that it waits has three quarters of its wait to ask again.
+fn asking_extends(transition: &Transition<'_>, now: Timestamp) -> Result<(), String> {
+    let answer = transition.step.reply.as_ref().map(|reply| &reply.answer);
+    let (Event::Command(Command::Acquire(acquire)), Some(Ok(Outcome::Queued { .. }))) =
+        (transition.event, answer)
+    else {
+        return Ok(());
+    };
+    let request = acquire.request().map(|request| ClaimKey::of(acquire.holder(), request));
+    let mut queue = transition.after.queue.values();
+    let ticket = queue.find(|ticket| Some(ticket.key()) == request);
+    let wait_ms = acquire.wait().map_or(0, Wait::ms);
+    let least = wait_ms.saturating_sub(wait_ms.div_ceil(4));
+    let kept = ticket.is_some_and(|ticket| ticket.deadline.ms_since(now) >= least);
+    ensure(kept, || format!("{acquire:?} waits, and {ticket:?} was not extended"))
 }
 
 fn lease_liveness(state: &LeaseMachine) -> Result<(), String> {
@@ -335,9 +371,27 @@ fn bounded_leases(state: &LeaseMachine) -> Result<(), String> {
     let alarm = crate::machine::StateMachine::next_alarm(state);
     let empty = state.leases.is_empty() && state.queue.is_empty() && state.remembered.is_empty();
     ensure(alarm.is_some() != empty, || format!("the next alarm is {alarm:?}"))?;
-    ensure(state.leases.len().saturating_add(state.queue.len()) <= limits::WORKSPACE_CLAIMS, || {
-        "more claims are live than the workspace may have".into()
-    })
+    ensure(
+        state.leases.len().saturating_add(state.queue.len()) <= limits::WORKSPACE_CLAIMS,
+        || "more claims are live than the workspace may have".into(),
+    )?;
+    bounded_agents(state)
+}
+
+/// No agent has more of the workspace than it may, whatever its sessions.
+fn bounded_agents(state: &LeaseMachine) -> Result<(), String> {
+    let leases = state.leases.values().map(|lease| (&lease.key.holder.agent, &lease.content));
+    let tickets = state.queue.values().map(|ticket| (&ticket.holder.agent, &ticket.content));
+    let mut sums: BTreeMap<&AgentId, (usize, usize)> = BTreeMap::new();
+    for (agent, content) in leases.chain(tickets) {
+        let (claims, paths) = sums.entry(agent).or_default();
+        *claims = claims.saturating_add(1);
+        *paths = paths.saturating_add(content.paths.as_slice().len());
+        ensure(*claims <= limits::AGENT_CLAIMS && *paths <= limits::AGENT_PATHS, || {
+            format!("{agent} has {claims} claims on {paths} paths")
+        })?;
+    }
+    Ok(())
 }
 
 fn silent_is_unchanged(transition: &Transition<'_>) -> Result<(), String> {

@@ -60,7 +60,9 @@ impl Transitions for LeaseMachine {
     fn command(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
         match command {
             Command::Acquire(acquire) => self.acquire(turn, acquire),
-            Command::Renew { holder, token, ttl } => self.renew(turn, holder, *token, *ttl),
+            Command::Renew { holder, token, ttl, drain } => {
+                self.renew(turn, holder, *token, *ttl, *drain)
+            }
             Command::Release { holder, target } => self.release(turn, holder, target),
             Command::Cancel { holder, request } => self.cancel(turn, holder, request),
             Command::Status { path } => Ok(self.status(path)),

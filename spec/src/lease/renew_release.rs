@@ -9,17 +9,23 @@ use crate::ordinal::Ordinal;
 use crate::time::{Timestamp, Ttl};
 
 impl LeaseMachine {
-    /// Never shortens; a lapsed or draining lease is lost, even if nobody took it.
+    /// Never shortens; a lapsed lease is lost, even if nobody took it. So is one that drains, to a holder
+    /// that would take the answer for more time
+    /// ([refuted](crate::rules::refuted#a-drain-that-is-told-to-all)).
     pub(super) fn renew(
         &mut self,
         turn: &mut Turn,
         holder: &Holder,
         token: Ordinal,
         ttl: Ttl,
+        drain: bool,
     ) -> Result<Outcome, Rejection> {
-        let lease =
-            self.own_lease(holder, token).filter(|lease| !lease.draining).ok_or(Rejection::Lost)?;
+        let lease = self.own_lease(holder, token).ok_or(Rejection::Lost)?;
         let waiting = self.queue_on(&lease.content.paths);
+        if lease.draining {
+            let told = Outcome::Renewed { expires_at: lease.expires_at, waiting, draining: true };
+            return if drain { Ok(told) } else { Err(Rejection::Lost) };
+        }
         let expires_at = lease.expires_at.max(turn.now().plus_ms(ttl.ms()));
         if let Some(lease) = self.leases.get_mut(&token)
             && lease.expires_at < expires_at
@@ -27,7 +33,7 @@ impl LeaseMachine {
             lease.expires_at = expires_at;
             turn.wrote = true;
         }
-        Ok(Outcome::Renewed { expires_at, waiting })
+        Ok(Outcome::Renewed { expires_at, waiting, draining: false })
     }
 
     pub(super) fn release(

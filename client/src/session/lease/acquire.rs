@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
-use mailbus_spec::lease::{Acquire, Command, OverReason, Rejection};
+use mailbus_spec::lease::{Acquire, Command, HeldBy, OverReason, Rejection};
+use mailbus_spec::wire::Code;
 use mailbus_spec::{Ordinal, RequestId, Ttl};
 
 use super::claim::{AttemptLog, Claim, Hold};
 use super::error::AcquireError;
 use super::event::{ClaimId, Event};
-use super::release::is_held_back;
 use super::rules::Ending;
 use super::{Acquisition, Due, LeaseSession, Subject};
 use crate::session::call::{CallNumber, Sending};
-use crate::session::retry::Retry;
+use crate::session::retry::{Retry, least_pause};
 
 impl LeaseSession {
     /// Begins to ask for a set of paths. [`Event::Acquired`] or [`Event::Refused`] tells the end of it.
@@ -53,6 +53,7 @@ impl LeaseSession {
             acquiring,
             attempts,
             position,
+            turned_away: None,
             hold,
         };
         self.claims.insert(id, claim);
@@ -79,18 +80,17 @@ impl LeaseSession {
     }
 
     pub(super) fn due_acquire(&mut self, call: CallNumber, at: Reading) -> Option<Due> {
-        let most = self.config.attempt_timeout;
-        let (farewells, unrenewed) = (&self.farewells, &self.unrenewed);
-        self.claims.iter_mut().find_map(|(id, claim)| {
-            if is_held_back(claim, farewells, unrenewed, at.monotonic) {
-                return None;
-            }
-            let timeout = claim.poll().map_or(most, |poll| poll.min(most));
-            let attempt = claim.acquiring.take_due(call, at.monotonic, timeout)?;
-            claim.attempts.note(Sending { call, at, failed: false });
-            let subject = Subject::Acquire { claim: *id, request: claim.request.clone() };
-            Some((subject, Command::Acquire(claim.acquire.clone()), attempt))
-        })
+        let (most, now) = (self.config.attempt_timeout, at.monotonic);
+        let is_due = |(id, claim): &(&ClaimId, &Claim)| {
+            claim.acquiring.is_due(now) && !self.is_held_back(**id, claim, now)
+        };
+        let id = self.claims.iter().find(is_due).map(|(id, _)| *id)?;
+        let claim = self.claims.get_mut(&id)?;
+        let timeout = claim.poll().map_or(most, |poll| poll.min(most));
+        let attempt = claim.acquiring.take_due(call, now, timeout)?;
+        claim.attempts.note(Sending { call, at, failed: false });
+        let subject = Subject::Acquire { claim: id, request: claim.request.clone() };
+        Some((subject, Command::Acquire(claim.acquire.clone()), attempt))
     }
 
     /// The time's share in asking: attempts that stay unanswered, patience that ends.
@@ -107,7 +107,8 @@ impl LeaseSession {
                 continue;
             }
             if claim.give_up_at.is_some_and(|give_up| give_up <= now) {
-                self.refuse(id, AcquireError::PatienceOver, now);
+                let refused = claim.turned_away.clone().map(AcquireError::of);
+                self.refuse(id, refused.unwrap_or(AcquireError::PatienceOver), now);
             } else if claim.hold.is_none() && claim.acquiring.is_exhausted(now) {
                 self.refuse(id, AcquireError::Unanswered, now);
             }
@@ -139,16 +140,30 @@ impl LeaseSession {
         };
         let poll = claim.poll().unwrap_or(self.config.attempt_timeout);
         claim.acquiring.schedule(sent.monotonic.saturating_add(poll).max(now));
+        claim.turned_away = None;
         if claim.position != Some(position) {
             claim.position = Some(position);
             self.events.push_back(Event::Queued { claim: id, position });
         }
     }
 
-    /// The object refused. Refusals are not remembered there, so a refusal says nothing about
-    /// other copies: they are cancelled.
+    /// The object refused. Refusals are not remembered there, so a refusal says nothing about other
+    /// copies: they are cancelled. The patient ask again if it may pass.
     pub(super) fn on_rejected(&mut self, id: ClaimId, rejection: Rejection, now: Duration) {
-        if self.claims.get(&id).is_some_and(|claim| claim.hold.is_none()) {
+        let Some(claim) = self.claims.get_mut(&id).filter(|claim| claim.hold.is_none()) else {
+            return;
+        };
+        let least = match &rejection {
+            Rejection::Held(blocker) if blocker.by == HeldBy::Own => Some(Duration::ZERO),
+            Rejection::Deadlock { .. } => Some(Duration::ZERO),
+            Rejection::Limit(_) => Some(least_pause(Code::Limit)),
+            _ => None,
+        };
+        let (is_patient, poll) = (claim.give_up_at.is_some(), claim.poll());
+        if let (true, Some(poll), Some(least)) = (is_patient, poll, least) {
+            claim.turned_away = Some(rejection);
+            claim.acquiring.schedule(now.saturating_add(poll.max(least)));
+        } else {
             self.refuse(id, AcquireError::of(rejection), now);
         }
     }
@@ -172,8 +187,10 @@ impl LeaseSession {
     pub(super) fn ask_anew(&mut self, id: ClaimId, now: Duration) {
         let Some(claim) = self.claims.get(&id) else { return };
         let wanted = claim.wanted.clone();
-        let old = claim.acquiring.any_unanswered().then(|| claim.request.clone());
-        let paths = wanted.paths.clone();
+        let old = claim
+            .acquiring
+            .any_unanswered()
+            .then(|| (claim.request.clone(), claim.acquire.clone()));
         let Some((acquire, request)) = self.new_request(&wanted) else {
             self.refuse(id, AcquireError::Unexpected, now);
             return;
@@ -182,10 +199,10 @@ impl LeaseSession {
         if let Some(claim) = self.claims.get_mut(&id) {
             (claim.acquire, claim.request, claim.acquiring) = (acquire, request, acquiring);
             claim.attempts = AttemptLog::default();
-            (claim.position, claim.hold) = (None, None);
+            (claim.position, claim.hold, claim.turned_away) = (None, None, None);
         }
-        if let Some(request) = old {
-            self.cancel_request(request, paths, None, now);
+        if let Some((request, acquire)) = old {
+            self.cancel_request(request, &acquire, None, now);
         }
     }
 
@@ -220,14 +237,13 @@ impl LeaseSession {
     /// The claim will not be held: it is gone here, and ended at the object if anything of it may
     /// be there.
     pub(super) fn refuse(&mut self, id: ClaimId, refusal: AcquireError, now: Duration) {
-        let Some(claim) = self.claims.get(&id) else { return };
+        let Some(claim) = self.claims.remove(&id) else { return };
         let known_over = matches!(refusal, AcquireError::Over(_) | AcquireError::Forced(_));
         let maybe_there = claim.position.is_some() || claim.hold.is_some();
         let cancel = claim.acquiring.any_unanswered() || (maybe_there && !known_over);
         if cancel {
-            self.cancel_request(claim.request.clone(), claim.wanted.paths.clone(), None, now);
+            self.cancel_request(claim.request, &claim.acquire, None, now);
         }
-        self.claims.remove(&id);
         self.events.push_back(Event::Refused { claim: id, refusal });
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailbus_spec::belief::{Belief, Reading};
-use mailbus_spec::lease::Acquire;
+use mailbus_spec::lease::{Acquire, Rejection};
 use mailbus_spec::{Ordinal, RequestId};
 
 use super::config::Acquisition;
@@ -31,6 +31,8 @@ pub(super) struct Claim {
     pub acquiring: Retry,
     pub attempts: AttemptLog,
     pub position: Option<u64>,
+    /// The latest refusal that may pass: what a caller hears whose patience is over before it did.
+    pub turned_away: Option<Rejection>,
     pub hold: Option<Hold>,
 }
 

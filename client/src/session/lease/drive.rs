@@ -12,7 +12,7 @@ use mailbus_spec::{Commit, Holder, Ordinal, RequestId};
 use super::claim::Claim;
 use super::error::AcquireError;
 use super::event::{ClaimId, Event, LossCause, Released};
-use super::release::is_held_back;
+use super::release::lives_at_most;
 use super::rules::Ending;
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::{CallFailure, CallNumber, QueryId, Sending, Sent, Transmit};
@@ -70,13 +70,16 @@ impl Session for LeaseSession {
 
     fn poll_timeout(&self) -> Option<Duration> {
         let seen = self.last_seen.unwrap_or_default().monotonic;
-        let claims = self.claims.values().filter_map(|claim| {
-            let held_back = is_held_back(claim, &self.farewells, &self.unrenewed, seen);
-            claim.timeout(seen, held_back)
-        });
+        let claims = self
+            .claims
+            .iter()
+            .filter_map(|(id, claim)| claim.timeout(seen, self.is_held_back(*id, claim, seen)));
         let unrenewed = self.unrenewed.values().map(|left| left.timeout(seen));
         let single = [self.farewells.timeout(), self.queries.timeout(), self.connection.timeout()];
-        claims.chain(unrenewed).chain(single.into_iter().flatten()).min()
+        // The instant after the last at which an answer is waited for.
+        let awaited = self.farewells.iter().filter_map(|(_, farewell)| farewell.awaited_until());
+        let unknown = awaited.map(|until| until.saturating_add(Duration::from_nanos(1)));
+        claims.chain(unrenewed).chain(unknown).chain(single.into_iter().flatten()).min()
     }
 
     fn handle_timeout(&mut self, at: Reading) {
@@ -87,6 +90,7 @@ impl Session for LeaseSession {
         }
         self.claims_in_time(at.monotonic);
         self.unrenewed_in_time(at.monotonic);
+        self.farewells_in_time(at.monotonic);
         for id in self.farewells.pass(at.monotonic, &mut self.pacing) {
             self.end_farewell(id, Released::Unanswered);
         }
@@ -198,7 +202,7 @@ impl LeaseSession {
                     Some(id) => self.on_granted(id, token, ttl, None, at),
                     None if self.was_left(&request) => {}
                     None => {
-                        self.release_token(token, None, None, now);
+                        self.release_token(token, (None, lives_at_most(ttl, None)), None, now);
                     }
                 }
             }
@@ -236,8 +240,8 @@ impl LeaseSession {
             }
             Ok(Outcome::Granted { .. }) if self.was_left(request) => {}
             // Nobody waits for it any more.
-            Ok(Outcome::Granted { token, .. }) => {
-                self.release_token(token, None, None, now);
+            Ok(Outcome::Granted { token, ttl, .. }) => {
+                self.release_token(token, (None, lives_at_most(ttl, None)), None, now);
             }
             _ if !live => {}
             Ok(Outcome::Queued { position }) => self.on_queued(claim, named.at, position, now),
@@ -262,6 +266,9 @@ impl LeaseSession {
             return;
         }
         match answer {
+            Ok(Outcome::Renewed { waiting, draining: true, .. }) => {
+                self.on_draining(claim, waiting, at.monotonic);
+            }
             Ok(Outcome::Renewed { waiting, .. }) => self.on_renewed(claim, named, waiting, at),
             Err(Rejection::Lost) => self.on_renewal_refused(claim, at.monotonic),
             other => self.try_again(named.call, at.monotonic, pause_of(&other)),

@@ -99,8 +99,9 @@ fn limit(kind: LimitKind) -> &'static str {
         LimitKind::WorkspaceClaims => "the workspace has as many leases and tickets as it may",
         LimitKind::WorkspacePaths => "the workspace has as many leased paths as it may",
         LimitKind::WorkspaceRemembered => "the workspace remembers as many requests as it may",
-        LimitKind::HolderClaims => "this session has as many leases and tickets as it may",
-        LimitKind::HolderPaths => "this session has as many leased paths as it may",
+        LimitKind::AgentClaims => "this agent has as many leases and tickets as it may",
+        LimitKind::AgentPaths => "this agent has as many leased paths as it may",
+        LimitKind::AgentTickets => "this agent waits for one of these as often as it may",
         LimitKind::AgentRemembered => "this agent has made as many requests lately as it may",
         LimitKind::Tokens => "no fencing token is left",
     }

@@ -48,7 +48,7 @@ pub enum Event {
     Draining {
         /// The claim.
         claim: ClaimId,
-        /// The admin's words.
+        /// The admin's words; empty if it was learned from a renewal.
         reason: String,
     },
     /// The claim was believed and is not any more, for good. It is gone; its token is being released.
@@ -111,7 +111,8 @@ pub enum Released {
     Ended,
     /// It had already ended.
     AlreadyOver,
-    /// No answer came within the retry horizon: unknown. At the latest it ends with its term.
+    /// No answer came within the retry horizon: unknown. The session goes on giving it back; at the latest
+    /// it ends with its term.
     Unanswered,
 }
 

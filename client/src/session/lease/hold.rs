@@ -9,6 +9,7 @@ use mailbus_spec::lease::Command;
 use super::claim::{AttemptLog, Claim};
 use super::error::AcquireError;
 use super::event::{Believed, ClaimId, Event, LossCause};
+use super::release::lives_at_most;
 use super::rules::{Credit, Ending, renewal_pause};
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::{CallNumber, Sending};
@@ -148,7 +149,7 @@ impl LeaseSession {
             let attempt = hold.renewing.take_due(call, now, timeout)?;
             hold.renewals.note(Sending { call, at, failed: false });
             let (token, ttl) = (hold.token, claim.wanted.ttl);
-            let command = Command::Renew { holder: holder.clone(), token, ttl };
+            let command = Command::Renew { holder: holder.clone(), token, ttl, drain: true };
             Some((Subject::Renew { claim: *id, token }, command, attempt))
         })
     }
@@ -262,14 +263,32 @@ impl LeaseSession {
             }
             self.refuse(id, AcquireError::Forced(reason), now);
         } else if drain {
-            if !hold.draining {
-                hold.draining = true;
-                hold.renewing.stop();
-                hold.renew_at = None;
-                self.events.push_back(Event::Draining { claim: id, reason });
-            }
+            self.drain(id, reason);
         } else {
             self.lose(id, LossCause::Forced { reason }, Ending::Forced, now);
+        }
+    }
+
+    /// What is held is held to its end, and not renewed.
+    fn drain(&mut self, id: ClaimId, reason: String) {
+        let hold = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut());
+        let Some(hold) = hold.filter(|hold| !hold.draining) else { return };
+        hold.draining = true;
+        hold.renewing.stop();
+        hold.renew_at = None;
+        self.events.push_back(Event::Draining { claim: id, reason });
+    }
+
+    /// A renewal was answered, but an admin lets the lease drain. Its end has not moved, so the answer
+    /// gives nothing to believe in.
+    pub(super) fn on_draining(&mut self, id: ClaimId, waiting: u64, now: Duration) {
+        let Some(claim) = self.claims.get_mut(&id) else { return };
+        let Some(hold) = claim.hold.as_mut() else { return };
+        hold.waiting = waiting;
+        if hold.believed {
+            self.drain(id, String::new());
+        } else {
+            self.on_renewal_refused(id, now);
         }
     }
 
@@ -277,7 +296,8 @@ impl LeaseSession {
     /// everybody's way to its end.
     fn cancel_drained(&mut self, id: ClaimId, now: Duration) {
         let Some(claim) = self.claims.get(&id) else { return };
-        self.cancel_request(claim.request.clone(), claim.wanted.paths.clone(), None, now);
+        let (request, acquire) = (claim.request.clone(), claim.acquire.clone());
+        self.cancel_request(request, &acquire, None, now);
     }
 
     /// True if `token` is what the claim holds at present.
@@ -302,7 +322,8 @@ impl LeaseSession {
         let over_there =
             matches!(cause, LossCause::Lapsed | LossCause::Over(_) | LossCause::Forced { .. });
         if let Some(hold) = claim.hold.filter(|_| !over_there) {
-            self.release_token(hold.token, Some(claim.wanted.paths), None, now);
+            let lives = lives_at_most(claim.wanted.ttl, None);
+            self.release_token(hold.token, (Some(claim.wanted.paths), lives), None, now);
         }
         self.events.push_back(Event::Lost { claim: id, cause });
     }

@@ -159,10 +159,12 @@ impl LeaseSession {
         }
     }
 
-    /// True if it holds, wants and awaits nothing but leases that end with their term.
+    /// True if it holds, wants and awaits nothing but leases that end with their term, and farewells that
+    /// nobody answered for so long that their callers were told.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.claims.is_empty() && self.farewells.is_empty() && self.queries.is_empty()
+        let awaits = self.farewells.iter().any(|(_, farewell)| farewell.is_awaited());
+        self.claims.is_empty() && !awaits && self.queries.is_empty()
     }
 
     /// Beliefs at `at`. It changes nothing, so it is for checkers; a guard asks

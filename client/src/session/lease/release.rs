@@ -1,19 +1,19 @@
 //! Releasing and cancelling: ending at the object what is already over here.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
-use mailbus_spec::lease::{Command, Outcome, Rejection, ReleaseTarget};
-use mailbus_spec::{Ordinal, PathSet, RequestId};
+use mailbus_spec::lease::{Acquire, Command, Outcome, Rejection, ReleaseTarget};
+use mailbus_spec::{Ordinal, PathSet, RequestId, Ttl, Wait, limits};
 
 use super::claim::Claim;
+use super::config::Acquisition;
 use super::event::{ClaimId, Event, Released};
 use super::rules::Ending;
-use super::unrenewed::Unrenewed;
+use super::unrenewed::{TRAVEL, lasts_at_most};
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::retry::{Repeated, Retry};
+use crate::session::retry::Retry;
 
 /// The session's name for one farewell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,41 +28,65 @@ pub(super) struct Farewell {
     paths: Option<PathSet>,
     /// The claim whose caller wants to know the end of it.
     report: Option<ClaimId>,
+    /// The instant up to which an answer is waited for: by the caller, by what asks for the paths, and by
+    /// whoever ends the session. `None` once that is past; copies go on.
+    awaited_until: Option<Duration>,
     /// The claim that is still believed meanwhile. Always `None` under [`Sound`](super::Sound): it
     /// is the seam through which a checker plants a client that believes while it releases.
     pub(super) kept: Option<Box<(ClaimId, Claim)>>,
 }
 
-/// True if the first `Acquire` of a claim's request has to wait at `now`, since what it asks for may
-/// still be claimed by this very session. Later copies do not wait: by then there may be a place in the
-/// queue to be kept.
-pub(super) fn is_held_back(
-    claim: &Claim,
-    farewells: &Repeated<FarewellId, Farewell>,
-    unrenewed: &BTreeMap<ClaimId, Unrenewed>,
-    now: Duration,
-) -> bool {
-    let wanted = claim.acquire.paths();
-    let overlaps = |(_, farewell): (FarewellId, &Farewell)| {
-        farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(wanted))
-    };
-    claim.attempts.first.is_none()
-        && (farewells.iter().any(overlaps)
-            || unrenewed.values().any(|left| left.is_in_the_way(wanted, now)))
+/// Longest time that a lease or a ticket of these terms may live at the object, when its last copy has only
+/// just left.
+pub(super) fn lives_at_most(ttl: Ttl, wait: Option<Wait>) -> Duration {
+    let queued = Duration::from_millis(wait.map_or(0, Wait::ms));
+    let turn = Duration::from_millis(limits::QUEUED_TERM_MS);
+    TRAVEL.saturating_add(queued).saturating_add(lasts_at_most(ttl).max(turn))
+}
+
+impl Farewell {
+    /// True if an answer is still waited for.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited_until.is_some()
+    }
+
+    /// The instant up to which an answer is waited for.
+    pub(super) fn awaited_until(&self) -> Option<Duration> {
+        self.awaited_until
+    }
 }
 
 impl LeaseSession {
+    /// True if the first `Acquire` of a claim's request has to wait at `now`, since what it asks for may
+    /// still be claimed by this very session: what was given back without an answer yet, and for the
+    /// patient also what was asked for earlier. Later copies do not wait: by then there may be a place in
+    /// the queue to be kept.
+    pub(super) fn is_held_back(&self, id: ClaimId, claim: &Claim, now: Duration) -> bool {
+        let wanted = claim.acquire.paths();
+        let is_farewell = |(_, farewell): (FarewellId, &Farewell)| {
+            farewell.is_awaited()
+                && farewell.paths.as_ref().is_some_and(|paths| paths.overlaps(wanted))
+        };
+        let is_own = |(_, other): (&ClaimId, &Claim)| other.acquire.paths().overlaps(wanted);
+        claim.attempts.first.is_none()
+            && (self.farewells.iter().any(is_farewell)
+                || self.unrenewed.values().any(|left| left.is_in_the_way(wanted, now))
+                || (claim.give_up_at.is_some() && self.claims.range(..id).any(is_own)))
+    }
+
     /// Gives back what `claim` holds or stops asking for it. Belief ends here, before anything is sent.
     /// [`Event::Released`] tells the end of it.
     pub fn release(&mut self, at: Reading, claim: ClaimId) {
         self.observe(at);
         let held = self.claims.get(&claim).and_then(|known| {
             let hold = known.hold.as_ref()?;
-            Some((hold.token, known.wanted.paths.clone()))
+            Some((hold.token, known.wanted.clone()))
         });
         match held {
-            Some((token, paths)) => {
-                let farewell = self.release_token(token, Some(paths), Some(claim), at.monotonic);
+            Some((token, Acquisition { paths, ttl, .. })) => {
+                let lives = lives_at_most(ttl, None);
+                let farewell =
+                    self.release_token(token, (Some(paths), lives), Some(claim), at.monotonic);
                 self.end_belief(claim, farewell, Ending::Release);
             }
             None if self.release_unrenewed(claim, at.monotonic) => {}
@@ -87,8 +111,8 @@ impl LeaseSession {
             self.events.push_back(Event::Released { claim, ending: Released::Ended });
             return;
         }
-        let (request, paths) = (known.request.clone(), known.wanted.paths.clone());
-        let farewell = self.cancel_request(request, paths, Some(claim), at.monotonic);
+        let (request, acquire) = (known.request.clone(), known.acquire.clone());
+        let farewell = self.cancel_request(request, &acquire, Some(claim), at.monotonic);
         self.end_belief(claim, farewell, Ending::Cancel);
     }
 
@@ -102,44 +126,66 @@ impl LeaseSession {
         }
     }
 
+    /// Gives a token back, of a lease on these paths that lives for so long at most.
     pub(super) fn release_token(
         &mut self,
         token: Ordinal,
-        paths: Option<PathSet>,
+        (paths, lives): (Option<PathSet>, Duration),
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
         let (holder, target) = (self.holder.clone(), ReleaseTarget::Token(token));
-        self.say_farewell(Command::Release { holder, target }, paths, report, now)
+        self.say_farewell(Command::Release { holder, target }, (paths, lives), report, now)
     }
 
+    /// Ends a request, whatever it became.
     pub(super) fn cancel_request(
         &mut self,
         request: RequestId,
-        paths: PathSet,
+        acquire: &Acquire,
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
         let holder = self.holder.clone();
-        self.say_farewell(Command::Cancel { holder, request }, Some(paths), report, now)
+        let lives = lives_at_most(acquire.ttl(), acquire.wait());
+        let paths = Some(acquire.paths().clone());
+        self.say_farewell(Command::Cancel { holder, request }, (paths, lives), report, now)
     }
 
+    /// Sends a farewell until it is answered, or what it ends is over by itself: it names a token or a
+    /// request, so that no copy can do harm however late it comes. The answer is waited for no longer than
+    /// that of any command.
     fn say_farewell(
         &mut self,
         command: Command,
-        paths: Option<PathSet>,
+        (paths, lives): (Option<PathSet>, Duration),
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
-        if report.is_none()
-            && let Some((id, _)) = self.farewells.iter().find(|(_, same)| same.command == command)
-        {
-            return id;
-        }
-        let id = FarewellId(self.next_number());
-        let retry = Retry::due_at(now, Some(self.horizon()));
-        self.farewells.begin(id, retry, Farewell { command, paths, report, kept: None });
+        let same = self.farewells.iter().find(|(_, same)| {
+            same.command == command && (report.is_none() || same.report.is_none())
+        });
+        let (id, report) = match same {
+            Some((id, same)) if report.is_none() && same.is_awaited() => return id,
+            Some((id, same)) => (id, report.or(same.report)),
+            None => (FarewellId(self.next_number()), report),
+        };
+        let retry = Retry::due_at(now, Some(lives)).slowing();
+        let awaited_until = Some(now.saturating_add(self.horizon()));
+        let farewell = Farewell { command, paths, report, awaited_until, kept: None };
+        self.farewells.begin(id, retry, farewell);
         id
+    }
+
+    /// Farewells that were waited for long enough: their callers hear that nobody knows.
+    pub(super) fn farewells_in_time(&mut self, now: Duration) {
+        let overdue =
+            |farewell: &&mut Farewell| farewell.awaited_until.is_some_and(|until| until < now);
+        for farewell in self.farewells.iter_mut().filter(overdue) {
+            farewell.awaited_until = None;
+            let unknown = |claim| Event::Released { claim, ending: Released::Unanswered };
+            self.events.extend(farewell.report.take().map(unknown));
+        }
     }
 
     pub(super) fn due_farewell(&mut self, call: CallNumber, now: Duration) -> Option<Due> {

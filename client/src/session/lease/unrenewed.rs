@@ -54,11 +54,11 @@ impl Unrenewed {
 }
 
 /// Longest travel of a copy that asked for a term.
-const TRAVEL: Duration = Duration::from_millis(limits::RETRY_MS);
+pub(super) const TRAVEL: Duration = Duration::from_millis(limits::RETRY_MS);
 
 /// Longest time that a term of `ttl` may last at the object by the client's clocks, more than
 /// either may be off.
-fn lasts_at_most(ttl: Ttl) -> Duration {
+pub(super) fn lasts_at_most(ttl: Ttl) -> Duration {
     let term = Duration::from_millis(ttl.ms());
     let spread = term.checked_div(100).unwrap_or_default();
     term.saturating_add(spread).saturating_add(Duration::from_secs(1))
@@ -147,7 +147,8 @@ impl LeaseSession {
             let until = latest.saturating_add(TRAVEL).saturating_add(lasts_at_most(ttl));
             left.until = left.until.max(until);
         }
-        let renew = Command::Renew { holder: self.holder.clone(), token, ttl };
+        // It wants more time, which what drains does not give.
+        let renew = Command::Renew { holder: self.holder.clone(), token, ttl, drain: false };
         Some((claim, self.begin_query(at.monotonic, renew)))
     }
 
@@ -176,19 +177,20 @@ impl LeaseSession {
         let Some(left) = self.unrenewed.get_mut(&claim) else { return false };
         left.why = Why::GivenBack;
         let (token, paths) = (left.token, left.paths.clone());
-        self.release_token(token, Some(paths), Some(claim), now);
+        let lives = left.until.saturating_sub(now);
+        self.release_token(token, (Some(paths), lives), Some(claim), now);
         true
     }
 
     /// Gives back again what was given back without an answer and is wanted now.
     pub(super) fn repeat_farewells(&mut self, wanted: &PathSet, now: Duration) {
         let left = self.unrenewed.values();
-        let unconfirmed: Vec<(Ordinal, PathSet)> = left
+        let unconfirmed: Vec<(Ordinal, PathSet, Duration)> = left
             .filter(|left| left.why == Why::GivenBack && left.paths.overlaps(wanted))
-            .map(|left| (left.token, left.paths.clone()))
+            .map(|left| (left.token, left.paths.clone(), left.until.saturating_sub(now)))
             .collect();
-        for (token, paths) in unconfirmed {
-            self.release_token(token, Some(paths), None, now);
+        for (token, paths, lives) in unconfirmed {
+            self.release_token(token, (Some(paths), lives), None, now);
         }
     }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mailbus_client::session::CallFailure;
 use mailbus_client::session::lease::{AcquireError, Config, Event, LeaseSession};
-use mailbus_spec::lease::{Command, LimitKind, Outcome, OverReason, Rejection};
+use mailbus_spec::lease::{Blocker, Command, HeldBy, LimitKind, Outcome, OverReason, Rejection};
 use mailbus_spec::wire::{Code, Problem};
-use mailbus_spec::{LeasePath, Wait};
+use mailbus_spec::{LeasePath, Timestamp, Wait};
 
 use super::stage::*;
 
@@ -166,11 +166,11 @@ fn a_farewell_to_what_the_object_does_not_know_holds_nothing_up() {
 #[test]
 fn who_has_a_place_in_the_queue_keeps_it_whatever_is_being_given_back() {
     let mut session = session();
-    let first = session.acquire(at(0), awaited());
     session.acquire(at(0), awaited());
+    let other = session.acquire(at(0), wanted());
     let sent = sends(&mut session, 0);
-    answer(&mut session, 10, sent[1].call, queued(0));
-    session.cancel(at(20), first);
+    answer(&mut session, 10, sent[0].call, queued(0));
+    session.cancel(at(20), other);
     assert_eq!(names(&sends(&mut session, 20)), ["cancel"]);
     let sent = sends(&mut session, 10_000);
     assert!(names(&sent).contains(&"acquire"), "{sent:?}");
@@ -308,4 +308,55 @@ fn a_question_is_asked_until_it_is_answered_and_a_recovery_once() {
     let answer = Err(CallFailure::Unanswered);
     assert_eq!(events(&mut session), [Event::Answered { query: recover, answer }]);
     assert!(session.is_idle());
+}
+
+#[test]
+fn the_patient_ask_again_where_a_refusal_may_pass() {
+    let own = Blocker {
+        by: HeldBy::Own,
+        holder: holder("a"),
+        paths: paths(&["x"]),
+        until: Timestamp::ZERO,
+        queue: 0,
+    };
+    let passing = [
+        Rejection::Held(own),
+        Rejection::Deadlock { cycle: Vec::new(), length: 2 },
+        Rejection::Limit(LimitKind::AgentClaims),
+    ];
+    for rejection in passing {
+        let mut session = session();
+        let claim = session.acquire(at(0), awaited());
+        let first = sends_one(&mut session, 0);
+        answer(&mut session, 10, first.call, reply(Err(rejection.clone())));
+        assert_eq!(events(&mut session), []);
+        let (again_at, again) = sends_next(&mut session, 10);
+        assert_eq!(request(&again), request(&first));
+        answer(&mut session, again_at + 1, again.call, reply(Err(rejection.clone())));
+        session.handle_timeout(at(600_000));
+        let told = match rejection {
+            Rejection::Held(own) => AcquireError::Held(own),
+            Rejection::Deadlock { cycle, length } => AcquireError::Deadlock { cycle, length },
+            Rejection::Limit(kind) => AcquireError::Limit(kind),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(events(&mut session), [Event::Refused { claim, refusal: told }]);
+    }
+}
+
+#[test]
+fn a_patient_claim_waits_for_its_own_process_without_asking() {
+    let (mut session, first) = holding();
+    let second = session.acquire(at(100), awaited());
+    let other = session.acquire(at(100), acquisition(&["y"]).patience(Duration::from_secs(600)));
+    let sent = sends_one(&mut session, 100);
+    assert!(matches!(&sent.command, Command::Acquire(asked) if asked.paths() == &paths(&["y"])));
+    answer(&mut session, 110, sent.call, granted(6, 30_000));
+    assert_eq!(events(&mut session), [Event::Acquired { claim: other, token: token(6) }]);
+    session.release(at(200), first);
+    let release = sends_one(&mut session, 200);
+    answer(&mut session, 210, release.call, reply(Ok(Outcome::Released)));
+    let asked = sends_one(&mut session, 210);
+    answer(&mut session, 220, asked.call, granted(7, 30_000));
+    assert!(events(&mut session).contains(&Event::Acquired { claim: second, token: token(7) }));
 }

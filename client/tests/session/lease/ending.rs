@@ -1,8 +1,8 @@
 //! Giving back, being taken from, and what is reported of it.
 
 use mailbus_client::session::lease::{AcquireError, Event, LossCause, Released};
-use mailbus_spec::lease::Outcome;
 use mailbus_spec::lease::answer::Notice;
+use mailbus_spec::lease::{Command, Outcome};
 use mailbus_spec::wire::{Code, Problem};
 
 use super::stage::*;
@@ -35,6 +35,56 @@ fn a_release_is_repeated_for_a_minute_and_then_unknown() {
         }
     }
     assert_eq!(events(&mut session), [Event::Released { claim, ending: Released::Unanswered }]);
+}
+
+#[test]
+fn a_farewell_goes_on_after_its_caller_was_told_once_a_minute_until_the_term_is_over() {
+    let mut session = session();
+    let claim = session.acquire(at(0), wanted().ttl(ttl(600_000)));
+    let asked = sends_one(&mut session, 0);
+    answer(&mut session, 10, asked.call, granted(5, 600_000));
+    events(&mut session);
+    session.release(at(100), claim);
+    let (mut now, mut late) = (100, Vec::new());
+    while let Some(due) = session.poll_timeout() {
+        let sent = sends(&mut session, now);
+        assert!(sent.iter().all(|copy| copy.command.name() == "release"), "{sent:?}");
+        late.extend(sent.iter().filter(|_| 60_100 < now).map(|_| now));
+        now = u64::try_from(due.as_nanos().div_ceil(1_000_000)).unwrap();
+    }
+    assert_eq!(events(&mut session), [Event::Released { claim, ending: Released::Unanswered }]);
+    assert!((9..=11).contains(&late.len()), "{late:?}");
+    assert!(late.windows(2).all(|pair| 60_000 <= pair[1] - pair[0]), "{late:?}");
+    assert!(*late.last().unwrap() <= 100 + 60_000 + 607_000, "{late:?}");
+}
+
+#[test]
+fn what_is_asked_for_is_not_held_back_by_a_farewell_that_nobody_answers() {
+    let (mut session, claim) = holding();
+    session.release(at(100), claim);
+    sends(&mut session, 100);
+    session.acquire(at(200), wanted());
+    let asked = (200..70_000).step_by(100).find(|now| {
+        let sent = sends(&mut session, *now);
+        sent.iter().any(|transmit| transmit.command.name() == "acquire")
+    });
+    assert!(asked.is_some_and(|asked| (60_000..=60_300).contains(&asked)), "{asked:?}");
+}
+
+#[test]
+fn a_renewal_of_what_drains_gives_nothing_to_believe_in() {
+    let (mut session, claim) = holding();
+    let renew = sends_one(&mut session, 10_000);
+    assert!(matches!(renew.command, Command::Renew { drain: true, .. }));
+    let until = session.deadline(claim);
+    answer(&mut session, 10_020, renew.call, draining());
+    let reason = String::new();
+    assert_eq!(events(&mut session), [Event::Draining { claim, reason }]);
+    assert_eq!(session.deadline(claim), until, "its end has not moved");
+    assert!(sends(&mut session, 20_000).is_empty(), "renewing would be in vain");
+    let over = u64::try_from(until.unwrap().as_millis()).unwrap() + 1;
+    session.handle_timeout(at(over));
+    assert_eq!(events(&mut session), [Event::Lost { claim, cause: LossCause::RanOut }]);
 }
 
 #[test]

@@ -56,7 +56,13 @@ pub fn over(reason: OverReason) -> LeaseReply {
 
 pub fn renewed() -> LeaseReply {
     let expires_at = Timestamp::from_ms(1_000_000).unwrap();
-    reply(Ok(Outcome::Renewed { expires_at, waiting: 0 }))
+    reply(Ok(Outcome::Renewed { expires_at, waiting: 0, draining: false }))
+}
+
+/// The answer to a renewal of what an admin lets drain.
+pub fn draining() -> LeaseReply {
+    let expires_at = Timestamp::from_ms(1_000_000).unwrap();
+    reply(Ok(Outcome::Renewed { expires_at, waiting: 0, draining: true }))
 }
 
 pub fn cancelled() -> LeaseReply {

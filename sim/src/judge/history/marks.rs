@@ -71,6 +71,8 @@ marks! {
     ForcedWhileBelieved "forced while believed"
     /// A draining lease was refused its renewal.
     DrainRefusedRenewal "renewal refused by a drain"
+    /// A renewal told that the lease drains.
+    DrainTold "renewal told of a drain"
     /// A restarted agent met its old self's lease.
     MetOldSelf "restarted agent met its old lease"
     /// A replaced object was sent a request and did not answer it.

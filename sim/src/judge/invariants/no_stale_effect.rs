@@ -33,9 +33,16 @@ impl Invariant<LeaseObserver> for NoStaleEffect {
             observer.leases.get(token).is_some_and(|lease| lease.holder == *holder)
         };
         let holds = match (command, outcome) {
-            (Command::Renew { holder, token, .. }, Outcome::Renewed { .. }) => {
+            (
+                Command::Renew { holder, token, drain, .. },
+                Outcome::Renewed { expires_at, draining, .. },
+            ) => {
+                let told = |end| *drain && *draining && *expires_at == end;
                 live(holder, token)
-                    && observer.leases.get(token).is_some_and(|lease| !lease.draining)
+                    && observer
+                        .leases
+                        .get(token)
+                        .is_some_and(|lease| !lease.draining || told(lease.expires_at))
             }
             (Command::Release { holder, target: ReleaseTarget::Token(token) }, _) => {
                 live(holder, token) || given_back(observer, now, holder, *token)

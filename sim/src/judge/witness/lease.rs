@@ -56,6 +56,9 @@ impl Reader<LeaseObserver> for Witness<'_> {
             (Command::Acquire(_), Err(Rejection::Deadlock { .. })) => {
                 self.marks.reach(Mark::DeadlockRefused);
             }
+            (Command::Renew { .. }, Ok(Outcome::Renewed { draining: true, .. })) => {
+                self.marks.reach(Mark::DrainTold);
+            }
             (Command::Renew { token, .. }, Err(Rejection::Lost)) => {
                 let draining = observer.leases.get(token).is_some_and(|lease| lease.draining);
                 let mark = if draining { Mark::DrainRefusedRenewal } else { Mark::StaleRefused };

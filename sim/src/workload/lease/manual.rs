@@ -104,7 +104,8 @@ impl ByHand<'_> {
 
     async fn renew(&self, token: Ordinal, ttl: Ttl) {
         let holder = self.holder.clone();
-        self.call(Command::Renew { holder, token, ttl }).await;
+        // As clients do that were built before drains were told.
+        self.call(Command::Renew { holder, token, ttl, drain: false }).await;
     }
 
     async fn release(&self, token: Ordinal) {

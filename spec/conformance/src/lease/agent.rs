@@ -76,7 +76,7 @@ impl Agent {
             }
             Known::Holding(acquire, _) if drawn < 10 => Command::Acquire(acquire.clone()),
             Known::Holding(_, token) if drawn < 35 => {
-                Command::Renew { holder, token: *token, ttl: ttl(random)? }
+                Command::Renew { holder, token: *token, ttl: ttl(random)?, drain: drawn % 2 == 0 }
             }
             Known::Holding(_, token) if drawn < 65 => {
                 Command::Release { holder, target: ReleaseTarget::Token(*token) }

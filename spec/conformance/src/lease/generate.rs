@@ -145,7 +145,8 @@ fn holder_of(state: &LeaseMachine, token: Ordinal, random: &mut impl Rng) -> Opt
 fn renew(state: &LeaseMachine, random: &mut impl Rng, pace: Pace) -> Option<Command> {
     let token = some_token(state, random);
     let holder = holder_of(state, token, random)?;
-    Some(Command::Renew { holder, token, ttl: some_ttl(random, pace)? })
+    let drain = random.random_bool(0.5);
+    Some(Command::Renew { holder, token, ttl: some_ttl(random, pace)?, drain })
 }
 
 fn release(state: &LeaseMachine, random: &mut impl Rng) -> Option<Command> {

@@ -58,6 +58,7 @@ pub(super) fn command(words: &[&str], epoch: Epoch) -> Result<Command, String> {
             holder: holder(who)?,
             token: epoch.parse_ordinal(token)?,
             ttl: ttl(rest)?,
+            drain: rest.contains(&"drain"),
         }),
         ["release", who, what] => Ok(Command::Release {
             holder: holder(who)?,
@@ -147,6 +148,7 @@ mod tests {
             "acquire alice/1 r1 src/lib.rs src/main.rs ttl=30s wait=10s",
             "acquire alice - src/lib.rs ttl=1ms",
             "renew alice/1 #0s ttl=24h",
+            "renew alice/1 #0s ttl=1s drain",
             "release alice/1 #1m30s.2",
             "release alice src/lib.rs",
             "cancel alice/1 r1",

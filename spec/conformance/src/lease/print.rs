@@ -20,9 +20,10 @@ const PATHS_SHOWN: usize = 8;
 pub(super) fn command(command: &Command, epoch: Epoch) -> String {
     match command {
         Command::Acquire(acquire) => spell_acquire(acquire),
-        Command::Renew { holder, token, ttl } => {
+        Command::Renew { holder, token, ttl, drain } => {
             let (token, ttl) = (epoch.spell_ordinal(*token), spell_duration(ttl.ms()));
-            format!("renew {holder} {token} ttl={ttl}")
+            let drain = if *drain { " drain" } else { "" };
+            format!("renew {holder} {token} ttl={ttl}{drain}")
         }
         Command::Release { holder, target: ReleaseTarget::Token(token) } => {
             format!("release {holder} {}", epoch.spell_ordinal(*token))
@@ -83,8 +84,9 @@ fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
             let held = token.map(|token| format!(", had {}", epoch.spell_ordinal(token)));
             format!("over: {}{}", reason_text(*reason), held.unwrap_or_default())
         }
-        Outcome::Renewed { expires_at, waiting } => {
-            format!("renewed until {}, {waiting} waiting", epoch.spell(*expires_at))
+        Outcome::Renewed { expires_at, waiting, draining } => {
+            let (until, drained) = (epoch.spell(*expires_at), drained(*draining));
+            format!("renewed until {until}{drained}, {waiting} waiting")
         }
         Outcome::Released => String::from("released"),
         Outcome::Cancelled => String::from("cancelled"),
@@ -116,8 +118,11 @@ fn reason_text(reason: OverReason) -> &'static str {
 
 fn entry(lease: &LeaseEntry, epoch: Epoch) -> String {
     let (token, until) = (epoch.spell_ordinal(lease.token), epoch.spell(lease.expires_at));
-    let drained = if lease.draining { ", draining" } else { "" };
-    format!("{} {token} until {until}{drained}", lease.holder)
+    format!("{} {token} until {until}{}", lease.holder, drained(lease.draining))
+}
+
+fn drained(draining: bool) -> &'static str {
+    if draining { ", draining" } else { "" }
 }
 
 fn spell_leases(leases: &[LeaseEntry], more: bool, epoch: Epoch) -> String {
@@ -162,8 +167,9 @@ fn limit_text(kind: LimitKind) -> &'static str {
         LimitKind::WorkspaceClaims => "claims in the workspace",
         LimitKind::WorkspacePaths => "paths in the workspace",
         LimitKind::WorkspaceRemembered => "requests remembered in the workspace",
-        LimitKind::HolderClaims => "claims of the holder",
-        LimitKind::HolderPaths => "paths of the holder",
+        LimitKind::AgentClaims => "claims of the agent",
+        LimitKind::AgentPaths => "paths of the agent",
+        LimitKind::AgentTickets => "tickets of the agent for one thing",
         LimitKind::AgentRemembered => "requests remembered of the agent",
         LimitKind::Tokens => "tokens",
     }

@@ -1,7 +1,8 @@
 //! Systems of leases with a bug each.
 
 use mailbus_spec::lease::answer::Notice;
-use mailbus_spec::lease::{Command, LeaseMachine, Outcome};
+use mailbus_spec::lease::{Command, LeaseMachine, LimitKind, Outcome, Rejection};
+use mailbus_spec::{Holder, PathSet};
 
 use crate::{
     Bug, bugs_fail_their_stories, histories_are_explained, histories_find_and_shrink, said,
@@ -59,6 +60,42 @@ const BARGING: Bug<LeaseMachine> = Bug {
     ..Bug::NONE
 };
 
+/// Claims are counted by session, which is a name that one invents.
+const LIMITS_OF_A_SESSION: Bug<LeaseMachine> = Bug {
+    name: "limits of a session",
+    call: |model, command| {
+        let Command::Acquire(acquire) = command else { return model.command(command) };
+        let asks = |holder: &Holder| holder.agent == acquire.holder().agent;
+        let uncounted = |holder: &Holder, paths: &PathSet| {
+            asks(holder) && *holder != *acquire.holder() && !paths.overlaps(acquire.paths())
+        };
+        let (away, leases) = std::mem::take(&mut model.machine.leases)
+            .into_iter()
+            .partition(|(_, lease)| uncounted(&lease.key.holder, &lease.content.paths));
+        model.machine.leases = leases;
+        let reply = model.command(command);
+        model.machine.leases.extend(away);
+        reply
+    },
+    ..Bug::NONE
+};
+
+/// An agent may have any number of tickets for one thing.
+const QUEUE_OF_ONE_AGENT: Bug<LeaseMachine> = Bug {
+    name: "queue of one agent",
+    call: |model, command| {
+        let mut reply = model.command(command);
+        if let (Command::Acquire(acquire), Err(Rejection::Limit(LimitKind::AgentTickets))) =
+            (command, &reply.answer)
+        {
+            reply.answer =
+                Ok(Outcome::Queued { position: model.machine.queue_on(acquire.paths()) });
+        }
+        reply
+    },
+    ..Bug::NONE
+};
+
 #[test]
 fn on_a_real_clock_every_script_passes_or_says_why_not() {
     scripts_pass_or_say_why_not::<LeaseMachine>(40);
@@ -75,6 +112,8 @@ fn a_bug_fails_the_script_that_tells_its_rule() {
         (RENEWAL_SHORTENS, "a_renewal_never_shortens"),
         (GRANT_IS_NOT_PUSHED, "a_release_hands_over_to_who_waits"),
         (BARGING, "a_ticket_alone_is_in_the_way"),
+        (LIMITS_OF_A_SESSION, "an_agent_has_at_most_1000_claims"),
+        (QUEUE_OF_ONE_AGENT, "an_agent_has_at_most_8_tickets_for_one_thing"),
     ]);
 }
 

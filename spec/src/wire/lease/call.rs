@@ -58,6 +58,8 @@ enum Said<'a> {
         holder: Asker<'a>,
         token: Ordinal,
         ttl_ms: Ttl,
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
+        drain: bool,
     },
     Release {
         #[serde(flatten)]
@@ -123,8 +125,9 @@ impl<'a> Said<'a> {
                 ttl_ms: acquire.ttl(),
                 wait_ms: acquire.wait(),
             },
-            Command::Renew { holder, token, ttl } => {
-                Self::Renew { holder: holder.into(), token: *token, ttl_ms: *ttl }
+            Command::Renew { holder, token, ttl, drain } => {
+                let (holder, drain) = (holder.into(), *drain);
+                Self::Renew { holder, token: *token, ttl_ms: *ttl, drain }
             }
             Command::Release { holder, target } => {
                 let target = match target {

@@ -64,7 +64,8 @@ fn acquire(request: &Request<'_>) -> Result<Decoded, Problem> {
 fn renew(request: &Request<'_>) -> Result<Decoded, Problem> {
     let holder = request.holder()?;
     let token = token(request)?;
-    Ok((Dialect::Mailbus, Command::Renew { holder, token, ttl: ttl(request)? }))
+    let drain = request.drain.flag()?.unwrap_or(false);
+    Ok((Dialect::Mailbus, Command::Renew { holder, token, ttl: ttl(request)?, drain }))
 }
 
 fn release(request: &Request<'_>) -> Result<Decoded, Problem> {

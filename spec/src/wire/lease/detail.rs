@@ -81,8 +81,11 @@ fn limit(kind: LimitKind) -> String {
         LimitKind::WorkspaceRemembered => {
             ("remembered requests of the workspace", limits::WORKSPACE_REMEMBERED)
         }
-        LimitKind::HolderClaims => ("live leases and tickets of the holder", limits::HOLDER_CLAIMS),
-        LimitKind::HolderPaths => ("paths claimed by the holder", limits::HOLDER_PATHS),
+        LimitKind::AgentClaims => ("live leases and tickets of the agent", limits::AGENT_CLAIMS),
+        LimitKind::AgentPaths => ("paths claimed by the agent", limits::AGENT_PATHS),
+        LimitKind::AgentTickets => {
+            ("live tickets of the agent for any of these paths", limits::AGENT_TICKETS)
+        }
         LimitKind::AgentRemembered => {
             ("remembered requests of the agent", limits::AGENT_REMEMBERED)
         }

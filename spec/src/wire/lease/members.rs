@@ -29,6 +29,8 @@ pub(super) enum Success<'a> {
     Renewed {
         expires_at: Timestamp,
         waiting: u64,
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        draining: bool,
     },
     Released {
         released: bool,
@@ -65,7 +67,9 @@ impl<'a> Success<'a> {
             }
             &Outcome::Queued { position } => Self::Queued { acquired: false, position },
             &Outcome::Over { reason, token } => return Err(Over { reason, token }),
-            &Outcome::Renewed { expires_at, waiting } => Self::Renewed { expires_at, waiting },
+            &Outcome::Renewed { expires_at, waiting, draining } => {
+                Self::Renewed { expires_at, waiting, draining }
+            }
             Outcome::Released => Self::Released { released: true },
             Outcome::Cancelled => Self::Cancelled,
             &Outcome::Free { queue } => Self::Free { is_leased: false, queue },
@@ -92,7 +96,9 @@ impl From<Success<'_>> for Outcome {
                 Self::Granted { token, expires_at, ttl: ttl_ms }
             }
             Success::Queued { position, .. } => Self::Queued { position },
-            Success::Renewed { expires_at, waiting } => Self::Renewed { expires_at, waiting },
+            Success::Renewed { expires_at, waiting, draining } => {
+                Self::Renewed { expires_at, waiting, draining }
+            }
             Success::Released { .. } => Self::Released,
             Success::Cancelled => Self::Cancelled,
             Success::Free { queue, .. } => Self::Free { queue },

@@ -19,7 +19,7 @@
 //! | action | members |
 //! |---|---|
 //! | `acquire` | `agentId`, `session?`, `request?`, one of `paths`, `file`, `path`, `ttlMs`, `waitMs?` |
-//! | `renew` | `agentId`, `session?`, `token`, `ttlMs` |
+//! | `renew` | `agentId`, `session?`, `token`, `ttlMs`, `drain?` |
 //! | `release` | `agentId`, `session?`, `token`, or without a session one of `file`, `path` |
 //! | `cancel` | `agentId`, `session?`, `request` |
 //! | `status` | one of `file`, `path` |
@@ -41,7 +41,7 @@
 //! |---|---|
 //! | `granted` | `acquired: true`, `token`, `expiresAt`, `ttlMs` |
 //! | `queued` | `acquired: false`, `position` |
-//! | `renewed` | `expiresAt`, `waiting` |
+//! | `renewed` | `expiresAt`, `waiting`, `draining?` |
 //! | `released` | `released: true` |
 //! | `cancelled`, `stale`, `recovered` | |
 //! | `free` | `isLeased: false`, `queue` |

@@ -1,7 +1,7 @@
 //! Acquiring. The order of the checks is part of the protocol.
 
 use mailbus_spec::lease::{Acquire, Blocker, HeldBy, LimitKind, Outcome, Rejection};
-use mailbus_spec::{Holder, RequestId, Timestamp, Wait, limits};
+use mailbus_spec::{AgentId, Holder, RequestId, Timestamp, limits};
 
 use super::claims::{Claim, ClaimId, Lease, Ticket};
 use super::finished::Finished;
@@ -49,6 +49,9 @@ impl LeaseMemory {
         if let Some(deadlock) = self.deadlock(acquire.holder(), acquire.paths()) {
             return Err(deadlock.into());
         }
+        if self.waits_often_enough(&acquire.holder().agent, &overlap) {
+            return Err(Rejection::Limit(LimitKind::AgentTickets).into());
+        }
         let deadline = turn.now().plus_ms(wait.ms());
         Ok(self.enqueue(turn, acquire, deadline, &overlap, forgotten.as_ref()))
     }
@@ -94,9 +97,8 @@ impl LeaseMemory {
         let ticket = ticket.ok_or(Rejection::Conflict)?;
         let tickets = self.claims.index().overlap(ticket.claim.paths()).tickets;
         let position = count(tickets.partition_point(|earlier| *earlier < arrival));
-        let wait_ms = ticket.claim.wait.map_or(0, Wait::ms);
-        let deadline = turn.now().plus_ms(wait_ms);
-        if ticket.deadline < deadline
+        let (wait, now) = (ticket.claim.wait, turn.now());
+        if let Some(deadline) = wait.and_then(|wait| wait.moved(ticket.deadline, now))
             && let Some(ticket) = self.claims.extend_ticket(arrival, deadline)
         {
             turn.write_stamped(rows::MOVE_END, rows::end_columns(&ticket.claim, None, deadline));
@@ -148,18 +150,24 @@ impl LeaseMemory {
             .transpose()
     }
 
+    /// True if so many tickets of the agent are among these that it may have no more there.
+    fn waits_often_enough(&self, agent: &AgentId, overlap: &Overlap) -> bool {
+        let tickets = overlap.tickets.iter().filter_map(|arrival| self.claims.ticket(*arrival));
+        let own = tickets.filter(|ticket| ticket.claim.holder.agent == *agent);
+        own.take(limits::AGENT_TICKETS).count() == limits::AGENT_TICKETS
+    }
+
     fn within_limits(&self, turn: &mut Turn<'_>, acquire: &Acquire) -> Result<(), Rejection> {
         let more = acquire.paths().as_slice().len();
-        let (own_claims, own_paths) =
-            self.claims.share(acquire.holder()).map_or((0, 0), |share| (share.claims, share.paths));
+        let own = self.claims.sum(&acquire.holder().agent);
         let limit = if self.claims.claim_count() >= limits::WORKSPACE_CLAIMS {
             LimitKind::WorkspaceClaims
         } else if self.claims.path_count().saturating_add(more) > limits::WORKSPACE_PATHS {
             LimitKind::WorkspacePaths
-        } else if own_claims >= limits::HOLDER_CLAIMS {
-            LimitKind::HolderClaims
-        } else if own_paths.saturating_add(more) > limits::HOLDER_PATHS {
-            LimitKind::HolderPaths
+        } else if own.claims >= limits::AGENT_CLAIMS {
+            LimitKind::AgentClaims
+        } else if own.paths.saturating_add(more) > limits::AGENT_PATHS {
+            LimitKind::AgentPaths
         } else {
             return self.within_memory(turn, acquire.holder());
         };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mailbus_spec::lease::Acquire;
 use mailbus_spec::path::InvalidPaths;
-use mailbus_spec::{Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp, Ttl, Wait};
+use mailbus_spec::{AgentId, Holder, LeasePath, Ordinal, PathSet, RequestId, Timestamp, Ttl, Wait};
 
 use super::paths::{PathIndex, SharedPath};
 
@@ -59,13 +59,19 @@ pub(super) enum ClaimId {
 /// Share of one holder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
+    claims: usize,
+    /// The tickets, by arrival.
+    pub tickets: BTreeSet<u64>,
+    requests: BTreeMap<RequestId, ClaimId>,
+}
+
+/// Number of live claims of one agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
     /// Leases and tickets.
     pub claims: usize,
     /// Paths under them.
     pub paths: usize,
-    /// The tickets, by arrival.
-    pub tickets: BTreeSet<u64>,
-    requests: BTreeMap<RequestId, ClaimId>,
 }
 
 /// The live claims.
@@ -77,6 +83,7 @@ pub(super) struct Claims {
     tickets: BTreeMap<u64, Ticket>,
     ends: BTreeSet<(Timestamp, ClaimId)>,
     holders: BTreeMap<Holder, Share>,
+    agents: BTreeMap<AgentId, Sum>,
     index: PathIndex,
     path_count: usize,
 }
@@ -144,6 +151,11 @@ impl Claims {
     /// Share of a holder, if it has anything.
     pub fn share(&self, holder: &Holder) -> Option<&Share> {
         self.holders.get(holder)
+    }
+
+    /// Claims of all sessions of an agent.
+    pub fn sum(&self, agent: &AgentId) -> Sum {
+        self.agents.get(agent).copied().unwrap_or_default()
     }
 
     /// The live lease with this token.
@@ -241,12 +253,14 @@ impl Claims {
     fn count(&mut self, claim: &Claim, id: ClaimId, end: Timestamp) {
         self.ends.insert((end, id));
         self.path_count = self.path_count.saturating_add(claim.paths.len());
+        let sum = self.agents.entry(claim.holder.agent.clone()).or_default();
+        sum.claims = sum.claims.saturating_add(1);
+        sum.paths = sum.paths.saturating_add(claim.paths.len());
         if !self.holders.contains_key(&claim.holder) {
             self.holders.insert(claim.holder.clone(), Share::default());
         }
         let Some(share) = self.holders.get_mut(&claim.holder) else { return };
         share.claims = share.claims.saturating_add(1);
-        share.paths = share.paths.saturating_add(claim.paths.len());
         if let Some(request) = &claim.request {
             share.requests.insert(request.clone(), id);
         }
@@ -258,9 +272,15 @@ impl Claims {
     fn discount(&mut self, claim: &Claim, id: ClaimId, end: Timestamp) {
         self.ends.remove(&(end, id));
         self.path_count = self.path_count.saturating_sub(claim.paths.len());
+        if let Some(sum) = self.agents.get_mut(&claim.holder.agent) {
+            sum.claims = sum.claims.saturating_sub(1);
+            sum.paths = sum.paths.saturating_sub(claim.paths.len());
+            if sum.claims == 0 {
+                self.agents.remove(&claim.holder.agent);
+            }
+        }
         let Some(share) = self.holders.get_mut(&claim.holder) else { return };
         share.claims = share.claims.saturating_sub(1);
-        share.paths = share.paths.saturating_sub(claim.paths.len());
         if let Some(request) = &claim.request {
             share.requests.remove(request);
         }

@@ -108,7 +108,9 @@ impl Memory for LeaseMemory {
     fn command(&mut self, turn: &mut Turn<'_>, command: &Command) -> Answer {
         match command {
             Command::Acquire(acquire) => self.acquire(turn, acquire),
-            Command::Renew { holder, token, ttl } => self.renew(turn, holder, *token, *ttl),
+            Command::Renew { holder, token, ttl, drain } => {
+                self.renew(turn, holder, *token, *ttl, *drain)
+            }
             Command::Release { holder, target } => self.release(turn, holder, target),
             Command::Cancel { holder, request } => self.cancel(turn, holder, request),
             Command::Status { path } => self.status(path),

@@ -19,13 +19,17 @@ impl LeaseMemory {
         holder: &Holder,
         token: Ordinal,
         ttl: Ttl,
+        drain: bool,
     ) -> Answer {
-        let lease = self.claims.own_lease(holder, token).filter(|lease| !lease.draining);
-        let lease = lease.ok_or(Rejection::Lost)?;
+        let lease = self.claims.own_lease(holder, token).ok_or(Rejection::Lost)?;
         let waiting = count(self.claims.index().queue(lease.claim.paths()));
+        if lease.draining {
+            let told = Outcome::Renewed { expires_at: lease.expires_at, waiting, draining: true };
+            return if drain { Ok(told) } else { Err(Rejection::Lost.into()) };
+        }
         let asked = turn.now().plus_ms(ttl.ms());
         let expires_at = self.prolong(turn, token, asked).ok_or(Rejection::Lost)?;
-        Ok(Outcome::Renewed { expires_at, waiting })
+        Ok(Outcome::Renewed { expires_at, waiting, draining: false })
     }
 
     /// Lets a lease live until `asked` if that is later than it would, and gives its end. An end that

@@ -145,8 +145,10 @@ impl Example {
 
     pub fn renewed(self, at_ms: u64, who: &str, number: u64, ttl_ms: u64) -> Self {
         let ttl = Ttl::from_ms(ttl_ms).unwrap();
-        let command = Command::Renew { holder: holder(who), token: ordinal(number), ttl };
-        let outcome = Outcome::Renewed { expires_at: time(at_ms + ttl_ms), waiting: 0 };
+        let command =
+            Command::Renew { holder: holder(who), token: ordinal(number), ttl, drain: true };
+        let expires_at = time(at_ms + ttl_ms);
+        let outcome = Outcome::Renewed { expires_at, waiting: 0, draining: false };
         self.answered(at_ms, command, Ok(outcome), Vec::new())
     }
 

@@ -81,7 +81,11 @@ impl LeaseObserver {
         let known = self.ticket_of(acquire.holder(), request).map(|(arrival, _)| arrival);
         if let Some(arrival) = known {
             if let Some(ticket) = self.tickets.get_mut(&arrival) {
-                ticket.deadline = ticket.deadline.max(deadline);
+                if let Some(moved) =
+                    acquire.wait().and_then(|wait| wait.moved(ticket.deadline, now))
+                {
+                    ticket.deadline = moved;
+                }
                 let from = std::mem::replace(&mut ticket.position, position);
                 changes.push(Change::AskedAgain { arrival, from, to: position });
             }

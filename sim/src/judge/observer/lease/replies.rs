@@ -118,8 +118,11 @@ impl LeaseObserver {
         match command {
             Command::Acquire(acquire) => self.read_acquire(now, event, acquire, answer, changes),
             Command::Renew { holder, token, .. } => match answer {
-                Ok(Outcome::Renewed { expires_at, .. }) => {
-                    self.extend(*token, *expires_at, changes)
+                Ok(Outcome::Renewed { expires_at, draining, .. }) => {
+                    self.extend(*token, *expires_at, changes);
+                    if *draining {
+                        self.drain(*token, changes);
+                    }
                 }
                 Err(Rejection::Lost) => {
                     self.deny_renewal(now, holder, *token, changes);

@@ -23,7 +23,7 @@ pub const LAPSED_LEASE_IS_RENEWED: Mutant = Mutant::rule(
     "lapsed_lease_is_renewed",
     "spec/rules/leases.md#renewing",
     |state, host, event| {
-        let Event::Command(Command::Renew { holder, token, ttl }) = event else {
+        let Event::Command(Command::Renew { holder, token, ttl, .. }) = event else {
             return state.handle(host, event);
         };
         let expired = expire(state, host);
@@ -51,7 +51,7 @@ fn revived(
     state.remembered.remove(&key);
     let lease = Lease { key, content, first_term: ttl, expires_at, draining: false };
     state.leases.insert(token, lease);
-    Some(Outcome::Renewed { expires_at, waiting })
+    Some(Outcome::Renewed { expires_at, waiting, draining: false })
 }
 
 /// Asking for more time sets the end instead of moving it: one who asks for less than is left
@@ -168,6 +168,30 @@ pub const DRAINED_LEASE_IS_EXTENDED: Mutant = Mutant::rule(
         joined(expired, step)
     },
 );
+
+/// Whoever renews a lease that drains is told that it drains. One who does not know the word takes the
+/// answer for more time.
+pub const DRAIN_IS_TOLD_TO_ALL: Mutant = Mutant::rule(
+    "drain_is_told_to_all",
+    "spec/rules/refuted.md#a-drain-that-is-told-to-all",
+    |state, host, event| state.handle(host, &renewing(event, true)),
+);
+
+/// Whoever renews a lease that drains is told that it is lost, though nobody takes it before its end.
+pub const DRAIN_IS_TOLD_AS_LOST: Mutant = Mutant::rule(
+    "drain_is_told_as_lost",
+    "spec/rules/refuted.md#a-drain-that-says-lost",
+    |state, host, event| state.handle(host, &renewing(event, false)),
+);
+
+/// The event, with another knowledge of drains in a renewal.
+fn renewing(event: &Event<Command>, knows: bool) -> Event<Command> {
+    let mut event = event.clone();
+    if let Event::Command(Command::Renew { drain, .. }) = &mut event {
+        *drain = knows;
+    }
+    event
+}
 
 /// A lease lives through the instant of its expiry: `>` stands where `>=` belongs.
 pub const LIVES_AT_ITS_EXPIRY: Mutant =

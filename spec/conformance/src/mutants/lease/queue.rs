@@ -138,6 +138,32 @@ pub const ASKING_AGAIN_EXTENDS_NOTHING: Mutant = Mutant::rule(
     },
 );
 
+/// A question writes nothing while more than two thirds of the wait are left: one that comes a little early
+/// is as good as none, and if the next is lost the place is too.
+pub const QUESTION_IN_THE_FIRST_THIRD_IS_FORGOTTEN: Mutant = Mutant::rule(
+    "question_in_the_first_third_is_forgotten",
+    "spec/rules/refuted.md#a-question-in-the-first-third",
+    |state, host, event| {
+        let now = now(state, host);
+        let Some(key) = acquire_of(event).and_then(key_of) else {
+            return state.handle(host, event);
+        };
+        let own = state.queue.iter().find(|(_, ticket)| ticket.key() == key);
+        let kept = own.and_then(|(arrival, ticket)| {
+            let wait_ms = ticket.content.wait?.ms();
+            let early = 3 * ticket.deadline.ms_since(now) > 2 * wait_ms;
+            early.then_some((*arrival, ticket.deadline))
+        });
+        let step = state.handle(host, event);
+        if let Some((arrival, deadline)) = kept
+            && let Some(ticket) = state.queue.get_mut(&arrival)
+        {
+            ticket.deadline = deadline;
+        }
+        step
+    },
+);
+
 /// Settling grants first and drops tickets whose time is over afterwards: a ticket whose deadline is
 /// not after the expiry that it waits for is granted to somebody who has given up.
 pub const DEAD_TICKET_IS_GRANTED: Mutant = Mutant::rule(

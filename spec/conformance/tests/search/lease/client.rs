@@ -118,7 +118,9 @@ pub fn receive(scenario: &Scenario, state: &mut State, packet: &Packet) {
     }
     match packet.body {
         Body::Granted(token, term) => granted(scenario, attempt, packet, token, term, now),
-        Body::Renewed(token) => {
+        // It is good to its old end, and whoever believes goes on to that.
+        Body::Draining(_) if !scenario.rules.drain_is_credited => {}
+        Body::Renewed(token) | Body::Draining(token) => {
             let sent = match scenario.rules.renewal_counts_from {
                 CountedFrom::Latest => attempt.latest_sent,
                 _ => reading(packet.sent),

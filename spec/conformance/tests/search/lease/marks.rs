@@ -37,6 +37,7 @@ pub enum Mark {
     Suspended,
     AnomalyEndedBelief,
     Drained,
+    DrainTold,
     DrainEnded,
     Forced,
     ForceRepeated,

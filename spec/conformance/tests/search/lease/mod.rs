@@ -37,6 +37,7 @@ worlds! {
     cancelled_requests_stay_over: cancel,
     a_reanchored_clock_holds: reanchored,
     who_keeps_asking_is_granted: patient,
+    a_question_that_counts_holds: asking,
     who_asks_for_less_than_a_question_learns_of_it: short,
     suspension_holds: suspended,
     a_wall_clock_set_back_holds: wall_back,

@@ -25,10 +25,15 @@ pub fn command(scenario: &Scenario, packet: &Packet) -> Command {
             let (request, paths) = (claim.request.clone(), claim.paths.clone());
             Command::Acquire(Acquire::new(holder, request, paths, claim.ttl, claim.wait).unwrap())
         }
-        Body::Renew(token) => Command::Renew { holder, token, ttl: claim.renewal },
+        Body::Renew(token) => {
+            let drain = scenario.peers[usize::from(packet.client)].knows_drains;
+            Command::Renew { holder, token, ttl: claim.renewal, drain }
+        }
         Body::Release(token) => Command::Release { holder, target: ReleaseTarget::Token(token) },
         Body::Cancel => Command::Cancel { holder, request: claim.request.clone().unwrap() },
-        Body::Granted(..) | Body::Renewed(_) | Body::Lost(_) => unreachable!("not a request"),
+        Body::Granted(..) | Body::Renewed(_) | Body::Draining(_) | Body::Lost(_) => {
+            unreachable!("not a request")
+        }
     }
 }
 
@@ -38,6 +43,11 @@ pub fn receive(scenario: &Scenario, state: &mut State, packet: &Packet) {
     let answer = execute(scenario, state, &Event::Command(command));
     let body = match (packet.body, answer) {
         (_, Some(Ok(Outcome::Granted { token, ttl, .. }))) => Body::Granted(token, ttl),
+        (Body::Renew(token), Some(Ok(Outcome::Renewed { draining: true, .. })))
+            if scenario.peers[usize::from(packet.client)].knows_drains =>
+        {
+            Body::Draining(token)
+        }
         (Body::Renew(token), Some(Ok(Outcome::Renewed { .. }))) => Body::Renewed(token),
         (Body::Renew(token), Some(Err(Rejection::Lost))) => Body::Lost(token),
         (Body::Cancel, Some(Ok(Outcome::Cancelled))) => {
@@ -267,6 +277,7 @@ fn mark_answer(
             HeldBy::Own => Mark::HeldByOwn,
         },
         (_, Err(Rejection::Deadlock { .. })) => Mark::DeadlockRefused,
+        (_, Ok(Outcome::Renewed { draining: true, .. })) => Mark::DrainTold,
         (_, Ok(Outcome::Renewed { .. })) => Mark::Renewed,
         (Command::Renew { .. }, Err(Rejection::Lost)) => Mark::RenewalLost,
         (Command::Release { .. }, Ok(Outcome::Released)) => {

@@ -41,6 +41,13 @@ fn believing_until_a_release_is_answered_is_refuted() {
 }
 
 #[test]
+fn believing_more_of_what_drains_is_refuted() {
+    let world =
+        worlds::admin().with_rules(|rules| rules.drain_is_credited = true, "belief_within_grant");
+    refuted(named("drain credited", world));
+}
+
+#[test]
 fn believing_at_the_last_instant_is_refuted() {
     let world =
         worlds::direct().with_rules(|rules| rules.strictly_below = false, "belief_within_grant");
@@ -179,6 +186,8 @@ refutations! {
         "latest ticket first", queue::LATEST_TICKET_FIRST, in queue breaks "fifo";
     an_extension_that_loses_the_place_is_refuted:
         "extension loses place", queue::ASKING_AGAIN_GOES_TO_THE_END, in queue breaks "no_lost_place";
+    a_question_in_the_first_third_that_is_forgotten_is_refuted:
+        "first third forgotten", queue::QUESTION_IN_THE_FIRST_THIRD_IS_FORGOTTEN, in asking breaks "no_lost_place";
     a_cancel_without_tombstone_is_refuted:
         "no tombstone", memory::CANCEL_LEAVES_NO_TOMBSTONE, in cancel breaks "no_orphan";
     a_cancel_that_spares_leases_is_refuted:
@@ -197,6 +206,10 @@ refutations! {
         "release by agent", ending::RELEASE_BY_AGENT_NAME, in direct breaks "belief_within_grant";
     a_drained_lease_that_is_extended_is_refuted:
         "drain extended", ending::DRAINED_LEASE_IS_EXTENDED, in original breaks "drain_ends";
+    a_drain_that_is_told_to_all_is_refuted:
+        "drain told to all", ending::DRAIN_IS_TOLD_TO_ALL, in admin breaks "belief_within_grant";
+    a_drain_that_says_lost_is_refuted:
+        "drain told as lost", ending::DRAIN_IS_TOLD_AS_LOST, in admin breaks "drain_ends";
     a_force_release_without_token_is_refuted:
         "force without token", ending::FORCE_FREES_THE_NEXT_HOLDER, in admin breaks "ttl_honoured";
     tokens_from_the_clock_alone_are_refuted:

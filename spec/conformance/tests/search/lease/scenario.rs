@@ -34,6 +34,8 @@ pub struct Peer {
     pub renewals: u8,
     pub releases: bool,
     pub cancels: bool,
+    /// True if it says with its renewals that it knows what a drain is.
+    pub knows_drains: bool,
 }
 
 /// Number of times that each fault may still happen.
@@ -99,6 +101,8 @@ pub struct Rules {
     pub stops_retrying: bool,
     /// A refused renewal ends belief at once.
     pub refusal_ends: bool,
+    /// A renewal of what drains is believed like any other.
+    pub drain_is_credited: bool,
     /// A guard that turned lost stays lost.
     pub lost_stays_lost: bool,
     /// The operator closes a restored workspace for the longest TTL.
@@ -121,6 +125,7 @@ impl Default for Rules {
             allows_for_steps: true,
             stops_retrying: true,
             refusal_ends: true,
+            drain_is_credited: false,
             lost_stays_lost: true,
             operator_closes: true,
             operator_recovers: true,
@@ -282,6 +287,7 @@ impl Peer {
             renewals: 0,
             releases: true,
             cancels: false,
+            knows_drains: true,
         }
     }
 
@@ -299,6 +305,11 @@ impl Peer {
 
     pub fn concurrent(self) -> Self {
         Self { concurrent: true, ..self }
+    }
+
+    /// The same as it was built before drains were told.
+    pub fn not_knowing_drains(self) -> Self {
+        Self { knows_drains: false, ..self }
     }
 
     pub fn never_releasing(self) -> Self {

@@ -93,6 +93,8 @@ pub enum Body {
     Cancel,
     Granted(Ordinal, Ttl),
     Renewed(Ordinal),
+    /// The lease drains: to its end it is good, and not renewed.
+    Draining(Ordinal),
     Lost(Ordinal),
 }
 

@@ -202,7 +202,7 @@ impl Body {
         match self {
             Self::Acquire | Self::Cancel => None,
             Self::Renew(token) | Self::Release(token) | Self::Granted(token, _) => Some(token),
-            Self::Renewed(token) | Self::Lost(token) => Some(token),
+            Self::Renewed(token) | Self::Draining(token) | Self::Lost(token) => Some(token),
         }
     }
 }

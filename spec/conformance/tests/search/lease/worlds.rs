@@ -27,6 +27,7 @@ pub fn all() -> Vec<Scenario> {
         reanchored(),
         patient(),
         short(),
+        asking(),
         suspended(),
         wall_back(),
         admin(),
@@ -200,21 +201,35 @@ pub fn patient() -> Scenario {
     }
 }
 
-/// Clients that wait for terms shorter than the pause between two of their questions.
+/// A client that waits for a term shorter than the pause between two of its questions.
 pub fn short() -> Scenario {
     const TICK: u64 = 3_000;
     let claim = |ttl| Claim::new("r", "x", ttl);
-    let waiting = || vec![claim(TICK).waiting(4 * TICK)];
     let peers = vec![
         Peer::new("a/1", vec![claim(2 * TICK)]),
-        Peer::new("a/2", waiting()).never_releasing(),
-        Peer::new("b/1", waiting()).never_releasing(),
+        Peer::new("b/1", vec![claim(TICK).waiting(4 * TICK)]).never_releasing(),
     ];
     Scenario {
         travel_ticks: 0,
         keeps_asking: true,
         expected: &[Mark::Queued, Mark::GrantedFromQueue, Mark::GrantedInTheEnd],
         ..Scenario::new("short", "a turn outlasts the pause between two questions", TICK, peers)
+    }
+}
+
+/// A client that asks again when three tenths of its wait are over.
+pub fn asking() -> Scenario {
+    const TICK: u64 = 3_000;
+    let peers = vec![
+        Peer::new("a/1", vec![Claim::new("r", "x", 4 * TICK)]).never_releasing(),
+        Peer::new("b/1", vec![Claim::new("r", "x", TICK).waiting(10_000)])
+            .repeating(1)
+            .never_releasing(),
+    ];
+    Scenario {
+        travel_ticks: 0,
+        expected: &[Mark::TicketExtended, Mark::TimedOut, Mark::GrantedFromQueue],
+        ..Scenario::new("asking", "one question in three may be lost", TICK, peers)
     }
 }
 
@@ -247,12 +262,16 @@ pub fn wall_back() -> Scenario {
     }
 }
 
-/// An admin forces and drains, and repeats itself after a lost reply.
+/// An admin forces and drains, and repeats itself after a lost reply; one client knows what a drain is,
+/// the other was built before.
 pub fn admin() -> Scenario {
     let claim = || Claim::new("r", "x", 2 * HALF);
     let peers = vec![
         Peer::new("a/1", vec![claim()]).renewing(1).cancelling(),
-        Peer::new("b/1", vec![claim().waiting(MINUTE)]).repeating(1).renewing(1),
+        Peer::new("b/1", vec![claim().waiting(MINUTE)])
+            .repeating(1)
+            .renewing(1)
+            .not_knowing_drains(),
     ];
     Scenario {
         travel_ticks: 0,
@@ -261,6 +280,7 @@ pub fn admin() -> Scenario {
             Mark::Forced,
             Mark::ForceRepeated,
             Mark::Drained,
+            Mark::DrainTold,
             Mark::DrainEnded,
             Mark::RenewalLost,
             Mark::GrantedFromQueue,

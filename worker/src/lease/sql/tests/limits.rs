@@ -37,31 +37,34 @@ fn answer(pair: &mut Pair, host: HostTime, event: &Event<Command>) -> Result<Out
     pair.event(host, event).reply.unwrap().answer
 }
 
+/// Forty sessions of one agent ask for what they may have, and others still get theirs.
 #[test]
-fn a_holder_has_a_bounded_number_of_claims() {
-    let (mut pair, ann, host) = (pair(), holder("ann"), HostTime(NOON));
-    for number in 0..limits::HOLDER_CLAIMS {
-        assert!(answer(&mut pair, host, &acquire(&ann, number, 1)).is_ok());
+fn an_agent_has_a_bounded_number_of_claims_and_paths_however_many_sessions_it_has() {
+    for (paths, most, kind) in [
+        (1, limits::AGENT_CLAIMS, LimitKind::AgentClaims),
+        (64, limits::AGENT_PATHS / 64, LimitKind::AgentPaths),
+    ] {
+        let (mut pair, host) = (pair(), HostTime(NOON));
+        let session = |number: usize| Holder {
+            session: SessionId::new(format!("s{}", number % 40)).unwrap(),
+            ..holder("ann")
+        };
+        for number in 0..most {
+            let event = acquire(&session(number), number, paths);
+            assert!(answer(&mut pair, host, &event).is_ok());
+        }
+        for number in most..most + 40 {
+            let event = acquire(&session(number), number, paths);
+            assert_eq!(answer(&mut pair, host, &event), Err(Rejection::Limit(kind)));
+        }
+        pair.evict();
+        let more = acquire(&session(most), most, paths);
+        assert_eq!(answer(&mut pair, host, &more), Err(Rejection::Limit(kind)));
+        assert!(answer(&mut pair, host, &acquire(&holder("bob"), 0, paths)).is_ok());
+        answer(&mut pair, host, &cancel(&session(0), 0)).unwrap();
+        assert!(answer(&mut pair, host, &more).is_ok());
+        pair.check_memory();
     }
-    let more = acquire(&ann, 9_999, 1);
-    let refused = Err(Rejection::Limit(LimitKind::HolderClaims));
-    assert_eq!(answer(&mut pair, host, &more), refused);
-    pair.evict();
-    assert_eq!(answer(&mut pair, host, &more), refused);
-    answer(&mut pair, host, &cancel(&ann, 0)).unwrap();
-    assert!(answer(&mut pair, host, &more).is_ok());
-    pair.check_memory();
-}
-
-#[test]
-fn a_holder_has_a_bounded_number_of_paths() {
-    let (mut pair, ann, host) = (pair(), holder("ann"), HostTime(NOON));
-    for number in 0..limits::HOLDER_PATHS / 64 {
-        assert!(answer(&mut pair, host, &acquire(&ann, number, 64)).is_ok());
-    }
-    let refused = Err(Rejection::Limit(LimitKind::HolderPaths));
-    assert_eq!(answer(&mut pair, host, &acquire(&ann, 9_999, 1)), refused);
-    assert!(answer(&mut pair, host, &acquire(&holder("bob"), 0, 1)).is_ok());
 }
 
 /// The model looks at every claim in every event, so here production stands alone.
