@@ -199,7 +199,7 @@ pub fn mailboxes(bytes: &[u8]) {
 /// As [`leases`].
 pub fn script<P: Production>(text: &str) -> Result<(), String> {
     let database = Database::in_memory().map_err(|error| error.to_string())?;
-    Pair::new(Sql::<P>::new(database), Loads::default()).tell(text)
+    Pair::new(Sql::<P>::new(database), Loads::default()).tell(text).map(drop)
 }
 
 /// Histories begin one after the other in one database: to open one, and to prepare its statements, takes

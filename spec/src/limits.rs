@@ -125,6 +125,14 @@ pub const DEDUP_MS: u64 = 120_000;
 pub const PRESUMED_MS: u64 = 600_000;
 /// Time for which a message is kept that nobody settles: 7 days.
 pub const RETENTION_MS: u64 = 604_800_000;
+/// Age of an agent's row beyond which the next sign of life of the agent writes it: a day.
+pub const SIGHT_MS: u64 = 86_400_000;
+/// Time for which an agent is known without a sign of life.
+///
+/// Invariant: longer than the retention by the age that its row may have when it is last heard of.
+pub const KNOWN_MS: u64 = RETENTION_MS + SIGHT_MS;
+/// Time for which an agent is known whose losses are not acknowledged: four retentions.
+pub const LOSSES_MS: u64 = 4 * RETENTION_MS;
 /// Least time between two rounds of collection.
 pub const COLLECTION_MS: u64 = 60_000;
 /// Most rows that one event of a round deletes from the log.
@@ -156,5 +164,6 @@ pub const PAGE_BYTES: u64 = 1 << 20;
 
 const _: () = assert!(RETRY_MS + 60_000 <= DEDUP_MS);
 const _: () = assert!(RETRY_MS + 60_000 <= MEMORY_MS);
+const _: () = assert!(KNOWN_MS <= LOSSES_MS);
 const _: () = assert!(PATH_MAX_BYTES + 2 * ID_MAX_BYTES <= LIST_MAX_BYTES);
 const _: () = assert!(MESSAGE_MAX_BYTES as u64 <= PAGE_BYTES);

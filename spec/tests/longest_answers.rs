@@ -176,7 +176,7 @@ fn the_longest_of_the_other_answers_of_mail_are_within_their_bounds() {
     let refused: Vec<AgentId> = (0..limits::WORKSPACE_AGENTS).map(agent).collect();
     let accepted = mailbox::Outcome::Accepted { seq: Ordinal::MAX, recipients: u64::MAX, refused };
     assert_within("who has no room", mail_answer(Ok(accepted)), answers::ACCEPTED);
-    let subscribed = mailbox::Outcome::Subscribed { types: Some(patterns()) };
+    let subscribed = mailbox::Outcome::Subscribed { types: Some(patterns()), resumed: false };
     assert_within("subscriptions", mail_answer(Ok(subscribed)), answers::SUBSCRIBED);
 }
 

@@ -97,8 +97,8 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::Connected { epoch: seq(0), resumed: false, gap: None, refused: 0 },
         Outcome::Connected { epoch: seq(0), resumed: true, gap: Some(gap()), refused: 3 },
         Outcome::Disconnected,
-        Outcome::Subscribed { types: None },
-        Outcome::Subscribed { types: Some(patterns(&["task.*", "note"])) },
+        Outcome::Subscribed { types: None, resumed: false },
+        Outcome::Subscribed { types: Some(patterns(&["task.*", "note"])), resumed: true },
         Outcome::Accepted { seq: seq(1), recipients: 2, refused: Vec::new() },
         Outcome::Accepted { seq: seq(1), recipients: 0, refused: vec![agent("bob"), agent("cy")] },
         Outcome::Duplicate { seq: seq(1) },
@@ -271,6 +271,21 @@ fn what_the_object_answers_a_client_reads() {
             let received = wire::decode_reply(answer.status, answer.body.as_bytes()).unwrap();
             assert_eq!(received, wire::Received { call, result: Ok(reply.clone()) });
         }
+    }
+}
+
+/// Answers of older objects, which say less.
+#[test]
+fn what_an_older_object_answers_a_client_reads() {
+    let commit = r#""commit":{"sequence":12,"now":1767225600000,"generation":1}"#;
+    let older = vec![(
+        r#""outcome":"subscribed","types":["note"]"#,
+        Outcome::Subscribed { types: Some(patterns(&["note"])), resumed: true },
+    )];
+    for (members, outcome) in older {
+        let body = format!("{{{members},{commit}}}");
+        let received = wire::decode_reply(200, body.as_bytes()).unwrap();
+        assert_eq!(received.result.map(|reply| reply.answer), Ok(Ok(outcome)), "{body}");
     }
 }
 

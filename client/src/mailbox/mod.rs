@@ -261,7 +261,7 @@ impl<K: Clocks> MailboxClient<K> {
         }
         let now = reply.commit.now;
         match reply.answer {
-            Ok(Outcome::Subscribed { types }) => {
+            Ok(Outcome::Subscribed { types, .. }) => {
                 let left = types.unwrap_or_default();
                 self.handle.request(|state, at| state.session.note_chosen(at, left, now));
                 Ok(())
@@ -286,7 +286,7 @@ impl<K: Clocks> MailboxClient<K> {
 
     async fn change_types(&self, ask: Ask) -> Result<Option<Patterns>, MailboxError> {
         match self.ask(ask).await?.answer {
-            Ok(Outcome::Subscribed { types }) => Ok(types),
+            Ok(Outcome::Subscribed { types, .. }) => Ok(types),
             other => Err(MailboxError::of(other)),
         }
     }

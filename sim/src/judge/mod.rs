@@ -23,10 +23,11 @@ use crate::plan::ClockClass;
 use history::History;
 use invariants::timeline::OfBeliefs;
 use invariants::{
-    Check, Finally, Invariant, Tally, accept_once, belief_exclusion, belief_within_grant,
-    bounded_leases, conforms, fencing, fifo, honest_gap, idempotent, lease_liveness, mail_liveness,
-    no_delivery_after_settle, no_innocent_dead, no_loss, no_lost_place, no_phantom,
-    no_stale_effect, one_session, order, retention, server_exclusion, ttl_honoured, window,
+    Check, Finally, Invariant, Tally, accept_once, active_is_addressed, belief_exclusion,
+    belief_within_grant, bounded_leases, conforms, fencing, fifo, honest_gap, idempotent,
+    lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,
+    no_lost_place, no_phantom, no_stale_effect, one_session, order, retention, server_exclusion,
+    ttl_honoured, window,
 };
 use observer::lease::LeaseObserver;
 use observer::mailbox::MailboxObserver;
@@ -63,6 +64,7 @@ const OF_MAIL: &[Row<MailboxObserver>] = &[
     (one_session::NAME, |_| Box::new(one_session::OneSession)),
     (window::NAME, |_| Box::new(window::WindowKept)),
     (honest_gap::NAME, |_| Box::new(honest_gap::HonestGap)),
+    (active_is_addressed::NAME, |_| Box::new(active_is_addressed::ActiveIsAddressed)),
     (no_innocent_dead::NAME, |_| Box::new(no_innocent_dead::NoInnocentDead)),
     (retention::NAME, |_| Box::new(retention::Retention)),
     (mail_liveness::NAME, |history| Box::new(mail_liveness::MailLiveness::new(history))),

@@ -31,6 +31,8 @@ pub enum Outcome {
     Subscribed {
         /// The patterns.
         types: Option<Patterns>,
+        /// True if the agent was known.
+        resumed: bool,
     },
     /// The message is kept for its recipients.
     Accepted {

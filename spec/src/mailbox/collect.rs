@@ -59,8 +59,10 @@ impl MailboxMachine {
             self.expire(turn, &name);
         }
         self.drop_dead(turn);
-        let deleted = self.delete(turn);
+        self.see_sessions(turn);
+        // What was refused for nobody goes in the same round.
         self.forget_the_silent(turn);
+        let deleted = self.delete(turn);
         if turn.wrote && deleted < limits::COLLECTION_ROWS {
             self.round_at = turn.now();
         }
@@ -135,6 +137,15 @@ impl MailboxMachine {
         held
     }
 
+    /// Who has a session gives a sign of life by it.
+    fn see_sessions(&mut self, turn: &mut Turn) {
+        let present = self.agents.iter().filter(|(_, agent)| agent.has_session());
+        let present: Vec<AgentId> = present.map(|(name, _)| name.clone()).collect();
+        for name in &present {
+            self.see(turn, name);
+        }
+    }
+
     fn forget_the_silent(&mut self, turn: &mut Turn) {
         let now = turn.now();
         let silent = self
@@ -161,11 +172,13 @@ impl MailboxMachine {
     /// it.
     fn forgotten_at(&self, name: &AgentId, agent: &Agent) -> Option<Timestamp> {
         let registration = agent.registration.as_ref()?;
-        let keeps = agent.live.is_some() || !agent.superseded.is_empty() || !agent.inbox.is_empty();
+        let keeps = agent.has_session() || !agent.inbox.is_empty();
         if keeps || self.letters(name).next().is_some() {
             return None;
         }
-        Some(registration.written_at.plus_ms(limits::RETENTION_MS))
+        let told = registration.losses.count == 0;
+        let kept_ms = if told { limits::KNOWN_MS } else { limits::LOSSES_MS };
+        Some(registration.written_at.plus_ms(kept_ms))
     }
 
     /// Time at which the next round of collection has something to do.
@@ -179,7 +192,8 @@ impl MailboxMachine {
             self.presumable(name).into_iter().filter_map(|seq| self.presumed_at(name, seq))
         });
         let silent = self.agents.iter().filter_map(|(name, agent)| self.forgotten_at(name, agent));
-        let next = rows.chain(presumed).chain(silent).min()?;
+        let seen = self.agents.values().filter_map(Agent::sight_at);
+        let next = rows.chain(presumed).chain(silent).chain(seen).min()?;
         Some(next.max(self.round_at.plus_ms(limits::COLLECTION_MS)))
     }
 }

@@ -86,16 +86,9 @@ impl MailboxMachine {
         turn.wrote = true;
         Outcome::Recovered
     }
-}
 
-impl Transitions for MailboxMachine {
-    type Turn = Turn;
-
-    fn begin(&mut self, seen: Observation) -> Turn {
-        Turn::new(seen)
-    }
-
-    fn command(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
+    /// Does what a command asks for.
+    fn execute(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
         let Command { over, ask } = command;
         if let Some(over) = over
             && !self.is_live(over)
@@ -132,6 +125,23 @@ impl Transitions for MailboxMachine {
             Ask::Forget { agent, epoch } => Ok(self.forget(turn, agent, *epoch)),
             Ask::Recover { at_least } => Ok(self.recover(turn, *at_least)),
         }
+    }
+}
+
+impl Transitions for MailboxMachine {
+    type Turn = Turn;
+
+    fn begin(&mut self, seen: Observation) -> Turn {
+        Turn::new(seen)
+    }
+
+    fn command(&mut self, turn: &mut Turn, command: &Command) -> Result<Outcome, Rejection> {
+        let by = self.taking_part(command).cloned();
+        let outcome = self.execute(turn, command)?;
+        if let Some(name) = by {
+            self.see(turn, &name);
+        }
+        Ok(outcome)
     }
 
     fn collect(&mut self, turn: &mut Turn) {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::id::{AgentId, SessionId};
 use crate::limits;
 use crate::mailbox::answer::{CloseReason, LimitKind, Notice, Outcome, Rejection};
-use crate::mailbox::command::{Connection, Window};
+use crate::mailbox::command::{Ask, Command, Connection, Window};
 use crate::mailbox::machine::Turn;
 use crate::mailbox::pattern::{Pattern, Patterns};
 use crate::mailbox::state::{Agent, MailboxMachine, Registration, Session};
@@ -121,6 +121,7 @@ impl MailboxMachine {
         name: &AgentId,
         types: &Patterns,
     ) -> Result<Outcome, Rejection> {
+        let resumed = self.is_known(name);
         let mut wanted = self.types(name).unwrap_or_default();
         wanted.extend(types.iter().cloned());
         if wanted.len() > limits::AGENT_PATTERNS {
@@ -130,7 +131,7 @@ impl MailboxMachine {
             self.register(turn, name)?;
             self.choose(name, wanted);
         }
-        Ok(Outcome::Subscribed { types: self.types(name) })
+        Ok(Outcome::Subscribed { types: self.types(name), resumed })
     }
 
     pub(super) fn unsubscribe(
@@ -147,7 +148,7 @@ impl MailboxMachine {
                 self.choose(name, left);
             }
         }
-        Outcome::Subscribed { types: self.types(name) }
+        Outcome::Subscribed { types: self.types(name), resumed: self.is_known(name) }
     }
 
     fn types(&self, name: &AgentId) -> Option<Patterns> {
@@ -164,8 +165,7 @@ impl MailboxMachine {
 
     /// Writes something about an agent, which is known by name from then on.
     pub(super) fn register(&mut self, turn: &mut Turn, name: &AgentId) -> Result<(), Rejection> {
-        let known = self.agents.get(name).is_some_and(|agent| agent.registration.is_some());
-        if !known && self.registered() >= limits::WORKSPACE_AGENTS {
+        if !self.is_known(name) && self.registered() >= limits::WORKSPACE_AGENTS {
             return Err(Rejection::Limit(LimitKind::Agents));
         }
         let epoch = self.next_epoch(turn.seen.host, name);
@@ -184,6 +184,32 @@ impl MailboxMachine {
         {
             registration.written_at = turn.now();
             turn.wrote = true;
+        }
+    }
+
+    /// Agent that takes part in a command, if one does. The end of a session that is not there is nobody's.
+    pub(super) fn taking_part<'c>(&self, command: &'c Command) -> Option<&'c AgentId> {
+        let Command { over, ask } = command;
+        match ask {
+            Ask::Disconnect { connection } => {
+                self.has_session(connection).then_some(&connection.agent)
+            }
+            ask => over.as_ref().map(|over| &over.agent).or(ask.agent()),
+        }
+    }
+
+    fn has_session(&self, connection: &Connection) -> bool {
+        let agent = self.agents.get(&connection.agent);
+        let superseded = agent.is_some_and(|agent| agent.superseded.contains(&connection.epoch));
+        superseded || self.is_live(connection)
+    }
+
+    /// An agent that is known gives a sign of life: if its row is a day old, it is written
+    /// ([refuted](crate::rules::refuted#a-busy-agent-that-is-forgotten)).
+    pub(super) fn see(&mut self, turn: &mut Turn, name: &AgentId) {
+        let known = self.agents.get(name).and_then(|agent| agent.registration.as_ref());
+        if known.is_some_and(|known| known.written_at.plus_ms(limits::SIGHT_MS) <= turn.now()) {
+            self.touch(turn, name);
         }
     }
 

@@ -85,7 +85,8 @@ pub struct Registration {
     pub epoch: Ordinal,
     /// Messages that it lost and has not acknowledged.
     pub losses: Losses,
-    /// The object time of the last event that wrote something about it.
+    /// The object time of the last event that wrote something about it: at most a day before it last gave a
+    /// sign of life.
     pub written_at: Timestamp,
 }
 
@@ -232,6 +233,18 @@ impl Agent {
         types.is_some_and(|types| types.iter().any(|pattern| pattern.matches(&message.kind)))
     }
 
+    /// True if a session of the agent is open, live or superseded.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.live.is_some() || !self.superseded.is_empty()
+    }
+
+    /// Time at which the session of an agent is its next sign of life.
+    pub(super) fn sight_at(&self) -> Option<Timestamp> {
+        let known = self.registration.as_ref().filter(|_| self.has_session())?;
+        Some(known.written_at.plus_ms(limits::SIGHT_MS))
+    }
+
     /// Fence of a delivery in flight: what its push said.
     #[must_use]
     pub fn fence(&self, seq: Ordinal) -> Option<Fence> {
@@ -279,6 +292,12 @@ impl MailboxMachine {
         agent
             .and_then(|agent| agent.live.as_ref())
             .is_some_and(|live| live.epoch == connection.epoch)
+    }
+
+    /// True if the agent is known by name.
+    #[must_use]
+    pub fn is_known(&self, name: &AgentId) -> bool {
+        self.agents.get(name).is_some_and(|agent| agent.registration.is_some())
     }
 
     /// Number of agents that are known by name.

@@ -209,7 +209,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         connected(),
         Just(Outcome::Disconnected),
-        option::of(patterns()).prop_map(|types| Outcome::Subscribed { types }),
+        (option::of(patterns()), any::<bool>())
+            .prop_map(|(types, resumed)| Outcome::Subscribed { types, resumed }),
         (seq(), any::<u64>(), vec(some_agent(), 0..3))
             .prop_map(|(seq, recipients, refused)| Outcome::Accepted { seq, recipients, refused }),
         seq().prop_map(|seq| Outcome::Duplicate { seq }),

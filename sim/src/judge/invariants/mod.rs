@@ -5,6 +5,7 @@
 //! asks a reference model, but for [`conforms`], which does nothing else.
 
 pub mod accept_once;
+pub mod active_is_addressed;
 pub mod belief_exclusion;
 pub mod belief_within_grant;
 pub mod bounded_leases;

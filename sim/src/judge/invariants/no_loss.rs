@@ -58,11 +58,6 @@ impl Invariant<MailboxObserver> for NoLoss {
                         format!("{missing:?} are pending for {agent} and not in its inbox")
                     });
                 }
-                Fact::Connected { connection, resumed, known, .. } => {
-                    tally.expect(*resumed || !known, at, || {
-                        format!("the agent of {connection} is known and was taken for a new one")
-                    });
-                }
                 _ => {}
             }
         }

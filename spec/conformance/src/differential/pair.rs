@@ -135,19 +135,21 @@ impl<S: Subject, M: Machine<S>> Pair<S, M> {
         self.direct(directive, failing)
     }
 
-    /// Lets all that a script says happen on both: a directive a line, `#` before remarks.
+    /// Lets all that a script says happen on both: a directive a line, `#` before remarks. Says what came of
+    /// it.
     ///
     /// # Errors
     /// What is wrong with the script.
     ///
     /// # Panics
     /// If the two differ, or an invariant does not hold.
-    pub fn tell(&mut self, script: &str) -> Result<(), String> {
+    pub fn tell(&mut self, script: &str) -> Result<Steps<S>, String> {
         let lines = script.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut steps = Steps::<S>::new();
         for line in lines {
-            self.direct(Directive::parse(line, Epoch(EXACT_START))?, None);
+            steps.extend(self.direct(Directive::parse(line, Epoch(EXACT_START))?, None));
         }
-        Ok(())
+        Ok(steps)
     }
 
     /// Lets what a directive says happen on both.

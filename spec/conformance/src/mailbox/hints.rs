@@ -111,9 +111,15 @@ impl Hints for MailboxMachine {
         // Only some states tell of what is a week away: else time would always run away from the mail.
         if self.sequence.is_multiple_of(12) {
             let accepted = self.log.entries.values().map(|logged| logged.at);
-            let known = self.agents.values().filter_map(|agent| agent.registration.as_ref());
-            let written = known.map(|known| known.written_at);
-            points.extend(accepted.chain(written).map(|at| at.plus_ms(limits::RETENTION_MS)));
+            points.extend(accepted.map(|at| at.plus_ms(limits::RETENTION_MS)));
+            for known in self.agents.values().filter_map(|agent| agent.registration.as_ref()) {
+                let age_ms = match (self.sequence.is_multiple_of(24), known.losses.count) {
+                    (true, _) => limits::SIGHT_MS,
+                    (false, 0) => limits::KNOWN_MS,
+                    (false, _) => limits::LOSSES_MS,
+                };
+                points.insert(known.written_at.plus_ms(age_ms));
+            }
         }
         for agent in self.agents.values() {
             points.extend(agent.inbox.open.values().filter_map(|open| open.due));

@@ -154,7 +154,10 @@ fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
             format!("connected {known} {}{lost}", epoch.spell_ordinal(*session))
         }
         Outcome::Disconnected => String::from("disconnected"),
-        Outcome::Subscribed { types } => format!("subscribed {}", spell_types(types.as_ref())),
+        Outcome::Subscribed { types, resumed } => {
+            let new = if *resumed { "" } else { ", as new" };
+            format!("subscribed {}{new}", spell_types(types.as_ref()))
+        }
         Outcome::Accepted { seq, recipients, refused } => {
             let accepted = format!("accepted {} for {recipients}", epoch.spell_ordinal(*seq));
             if refused.is_empty() {

@@ -129,7 +129,7 @@ proptest! {
         }
         // Nobody comes back: in the end everything is forgotten, whoever still has a session excepted.
         run.machine.break_sessions();
-        run.ring_until(3 * limits::RETENTION_MS);
+        run.ring_until(limits::KNOWN_MS + 2 * limits::LOSSES_MS);
         prop_assert!(run.machine.log.entries.is_empty());
         prop_assert!(run.machine.agents.is_empty(), "{:?}", run.machine.agents);
     }
@@ -173,7 +173,8 @@ proptest! {
         }
     }
 
-    /// Reading twice gives the same twice, and moves nobody's mail.
+    /// Reading twice gives the same twice, moves nobody's mail, and writes no more than that the reader is
+    /// there: once a day.
     #[test]
     fn a_question_changes_nothing(history in history(ALL_MS), agent in name()) {
         let mut run = Run::new();
@@ -184,13 +185,23 @@ proptest! {
         let settled = run.machine.clone();
         let after = run.machine.log.entries.keys().rev().nth(2).copied().unwrap_or_default();
         let inbox = Ask::Inbox { agent: agent.clone(), after, limit: 3 };
-        let letters = Ask::DeadLetters { agent, after: Default::default(), limit: 10 };
+        let letters =
+            Ask::DeadLetters { agent: agent.clone(), after: Default::default(), limit: 10 };
         for ask in [inbox, letters] {
             let command = Command::alone(ask);
             prop_assert_eq!(run.answer(&command), run.answer(&command));
         }
         // What one event did not push, the next may.
         prop_assert_eq!(settled.log, run.machine.log);
+        let now = run.machine.clock.observe(run.host).unwrap().now;
+        for (name, before) in settled.agents {
+            let known = before.registration.map(|mut known| {
+                let is_old = known.written_at.plus_ms(limits::SIGHT_MS) <= now;
+                known.written_at = if name == agent && is_old { now } else { known.written_at };
+                known
+            });
+            prop_assert_eq!(&known, &run.machine.agents[&name].registration);
+        }
     }
 
     /// A message that is sent again is the first one, and an ack that is repeated settles nothing.

@@ -24,7 +24,7 @@ pub(super) fn honest_gap(transition: &Transition<'_>) -> Result<(), String> {
         let losses = agent.registration.as_ref().map_or(0, |known| known.losses.count);
         let forgotten = known.is_none_or(|agent| agent.registration.is_none());
         let silent = agent.registration.as_ref().is_some_and(|known| {
-            let end = known.written_at.plus_ms(limits::RETENTION_MS);
+            let end = known.written_at.plus_ms(limits::LOSSES_MS);
             transition.now().is_some_and(|now| end <= now)
         });
         ensure(losses == 0 || !forgotten || transition.forgets(name) || silent, || {

@@ -4,6 +4,7 @@
 //! where histories are kept. Each that a state or a step can show is in a file of its name.
 
 mod accept_once;
+mod active_is_addressed;
 mod bounded_mail;
 mod honest_gap;
 mod mail_liveness;
@@ -32,7 +33,7 @@ use crate::time::Timestamp;
 type Transition<'a> = invariant::Transition<'a, MailboxMachine>;
 
 /// Every mailbox invariant, in the order of [its page](crate::rules::mailboxes#invariants-of-mailboxes).
-pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 13] = [
+pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 14] = [
     Invariant {
         name: "no_loss",
         claim: "every accepted message is, for each recipient, settled, presumed settled, pending, expired or dead-lettered; never absent",
@@ -72,6 +73,11 @@ pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 13] = [
         name: "honest_gap",
         claim: "what an agent was owed and will not get is in its gap, its dead letters or the sender's refusal, until acknowledged",
         check: Check::Step(honest_gap::honest_gap),
+    },
+    Invariant {
+        name: "active_is_addressed",
+        claim: "who did anything within the retention is known, and so addressed by what it subscribed to",
+        check: Check::Step(active_is_addressed::active_is_addressed),
     },
     Invariant {
         name: "no_innocent_dead",

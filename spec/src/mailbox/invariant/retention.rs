@@ -47,21 +47,18 @@ fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(
         let presumed = before.agents.iter().any(|(name, agent)| {
             agent.inbox.open.contains_key(seq) && transition.presumes(name, *seq).is_some()
         });
-        // A name that has lost its last mail in the round keeps no refusals after it, and its last ones go with
-        // the next round.
-        let nobodys = before.log.entries.get(seq).is_some_and(|logged| {
-            let ended = |name| before.agents.contains_key(name) && !after.agents.contains_key(name);
-            logged.refused.iter().any(ended)
-        });
-        let held = repeatable || kept.contains(seq) || presumed || nobodys;
+        let held = repeatable || kept.contains(seq) || presumed;
         ensure(held, || format!("{seq} is kept for nobody"))?;
         let retained = now < logged.at.plus_ms(limits::RETENTION_MS);
         ensure(retained, || format!("{seq} is kept after its retention"))?;
     }
     for (name, agent) in &after.agents {
-        let silent_since = agent.registration.as_ref().map(|known| known.written_at);
-        let is_old = silent_since.is_none_or(|at| at.plus_ms(limits::RETENTION_MS) <= now);
-        let is_idle = agent.live.is_none() && agent.superseded.is_empty() && agent.inbox.is_empty();
+        let is_old = agent.registration.as_ref().is_none_or(|known| {
+            let told = known.losses.count == 0;
+            let kept_ms = if told { limits::KNOWN_MS } else { limits::LOSSES_MS };
+            known.written_at.plus_ms(kept_ms) <= now
+        });
+        let is_idle = !agent.has_session() && agent.inbox.is_empty();
         ensure(!is_old || !is_idle || !letters(after, name).is_empty(), || {
             format!("{name} has long been silent and is known")
         })?;

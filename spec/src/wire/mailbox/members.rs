@@ -31,6 +31,9 @@ pub(super) enum Success<'a> {
     Subscribed {
         #[serde(skip_serializing_if = "Option::is_none")]
         types: Option<Cow<'a, Patterns>>,
+        /// An older object does not say it, and nobody shall believe that it has forgotten.
+        #[serde(default = "yes")]
+        resumed: bool,
     },
     Accepted {
         accepted: bool,
@@ -73,6 +76,10 @@ pub(super) enum Success<'a> {
     Recovered,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl<'a> Said<'a> {
     pub(super) fn of(outcome: &'a Outcome) -> Self {
         Self::Whole(match outcome {
@@ -80,8 +87,8 @@ impl<'a> Said<'a> {
                 Success::Connected { session: Session { epoch, resumed, gap, refused } }
             }
             Outcome::Disconnected => Success::Disconnected,
-            Outcome::Subscribed { types } => {
-                Success::Subscribed { types: types.as_ref().map(Cow::Borrowed) }
+            Outcome::Subscribed { types, resumed } => {
+                Success::Subscribed { types: types.as_ref().map(Cow::Borrowed), resumed: *resumed }
             }
             Outcome::Accepted { seq, recipients, refused } => Success::Accepted {
                 accepted: true,
@@ -122,7 +129,9 @@ impl From<Success<'_>> for Outcome {
         match success {
             Success::Connected { session } => session.into(),
             Success::Disconnected => Self::Disconnected,
-            Success::Subscribed { types } => Self::Subscribed { types: types.map(Cow::into_owned) },
+            Success::Subscribed { types, resumed } => {
+                Self::Subscribed { types: types.map(Cow::into_owned), resumed }
+            }
             Success::Accepted { seq, recipients, refused, .. } => {
                 Self::Accepted { seq, recipients, refused: refused.into_owned() }
             }

@@ -1,6 +1,6 @@
 //! Rows of agents: named by an event, and written at its end as they are then.
 
-use mailbus_spec::mailbox::{LimitKind, Rejection};
+use mailbus_spec::mailbox::{Ask, Command, LimitKind, Rejection};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::agent::Registration;
@@ -17,8 +17,7 @@ impl MailboxMemory {
         turn: &mut Turn<'_>,
         name: &AgentId,
     ) -> Result<(), Rejection> {
-        let known = self.agents.get(name).is_some_and(|agent| agent.registration.is_some());
-        if !known && self.registered() >= limits::WORKSPACE_AGENTS {
+        if !self.is_known(name) && self.registered() >= limits::WORKSPACE_AGENTS {
             return Err(Rejection::Limit(LimitKind::Agents));
         }
         let epoch = self.next_epoch(turn, name)?;
@@ -42,6 +41,25 @@ impl MailboxMemory {
         if let Some(registration) = registration {
             registration.written_at = turn.now();
             turn.writes_agent(name);
+        }
+    }
+
+    /// Agent that takes part in a command, if one does. The end of a session that is not there is nobody's.
+    pub(super) fn taking_part<'c>(&self, command: &'c Command) -> Option<&'c AgentId> {
+        let Command { over, ask } = command;
+        let Ask::Disconnect { connection } = ask else {
+            return over.as_ref().map(|over| &over.agent).or(ask.agent());
+        };
+        let agent = self.agents.get(&connection.agent);
+        let superseded = agent.is_some_and(|agent| agent.superseded.contains(&connection.epoch));
+        (superseded || self.live(connection).is_some()).then_some(&connection.agent)
+    }
+
+    /// An agent that is known gives a sign of life: if its row is a day old, it is written.
+    pub(super) fn see(&mut self, turn: &mut Turn<'_>, name: &AgentId) {
+        let known = self.agents.get(name).and_then(|agent| agent.registration.as_ref());
+        if known.is_some_and(|known| known.written_at.plus_ms(limits::SIGHT_MS) <= turn.now()) {
+            self.touch(turn, name);
         }
     }
 

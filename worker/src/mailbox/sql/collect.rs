@@ -64,9 +64,13 @@ impl MailboxMemory {
             self.expire(turn, &name);
         }
         self.drop_letters(turn);
+        for name in self.names(Agent::has_session) {
+            self.see(turn, &name);
+        }
+        // What was refused for nobody goes in the same round.
+        self.forget_the_silent(turn);
         let deleted = self.delete(turn);
         turn.gathered.writes_more_runs();
-        self.forget_the_silent(turn);
         if turn.has_written() {
             if deleted < limits::COLLECTION_ROWS {
                 self.round_at = turn.now();

@@ -104,7 +104,7 @@ impl MailboxMemory {
         name: &AgentId,
         types: &Patterns,
     ) -> Answer {
-        let before = self.types(name);
+        let (before, resumed) = (self.types(name), self.is_known(name));
         let mut wanted = before.clone().unwrap_or_default();
         wanted.extend(types.iter().cloned());
         if wanted.len() > limits::AGENT_PATTERNS {
@@ -114,7 +114,7 @@ impl MailboxMemory {
             self.register(turn, name)?;
             self.choose(name, &wanted);
         }
-        Ok(Outcome::Subscribed { types: Some(wanted) })
+        Ok(Outcome::Subscribed { types: Some(wanted), resumed })
     }
 
     pub(super) fn unsubscribe(
@@ -123,13 +123,16 @@ impl MailboxMemory {
         name: &AgentId,
         types: &Patterns,
     ) -> Outcome {
-        let Some(before) = self.types(name) else { return Outcome::Subscribed { types: None } };
+        let resumed = self.is_known(name);
+        let Some(before) = self.types(name) else {
+            return Outcome::Subscribed { types: None, resumed };
+        };
         let left: Patterns = before.difference(types).cloned().collect();
         if left.len() < before.len() {
             self.touch(turn, name);
             self.choose(name, &left);
         }
-        Outcome::Subscribed { types: Some(left) }
+        Outcome::Subscribed { types: Some(left), resumed }
     }
 
     fn types(&self, name: &AgentId) -> Option<Patterns> {

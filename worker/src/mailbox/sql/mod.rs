@@ -127,6 +127,40 @@ impl Memory for MailboxMemory {
     }
 
     fn command(&mut self, turn: &mut Turn<'_>, command: &Command) -> Answer {
+        let by = self.taking_part(command);
+        let outcome = self.execute(turn, command)?;
+        if let Some(name) = by {
+            self.see(turn, name);
+        }
+        Ok(outcome)
+    }
+
+    fn collect(&mut self, turn: &mut Turn<'_>) {
+        self.collect_round(turn);
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_>) -> Result<(), StorageError> {
+        self.expire_live(turn);
+        self.tell_losses(turn);
+        self.push_due(turn)?;
+        if turn.has_written() {
+            self.write_agents(turn);
+        }
+        for name in turn.gathered.take_sessions() {
+            let session = self.agents.get(&name).and_then(|agent| agent.session(&name));
+            turn.kept.extend(session);
+        }
+        Ok(())
+    }
+
+    fn implausible(host: HostTime) -> Rejection {
+        Rejection::Clock(host)
+    }
+}
+
+impl MailboxMemory {
+    /// Does what a command asks for.
+    fn execute(&mut self, turn: &mut Turn<'_>, command: &Command) -> Answer {
         let Command { over, ask } = command;
         if let Some(over) = over
             && self.live(over).is_none()
@@ -161,27 +195,5 @@ impl Memory for MailboxMemory {
             Ask::Forget { agent, epoch } => Ok(self.forget(turn, agent, *epoch)),
             Ask::Recover { at_least } => Ok(self.recover(turn, *at_least)),
         }
-    }
-
-    fn collect(&mut self, turn: &mut Turn<'_>) {
-        self.collect_round(turn);
-    }
-
-    fn end(&mut self, turn: &mut Turn<'_>) -> Result<(), StorageError> {
-        self.expire_live(turn);
-        self.tell_losses(turn);
-        self.push_due(turn)?;
-        if turn.has_written() {
-            self.write_agents(turn);
-        }
-        for name in turn.gathered.take_sessions() {
-            let session = self.agents.get(&name).and_then(|agent| agent.session(&name));
-            turn.kept.extend(session);
-        }
-        Ok(())
-    }
-
-    fn implausible(host: HostTime) -> Rejection {
-        Rejection::Clock(host)
     }
 }

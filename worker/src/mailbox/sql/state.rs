@@ -33,6 +33,11 @@ pub struct MailboxMemory {
 }
 
 impl MailboxMemory {
+    /// True if the agent is known by name.
+    pub fn is_known(&self, name: &AgentId) -> bool {
+        self.agents.get(name).is_some_and(|agent| agent.registration.is_some())
+    }
+
     /// Number of agents that are known by name.
     pub fn registered(&self) -> usize {
         self.agents.values().filter(|agent| agent.registration.is_some()).count()
@@ -80,7 +85,8 @@ impl MailboxMemory {
         let held = self.log.first_held().map(|entry| entry.at.plus_ms(limits::RETENTION_MS));
         let presumed = self.agents.values().filter_map(|agent| self.presumes_at(agent));
         let silent = self.agents.values().filter_map(Agent::forgotten_at);
-        let next = free.into_iter().chain(held).chain(presumed).chain(silent).min()?;
+        let seen = self.agents.values().filter_map(Agent::sight_at);
+        let next = free.into_iter().chain(held).chain(presumed).chain(silent).chain(seen).min()?;
         Some(next.max(self.round_at.plus_ms(limits::COLLECTION_MS)))
     }
 
@@ -97,10 +103,23 @@ impl Agent {
     /// it.
     pub fn forgotten_at(&self) -> Option<Timestamp> {
         let registration = self.registration.as_ref()?;
-        let keeps = self.live.is_some() || !self.superseded.is_empty() || !self.inbox.is_empty();
+        let keeps = self.has_session() || !self.inbox.is_empty();
         if keeps || !self.dead_letters.is_empty() {
             return None;
         }
-        Some(registration.written_at.plus_ms(limits::RETENTION_MS))
+        let told = registration.losses.count == 0;
+        let kept_ms = if told { limits::KNOWN_MS } else { limits::LOSSES_MS };
+        Some(registration.written_at.plus_ms(kept_ms))
+    }
+
+    /// True if a session of the agent is open, live or superseded.
+    pub fn has_session(&self) -> bool {
+        self.live.is_some() || !self.superseded.is_empty()
+    }
+
+    /// Time at which the session of an agent is its next sign of life.
+    pub fn sight_at(&self) -> Option<Timestamp> {
+        let known = self.registration.as_ref().filter(|_| self.has_session())?;
+        Some(known.written_at.plus_ms(limits::SIGHT_MS))
     }
 }

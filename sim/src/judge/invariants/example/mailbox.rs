@@ -83,6 +83,19 @@ impl Example {
         self.connected_to(at_ms, Self::a_connect(who, None), epoch, None)
     }
 
+    /// The same, of somebody whom the object says that it has never known.
+    pub fn connected_as_new(self, at_ms: u64, who: &str, epoch: u64) -> Self {
+        let outcome =
+            Outcome::Connected { epoch: ordinal(epoch), resumed: false, gap: None, refused: 0 };
+        self.answered(at_ms, Self::a_connect(who, None), Ok(outcome), Vec::new())
+    }
+
+    pub fn ended(self, at_ms: u64, who: &str, epoch: u64) -> Self {
+        let connection = Connection { agent: agent(who), epoch: ordinal(epoch) };
+        let command = Command::alone(Ask::Disconnect { connection });
+        self.answered(at_ms, command, Ok(Outcome::Disconnected), Vec::new())
+    }
+
     pub fn connected_with(self, at_ms: u64, who: &str, epoch: u64, window: (u64, u64)) -> Self {
         let window = Window::new(window.0, window.1);
         self.connected_to(at_ms, Self::a_connect(who, window), epoch, None)

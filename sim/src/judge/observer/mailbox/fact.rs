@@ -41,6 +41,15 @@ pub enum Fact {
         /// True if it has to.
         known: bool,
     },
+    /// An agent was told what it is subscribed to.
+    Subscribed {
+        /// Agent that it concerns.
+        agent: AgentId,
+        /// True if the object knew the agent.
+        resumed: bool,
+        /// True if it has to.
+        known: bool,
+    },
     /// A command of a session that is not the live one was answered as if it were.
     Obeyed {
         /// The session.

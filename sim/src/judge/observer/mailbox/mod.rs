@@ -59,8 +59,8 @@ pub struct Mailbox {
     pub known: bool,
     /// Its subscriptions; `None` if it has never chosen.
     pub types: Option<Patterns>,
-    /// The last event that certainly wrote something of it.
-    pub written_at: Timestamp,
+    /// Time at which it last took part in what was not refused, or had a session when it ended.
+    pub seen_at: Timestamp,
     /// The largest epoch that a session of it was given.
     pub epoch: Ordinal,
     /// The session that is pushed to.
@@ -191,7 +191,8 @@ impl Mailbox {
     /// True if the object may have forgotten the agent without a word.
     #[must_use]
     pub fn may_be_forgotten(&self, now: Timestamp) -> bool {
-        self.live.is_none() && self.written_at.plus_ms(RETENTION_MS) <= now
+        let has_session = self.live.is_some() || !self.superseded.is_empty();
+        !has_session && self.seen_at.plus_ms(RETENTION_MS) <= now
     }
 
     /// True if it is subscribed to a message.

@@ -74,6 +74,7 @@ impl MailboxObserver {
         }
         if let Ok(outcome) = answer {
             self.read_outcome(now, command, outcome, facts);
+            self.read_sight(now, command);
         }
     }
 
@@ -101,18 +102,17 @@ impl MailboxObserver {
             (Ask::Disconnect { connection }, _) => self.read_end(now, connection),
             (
                 Ask::Subscribe { agent, .. } | Ask::Unsubscribe { agent, .. },
-                Outcome::Subscribed { types },
+                Outcome::Subscribed { types, resumed },
             ) => {
                 let mailbox = self.mailbox(agent);
-                mailbox.known |= types.is_some();
-                if types.is_none() && mailbox.types.is_some() {
-                    // Who had chosen has been forgotten.
-                    mailbox.known = false;
-                    mailbox.types = None;
-                } else if mailbox.types != *types {
-                    mailbox.types.clone_from(types);
-                    mailbox.written_at = now;
+                let known = mailbox.known && !mailbox.may_be_forgotten(now);
+                facts.push(Fact::Subscribed { agent: agent.clone(), resumed: *resumed, known });
+                let mailbox = self.mailbox(agent);
+                if !resumed {
+                    (mailbox.lost, mailbox.acknowledged) = (0, 0);
                 }
+                mailbox.known = types.is_some() || *resumed;
+                mailbox.types.clone_from(types);
             }
             (Ask::Publish { message }, outcome) => {
                 self.read_sending(now, None, message, outcome, facts);
@@ -154,6 +154,17 @@ impl MailboxObserver {
         }
     }
 
+    /// Whoever takes part in what is not refused is there.
+    fn read_sight(&mut self, now: Timestamp, command: &Command) {
+        let by = match &command.ask {
+            Ask::Disconnect { .. } => None,
+            ask => command.over.as_ref().map(|over| &over.agent).or(ask.agent()),
+        };
+        if let Some(mailbox) = by.and_then(|agent| self.agents.get_mut(agent)) {
+            mailbox.seen_at = now;
+        }
+    }
+
     fn read_connected(
         &mut self,
         now: Timestamp,
@@ -177,7 +188,6 @@ impl MailboxObserver {
             (mailbox.lost, mailbox.acknowledged) = (0, 0);
         }
         mailbox.known = true;
-        mailbox.written_at = now;
         mailbox.epoch = live.epoch;
         mailbox.live = Some(live);
         if types.is_some() {
@@ -191,6 +201,9 @@ impl MailboxObserver {
     fn read_end(&mut self, now: Timestamp, connection: &Connection) {
         let is_live = self.is_live(connection);
         let mailbox = self.mailbox(&connection.agent);
+        if is_live || mailbox.superseded.contains(&connection.epoch) {
+            mailbox.seen_at = now;
+        }
         if !is_live {
             mailbox.superseded.retain(|superseded| *superseded != connection.epoch);
             return;
@@ -310,7 +323,6 @@ impl MailboxObserver {
         };
         if told > 0 {
             mailbox.known = true;
-            mailbox.written_at = now;
         }
         let pending =
             |seq: &Ordinal| mailbox.owed.get(seq).is_some_and(|owed| owed.owing == Owing::Pending);

@@ -1,11 +1,11 @@
 //! Mutants that delete what is needed, keep what is not, or push what is too old.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::state::{Agent, Log, Logged};
-use mailbus_spec::mailbox::{Ask, MailboxMachine};
-use mailbus_spec::{Ordinal, StateMachine, Timestamp, limits};
+use mailbus_spec::mailbox::state::{Agent, Log, Logged, Registration};
+use mailbus_spec::mailbox::{Ask, MailboxMachine, MailboxStep};
+use mailbus_spec::{AgentId, HostTime, Ordinal, StateMachine, Timestamp, limits};
 
 use super::{Mutant, ask_of, asking, now};
 
@@ -79,6 +79,65 @@ pub const ROUND_DELETES_STRANGERS_MAIL: Mutant = Mutant::rule(
         step
     },
 );
+
+/// Only an event that changes something about an agent is a sign of its life.
+pub const ONLY_CHANGES_ARE_SIGNS_OF_LIFE: Mutant = Mutant::rule(
+    "only_changes_are_signs_of_life",
+    "spec/rules/refuted.md#a-busy-agent-that-is-forgotten",
+    |state, host, event| {
+        if *event == Event::Alarm {
+            return state.handle(host, event);
+        }
+        with_fresh_rows(state, host, |state| state.handle(host, event))
+    },
+);
+
+/// An agent that has a session for a week, and says nothing, is forgotten as soon as the session ends.
+pub const SESSIONS_ARE_NO_SIGNS_OF_LIFE: Mutant = Mutant::rule(
+    "sessions_are_no_signs_of_life",
+    "spec/rules/mailboxes.md#signs-of-life",
+    |state, host, event| {
+        let mut present: BTreeMap<AgentId, Timestamp> = BTreeMap::new();
+        if *event == Event::Alarm {
+            let sessions = state.agents.iter().filter(|(_, agent)| agent.has_session());
+            present.extend(sessions.filter_map(|(name, agent)| {
+                Some((name.clone(), agent.registration.as_ref()?.written_at))
+            }));
+        }
+        let step = state.handle(host, event);
+        for (name, at) in present {
+            let agent = state.agents.get_mut(&name).and_then(|agent| agent.registration.as_mut());
+            agent.into_iter().for_each(|known| known.written_at = at);
+        }
+        step
+    },
+);
+
+/// Handles an event as if every agent's row had just been written.
+fn with_fresh_rows(
+    state: &mut MailboxMachine,
+    host: HostTime,
+    handle: impl FnOnce(&mut MailboxMachine) -> MailboxStep,
+) -> MailboxStep {
+    let now = now(state, host);
+    let mut old: BTreeMap<AgentId, Registration> = BTreeMap::new();
+    for (name, agent) in &mut state.agents {
+        if let Some(known) = &mut agent.registration {
+            old.insert(name.clone(), known.clone());
+            known.written_at = now;
+        }
+    }
+    let step = handle(state);
+    for (name, old) in old {
+        let known = state.agents.get_mut(&name).and_then(|agent| agent.registration.as_mut());
+        if let Some(known) = known
+            .filter(|known| **known == Registration { written_at: known.written_at, ..old.clone() })
+        {
+            known.written_at = old.written_at;
+        }
+    }
+    step
+}
 
 /// Messages that are too old are pushed until a round of collection takes them.
 pub const TOO_OLD_IS_PUSHED: Mutant = Mutant::rule(

@@ -1,9 +1,10 @@
 //! Mutants that do not tell of a loss, or take a loss for known that nobody was told of.
 
-use mailbus_spec::StateMachine;
+use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Outcome, Settled};
+use mailbus_spec::{StateMachine, limits};
 
-use super::{Mutant, ask_of};
+use super::{Mutant, ask_of, now};
 
 /// Losses are told when a session begins, and forgotten: if that frame is lost, so are they.
 pub const GAP_IS_TOLD_ONCE: Mutant = Mutant::rule(
@@ -68,6 +69,26 @@ pub const EXPIRY_IS_NOT_COUNTED: Mutant = Mutant::rule(
             {
                 known.losses = old.losses;
             }
+        }
+        step
+    },
+);
+
+/// An agent that is forgotten after the ordinary time takes the gap along that it was never told.
+pub const GAP_IS_FORGOTTEN_WITH_ITS_AGENT: Mutant = Mutant::rule(
+    "gap_is_forgotten_with_its_agent",
+    "spec/rules/refuted.md#a-gap-that-is-forgotten-with-its-agent",
+    |state, host, event| {
+        let mut step = state.handle(host, event);
+        if *event == Event::Alarm {
+            let now = now(state, host);
+            let before = state.agents.len();
+            state.agents.retain(|_, agent| {
+                let is_idle = !agent.has_session() && agent.inbox.is_empty();
+                let known = agent.registration.as_ref().filter(|_| is_idle);
+                known.is_none_or(|known| now < known.written_at.plus_ms(limits::KNOWN_MS))
+            });
+            step.wrote |= state.agents.len() < before;
         }
         step
     },

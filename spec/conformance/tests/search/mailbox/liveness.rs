@@ -74,13 +74,26 @@ fn run(scenario: &Scenario, state: &mut State, owed: &[(AgentId, Ordinal)]) -> R
         {
             return Err(format!("{seq} may be pushed at {due}, and the alarm is set to {alarm:?}"));
         }
-        let Some(at) = alarm else { return nothing_is_left(scenario, state, owed) };
+        let Some(at) = alarm.filter(|at| next_sight(state) != Some(*at)) else {
+            return nothing_is_left(scenario, state, owed);
+        };
         // A ring is late at times, never early.
         let host = state.object.clock.host_at(at).0.max(state.host_ms);
         state.host_ms = HostTime(host).0;
         object::execute(scenario, state, &Event::Alarm);
     }
     Err(format!("it does not come to rest: {:?}", state.object.agents))
+}
+
+/// Time at which the alarm rings for nothing but that somebody is there, once nothing is kept: it will for
+/// ever.
+fn next_sight(state: &State) -> Option<Timestamp> {
+    let object = &state.object;
+    let present = object.agents.values().filter(|agent| agent.has_session());
+    let known = present.filter_map(|agent| agent.registration.as_ref());
+    let soonest = known.map(|known| known.written_at.plus_ms(limits::SIGHT_MS)).min()?;
+    let at_rest = object.log.entries.is_empty();
+    at_rest.then(|| soonest.max(object.round_at.plus_ms(limits::COLLECTION_MS)))
 }
 
 /// Message that may be pushed when nothing else happens, and when. Sessions with deliveries in

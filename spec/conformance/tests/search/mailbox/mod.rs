@@ -47,6 +47,7 @@ worlds! {
     gaps_hold: gaps,
     deduplication_holds: dedup,
     retention_and_collection_hold: retention,
+    busy_agents_hold: busy,
     mail_for_strangers_holds: strangers,
     subscriptions_hold: subscriptions,
     full_inboxes_hold: overflow,

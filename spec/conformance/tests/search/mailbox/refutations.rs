@@ -34,6 +34,12 @@ refutations! {
         "gap by last", loss::ANY_ACK_CLEARS_THE_GAP, in gaps breaks "honest_gap";
     a_connect_that_hides_the_gap_is_refuted:
         "gap untold", loss::GAP_IS_NOT_TOLD, in gaps breaks "honest_gap";
+    a_sight_that_only_changes_give_is_refuted:
+        "busy forgotten", collect::ONLY_CHANGES_ARE_SIGNS_OF_LIFE, in busy breaks "active_is_addressed";
+    a_session_that_is_no_sign_of_life_is_refuted:
+        "present forgotten", collect::SESSIONS_ARE_NO_SIGNS_OF_LIFE, in busy breaks "active_is_addressed";
+    a_gap_that_is_forgotten_with_its_agent_is_refuted:
+        "gap forgotten", loss::GAP_IS_FORGOTTEN_WITH_ITS_AGENT, in busy breaks "honest_gap";
     an_expiry_that_is_not_counted_is_refuted:
         "expiry uncounted", loss::EXPIRY_IS_NOT_COUNTED, in retention breaks "honest_gap";
     forgetting_who_refused_is_refuted:

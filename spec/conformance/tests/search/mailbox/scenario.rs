@@ -78,6 +78,8 @@ pub struct Turns {
     pub retention: bool,
     pub round: bool,
     pub silence: bool,
+    /// The age from which an agent's row is written by its next sign of life.
+    pub sight: bool,
 }
 
 /// A world: everything that is fixed while it is searched.

@@ -20,7 +20,9 @@ pub fn host_at(object: &MailboxMachine, at: Timestamp) -> HostTime {
 }
 
 fn all(turns: Turns, object: &MailboxMachine) -> impl Iterator<Item = Timestamp> {
-    let when = |wanted: bool, at: Timestamp| wanted.then_some(at);
+    fn when<T>(wanted: bool, at: T) -> Option<T> {
+        wanted.then_some(at)
+    }
     let rows = object.log.entries.values().flat_map(move |logged| {
         let dedup = when(turns.dedup, logged.at.plus_ms(limits::DEDUP_MS));
         dedup.into_iter().chain(when(turns.retention, logged.at.plus_ms(limits::RETENTION_MS)))
@@ -29,9 +31,15 @@ fn all(turns: Turns, object: &MailboxMachine) -> impl Iterator<Item = Timestamp>
         agent.inbox.open.values().filter_map(move |open| open.due.filter(|_| turns.due))
     });
     let presumed = object.agents.values().flat_map(move |agent| presumed(turns, object, agent));
-    let silent = object.agents.values().filter_map(move |agent| {
-        let known = agent.registration.as_ref()?;
-        when(turns.silence, known.written_at.plus_ms(limits::RETENTION_MS))
+    let known = object.agents.values().filter_map(|agent| agent.registration.as_ref());
+    let silent = known.flat_map(move |known| {
+        let untold = known.losses.count > 0;
+        let ends = [
+            when(turns.sight, limits::SIGHT_MS),
+            when(turns.silence, limits::KNOWN_MS),
+            when(turns.silence && untold, limits::LOSSES_MS),
+        ];
+        ends.into_iter().flatten().map(|age_ms| known.written_at.plus_ms(age_ms))
     });
     let round = when(
         turns.round && object.round_at > Timestamp::ZERO,

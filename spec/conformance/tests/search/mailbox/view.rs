@@ -158,7 +158,7 @@ impl<'a> View<'a> {
             let losses = known.losses;
             (losses.count, losses.through).hash(hasher);
             (self.seq(losses.first), self.seq(losses.last)).hash(hasher);
-            self.ahead(known.written_at, limits::RETENTION_MS).hash(hasher);
+            self.ahead(known.written_at, limits::LOSSES_MS).hash(hasher);
         }
         agent.registration.is_some().hash(hasher);
         for (seq, open) in &agent.inbox.open {
@@ -245,6 +245,7 @@ impl<'a> View<'a> {
             [agent.first_through, agent.complete].map(|seq| self.seq(seq)).hash(hasher);
             self.epoch(&agent.agent, agent.epoch).hash(hasher);
             agent.announced.map(|seq| self.seq(seq)).hash(hasher);
+            self.ahead(agent.seen_at, limits::RETENTION_MS).hash(hasher);
             agent.lost.len().hash(hasher);
         }
         past.agents.len().hash(hasher);

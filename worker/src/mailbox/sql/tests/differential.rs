@@ -139,6 +139,11 @@ fn the_histories_reach_every_kind_of_answer() {
             reach(&mut pair(FEW, loads), &history, &mut reached);
         }
     }
+    // By chance alone hardly any inbox is full when something is published.
+    let full = "subscribe bob *\ntimes 65 publish ann a bytes=1048576";
+    let mut pair: Pair = pair(FEW, LONG);
+    let steps = pair.tell(full).unwrap();
+    reached.extend(steps.iter().flat_map(|(event, step)| labels(event, step)));
     let expected = "connect: Connected, wrote|connect: Connected resumed, wrote|\
         connect: Connected resumed gap, wrote|connect: Connected resumed refused, wrote|\
         connect: Ahead|connect: Clock|disconnect: Disconnected|disconnect: Disconnected, wrote|\

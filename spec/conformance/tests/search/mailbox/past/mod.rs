@@ -58,6 +58,8 @@ pub struct AgentPast {
     pub announced: Option<Ordinal>,
     /// An inbox told it that it knows everything up to here.
     pub complete: Ordinal,
+    /// Time at which it last did something that was not refused, where the world lets such time pass.
+    pub seen_at: Timestamp,
 }
 
 impl Past {
@@ -121,6 +123,7 @@ impl AgentPast {
             first_through: Ordinal::ZERO,
             announced: None,
             complete: Ordinal::ZERO,
+            seen_at: Timestamp::ZERO,
         }
     }
 }

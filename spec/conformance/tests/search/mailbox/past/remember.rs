@@ -30,6 +30,7 @@ pub fn remember(
         answered(scenario, state, transition, command, &reply.answer, now);
     }
     departures(scenario, state, transition, command, now);
+    actives_are_addressed(scenario, state, transition, now);
     for push in &transition.step.pushes {
         match &push.notice {
             Notice::Message { seq, message, .. } => {
@@ -47,6 +48,37 @@ pub fn remember(
         }
     }
     gaps_are_honest(scenario, state, transition.after);
+}
+
+/// Who did anything within the retention is known; what was published is then for whoever is subscribed.
+fn actives_are_addressed(
+    scenario: &Scenario,
+    state: &mut State,
+    transition: &Transition<'_, MailboxMachine>,
+    now: Timestamp,
+) {
+    let ask = match transition.event {
+        Event::Command(command) => Some(&command.ask),
+        Event::Alarm => None,
+    };
+    for (name, _) in
+        transition.before.agents.iter().filter(|(_, agent)| agent.registration.is_some())
+    {
+        let admins = matches!(ask, Some(Ask::Forget { agent, .. }) if agent == name);
+        let seen_at = state.past.agent(name).map_or(Timestamp::ZERO, |past| past.seen_at);
+        let active = now < seen_at.plus_ms(limits::RETENTION_MS);
+        if active && !admins && !transition.after.is_known(name) {
+            let why = format!("{name} is forgotten, and was there at {seen_at}");
+            state.violate(scenario, "active_is_addressed", why);
+        }
+    }
+    let answer = transition.step.reply.as_ref().map(|reply| &reply.answer);
+    if let (true, Some(ask), Some(Ok(_))) = (scenario.turns.sight, ask, answer)
+        && !matches!(ask, Ask::Disconnect { connection } if !transition.before.is_live(connection))
+        && let Some(name) = ask.agent()
+    {
+        state.past.agent_mut(name).seen_at = now;
+    }
 }
 
 fn tell(state: &mut State, name: &AgentId, gap: Gap) {

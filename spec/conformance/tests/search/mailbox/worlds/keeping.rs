@@ -117,6 +117,49 @@ pub fn retention() -> Scenario {
     }
 }
 
+/// An agent without a session, or with one, that does nothing that has to be written for weeks.
+pub fn busy() -> Scenario {
+    let types = || patterns(&["t"]);
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = State::initial(scenario);
+            let ask = Ask::Subscribe { agent: agent("r"), types: patterns(&["t"]) };
+            let _ = object::ask(scenario, &mut state, ask);
+            state
+        }),
+        choices: vec![
+            Ask::Subscribe { agent: agent("r"), types: types() },
+            Ask::Heartbeat { agent: agent("r") },
+        ],
+        turns: Turns { retention: true, silence: true, sight: true, ..Turns::default() },
+        budget: Budget {
+            connects: 1,
+            exits: 1,
+            crashes: 1,
+            choices: 2,
+            reads: 2,
+            gap_acks: 1,
+            alarms: 4,
+            jumps: 6,
+            ..Budget::default()
+        },
+        expected: &[
+            Mark::Accepted,
+            Mark::ForNobody,
+            Mark::Forgotten,
+            Mark::Expired,
+            Mark::GapTold,
+            Mark::Crashed,
+        ],
+        ..Scenario::new(
+            "busy",
+            "who did anything within the retention is addressed, and is told its gap for long after",
+            vec![Mail::published("1")],
+            vec![Process::new("r", "1", 1, 1_000)],
+        )
+    }
+}
+
 /// Mail for a name that never connected, read and acked over requests, and expired.
 pub fn strangers() -> Scenario {
     Scenario {

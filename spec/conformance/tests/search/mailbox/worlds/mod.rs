@@ -37,6 +37,7 @@ pub fn all() -> Vec<Scenario> {
         gaps(),
         dedup(),
         retention(),
+        busy(),
         strangers(),
         subscriptions(),
         overflow(),
