@@ -77,12 +77,12 @@ fn read(reader: u8, choice: u8, bytes: &[u8]) {
 
 fn request(action: &str, body: &[u8]) {
     let Ok(call) = decode_request(action, body) else { return };
-    let number = call.number.unwrap_or(7);
+    let number = call.attempt.number.unwrap_or(7);
     let (again, text) = encode_call(number, &call.command.ask).expect("a body is no connect");
     let reread = decode_request(again, text.as_bytes());
     let reread = reread.unwrap_or_else(|problem| panic!("{text} is refused: {problem:?}"));
     assert_eq!(reread.command, call.command, "{text}");
-    assert!(reread.number == Some(number) || again == "publish", "{text}");
+    assert!(reread.attempt.number == Some(number) || again == "publish", "{text}");
 }
 
 fn socket() -> Connection {
@@ -112,7 +112,11 @@ fn written_again(calls: &[Call]) {
     assert_eq!(reread.len(), calls.len(), "{text}");
     for (number, (reread, call)) in (1..).zip(reread.into_iter().zip(calls)) {
         let reread = reread.unwrap_or_else(|problem| panic!("{text} is refused: {problem:?}"));
-        assert_eq!((reread.number, &reread.command), (Some(number), &call.command), "{text}");
+        assert_eq!(
+            (reread.attempt.number, &reread.command),
+            (Some(number), &call.command),
+            "{text}"
+        );
     }
 }
 

@@ -21,6 +21,8 @@ pub const CLAIM_MAX_PATHS: usize = 64;
 pub const REASON_MAX_BYTES: usize = 256;
 /// Most holders that a `Deadlock` names. A cycle may be as long as there are claims.
 pub const CYCLE_NAMED: usize = 16;
+/// Most members of a command that its reply names as ignored.
+pub const IGNORED_NAMED: usize = 8;
 
 /// Shortest TTL: 1 ms.
 pub const TTL_MIN_MS: u64 = 1;

@@ -264,7 +264,7 @@ fn what_the_original_sends_is_understood() {
         ("status", r#"{ "file" : "src/lib.rs" }"#, Command::Status { path: lib }),
     ] {
         let call = wire::decode_request(action, body.as_bytes()).unwrap();
-        assert_eq!(call, wire::Call { number: None, dialect: Dialect::Original, command });
+        assert_eq!(call, wire::Call { attempt: None.into(), dialect: Dialect::Original, command });
     }
 }
 

@@ -217,7 +217,7 @@ fn what_a_client_writes_the_object_reads() {
     for ask in &all {
         let (action, body) = wire::encode_call(7, ask).unwrap();
         let number = (action != "publish").then_some(7);
-        let call = wire::Call { number, command: Command::alone(ask.clone()) };
+        let call = wire::Call { attempt: number.into(), command: Command::alone(ask.clone()) };
         assert_eq!(wire::decode_request(action, body.as_bytes()), Ok(call));
     }
     let calls: Vec<(u64, &Ask)> = (1..).zip(&all).collect();
@@ -225,7 +225,7 @@ fn what_a_client_writes_the_object_reads() {
     assert_eq!(read.len(), all.len());
     for (call, (number, ask)) in read.into_iter().zip(calls) {
         let command = Command::over(connection(), ask.clone());
-        assert_eq!(call, Ok(wire::Call { number: Some(number), command }));
+        assert_eq!(call, Ok(wire::Call { attempt: Some(number).into(), command }));
     }
 }
 
@@ -348,7 +348,7 @@ fn what_the_original_sends_is_understood() {
         ),
     ] {
         let call = wire::decode_request(action, body.as_bytes()).unwrap();
-        assert_eq!(call, wire::Call { number: None, command: Command::alone(ask) });
+        assert_eq!(call, wire::Call { attempt: None.into(), command: Command::alone(ask) });
     }
     let types = patterns(&["task"]);
     for (action, ask) in [
@@ -356,7 +356,7 @@ fn what_the_original_sends_is_understood() {
         ("unsubscribe", Ask::Unsubscribe { agent: ada(), types }),
     ] {
         let frame = format!(r#"{{"action":"{action}","type":"task"}}"#);
-        let call = wire::Call { number: None, command: Command::over(connection(), ask) };
+        let call = wire::Call { attempt: None.into(), command: Command::over(connection(), ask) };
         assert_eq!(wire::decode_original_frame(&frame, &connection()), Ok(call.clone()));
         assert_eq!(wire::decode_frame(&frame, &connection()), Ok(vec![Ok(call)]));
     }

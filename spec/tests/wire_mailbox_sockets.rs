@@ -31,7 +31,7 @@ fn in_a_frame_the_bad_commands_are_refused_and_the_good_ones_read() {
         .map(|call| match call {
             Ok(call) => {
                 assert_eq!(call.command.over, Some(socket()));
-                (call.number, Ok(call.command.ask.name()))
+                (call.attempt.number, Ok(call.command.ask.name()))
             }
             Err(problem) => (problem.call, Err(problem.code)),
         })

@@ -192,7 +192,7 @@ fn a_number_is_what_it_is_worth() {
     }
     let body = r#"{"agentId":"a","token":9007199254740991.0,"call":1e0}"#;
     let call = decode_request("release", body.as_bytes()).unwrap();
-    assert_eq!(call.number, Some(1));
+    assert_eq!(call.attempt.number, Some(1));
     assert!(matches!(
         call.command,
         Command::Release { target: ReleaseTarget::Token(token), .. } if token.get() == (1 << 53) - 1
@@ -306,7 +306,22 @@ fn unknown_members_and_those_of_other_commands_are_ignored() {
     let body = format!(
         r#"{{"x":{deep},"y":1e999,"ttlMs":"abc","path":"a","token":5,"reason":[],"request":""}}"#
     );
-    assert!(matches!(read("verify", &body), Command::Verify { .. }));
+    let call = decode_request("verify", body.as_bytes()).unwrap();
+    assert!(matches!(call.command, Command::Verify { .. }));
+    assert_eq!(call.attempt.ignored, ["x", "y", "ttlMs", "reason", "request"]);
+}
+
+#[test]
+fn what_is_null_or_looked_at_is_not_told_as_ignored_and_of_the_rest_the_first_eight() {
+    let others: Vec<String> = (0..20).map(|n| format!(r#""{}{n}":1"#, "x".repeat(60))).collect();
+    let body = format!(
+        r#"{{"action":"status","call":1,"file":"a","path":null,"ttlMs":null,"\u0066ile2":2,{}}}"#,
+        others.join(",")
+    );
+    let call = decode_request("status", body.as_bytes()).unwrap();
+    assert_eq!(call.attempt.ignored.len(), mailbus_spec::limits::IGNORED_NAMED);
+    assert_eq!(call.attempt.ignored[0], "file2");
+    assert!(call.attempt.ignored.iter().all(|name| name.chars().count() <= 41));
 }
 
 #[test]

@@ -264,7 +264,7 @@ proptest! {
     fn a_command_is_read_as_it_was_written(command in command(), number: u64) {
         let (action, body) = encode_call(number, &command);
         let call = decode_request(action, body.as_bytes()).unwrap();
-        prop_assert_eq!(call, Call { number: Some(number), dialect: Dialect::Mailbus, command });
+        prop_assert_eq!(call, Call { attempt: Some(number).into(), dialect: Dialect::Mailbus, command });
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn in_a_frame_the_bad_commands_are_refused_and_the_good_ones_read() {
     let shown: Vec<_> = read
         .iter()
         .map(|call| match call {
-            Ok(call) => (call.number, Ok(call.command.name())),
+            Ok(call) => (call.attempt.number, Ok(call.command.name())),
             Err(problem) => (problem.call, Err(problem.code)),
         })
         .collect();

@@ -373,7 +373,7 @@ impl Bench {
         for Push { to, notice } in step.pushes {
             self.push(&to, encode_push(&notice));
         }
-        encode_reply(call.number, call.dialect, &step.reply.unwrap())
+        encode_reply(call.attempt.number, call.dialect, &step.reply.unwrap())
     }
 
     fn push(&self, to: &Holder, text: String) {

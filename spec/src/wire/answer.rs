@@ -3,7 +3,8 @@
 use alloc::string::String;
 use core::fmt;
 
-use super::{Code, Problem};
+use super::object::with;
+use super::{Code, Problem, text_of};
 
 /// Spelling of a command, which decides how some refusals are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +32,15 @@ impl Answer {
     #[must_use]
     pub const fn ok(body: String) -> Self {
         Self { status: 200, body, retry_after: None }
+    }
+
+    /// The same, which names members of the command that were ignored.
+    #[must_use]
+    pub fn with_ignored(mut self, ignored: &[String]) -> Self {
+        if !ignored.is_empty() {
+            self.body = with(&self.body, &alloc::format!("\"ignored\":{}", text_of(&ignored)));
+        }
+        self
     }
 
     /// A refusal with this code, whose body was made elsewhere.

@@ -12,16 +12,17 @@
 //! | [`frame`] | what a WebSocket text frame carries |
 //! | `protocol` | which protocol a socket speaks |
 //! | `code`, `problem`, `answer` | refusals, and what an HTTP exchange is answered with |
-//! | `reply` | what stands around every reply |
+//! | `reply`, `object` | what stands around every reply, and objects put together out of text |
 //! | `request`, `field`, `query` | reading the object of a command, one member of it, and the query of a URL |
 //!
 //! # Rules of all shapes
 //!
-//! * The order of members is fixed: first what the answer is, then what it says, then `commit`, last
-//!   `call`.
+//! * The order of members is fixed: first what the answer is, then what it says, then `commit`, then
+//!   `call`, last `ignored`.
 //! * A reply has either an `outcome` or a `code`, whatever its HTTP status: a body with a `code` is
 //!   a refusal, or the end of a request that is over.
-//! * `null` is the same as absent. Unknown members are ignored, a known member twice is malformed.
+//! * `null` is the same as absent. Members that a command has no use for are ignored, and its reply
+//!   names the first of them in `ignored`; a known member twice is malformed.
 //! * Instants and durations are integers in milliseconds; names end in `At` or `Ms`. A number is
 //!   what it is worth, not how it is spelled: `1e3` is 1000.
 
@@ -31,6 +32,7 @@ mod field;
 pub mod frame;
 pub mod lease;
 pub mod mailbox;
+mod object;
 mod problem;
 mod protocol;
 mod query;
@@ -43,6 +45,7 @@ pub use field::Excerpt;
 pub use problem::{Extensions, Problem};
 pub use protocol::Protocol;
 pub use reply::Received;
+pub use request::Attempt;
 
 use alloc::string::String;
 

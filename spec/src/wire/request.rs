@@ -1,53 +1,141 @@
 //! Objects of commands as bytes bring them: members by their names, and over whose socket they came.
 
+use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
 use core::ops::Deref;
 
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::field::{Excerpt, Field, elements};
 use super::{Code, Problem};
 use crate::limits;
 
-/// Members of the commands of a service, each the text of its value.
+/// Members of the commands of a service.
 pub(super) trait Members<'a>: Sized {
     fn read(text: &'a str) -> Result<Self, serde_json::Error>;
-    fn action(&self) -> Field<'a>;
-    fn call(&self) -> Field<'a>;
+    fn object(&self) -> &Object<'a>;
 }
 
-/// The members of a service's commands: each a field by its name. An `action` and a `call` are among them.
+/// The members of a service's commands, each by its name, beside the `action` and `call` of all.
 macro_rules! members {
     ($($member:ident: $name:literal,)*) => {
-        /// Every member that some command has, on the wire. All others are ignored; an action looks at
-        /// its own only.
-        pub(super) struct Members<'a> {
-            $(pub(super) $member: Field<'a>,)*
+        /// Every member that some command has, on the wire. An action looks at its own only.
+        pub(super) struct Members<'a>($crate::wire::request::Object<'a>);
+
+        impl<'a> Members<'a> {
+            $(pub(super) fn $member(&self) -> $crate::wire::field::Field<'a> {
+                self.0.member($name)
+            })*
         }
 
         impl<'a> $crate::wire::request::Members<'a> for Members<'a> {
             fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-                #[derive(serde::Deserialize)]
-                struct Values<'a> {
-                    $(#[serde(borrow, rename = $name)]
-                    $member: Option<&'a serde_json::value::RawValue>,)*
-                }
-                let values: Values<'a> = serde_json::from_str(text)?;
-                Ok(Self { $($member: Field { name: $name, value: values.$member },)* })
+                $crate::wire::request::Object::read(text, &["action", "call", $($name),*]).map(Self)
             }
 
-            fn action(&self) -> Field<'a> {
-                self.action
-            }
-
-            fn call(&self) -> Field<'a> {
-                self.call
+            fn object(&self) -> &$crate::wire::request::Object<'a> {
+                &self.0
             }
         }
     };
 }
 pub(super) use members;
+
+/// Members of one object: those that some command has, and the first names of others.
+pub(super) struct Object<'a> {
+    found: Vec<Found<'a>>,
+    unknown: Vec<String>,
+}
+
+struct Found<'a> {
+    name: &'static str,
+    value: &'a RawValue,
+    is_seen: Cell<bool>,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn read(
+        text: &'a str,
+        known: &'static [&'static str],
+    ) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let object = serde::Deserializer::deserialize_map(&mut deserializer, Known(known))?;
+        deserializer.end()?;
+        Ok(object)
+    }
+
+    /// The member of this name, which is looked at from here on.
+    pub(super) fn member(&self, name: &'static str) -> Field<'a> {
+        let found = self.found.iter().find(|found| found.name == name);
+        Field {
+            name,
+            value: found.map(|found| {
+                found.is_seen.set(true);
+                found.value
+            }),
+        }
+    }
+
+    /// The first names of members that nobody has looked at.
+    fn ignored(&self) -> Vec<String> {
+        let unseen = self.found.iter().filter(|found| !found.is_seen.get());
+        let unseen = unseen.map(|found| String::from(found.name));
+        self.unknown.iter().cloned().chain(unseen).take(limits::IGNORED_NAMED).collect()
+    }
+}
+
+/// Reader of an object whose members have these names, or others.
+struct Known(&'static [&'static str]);
+
+impl<'de> Visitor<'de> for Known {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let (mut found, mut unknown) = (Vec::<Found<'_>>::new(), Vec::new());
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let Some(name) = self.0.iter().copied().find(|name| *name == key) else {
+                map.next_value::<IgnoredAny>()?;
+                if unknown.len() < limits::IGNORED_NAMED {
+                    unknown.push(format!("{}", Excerpt(&key)));
+                }
+                continue;
+            };
+            if found.iter().any(|found| found.name == name) {
+                return Err(A::Error::duplicate_field(name));
+            }
+            if let Some(value) = map.next_value()? {
+                found.push(Found { name, value, is_seen: Cell::new(false) });
+            }
+        }
+        Ok(Object { found, unknown })
+    }
+}
+
+/// Attempt at a command: all that its reply says of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its number, fresh for every attempt, if the client gave it one. The reply repeats it.
+    pub number: Option<u64>,
+    /// Members that the command has no use for, the first [`limits::IGNORED_NAMED`] of them. The reply names
+    /// them: a wish that nobody knows would be taken for granted.
+    pub ignored: Vec<String>,
+}
+
+impl From<Option<u64>> for Attempt {
+    /// The attempt of this number, of which nothing was ignored.
+    fn from(number: Option<u64>) -> Self {
+        Self { number, ignored: Vec::new() }
+    }
+}
 
 /// Object of one command, and whose socket it came over, if over one.
 pub(super) struct Request<'a, M, S> {
@@ -99,21 +187,29 @@ impl<'a, M: Members<'a>, S> Request<'a, M, S> {
         Ok(objects.into_iter().map(|object| Self::read(object.get(), socket)).collect())
     }
 
-    /// Result of `decode` on the object, with the number of its attempt.
+    /// Action that stands in the object.
+    pub(super) fn action(&self) -> Field<'a> {
+        self.members.object().member("action")
+    }
+
+    /// Result of `decode` on the object, with the number of its attempt and the members that were ignored.
     ///
     /// # Errors
     /// The [`Problem`] of the object, with that number if it could be read.
     pub(super) fn decoded<T>(
         &self,
         decode: impl FnOnce(&Self) -> Result<T, Problem>,
-    ) -> Result<(Option<u64>, T), Problem> {
-        let call = self.call();
+    ) -> Result<(Attempt, T), Problem> {
+        let object = self.members.object();
+        let call = object.member("call");
         let number = call.whole();
         if call.is_present() && number.is_none() {
             return Err(call.malformed("a whole number"));
         }
         let decoded = decode(self).map_err(|problem| problem.with_call(number))?;
-        Ok((number, decoded))
+        // Over HTTP the action stands in the address, and may stand in the object too.
+        self.action();
+        Ok((Attempt { number, ignored: object.ignored() }, decoded))
     }
 
     /// The decoder of the action that stands in the object. One that does not exist is malformed: the address

@@ -28,7 +28,7 @@ proptest! {
         let (action, body) = encode_call(number, &ask).unwrap();
         let call = decode_request(action, body.as_bytes()).unwrap();
         let number = (action != "publish").then_some(number);
-        prop_assert_eq!(call, Call { number, command: Command::alone(ask) });
+        prop_assert_eq!(call, Call { attempt: number.into(), command: Command::alone(ask) });
     }
 
     #[test]
@@ -44,7 +44,7 @@ proptest! {
         let expected: Vec<Call> = calls
             .into_iter()
             .map(|(number, ask)| Call {
-                number: Some(number),
+                attempt: Some(number).into(),
                 command: Command::over(socket.clone(), ask.clone()),
             })
             .collect();

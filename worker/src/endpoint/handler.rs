@@ -1,7 +1,7 @@
 //! One event on an object: its commands to the machine, and the effects that it comes to.
 
 use mailbus_spec::service::ReplyOf;
-use mailbus_spec::wire::{Answer, Problem, frame};
+use mailbus_spec::wire::{Answer, Attempt, Problem, frame};
 use mailbus_spec::{HostTime, machine};
 
 use super::policy::{Calls, Policy, Socket};
@@ -111,8 +111,8 @@ where
         for call in calls {
             let answer = match call {
                 Ok(call) if P::is_full(&self.told, speaker, bytes) => {
-                    let (number, ..) = P::parts(call);
-                    put_off::<P>(number)
+                    let (attempt, ..) = P::parts(call);
+                    put_off::<P>(attempt.number)
                 }
                 Ok(call) => self.answer(call)?,
                 Err(problem) => problem.to_answer(),
@@ -134,11 +134,12 @@ where
     }
 
     fn answer(&mut self, call: P::Call) -> Result<Answer, StorageError> {
-        let (number, dialect, command) = P::parts(call);
-        Ok(match self.machine_event(&machine::Event::Command(command))? {
+        let (Attempt { number, ignored }, dialect, command) = P::parts(call);
+        let answer = match self.machine_event(&machine::Event::Command(command))? {
             Some(reply) => P::encode_reply(number, dialect, &reply),
             None => Problem::internal().with_call(number).to_answer(),
-        })
+        };
+        Ok(answer.with_ignored(&ignored))
     }
 
     pub(super) fn machine_event(

@@ -2,7 +2,7 @@
 
 use mailbus_spec::machine::StateMachine;
 use mailbus_spec::service::{ReplyOf, Service};
-use mailbus_spec::wire::{Answer, Dialect, Problem, Protocol};
+use mailbus_spec::wire::{Answer, Attempt, Dialect, Problem, Protocol};
 
 use crate::machine::CommandOf;
 use crate::object::{Accept, Attachment, Effects, SocketId};
@@ -73,8 +73,8 @@ pub trait Policy: Sized {
     /// The problem of one that is none.
     fn decode_subscribe(query: &str) -> Result<Self::Subscribe, Problem>;
 
-    /// Number, spelling and command of a call.
-    fn parts(call: Self::Call) -> (Option<u64>, Dialect, CommandOf<Self::Service>);
+    /// Attempt, spelling and command of a call.
+    fn parts(call: Self::Call) -> (Attempt, Dialect, CommandOf<Self::Service>);
 
     /// The answer that says this reply.
     fn encode_reply(

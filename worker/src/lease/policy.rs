@@ -11,7 +11,7 @@ use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Push};
 use mailbus_spec::wire::lease::{
     Call, Subscribe, decode_frame, decode_request, decode_subscribe, encode_push, encode_reply,
 };
-use mailbus_spec::wire::{Answer, Code, Dialect, Problem, Protocol, frame};
+use mailbus_spec::wire::{Answer, Attempt, Code, Dialect, Problem, Protocol, frame};
 use mailbus_spec::{Holder, limits};
 
 use super::attachment;
@@ -70,8 +70,8 @@ impl Policy for LeasePolicy {
         decode_subscribe(query)
     }
 
-    fn parts(call: Call) -> (Option<u64>, Dialect, Command) {
-        (call.number, call.dialect, call.command)
+    fn parts(call: Call) -> (Attempt, Dialect, Command) {
+        (call.attempt, call.dialect, call.command)
     }
 
     fn encode_reply(number: Option<u64>, dialect: Dialect, reply: &LeaseReply) -> Answer {

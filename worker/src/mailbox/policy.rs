@@ -13,7 +13,7 @@ use mailbus_spec::wire::mailbox::{
     Call, Subscribe, close, decode_frame, decode_original_frame, decode_request, decode_subscribe,
     encode_connected, encode_reply,
 };
-use mailbus_spec::wire::{Answer, Dialect, Problem, Protocol};
+use mailbus_spec::wire::{Answer, Attempt, Dialect, Problem, Protocol};
 
 use super::attachment::{self, Session};
 use crate::endpoint::{Calls, Policy, Socket, restart};
@@ -95,8 +95,8 @@ impl Policy for MailboxPolicy {
         decode_subscribe(query)
     }
 
-    fn parts(call: Call) -> (Option<u64>, Dialect, Command) {
-        (call.number, Dialect::Mailbus, call.command)
+    fn parts(call: Call) -> (Attempt, Dialect, Command) {
+        (call.attempt, Dialect::Mailbus, call.command)
     }
 
     fn encode_reply(number: Option<u64>, _: Dialect, reply: &MailboxReply) -> Answer {

@@ -44,7 +44,7 @@ pub(super) fn decoder(action: &str) -> Option<Decoder> {
 
 fn acquire(request: &Request<'_>) -> Result<Decoded, Problem> {
     let holder = request.holder()?;
-    let id = request.request.id(RequestId::new)?;
+    let id = request.request().id(RequestId::new)?;
     let (dialect, paths) = claimed(request)?;
     let ttl = ttl(request)?;
     let wait = wait(request)?;
@@ -64,13 +64,13 @@ fn acquire(request: &Request<'_>) -> Result<Decoded, Problem> {
 fn renew(request: &Request<'_>) -> Result<Decoded, Problem> {
     let holder = request.holder()?;
     let token = token(request)?;
-    let drain = request.drain.flag()?.unwrap_or(false);
+    let drain = request.drain().flag()?.unwrap_or(false);
     Ok((Dialect::Mailbus, Command::Renew { holder, token, ttl: ttl(request)?, drain }))
 }
 
 fn release(request: &Request<'_>) -> Result<Decoded, Problem> {
     let holder = request.holder()?;
-    let token = request.token;
+    let token = request.token();
     let (dialect, target) = match (token.is_present(), one_path(request, LeasePath::named)?) {
         (true, None) => (Dialect::Mailbus, ReleaseTarget::Token(token.ordinal()?)),
         (false, Some((dialect, path))) if holder.session.is_original() => {
@@ -89,7 +89,7 @@ fn release(request: &Request<'_>) -> Result<Decoded, Problem> {
 
 fn cancel(request: &Request<'_>) -> Result<Decoded, Problem> {
     let holder = request.holder()?;
-    let field = request.request;
+    let field = request.request();
     let id = field.id(RequestId::new)?.ok_or_else(|| field.malformed("the request to end"))?;
     Ok((Dialect::Mailbus, Command::Cancel { holder, request: id }))
 }
@@ -100,9 +100,9 @@ fn status(request: &Request<'_>) -> Result<Decoded, Problem> {
 }
 
 fn list(request: &Request<'_>) -> Result<Decoded, Problem> {
-    let prefix = prefix(request.prefix)?;
-    let after = request.after.path(LeasePath::named)?;
-    let limit = request.limit;
+    let prefix = prefix(request.prefix())?;
+    let after = request.after().path(LeasePath::named)?;
+    let limit = request.limit();
     let entries = match (limit.is_present(), limit.whole().map(usize::try_from)) {
         (false, _) => limits::LIST_DEFAULT,
         (true, Some(Ok(entries))) if (1..=limits::LIST_MAX).contains(&entries) => entries,
@@ -144,28 +144,28 @@ fn verify(request: &Request<'_>) -> Result<Decoded, Problem> {
 
 fn force_release(request: &Request<'_>) -> Result<Decoded, Problem> {
     let token = token(request)?;
-    let field = request.reason;
+    let field = request.reason();
     let longest = limits::REASON_MAX_BYTES;
     let reason: String = field
         .text()?
         .filter(|reason| reason.len() <= longest)
         .ok_or_else(|| field.malformed(format_args!("a text of at most {longest} bytes")))?;
-    let drain = request.drain.flag()?.unwrap_or(false);
+    let drain = request.drain().flag()?.unwrap_or(false);
     Ok((Dialect::Mailbus, Command::ForceRelease { token, reason, drain }))
 }
 
 fn recover(request: &Request<'_>) -> Result<Decoded, Problem> {
-    let at_least = request.at_least.issuable("token")?;
+    let at_least = request.at_least().issuable("token")?;
     Ok((Dialect::Mailbus, Command::Recover { at_least }))
 }
 
 fn token(request: &Request<'_>) -> Result<Ordinal, Problem> {
-    request.token.ordinal()
+    request.token().ordinal()
 }
 
 /// A TTL that is missing or no number at all is out of range too: one code for every bad TTL.
 fn ttl(request: &Request<'_>) -> Result<Ttl, Problem> {
-    let field = request.ttl_ms;
+    let field = request.ttl_ms();
     field
         .whole()
         .and_then(Ttl::from_ms)
@@ -173,7 +173,7 @@ fn ttl(request: &Request<'_>) -> Result<Ttl, Problem> {
 }
 
 fn wait(request: &Request<'_>) -> Result<Option<Wait>, Problem> {
-    let field = request.wait_ms;
+    let field = request.wait_ms();
     if !field.is_present() {
         return Ok(None);
     }
@@ -188,13 +188,13 @@ fn out_of_range(field: Field<'_>, first: u64, last: u64) -> Problem {
 
 /// The set that an acquisition names, under one of its three names.
 fn claimed(request: &Request<'_>) -> Result<(Dialect, PathSet), Problem> {
-    let field = request.paths;
+    let field = request.paths();
     match (field.is_present(), one_path(request, LeasePath::new)?) {
         (true, Some(_)) => Err(twice("`paths`", "`file` or `path`")),
         (false, Some((dialect, path))) => Ok((dialect, PathSet::one(path))),
         (false, None) => Err(field.malformed("an array of the paths to hold")),
         (true, None) => {
-            let texts = request.paths()?;
+            let texts = request.path_texts()?;
             let paths: Result<Vec<LeasePath>, Problem> =
                 texts.iter().map(|text| path("paths", text, LeasePath::new)).collect();
             let set = PathSet::new(paths?).map_err(|invalid| {
@@ -211,7 +211,7 @@ fn claimed(request: &Request<'_>) -> Result<(Dialect, PathSet), Problem> {
 }
 
 fn needed_path(request: &Request<'_>, parse: ParsePath) -> Result<(Dialect, LeasePath), Problem> {
-    let field = request.path;
+    let field = request.path();
     one_path(request, parse)?.ok_or_else(|| field.malformed("the path asked about"))
 }
 
@@ -220,8 +220,8 @@ fn one_path(
     request: &Request<'_>,
     parse: ParsePath,
 ) -> Result<Option<(Dialect, LeasePath)>, Problem> {
-    let file = request.file;
-    let path = request.path;
+    let file = request.file();
+    let path = request.path();
     match (file.path(parse)?, path.path(parse)?) {
         (Some(_), Some(_)) => Err(twice("`file`", "`path`")),
         (Some(path), None) => Ok(Some((Dialect::Original, path))),

@@ -83,22 +83,22 @@ pub use push::{ServerFrame, decode_server_frame, encode_push};
 pub use reply::{Received, decode_reply, encode_reply};
 pub use subscribe::{Subscribe, decode_subscribe, encode_subscribe};
 
-use super::Dialect;
+use super::{Attempt, Dialect};
 use crate::lease::Command;
 
 /// One attempt at a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Its number, fresh for every attempt, if the client gave it one. The reply repeats it.
-    pub number: Option<u64>,
+    /// Attempt that it is.
+    pub attempt: Attempt,
     /// Spelling of the command.
     pub dialect: Dialect,
     /// The command.
     pub command: Command,
 }
 
-impl From<(Option<u64>, command::Decoded)> for Call {
-    fn from((number, (dialect, command)): (Option<u64>, command::Decoded)) -> Self {
-        Self { number, dialect, command }
+impl From<(Attempt, command::Decoded)> for Call {
+    fn from((attempt, (dialect, command)): (Attempt, command::Decoded)) -> Self {
+        Self { attempt, dialect, command }
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::id::{AgentId, Holder, SessionId};
 use crate::limits;
-use crate::wire::field::{Field, elements};
+use crate::wire::field::elements;
 use crate::wire::request::{self, members};
 use crate::wire::{Code, Problem};
 
@@ -14,8 +14,6 @@ use crate::wire::{Code, Problem};
 pub(super) type Request<'a> = request::Request<'a, Members<'a>, Holder>;
 
 members! {
-    action: "action",
-    call: "call",
     agent_id: "agentId",
     session: "session",
     request: "request",
@@ -36,8 +34,8 @@ members! {
 impl Request<'_> {
     /// Holder that asks.
     pub(super) fn holder(&self) -> Result<Holder, Problem> {
-        let agent = self.agent_id;
-        let session = self.session.id(SessionId::new)?;
+        let agent = self.agent_id();
+        let session = self.session().id(SessionId::new)?;
         match (agent.id(AgentId::new)?, self.socket) {
             (Some(agent), Some(socket)) if agent != socket.agent => Err(Problem::new(
                 Code::Forbidden,
@@ -55,8 +53,8 @@ impl Request<'_> {
     }
 
     /// The elements of `paths`, as they are spelled.
-    pub(super) fn paths(&self) -> Result<Vec<String>, Problem> {
-        let field = self.paths;
+    pub(super) fn path_texts(&self) -> Result<Vec<String>, Problem> {
+        let field = self.paths();
         let most = limits::CLAIM_MAX_PATHS;
         let Some(value) = field.value else { return Ok(Vec::new()) };
         let texts: Option<Vec<String>> =

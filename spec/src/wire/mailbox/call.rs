@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use super::object;
 use crate::id::AgentId;
 use crate::mailbox::{Ask, Message, MessageId, Patterns, Settled};
 use crate::ordinal::Ordinal;
+use crate::wire::object;
 use crate::wire::{frame, text_of};
 
 /// The action of a command and the body to send to it over HTTP, as attempt number `call`. The body of

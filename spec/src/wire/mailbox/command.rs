@@ -58,7 +58,7 @@ fn publish(request: &Request<'_>) -> Result<Ask, Problem> {
 }
 
 fn send(request: &Request<'_>) -> Result<Ask, Problem> {
-    let (original, other) = (request.target_agent, request.to);
+    let (original, other) = (request.target_agent(), request.to());
     let to = match (original.id(AgentId::new)?, other.id(AgentId::new)?) {
         (Some(_), Some(_)) => return Err(twice("`targetAgent`", "`to`")),
         (Some(agent), None) | (None, Some(agent)) => agent,
@@ -73,7 +73,7 @@ fn message(request: &Request<'_>) -> Result<Message, Problem> {
 
 fn acknowledge(request: &Request<'_>) -> Result<Ask, Problem> {
     let agent = request.agent()?;
-    let named = [request.message_id, request.seqs, request.up_to, request.gap];
+    let named = [request.message_id(), request.seqs(), request.up_to(), request.gap()];
     let mut present = named.into_iter().filter(|field| field.is_present());
     let wanted = "`messageId`, `seqs`, `upTo` or `gap`";
     let (Some(field), None) = (present.next(), present.next()) else {
@@ -92,8 +92,8 @@ fn acknowledge(request: &Request<'_>) -> Result<Ask, Problem> {
 
 fn nack(request: &Request<'_>) -> Result<Ask, Problem> {
     let agent = request.agent()?;
-    let seq = request.seq.ordinal()?;
-    let field = request.delay_ms;
+    let seq = request.seq().ordinal()?;
+    let field = request.delay_ms();
     let delay = if field.is_present() {
         field.whole().and_then(Delay::from_ms).ok_or_else(|| {
             let most = limits::DELAY_MAX_MS;
@@ -108,7 +108,7 @@ fn nack(request: &Request<'_>) -> Result<Ask, Problem> {
 
 /// Both members or neither: one alone names no push.
 fn fence(request: &Request<'_>) -> Result<Option<Fence>, Problem> {
-    let (epoch, attempt) = (request.epoch, request.attempt);
+    let (epoch, attempt) = (request.epoch(), request.attempt());
     if !epoch.is_present() && !attempt.is_present() {
         return Ok(None);
     }
@@ -119,7 +119,7 @@ fn fence(request: &Request<'_>) -> Result<Option<Fence>, Problem> {
 }
 
 fn working(request: &Request<'_>) -> Result<Ask, Problem> {
-    Ok(Ask::Working { agent: request.agent()?, seq: request.seq.ordinal()? })
+    Ok(Ask::Working { agent: request.agent()?, seq: request.seq().ordinal()? })
 }
 
 fn inbox(request: &Request<'_>) -> Result<Ask, Problem> {
@@ -133,7 +133,7 @@ fn dead_letters(request: &Request<'_>) -> Result<Ask, Problem> {
 }
 
 fn agents(request: &Request<'_>) -> Result<Ask, Problem> {
-    Ok(Ask::Agents { after: request.after.id(AgentId::new)?, limit: limit(request)? })
+    Ok(Ask::Agents { after: request.after().id(AgentId::new)?, limit: limit(request)? })
 }
 
 fn heartbeat(request: &Request<'_>) -> Result<Ask, Problem> {
@@ -141,13 +141,13 @@ fn heartbeat(request: &Request<'_>) -> Result<Ask, Problem> {
 }
 
 fn redrive(request: &Request<'_>) -> Result<Ask, Problem> {
-    Ok(Ask::Redrive { agent: request.agent()?, seqs: seqs(request.seqs)? })
+    Ok(Ask::Redrive { agent: request.agent()?, seqs: seqs(request.seqs())? })
 }
 
 /// Patterns to add or to take away; with neither the command changes nothing and asks.
 fn subscriptions(request: &Request<'_>) -> Result<Ask, Problem> {
     let agent = request.agent()?;
-    let (add, remove) = (request.add, request.remove);
+    let (add, remove) = (request.add(), request.remove());
     match (add.is_present(), remove.is_present()) {
         (true, true) => Err(twice("`add`", "`remove`")),
         (true, false) => Ok(Ask::Subscribe { agent, types: patterns(add)? }),
@@ -169,31 +169,31 @@ fn unsubscribe(request: &Request<'_>) -> Result<Ask, Problem> {
 fn disconnect(request: &Request<'_>) -> Result<Ask, Problem> {
     let agent = request.agent()?;
     let epoch = match request.socket {
-        Some(socket) if !request.epoch.is_present() => socket.epoch,
-        _ => request.epoch.ordinal()?,
+        Some(socket) if !request.epoch().is_present() => socket.epoch,
+        _ => request.epoch().ordinal()?,
     };
     Ok(Ask::Disconnect { connection: Connection { agent, epoch } })
 }
 
 /// The agent is not the one that asks, so a socket does not say it.
 fn forget(request: &Request<'_>) -> Result<Ask, Problem> {
-    let field = request.agent_id;
+    let field = request.agent_id();
     let agent = field.id(AgentId::new)?;
     let agent = agent.ok_or_else(|| field.malformed("the name of the agent to forget"))?;
-    let epoch = request.epoch.is_present().then(|| request.epoch.ordinal()).transpose()?;
+    let epoch = request.epoch().is_present().then(|| request.epoch().ordinal()).transpose()?;
     Ok(Ask::Forget { agent, epoch })
 }
 
 fn recover(request: &Request<'_>) -> Result<Ask, Problem> {
-    Ok(Ask::Recover { at_least: request.at_least.issuable("`seq`")? })
+    Ok(Ask::Recover { at_least: request.at_least().issuable("`seq`")? })
 }
 
 fn after(request: &Request<'_>) -> Result<Ordinal, Problem> {
-    if request.after.is_present() { request.after.ordinal() } else { Ok(Ordinal::ZERO) }
+    if request.after().is_present() { request.after().ordinal() } else { Ok(Ordinal::ZERO) }
 }
 
 fn limit(request: &Request<'_>) -> Result<usize, Problem> {
-    let field = request.limit;
+    let field = request.limit();
     match (field.is_present(), field.whole().map(usize::try_from)) {
         (false, _) => Ok(limits::LIST_DEFAULT),
         (true, Some(Ok(entries))) if (1..=limits::LIST_MAX).contains(&entries) => Ok(entries),
@@ -214,7 +214,7 @@ fn patterns(field: Field<'_>) -> Result<Patterns, Problem> {
 }
 
 fn one_pattern(request: &Request<'_>) -> Result<Patterns, Problem> {
-    let field = request.kind;
+    let field = request.kind();
     let text = field.text()?.ok_or_else(|| field.malformed("a type, `prefix.*` or `*`"))?;
     Ok(Patterns::from([pattern(field.name, text)?]))
 }

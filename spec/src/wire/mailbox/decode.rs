@@ -8,7 +8,7 @@ use super::message::decode_message;
 use super::request::Request;
 use crate::mailbox::{Ask, Command, Connection};
 use crate::wire::request::{no_action, text_of_body};
-use crate::wire::{Code, Problem};
+use crate::wire::{Attempt, Code, Problem};
 
 /// The command in the body of `POST …/{action}`. The body of `publish` is the message itself, so that
 /// its call has no number.
@@ -21,7 +21,10 @@ pub fn decode_request(action: &str, body: &[u8]) -> Result<Call, Problem> {
     let text = text_of_body(body)?;
     if action == "publish" {
         let message = decode_message(text, None)?;
-        return Ok(Call { number: None, command: Command::alone(Ask::Publish { message }) });
+        return Ok(Call {
+            attempt: Attempt::default(),
+            command: Command::alone(Ask::Publish { message }),
+        });
     }
     decoded(&Request::read(text, None)?, decode)
 }
@@ -50,7 +53,7 @@ pub fn decode_frame(
 /// The [`Problem`] of any other frame.
 pub fn decode_original_frame(text: &str, socket: &Connection) -> Result<Call, Problem> {
     decoded(&Request::read(text, Some(socket))?, |request| {
-        let action = request.action;
+        let action = request.action();
         let name = action.text()?.unwrap_or_default();
         let decode = of_original(&name).ok_or_else(|| {
             Problem::new(
@@ -68,6 +71,6 @@ fn decoded(
     request: &Request<'_>,
     decode: impl FnOnce(&Request<'_>) -> Result<Ask, Problem>,
 ) -> Result<Call, Problem> {
-    let (number, ask) = request.decoded(decode)?;
-    Ok(Call { number, command: Command { over: request.socket.cloned(), ask } })
+    let (attempt, ask) = request.decoded(decode)?;
+    Ok(Call { attempt, command: Command { over: request.socket.cloned(), ask } })
 }

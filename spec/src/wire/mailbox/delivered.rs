@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::message::Members;
-use super::object::with;
 use crate::mailbox::Message;
 use crate::mailbox::message::derived_id;
 use crate::ordinal::Ordinal;
 use crate::wire::Undecodable;
+use crate::wire::object::with;
 
 /// A message as a recipient sees it: the bytes that were accepted, and after them what the bus says.
 pub(super) fn delivered(

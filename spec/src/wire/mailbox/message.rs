@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::object;
 use super::request::speaker;
 use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::{Message, MessageId, MessageType};
 use crate::wire::field::Field;
+use crate::wire::object;
 use crate::wire::{Code, Problem, text_of};
 
 /// The message that somebody sends as this JSON object. `socket` is whose socket it came over, if over

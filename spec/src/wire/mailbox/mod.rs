@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `message` | messages out of bytes, sent and stored |
 //! | `delivered` | messages as their recipients see them |
-//! | `object` | objects put together out of text |
 //! | `decode` | commands out of HTTP bodies and frames |
 //! | `request` | the members of a command |
 //! | `command` | what each action makes of them |
@@ -126,7 +125,6 @@ mod delivered;
 mod detail;
 mod members;
 mod message;
-mod object;
 mod push;
 mod reply;
 mod request;
@@ -142,13 +140,14 @@ pub use push::{
 pub use reply::{Received, decode_reply, encode_reply};
 pub use subscribe::{Subscribe, decode_subscribe, encode_subscribe};
 
+use super::Attempt;
 use crate::mailbox::Command;
 
 /// One attempt at a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Its number, fresh for every attempt, if the client gave it one. The reply repeats it.
-    pub number: Option<u64>,
+    /// Attempt that it is.
+    pub attempt: Attempt,
     /// The command.
     pub command: Command,
 }

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use super::delivered::{Delivered, delivered};
 use super::detail;
 use super::members::{Ahead, Inbox, Letter, LetterStart, Letters, Said, Success};
-use super::object::{array, with};
 use crate::mailbox::{DeadLetter, MailboxReply, Outcome, Pending, Rejection};
 use crate::ordinal::Ordinal;
+use crate::wire::object::{array, with};
 use crate::wire::reply::{Clock, Envelope, Limit, Nothing, Reading, said};
 use crate::wire::{Answer, Code, Undecodable, text_of};
 

@@ -16,8 +16,6 @@ use crate::wire::{Code, Problem};
 pub(super) type Request<'a> = request::Request<'a, Members<'a>, Connection>;
 
 members! {
-    action: "action",
-    call: "call",
     agent_id: "agentId",
     message: "message",
     target_agent: "targetAgent",
@@ -55,12 +53,12 @@ pub(super) fn speaker(named: Field<'_>, socket: Option<&AgentId>) -> Result<Agen
 impl<'a> Request<'a> {
     /// Agent that asks.
     pub(super) fn agent(&self) -> Result<AgentId, Problem> {
-        speaker(self.agent_id, self.socket.map(|socket| &socket.agent))
+        speaker(self.agent_id(), self.socket.map(|socket| &socket.agent))
     }
 
     /// The text of the message that the command carries.
     pub(super) fn message_text(&self) -> Result<&'a str, Problem> {
-        let field = self.message;
+        let field = self.message();
         field.value.map(RawValue::get).ok_or_else(|| field.malformed("the message to send"))
     }
 

@@ -43,6 +43,20 @@ fn what_cannot_be_read_is_refused_by_its_code() {
 }
 
 #[test]
+fn a_wish_that_nobody_knows_is_named_in_the_answer_whatever_it_is() {
+    let mut workspace = Workspace::new();
+    let shared =
+        json!({ "agentId": "ann", "path": "a", "ttlMs": 1_000, "mode": "shared", "call": 3 });
+    let (_, granted) = workspace.ask("acquire", shared);
+    assert_eq!((&granted["outcome"], &granted["ignored"]), (&json!("granted"), &json!(["mode"])));
+    let (response, held) =
+        workspace.ask("acquire", json!({ "agentId": "bob", "path": "a", "ttlMs": 1, "waitms": 5 }));
+    assert_eq!((code(&response).0, &held["ignored"]), (409, &json!(["waitms"])));
+    let (_, free) = workspace.ask("status", json!({ "path": "b" }));
+    assert_eq!(free.get("ignored"), None);
+}
+
+#[test]
 fn a_clock_that_cannot_be_is_503_with_a_time_to_retry() {
     let mut workspace = Workspace::new();
     let body = Body::Whole(br#"{"path":"a"}"#);
