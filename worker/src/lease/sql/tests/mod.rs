@@ -7,3 +7,4 @@ mod differential;
 mod limits;
 mod pair;
 mod stale;
+mod stored;
