@@ -117,8 +117,16 @@ pub const PUSH_BUDGET_BYTES: u64 = 4 << 20;
 pub const WINDOWLESS_REDELIVERIES: u64 = 1_024;
 /// Longest delay of a nack: 24 h.
 pub const DELAY_MAX_MS: u64 = 86_400_000;
+/// Messages that are delayed beyond which a session is pushed nothing for the first time, unless four
+/// of its windows are more.
+pub const DELAYED_MESSAGES: u64 = 1_024;
 /// Failures after which a message is given up.
 pub const MAX_DELIVERIES: u64 = 5;
+/// Least delay of a nack, by the failures of its message before it: 0, 1, 3 and 6 min. So those that a
+/// client reports as fast as it can span ten minutes.
+///
+/// Invariant: one for each failure but the last.
+pub const FAILURE_FLOORS_MS: [u64; 4] = [0, 60_000, 180_000, 360_000];
 /// Time for which a message's id is remembered: 2 min.
 ///
 /// Invariant: as [`MEMORY_MS`], no less than a client's retries and the way of a copy.
@@ -164,6 +172,7 @@ pub const LOG_BYTES: u64 = 2 << 30;
 /// Invariant: one message always fits.
 pub const PAGE_BYTES: u64 = 1 << 20;
 
+const _: () = assert!(FAILURE_FLOORS_MS.len() as u64 + 1 == MAX_DELIVERIES);
 const _: () = assert!(RETRY_MS + 60_000 <= DEDUP_MS);
 const _: () = assert!(RETRY_MS + 60_000 <= MEMORY_MS);
 const _: () = assert!(KNOWN_MS <= LOSSES_MS);

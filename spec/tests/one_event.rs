@@ -7,7 +7,7 @@ use mailbus_spec::lease::state::{ClaimKey, Remembered};
 use mailbus_spec::lease::{
     self, Acquire, Command, LeaseMachine, LeaseStep, OverReason, ReleaseTarget,
 };
-use mailbus_spec::limits::RETENTION_MS;
+use mailbus_spec::limits::{FAILURE_FLOORS_MS, RETENTION_MS};
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
     self, Ask, Delay, MailboxMachine, MailboxStep, Outcome, Pattern, Patterns,
@@ -206,13 +206,10 @@ fn a_dead_letter_that_comes_back_too_old_may_have_made_the_inbox_too_full() {
     let mut mail = Mail { machine: MailboxMachine::default(), host_ms: NOON_MS };
     mail.connect();
     let letter = mail.send(500_000);
-    for _ in 0..5 {
-        mail.ask(Ask::Nack {
-            agent: ann(),
-            seq: letter,
-            fence: None,
-            delay: Delay::from_ms(0).unwrap(),
-        });
+    for floor_ms in FAILURE_FLOORS_MS.into_iter().chain([0]) {
+        mail.ask(Ask::Nack { agent: ann(), seq: letter, fence: None, delay: Delay::NONE });
+        mail.host_ms += floor_ms;
+        mail.ask(Ask::Heartbeat { agent: ann() });
     }
     mail.host_ms += RETENTION_MS;
     mail.connect();

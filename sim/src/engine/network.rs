@@ -36,7 +36,7 @@ const MAIL_FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 
 /// Time after the healing that mail may take at most: a message that fails as often as it may, each
 /// time after a handler that took too long, and a clock that stands still before it is re-anchored.
-const MAIL_HEALING_MS: u64 = 420_000;
+const MAIL_HEALING_MS: u64 = 420_000 + 600_000;
 /// Interval at which it is looked whether mail is still open.
 const LOOK_MS: u64 = 1_000;
 

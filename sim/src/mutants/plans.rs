@@ -197,13 +197,13 @@ pub(super) fn copied_nacks(seed: u64) -> Plan {
     plan
 }
 
-/// Mail of a seed, much of which fails for good, and is given a second chance.
+/// Mail of a seed, much of which kills whoever handles it, and is given a second chance.
 pub(super) fn redrives(seed: u64) -> Plan {
     let mut plan = calm_mail(seed);
     for (number, operation) in plan.operations.iter_mut().enumerate() {
         match &mut operation.action {
             Action::Mail(MailAction::Send { script, copies, .. }) => {
-                *script = HandlerScript::Fail { times: 7 };
+                *script = HandlerScript::Crash { times: 7 };
                 *copies = 1;
             }
             action if number % 2 == 0 => *action = Action::Mail(MailAction::Redrive),

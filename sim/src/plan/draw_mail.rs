@@ -104,7 +104,8 @@ impl Plan {
             12..15 => HandlerScript::Slow { for_ms: random.random_range(50..=longest_ms) },
             15..18 => HandlerScript::Fail { times: random.random_range(1..=7) },
             _ if copies > 1 => HandlerScript::Done,
-            _ => HandlerScript::Crash { times: random.random_range(1..=2) },
+            // The first death is not announced, and the fifth that is kills the message.
+            _ => HandlerScript::Crash { times: [1, 2, 2, 7][random.random_range(0..4_usize)] },
         };
         MailAction::Send {
             to,

@@ -225,14 +225,16 @@ impl Window {
         self.bytes
     }
 
-    /// Most nacked messages that may wait for their time: beyond, the delay is 0.
+    /// Most messages that may wait for their time beside what is pushed for the first time: four
+    /// windows, and [`limits::DELAYED_MESSAGES`] at least.
     #[must_use]
     pub const fn delayed(self) -> u64 {
-        self.messages.saturating_mul(4)
+        let windows = self.messages.saturating_mul(4);
+        if windows > limits::DELAYED_MESSAGES { windows } else { limits::DELAYED_MESSAGES }
     }
 }
 
-/// Time for which a nacked message stays away: 0 ..= 24 h.
+/// Time for which a nacked message shall stay away at least: 0 ..= 24 h.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Delay(u64);
 

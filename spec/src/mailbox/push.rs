@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::answer::Notice;
+use crate::mailbox::command::Window;
 use crate::mailbox::machine::Turn;
 use crate::mailbox::state::{Agent, Flight, MailboxMachine, Open, Session};
 use crate::ordinal::Ordinal;
@@ -35,12 +36,28 @@ impl Session {
 }
 
 impl Agent {
+    /// Time from which the session is pushed what has no time of its own: `None` for at once. With as many
+    /// messages delayed as may be, it is that at which one fewer is
+    /// ([refuted](crate::rules::refuted#delays-that-end-where-many-wait)).
+    #[must_use]
+    pub fn fresh_from(&self) -> Option<Timestamp> {
+        let live = self.live.as_ref()?;
+        let waiting = self.inbox.open.iter().filter(|(seq, _)| !live.flights.contains_key(seq));
+        let mut due_times: Vec<Timestamp> = waiting.filter_map(|(_, open)| open.due).collect();
+        due_times.sort_unstable();
+        let most = live.window.unwrap_or(Window::DEFAULT).delayed();
+        let before = usize::try_from(most).ok()?.checked_sub(1)?;
+        due_times.into_iter().rev().nth(before)
+    }
+
     /// The message to push next at `now`: the lowest that is pending, not in flight and due, unless the
     /// window forbids it. What is younger waits with it.
     fn next_due(&self, now: Timestamp) -> Option<(Ordinal, Open)> {
         let live = self.live.as_ref()?;
+        let fresh_from = self.fresh_from();
         let waiting = |(seq, open): &(&Ordinal, &Open)| {
-            !live.flights.contains_key(seq) && open.due.is_none_or(|due| due <= now)
+            let due = open.due.or(fresh_from);
+            !live.flights.contains_key(seq) && due.is_none_or(|due| due <= now)
         };
         let (seq, open) = self.inbox.open.iter().find(waiting)?;
         live.allows(&self.inbox.open, open).then_some((*seq, *open))
@@ -52,9 +69,10 @@ impl Agent {
     fn next_push(&self, floor: Timestamp) -> Option<Timestamp> {
         let live = self.live.as_ref()?;
         let waiting = self.inbox.open.iter().filter(|(seq, _)| !live.flights.contains_key(seq));
-        let mut by_due: Vec<(Timestamp, Ordinal, Open)> = waiting
-            .map(|(seq, open)| (open.due.map_or(floor, |due| due.max(floor)), *seq, *open))
-            .collect();
+        let fresh_from = self.fresh_from();
+        let due_of = |open: &Open| open.due.or(fresh_from).map_or(floor, |due| due.max(floor));
+        let mut by_due: Vec<(Timestamp, Ordinal, Open)> =
+            waiting.map(|(seq, open)| (due_of(open), *seq, *open)).collect();
         by_due.sort_by_key(|(due, seq, _)| (*due, *seq));
         let mut lowest: Option<(Ordinal, Open)> = None;
         let mut due_times = by_due.iter().peekable();

@@ -7,7 +7,7 @@ use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::accept::needs_ack;
 use crate::mailbox::answer::{Fate, Outcome, Rejection};
-use crate::mailbox::command::{Connection, Delay, Fence, Settled, Window};
+use crate::mailbox::command::{Connection, Delay, Fence, Settled};
 use crate::mailbox::machine::Turn;
 use crate::mailbox::state::{Agent, Failed, MailboxMachine, Open};
 use crate::ordinal::Ordinal;
@@ -117,7 +117,8 @@ impl MailboxMachine {
         Outcome::Returned(self.fail(turn, name, seq, Some(delay)))
     }
 
-    /// One more failure of a message. With `delay` it was given back: it is due again.
+    /// One more failure of a message. With `delay` it was given back: it is due again, after the floor of
+    /// its failures at least ([refuted](crate::rules::refuted#five-failures-in-seconds)).
     pub(super) fn fail(
         &mut self,
         turn: &mut Turn,
@@ -127,9 +128,8 @@ impl MailboxMachine {
     ) -> Fate {
         let now = turn.now();
         let Some(agent) = self.agents.get_mut(name) else { return Fate::Unknown };
-        let delayed = agent.inbox.open.values().filter(|open| open.due > Some(now)).count() as u64;
-        let window = agent.live.as_ref().and_then(|live| live.window).unwrap_or(Window::DEFAULT);
         let Some(open) = agent.inbox.open.get_mut(&seq) else { return Fate::Unknown };
+        let floor_ms = floor_ms(open.failures);
         open.failures = open.failures.saturating_add(1);
         if open.failures >= limits::MAX_DELIVERIES {
             let failed = Failed { attempts: open.attempts, at: now };
@@ -140,13 +140,9 @@ impl MailboxMachine {
             self.lose(turn, name, seq);
             return Fate::Dead;
         }
-        let at = match delay {
-            Some(delay) if delayed < window.delayed() => now.plus_ms(delay.ms()),
-            _ => now,
-        };
-        if delay.is_some() {
-            open.due = Some(at);
-        }
+        let Some(delay) = delay else { return Fate::Due { at: now } };
+        let at = now.plus_ms(delay.ms().max(floor_ms));
+        open.due = Some(at);
         Fate::Due { at }
     }
 
@@ -280,6 +276,12 @@ impl MailboxMachine {
             self.touch(turn, name);
         }
     }
+}
+
+/// Least time that a message stays away which is given back after so many failures.
+pub(super) fn floor_ms(failures: u64) -> u64 {
+    let floor = usize::try_from(failures).ok().and_then(|at| limits::FAILURE_FLOORS_MS.get(at));
+    floor.copied().unwrap_or(0)
 }
 
 fn distinct(seqs: &[Ordinal]) -> BTreeSet<Ordinal> {

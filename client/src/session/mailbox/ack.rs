@@ -11,7 +11,7 @@ use super::delivery::{Delivery, Nack, Stage};
 use super::event::{DeliveryId, Event, Handled};
 use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::retry::Retry;
+use crate::session::retry::{Pacing, Retry};
 
 /// Number of settled messages that are remembered, besides those whose ack is not answered.
 const SETTLED_MEMORY: usize = 16_384;
@@ -118,6 +118,7 @@ impl MailboxSession {
         let elsewhere = handling.is_some() && !in_hand;
         match handled {
             Handled::Done => {
+                self.outage.note_success();
                 // An earlier life of the storage may have meant another message by this name.
                 let same_life = delivery.generation == self.generation
                     || present.is_some_and(|known| in_hand && self.is_in_flight(known));
@@ -129,7 +130,7 @@ impl MailboxSession {
                     self.acks.settle(seq, flush_at, now);
                 }
             }
-            Handled::Failed if in_hand => self.give_back(seq, now),
+            Handled::Failed if in_hand => self.fail(seq, now),
             Handled::Failed => {}
         }
         self.hand_out(now);
@@ -137,6 +138,13 @@ impl MailboxSession {
             self.acks.flush(now);
             self.leave_if_done(now);
         }
+    }
+
+    /// A handler has failed at a delivery.
+    pub(super) fn fail(&mut self, seq: Ordinal, now: Duration) {
+        let Pacing { jitter, .. } = &mut self.pacing;
+        self.outage.note_failure(seq, now, &self.config.redelivery, jitter);
+        self.give_back(seq, now);
     }
 
     /// Gives a delivery back. One of a session that is over comes again by itself.
@@ -150,7 +158,7 @@ impl MailboxSession {
         let pause = self.config.redelivery.pause(failures, &mut self.pacing.jitter);
         let ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).min(limits::DELAY_MAX_MS);
         let delay = Delay::from_ms(ms).unwrap_or_default();
-        let retry = Retry::due_at(now, None);
+        let retry = Retry::due_at(self.outage.pause(now).unwrap_or(now), None);
         if let Some(delivery) = self.deliveries.get_mut(&seq) {
             delivery.stage = Stage::Returning(Nack { delay, retry });
         }

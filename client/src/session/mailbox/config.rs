@@ -31,7 +31,9 @@ pub struct Config {
     /// [`progress`](super::MailboxSession::progress), before its delivery is given back. `None` sets no
     /// limit: the delivery is the handler's until it is finished or the session ends.
     pub handler_timeout: Option<Duration>,
-    /// Time that a delivery that failed stays away, by how often it was delivered.
+    /// Time that a delivery that failed stays away, by how often it was delivered; the service keeps it
+    /// away for longer the more often it has failed. And time that nothing is handed out after failures
+    /// of several messages in a row, by how often that was.
     pub redelivery: Backoff,
     /// Most handlers at a time; 0 counts as 1. With 1, deliveries are handled one after the other, in
     /// their order.

@@ -119,7 +119,8 @@ impl MailboxSession {
         }
     }
 
-    fn close_and_retry(&mut self, now: Duration, least: Duration) {
+    /// Gives the present session up for another one.
+    pub(super) fn close_and_retry(&mut self, now: Duration, least: Duration) {
         self.connection.close();
         self.lose_socket(now, least);
     }

@@ -88,7 +88,7 @@ impl MailboxSession {
     /// What was delivered before may be what the client died of: it is announced, and handled while
     /// nothing else is, so that an end is blamed on nothing else.
     pub(super) fn hand_out(&mut self, now: Duration) {
-        if self.shutdown.is_some() || self.is_over() {
+        if self.shutdown.is_some() || self.is_over() || self.outage.pause(now).is_some() {
             return;
         }
         loop {
@@ -197,6 +197,7 @@ impl MailboxSession {
                 Stage::Ready => {}
             }
         }
+        self.outage.pass(now);
         self.hand_out(now);
     }
 
@@ -240,7 +241,7 @@ impl MailboxSession {
             let (number, generation) = (handling.number, delivery.generation);
             let delivery = DeliveryId { number, seq, generation };
             self.events.push_back(Event::Abandoned { delivery });
-            self.give_back(seq, now);
+            self.fail(seq, now);
         } else if handling.tell_at <= now {
             let lasted = now.saturating_sub(handling.since);
             handling.tell_at = now.saturating_add(lasted);

@@ -71,6 +71,7 @@ impl Session for MailboxSession {
             self.publications.timeout(),
             self.queries.timeout(),
             self.acks.timeout(),
+            self.outage.timeout(),
             self.gap.as_ref().and_then(|gap| gap.retry.timeout()),
             self.shutdown.as_ref().and_then(Shutdown::timeout),
         ];
@@ -256,10 +257,17 @@ impl MailboxSession {
         match subject {
             Subject::Publish(id) => self.publication_refused(id, problem),
             Subject::Query(id) => self.on_answered(id, Err(CallFailure::Problem(problem))),
-            // What is not settled comes again, and is settled again.
-            Subject::Ack => self.on_ack_answered(call),
+            // In flight it would stay for as long as the session lives, and hold its place in the window. To
+            // the next session it comes again, and is settled or given back again.
+            Subject::Ack => {
+                self.on_ack_answered(call);
+                self.close_and_retry(now, Duration::ZERO);
+            }
             Subject::Gap => self.on_gap_answered(call),
-            Subject::Nack(seq) => self.on_returned(seq, call),
+            Subject::Nack(seq) => {
+                self.on_returned(seq, call);
+                self.close_and_retry(now, Duration::ZERO);
+            }
             Subject::Working(seq) => self.announcement_failed(seq, call, now),
             Subject::Disconnect => self.leave(now),
         }

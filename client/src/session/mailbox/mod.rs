@@ -15,6 +15,8 @@
 //! * With one handler at a time deliveries are handled in the order of their pushes, those apart that wait
 //!   for a handler of their type. A message that was delivered before is announced first and handled
 //!   alone, so that the object knows which one its client died of.
+//! * Where handlers of three different messages fail in a row, nothing is handed out or given back for a
+//!   while: what they all call is away, and no message is to blame.
 //! * *Empty and lost never look alike*: what is lost is told as a [`Gap`](Event::Gap), what a restore may
 //!   have lost as [`Restored`](Event::Restored), and a session that is over says why.
 //!
@@ -25,6 +27,7 @@
 //! | `delivery` | a message that was pushed, and at which stage it is |
 //! | `deliver` | from the push to the handler, and in its hands |
 //! | `ack` | from the handler to the ack or nack |
+//! | `outage` | failures in a row, and the pause that they are worth |
 //! | `publish` | messages that are sent until they are answered |
 //! | `query` | plain calls |
 //! | `shutdown` | shutting down |
@@ -41,6 +44,7 @@ mod delivery;
 mod draft;
 mod drive;
 mod event;
+mod outage;
 mod publish;
 mod query;
 mod shutdown;
@@ -64,6 +68,7 @@ pub use event::{Accepted, DeliveryId, Ended, Event, Handled, InHand, Publication
 use ack::{Acks, GapAck};
 use choosing::Unchosen;
 use delivery::Delivery;
+use outage::Outage;
 use publish::Publication;
 use shutdown::Shutdown;
 
@@ -95,6 +100,7 @@ pub struct MailboxSession {
     /// The largest `seq` known of in this generation.
     last_seen: Option<Ordinal>,
     deliveries: BTreeMap<Ordinal, Delivery>,
+    outage: Outage,
     acks: Acks,
     gap: Option<GapAck>,
     gap_told: u64,
@@ -145,6 +151,7 @@ impl MailboxSession {
             generation: 0,
             last_seen: None,
             deliveries: BTreeMap::new(),
+            outage: Outage::default(),
             acks: Acks::default(),
             gap: None,
             gap_told: 0,

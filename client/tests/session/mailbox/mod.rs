@@ -4,6 +4,7 @@ mod connecting;
 mod delivering;
 mod leaving;
 mod operation;
+mod outage;
 mod publishing;
 mod random;
 mod settling;

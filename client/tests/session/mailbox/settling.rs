@@ -1,6 +1,7 @@
 //! From the handler to the ack or nack, and losses.
 
-use mailbus_client::session::mailbox::{Event, Handled};
+use mailbus_client::session::mailbox::{Event, Handled, MailboxSession};
+use mailbus_client::session::{Session, SocketOrder};
 use mailbus_spec::mailbox::{Ask, Fate, Gap, Notice, Outcome, Settled};
 use mailbus_spec::wire::{Code, Problem};
 
@@ -156,7 +157,7 @@ fn losses_that_nobody_acknowledged_are_told_again_at_the_next_connect() {
 
 /// Opens a socket that is greeted with these losses.
 fn connect_with(
-    session: &mut mailbus_client::session::mailbox::MailboxSession,
+    session: &mut MailboxSession,
     ms: u64,
     gap: Gap,
 ) -> mailbus_client::session::SocketNumber {
@@ -168,14 +169,20 @@ fn connect_with(
 }
 
 #[test]
-fn an_ack_that_is_refused_for_good_is_not_sent_for_ever() {
-    let (mut session, socket) = live();
-    push(&mut session, 0, socket, 1, 1);
-    let given = delivery(&mut session);
-    session.finish(at(0), given, Handled::Done);
-    let ack = sends_one(&mut session, 5);
-    session.handle_problem(at(6), ack.call, Problem::new(Code::Forbidden, "not yours"));
-    assert!(session.is_idle());
+fn a_refused_ack_or_nack_ends_the_session_for_another() {
+    for handled in [Handled::Done, Handled::Failed] {
+        let (mut session, socket) = live();
+        push(&mut session, 0, socket, 1, 1);
+        let given = delivery(&mut session);
+        session.finish(at(0), given, handled);
+        let sent = sends_one(&mut session, 5);
+        session.handle_problem(at(6), sent.call, Problem::new(Code::Forbidden, "not yours"));
+        assert!(session.is_idle(), "it is not sent for ever");
+        assert_eq!(orders(&mut session, 6), [SocketOrder::Close { socket }]);
+        let again = connect(&mut session, 2_000, 11);
+        push(&mut session, 2_000, again, 1, 2);
+        assert!(!session.is_idle(), "it is answered in the next session");
+    }
 }
 
 #[test]
@@ -209,4 +216,39 @@ fn a_nack_names_the_newest_push_of_its_message() {
     let nack = sends_one(&mut session, 2_001);
     let Ask::Nack { fence: Some(fence), .. } = nack.command else { panic!("{nack:?}") };
     assert_eq!((Some(fence.epoch), fence.attempt), (session.epoch(), 2));
+}
+
+/// Hands out the next message and says that its handler failed. True if there was one.
+fn fails(session: &mut MailboxSession, ms: u64) -> bool {
+    let given = deliveries(session).pop();
+    let failed = given.is_some();
+    given.into_iter().for_each(|given| session.finish(at(ms), given, Handled::Failed));
+    failed
+}
+
+#[test]
+fn three_different_failures_in_a_row_are_an_outage() {
+    let (mut session, socket) = live();
+    for number in 1..=6 {
+        push(&mut session, 0, socket, number, 1);
+    }
+    for _ in 0..2 {
+        assert!(fails(&mut session, 0));
+        assert_eq!(names(&sends(&mut session, 0)), ["nack"]);
+    }
+    assert!(fails(&mut session, 0));
+    assert!(!fails(&mut session, 0) && sends(&mut session, 400).is_empty());
+    // The pause is over, and the third is given back; the fourth makes the next pause.
+    session.handle_timeout(at(1_000));
+    assert_eq!(names(&sends(&mut session, 1_000)), ["nack"]);
+    assert!(fails(&mut session, 1_000));
+    session.handle_timeout(at(1_900));
+    assert!(!fails(&mut session, 1_900) && sends(&mut session, 1_900).is_empty());
+    session.handle_timeout(at(3_000));
+    // One that succeeds ends it.
+    let given = delivery(&mut session);
+    session.finish(at(3_000), given, Handled::Done);
+    assert!(fails(&mut session, 3_000));
+    let nacks = names(&sends(&mut session, 3_000)).iter().filter(|name| **name == "nack").count();
+    assert_eq!(nacks, 2, "of the fourth and of the sixth");
 }

@@ -41,7 +41,7 @@ impl World {
 
     /// Faults stop and handlers succeed: everything is delivered and settled.
     pub fn heal(&mut self) -> Result<(), String> {
-        let end = self.network.now + 400_000;
+        let end = self.network.now + 500_000;
         while self.network.now < end {
             self.network.now += 50;
             self.pump();

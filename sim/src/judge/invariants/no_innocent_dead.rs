@@ -1,6 +1,7 @@
-//! A message is dead-lettered only after `max_deliveries` failures of *its own*, or overflow.
+//! A message is dead-lettered only after `max_deliveries` failures of *its own*, those that were reported in
+//! their time, or by overflow.
 
-use mailbus_spec::limits::MAX_DELIVERIES;
+use mailbus_spec::limits::{FAILURE_FLOORS_MS, MAX_DELIVERIES};
 use mailbus_spec::mailbox::DeadReason;
 
 use crate::judge::invariants::{Invariant, Tally};
@@ -23,6 +24,12 @@ impl Invariant<MailboxObserver> for NoInnocentDead {
                         format!("{seq} was given up for {agent} after {failures} failures")
                     });
                 }
+                Fact::Returned { agent, seq, failures, away_ms } => {
+                    let least_ms = floor_ms(*failures);
+                    tally.expect(*away_ms >= least_ms, at, || {
+                        format!("{seq} is back for {agent} {away_ms} ms after failure {failures}")
+                    });
+                }
                 Fact::Letter { agent, seq, reason, owing, failures } => {
                     let earned = match reason {
                         DeadReason::Failed => *failures >= MAX_DELIVERIES,
@@ -38,6 +45,12 @@ impl Invariant<MailboxObserver> for NoInnocentDead {
     }
 }
 
+/// Least time that a message stays away after so many failures.
+fn floor_ms(failures: u64) -> u64 {
+    let place = failures.checked_sub(1).and_then(|before| usize::try_from(before).ok());
+    place.and_then(|place| FAILURE_FLOORS_MS.get(place)).copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,7 +58,7 @@ mod tests {
 
     fn failed(times: u64) -> Example {
         let example = Example::new().connected(0, "b", 1).published(10, "a", "m1", 11, 1);
-        (0..times).fold(example, |example, _| example.nacked(20, "b", 11, 0))
+        (1..=times).fold(example, |example, time| example.nacked(20, "b", 11, floor_ms(time)))
     }
 
     fn check(example: Example) -> Tally {
@@ -56,6 +69,12 @@ mod tests {
     fn a_message_that_is_given_up_too_early_breaks_it() {
         assert_eq!(check(failed(4).died(30, "b", 11)).broken, None);
         assert!(check(failed(3).died(30, "b", 11)).broken.is_some());
+    }
+
+    #[test]
+    fn a_message_that_is_back_too_early_breaks_it() {
+        assert_eq!(check(failed(2)).broken, None);
+        assert!(check(failed(2).nacked(30, "b", 11, 60_000)).broken.is_some());
     }
 
     #[test]

@@ -10,7 +10,6 @@ use super::body::Written;
 use super::hints;
 use crate::subject::{Generate, Load, Pace};
 use mailbus_spec::id::{AgentId, SessionId};
-use mailbus_spec::limits;
 use mailbus_spec::mailbox::state::{Agent, Logged};
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, Delay, Fence, MailboxMachine, Message, MessageId, MessageType,
@@ -77,8 +76,7 @@ fn try_flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Optio
     let asks: Vec<Ask> = match random.random_range(0..4_u32) {
         0 if load == Load::Some => {
             let (agent, seq) = in_flight(state, random)?;
-            let nack = Ask::Nack { agent, seq, fence: None, delay: Delay::NONE };
-            vec![nack; usize::try_from(limits::MAX_DELIVERIES).ok()?]
+            return death(state, agent, seq);
         }
         1 if load == Load::Some => {
             let (agent, session) = (some_agent(random)?, SessionId::original());
@@ -111,6 +109,24 @@ fn try_flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Optio
     Some(asks.into_iter().map(Command::alone).collect())
 }
 
+/// The end of a session that had announced the message, which its next begins with.
+fn death(state: &MailboxMachine, agent: AgentId, seq: Ordinal) -> Option<Vec<Command>> {
+    let live = state_of(state, &agent)?.live.as_ref().filter(|live| live.window.is_some())?;
+    let connection = Connection { agent: agent.clone(), epoch: live.epoch };
+    let connect = Ask::Connect {
+        agent: agent.clone(),
+        session: live.session.clone(),
+        window: live.window,
+        types: None,
+        last_seen: None,
+    };
+    Some(vec![
+        Command::over(connection.clone(), Ask::Working { agent, seq }),
+        Command::alone(Ask::Disconnect { connection }),
+        Command::alone(connect),
+    ])
+}
+
 fn publish(random: &mut impl Rng) -> Option<Command> {
     let message = message(some_agent(random)?, random)?;
     Some(Command::alone(Ask::Publish { message }))
@@ -120,20 +136,20 @@ fn draw(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Option<Com
     let who = some_agent(random)?;
     let ask = match random.random_range(0..1_000_u32) {
         0..=89 => return connect(state, who, random).map(Command::alone),
-        90..=109 => return disconnect(state, random).map(Command::alone),
-        110..=269 => Ask::Publish { message: message(who, random)? },
+        90..=119 => return disconnect(state, random).map(Command::alone),
+        120..=269 => Ask::Publish { message: message(who, random)? },
         270..=379 => Ask::Send { to: some_name(random)?, message: message(who, random)? },
         380..=419 => repeat(state, random)?,
         420..=599 => {
             let agent = owed_something(state, random).unwrap_or(who);
             Ask::Ack { what: settled(state, &agent, random)?, agent }
         }
-        600..=759 => {
+        600..=739 => {
             let (agent, seq) = in_flight(state, random)?;
             let fence = some_fence(state, &agent, seq, random);
             Ask::Nack { agent, seq, fence, delay: some_delay(random, pace)? }
         }
-        760..=799 => {
+        740..=799 => {
             let (agent, seq) = in_flight(state, random)?;
             Ask::Working { agent, seq }
         }
@@ -143,17 +159,17 @@ fn draw(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Option<Com
             agent: some_name(random)?,
         },
         850..=879 => Ask::Subscribe { types: patterns(random), agent: some_name(random)? },
-        880..=899 => Ask::Unsubscribe { types: patterns(random), agent: who },
-        900..=939 => {
+        880..=889 => Ask::Unsubscribe { types: patterns(random), agent: who },
+        890..=929 => {
             let agent = given_up_on(state, random).unwrap_or(who);
             Ask::Redrive { seqs: dead_letters(state, &agent, random), agent }
         }
-        940..=964 => Ask::DeadLetters {
+        930..=969 => Ask::DeadLetters {
             after: Ordinal::ZERO,
             limit: random.random_range(1..=2),
             agent: given_up_on(state, random).unwrap_or(who),
         },
-        965..=979 => {
+        970..=979 => {
             let after = some_agent(random).filter(|_| random.random_bool(0.5));
             Ask::Agents { after, limit: 2 }
         }
@@ -224,8 +240,15 @@ fn connect(state: &MailboxMachine, agent: AgentId, random: &mut impl Rng) -> Opt
     Some(Ask::Connect { agent, session, window, types, last_seen })
 }
 
+/// Mostly the end of a session that has announced something, if there is one.
 fn disconnect(state: &MailboxMachine, random: &mut impl Rng) -> Option<Ask> {
-    let connection = hints::sessions(state).into_iter().choose(random)?;
+    let works = |connection: &Connection| {
+        let live = state_of(state, &connection.agent).and_then(|agent| agent.live.as_ref());
+        live.is_some_and(|live| live.epoch == connection.epoch && live.working.is_some())
+    };
+    let (at_work, idle): (Vec<_>, Vec<_>) = hints::sessions(state).into_iter().partition(works);
+    let dying = at_work.choose(random).filter(|_| random.random_bool(0.8)).cloned();
+    let connection = dying.or_else(|| at_work.into_iter().chain(idle).choose(random))?;
     Some(Ask::Disconnect { connection })
 }
 

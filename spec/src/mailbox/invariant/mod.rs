@@ -24,7 +24,7 @@ use crate::invariant::{self, Check, Invariant, ensure};
 use crate::limits;
 use crate::machine::Event;
 use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
-use crate::mailbox::command::{Ask, Connection, Settled};
+use crate::mailbox::command::{Ask, Connection, Settled, Window};
 use crate::mailbox::message::Message;
 use crate::mailbox::state::{Agent, Logged, MailboxMachine, Open, Session};
 use crate::ordinal::Ordinal;
@@ -322,12 +322,14 @@ fn held(state: &MailboxMachine) -> BTreeSet<Ordinal> {
     held
 }
 
-/// The lowest message of an agent that is pending, not in flight and due at `now`.
+/// The lowest message of an agent that is pending, not in flight and due at `now`. What has no time of
+/// its own is due unless too many are delayed.
 fn lowest_due(agent: &Agent, live: &Session, now: Timestamp) -> Option<(Ordinal, Open)> {
-    let mut waiting = agent.inbox.open.iter().filter(|(seq, open)| {
-        !live.flights.contains_key(seq) && open.due.is_none_or(|due| due <= now)
-    });
-    waiting.next().map(|(seq, open)| (*seq, *open))
+    let waiting = || agent.inbox.open.iter().filter(|(seq, _)| !live.flights.contains_key(seq));
+    let delayed = waiting().filter(|(_, open)| open.due > Some(now)).count() as u64;
+    let many = delayed >= live.window.unwrap_or(Window::DEFAULT).delayed();
+    let is_due = |open: &Open| open.due.map_or(!many, |due| due <= now);
+    waiting().find(|(_, open)| is_due(open)).map(|(seq, open)| (*seq, *open))
 }
 
 /// True if one more delivery of this entry keeps the bounds of the session.

@@ -1,4 +1,4 @@
-//! Failures: a message is given up only after as many of its own as there may be.
+//! Failures: a message is given up only after as many of its own as there may be, and in their time.
 
 use alloc::format;
 use alloc::string::String;
@@ -6,7 +6,7 @@ use alloc::string::String;
 use super::{Transition, ensure};
 use crate::id::AgentId;
 use crate::limits;
-use crate::mailbox::answer::Outcome;
+use crate::mailbox::answer::{Fate, Outcome};
 use crate::mailbox::command::Ask;
 use crate::ordinal::Ordinal;
 
@@ -35,7 +35,25 @@ pub(super) fn no_innocent_dead(transition: &Transition<'_>) -> Result<(), String
         }
         announcements_end(transition, name)?;
     }
-    Ok(())
+    a_return_takes_its_time(transition)
+}
+
+/// What is given back stays away for as long as was asked, and as its failures demand.
+fn a_return_takes_its_time(transition: &Transition<'_>) -> Result<(), String> {
+    let (
+        Some(Ask::Nack { agent, seq, delay, .. }),
+        Some(Outcome::Returned(Fate::Due { at })),
+        Some(now),
+    ) = (transition.ask(), transition.outcome(), transition.now())
+    else {
+        return Ok(());
+    };
+    let open = transition.before.agents.get(agent).and_then(|agent| agent.inbox.open.get(seq));
+    let failures = open.map_or(0, |open| open.failures);
+    let floor = limits::FAILURE_FLOORS_MS.iter().zip(0_u64..).find(|(_, at)| *at == failures);
+    let floor_ms = floor.map_or(0, |(floor_ms, _)| *floor_ms);
+    let due = now.plus_ms(delay.ms().max(floor_ms));
+    ensure(*at == due, || format!("{seq} of {agent} is due at {at} after {failures} failures"))
 }
 
 /// True if the event is a failure of this message: it is given back, or its session ends while it was

@@ -1,6 +1,6 @@
 //! One agent in memory: its row, its inbox, its session, and what follows from them.
 
-use mailbus_spec::mailbox::{Fence, Gap};
+use mailbus_spec::mailbox::{Fence, Gap, Window};
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
 use super::dead_letters::DeadLetters;
@@ -232,11 +232,22 @@ impl Agent {
         if self.next_push.is_some_and(|known| known.is_none_or(|at| at > now)) {
             return None;
         }
-        let live = self.live.as_ref()?;
-        let first = self.inbox.first_without_due(live.sent_through);
+        let fresh_from = self.fresh_from();
+        let first = self.first_fresh().filter(|_| fresh_from.is_none_or(|at| at <= now));
         let again = self.inbox.first_due(now);
         let seq = first.into_iter().chain(again).min()?;
         self.allows(log, seq, again == Some(seq)).then_some(seq)
+    }
+
+    /// Time from which the session is pushed what has no time of its own: later than at once while as many
+    /// messages are delayed as may be.
+    fn fresh_from(&self) -> Option<Timestamp> {
+        let window = self.live.as_ref()?.window.unwrap_or(Window::DEFAULT);
+        self.inbox.fewer_wait_at(window.delayed())
+    }
+
+    fn first_fresh(&self) -> Option<Ordinal> {
+        self.inbox.first_without_due(self.live.as_ref()?.sent_through)
     }
 
     fn allows(&self, log: &Log, seq: Ordinal, is_again: bool) -> bool {
@@ -257,25 +268,29 @@ impl Agent {
     }
 
     fn find_next_push(&self, log: &Log, floor: Timestamp) -> Option<Timestamp> {
-        let live = self.live.as_ref().filter(|live| !live.is_full())?;
-        let first = self.inbox.first_without_due(live.sent_through);
-        let again = self.inbox.first_due(floor);
+        self.live.as_ref().filter(|live| !live.is_full())?;
+        let fresh_from = self.fresh_from();
+        let mut fresh = self.first_fresh().map(|seq| (seq, false));
+        let first = fresh.take_if(|_| fresh_from.is_none_or(|at| at <= floor));
+        let again = self.inbox.first_due(floor).map(|seq| (seq, true));
         let mut lowest = first.into_iter().chain(again).min();
-        let is_again = lowest.is_some() && lowest == again;
-        if lowest.is_some_and(|seq| self.allows(log, seq, is_again)) {
+        if lowest.is_some_and(|(seq, is_again)| self.allows(log, seq, is_again)) {
             return Some(floor);
         }
         // What is due at one time counts together; only the lowest of all by then could be pushed.
         let mut waiting = self.inbox.waiting_after(floor).peekable();
         let mut is_lower = false;
         while let Some((due, seq)) = waiting.next() {
-            if lowest.is_none_or(|least| seq < least) {
-                (lowest, is_lower) = (Some(seq), true);
+            let freed = fresh.take_if(|_| fresh_from <= Some(due));
+            for candidate in freed.into_iter().chain([(seq, true)]) {
+                if lowest.is_none_or(|least| candidate < least) {
+                    (lowest, is_lower) = (Some(candidate), true);
+                }
             }
             let is_last_of_its_time = waiting.peek().is_none_or(|(next, _)| *next != due);
             if is_last_of_its_time
                 && std::mem::take(&mut is_lower)
-                && lowest.is_some_and(|seq| self.allows(log, seq, true))
+                && lowest.is_some_and(|(seq, is_again)| self.allows(log, seq, is_again))
             {
                 return Some(due);
             }

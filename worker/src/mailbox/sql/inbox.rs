@@ -197,9 +197,13 @@ impl Inbox {
         }
     }
 
-    /// Number of those that are due later than `now`, in flight or not.
-    pub fn delayed(&self, now: Timestamp) -> u64 {
-        self.returned.values().filter(|open| open.due > Some(now)).count() as u64
+    /// Time at which fewer than `most` messages wait for theirs; `None` if fewer do anyway.
+    pub fn fewer_wait_at(&self, most: u64) -> Option<Timestamp> {
+        let place = usize::try_from(most).ok()?.checked_sub(1)?;
+        if self.waiting.len() <= place {
+            return None;
+        }
+        self.waiting.iter().rev().nth(place).map(|(due, _)| *due)
     }
 
     /// Messages in flight again, and whether that is counted.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use mailbus_spec::mailbox::message::derived_id;
 use mailbus_spec::mailbox::{
-    Connection, DeadReason, Delay, Fate, Fence, MessageId, Outcome, Settled, Window,
+    Connection, DeadReason, Delay, Fate, Fence, MessageId, Outcome, Settled,
 };
-use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
+use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::rows;
 use super::state::MailboxMemory;
@@ -125,32 +125,14 @@ impl MailboxMemory {
         if !flight.counted {
             agent.inbox.count_one(seq);
         }
-        let now = turn.now();
-        let was_delayed = agent.inbox.get(seq).is_some_and(|open| open.due > Some(now));
+        let failures = agent.inbox.get(seq).map_or(0, |open| open.failures);
+        let at = turn.now().plus_ms(delay.ms().max(floor_ms(failures)));
         // It has left the flight before silence is asked what it means.
-        agent.give_back(&self.log, seq, now);
+        agent.give_back(&self.log, seq, at);
         self.record(turn, name);
         self.touch(turn, name);
-        let at = self.delayed_until(turn, name, delay, was_delayed);
-        if let Some(agent) = self.agents.get_mut(name) {
-            agent.give_back(&self.log, seq, at);
-        }
         turn.gathered.changes_session(name);
         Outcome::Returned(if self.fail(turn, name, seq) { Fate::Dead } else { Fate::Due { at } })
-    }
-
-    /// Time at which a message given back comes again: at once if too many wait already.
-    fn delayed_until(
-        &self,
-        turn: &Turn<'_>,
-        name: &AgentId,
-        delay: Delay,
-        was_delayed: bool,
-    ) -> Timestamp {
-        let Some(agent) = self.agents.get(name) else { return turn.now() };
-        let window = agent.live.as_ref().and_then(|live| live.window).unwrap_or(Window::DEFAULT);
-        let delayed = agent.inbox.delayed(turn.now()).saturating_add(u64::from(was_delayed));
-        turn.now().plus_ms(if delayed < window.delayed() { delay.ms() } else { 0 })
     }
 
     /// One more failure of a pending message; says whether it was the last.
@@ -253,4 +235,10 @@ impl MailboxMemory {
             self.touch(turn, name);
         }
     }
+}
+
+/// Least time that a message stays away which is given back after so many failures.
+fn floor_ms(failures: u64) -> u64 {
+    let place = usize::try_from(failures).unwrap_or(usize::MAX);
+    limits::FAILURE_FLOORS_MS.get(place).copied().unwrap_or_default()
 }

@@ -90,6 +90,8 @@ pub enum Fact {
         seq: Ordinal,
         /// Number of its deliveries that have failed, this one included.
         failures: u64,
+        /// Time for which it stays away, in ms.
+        away_ms: u64,
     },
     /// A message was given up after failures.
     Died {

@@ -127,7 +127,7 @@ impl MailboxObserver {
                 if let Some(fence) = fence.filter(|_| *fate != Fate::Unknown) {
                     self.read_fence(agent, *seq, fence, facts);
                 }
-                self.read_nack(agent, *seq, *fate, facts);
+                self.read_nack(now, agent, *seq, *fate, facts);
             }
             (Ask::Working { agent, seq }, Outcome::Noted { known: true }) => {
                 if let Some(live) = &mut self.mailbox(agent).live {
@@ -355,7 +355,14 @@ impl MailboxObserver {
         }
     }
 
-    fn read_nack(&mut self, agent: &AgentId, seq: Ordinal, fate: Fate, facts: &mut Vec<Fact>) {
+    fn read_nack(
+        &mut self,
+        now: Timestamp,
+        agent: &AgentId,
+        seq: Ordinal,
+        fate: Fate,
+        facts: &mut Vec<Fact>,
+    ) {
         let mailbox = self.mailbox(agent);
         if fate == Fate::Unknown {
             return;
@@ -367,7 +374,8 @@ impl MailboxObserver {
         match fate {
             Fate::Due { at } => {
                 owed.due = Some(at);
-                facts.push(Fact::Returned { agent, seq, failures });
+                let away_ms = at.ms().saturating_sub(now.ms());
+                facts.push(Fact::Returned { agent, seq, failures, away_ms });
             }
             _ => {
                 owed.owing = Owing::Dead;

@@ -1,10 +1,10 @@
 //! Mutants that count a failure that is none, or lose what has failed.
 
-use mailbus_spec::mailbox::Ask;
 use mailbus_spec::mailbox::state::Agent;
+use mailbus_spec::mailbox::{Ask, Delay, Fate, Outcome, Window};
 use mailbus_spec::{Ordinal, StateMachine, limits};
 
-use super::{Mutant, ask_of, asking, flights, live};
+use super::{Mutant, ask_of, asking, flights, live, now};
 
 /// The end of a session is a failure of everything that was in flight to it.
 pub const INNOCENT_NEIGHBOURS_FAIL: Mutant = Mutant::rule(
@@ -37,6 +37,48 @@ pub const NACK_NAMES_NO_PUSH: Mutant = Mutant::rule(
             state.handle(host, &asking(event, Ask::Nack { agent, seq, fence: None, delay }))
         }
         _ => state.handle(host, event),
+    },
+);
+
+/// What is given back stays away for as long as its client asks, be it not at all.
+pub const FAILURES_HAVE_NO_FLOOR: Mutant = Mutant::rule(
+    "failures_have_no_floor",
+    "spec/rules/refuted.md#five-failures-in-seconds",
+    |state, host, event| {
+        let mut step = state.handle(host, event);
+        let at = now(state, host);
+        if let Some(Ask::Nack { agent, seq, delay, .. }) = ask_of(event)
+            && let Some(reply) = &mut step.reply
+            && let Ok(Outcome::Returned(Fate::Due { at: due })) = &mut reply.answer
+            && let Some(agent) = state.agents.get_mut(agent)
+            && let Some(open) = agent.inbox.open.get_mut(seq)
+        {
+            *due = at.plus_ms(delay.ms());
+            open.due = Some(*due);
+        }
+        step
+    },
+);
+
+/// Where four windows of messages wait for their time, what is given back comes at once.
+pub const DELAYS_END_WHERE_MANY_WAIT: Mutant = Mutant::rule(
+    "delays_end_where_many_wait",
+    "spec/rules/refuted.md#delays-that-end-where-many-wait",
+    |state, host, event| {
+        let now = now(state, host);
+        let Some(Ask::Nack { agent: name, seq, fence, .. }) = ask_of(event) else {
+            return state.handle(host, event);
+        };
+        let agent = state.agents.get(name);
+        let window = live(state, name).and_then(|live| live.window).unwrap_or(Window::DEFAULT);
+        let open = agent.into_iter().flat_map(|agent| agent.inbox.open.values());
+        let delayed = open.filter(|open| open.due > Some(now)).count() as u64;
+        if delayed < 4 * window.messages() {
+            return state.handle(host, event);
+        }
+        let (agent, seq, fence) = (name.clone(), *seq, *fence);
+        let at_once = Ask::Nack { agent, seq, fence, delay: Delay::NONE };
+        state.handle(host, &asking(event, at_once))
     },
 );
 

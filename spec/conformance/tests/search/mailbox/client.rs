@@ -1,5 +1,7 @@
 //! Processes as clients: they connect, handle what they are given, answer it, and go away.
 
+use mailbus_spec::limits;
+use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::message::derived_id;
 use mailbus_spec::mailbox::{Ask, Command, Connection, Fence, MessageId, Outcome, Settled};
 use mailbus_spec::{AgentId, Ordinal};
@@ -85,6 +87,18 @@ pub fn nack(scenario: &Scenario, state: &State, process: u8, seq: Ordinal, delay
     let agent = state.object.agents.get(&scenario.process(process).agent);
     let newest = agent.and_then(|agent| agent.fence(seq));
     Frame::Nack(seq, newest.map_or(0, |fence| fence.attempt), delay)
+}
+
+/// The process fails at these messages so often, and waits until each has come again.
+pub fn fail(scenario: &Scenario, state: &mut State, process: u8, seqs: &[Ordinal], times: usize) {
+    for floor_ms in limits::FAILURE_FLOORS_MS.iter().take(times) {
+        for seq in seqs {
+            let nack = nack(scenario, state, process, *seq, 0);
+            send(scenario, state, process, nack);
+        }
+        state.host_ms += floor_ms;
+        object::execute(scenario, state, &Event::Alarm);
+    }
 }
 
 pub fn may_send(scenario: &Scenario, state: &State, process: u8) -> bool {

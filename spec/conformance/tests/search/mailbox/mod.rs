@@ -32,6 +32,7 @@ worlds! {
     up_to_on_a_slow_network_holds: up_to,
     late_frames_hold: late_frames,
     delayed_nacks_hold: delays,
+    many_delayed_nacks_hold: many_delayed,
     failures_and_announcements_hold: failures,
     copies_of_nacks_hold: copies,
     two_agents_hold: two_agents,

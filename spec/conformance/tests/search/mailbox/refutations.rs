@@ -125,6 +125,10 @@ refutations! {
         "due first", push::DUE_FIRST, in window_two breaks "order";
     changed_bytes_are_refuted:
         "changed bytes", push::BYTES_CHANGE_ON_THE_WAY, in window_one breaks "no_phantom";
+    a_delay_that_ends_where_many_wait_is_refuted:
+        "no delay beyond four windows", fail::DELAYS_END_WHERE_MANY_WAIT, in many_delayed breaks "no_innocent_dead";
+    failures_without_a_floor_are_refuted:
+        "five failures in seconds", fail::FAILURES_HAVE_NO_FLOOR, in delays breaks "no_innocent_dead";
     a_nack_that_holds_its_slot_is_refuted:
         "nacked in flight", fail::GIVEN_BACK_HOLDS_ITS_PLACE, in delays breaks "mail_liveness";
     a_nacked_message_that_never_returns_is_refuted:

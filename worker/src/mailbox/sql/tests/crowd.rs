@@ -10,7 +10,7 @@ use mailbus_spec::mailbox::{
     Rejection, Settled, Window,
 };
 use mailbus_spec::wire::mailbox::stored_message;
-use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId, limits};
+use mailbus_spec::{AgentId, HostTime, Ordinal, SessionId, StateMachine, Timestamp, limits};
 
 use super::pair::{Pair, pair_of_runs, write_runs};
 use super::storage::Noting;
@@ -208,11 +208,7 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
     assert_eq!(oldest(answer(&mut pair, 1, letters())), (seqs[1], 999));
     pair.check_memory();
     stuff(&mut pair, &Stuff { count: 40, to: Some("bob"), refused: Some("bob") });
-    answer(&mut pair, 2, connect("bob", Some(Window::DEFAULT))).unwrap();
-    for _ in 0..limits::MAX_DELIVERIES {
-        let nack = Ask::Nack { agent: name("bob"), seq: seqs[0], fence: None, delay: Delay::NONE };
-        answer(&mut pair, 2, nack).unwrap();
-    }
+    die_of(&mut pair, 2, seqs[0]);
     assert_eq!(oldest(answer(&mut pair, 2, letters())), (seqs[40], 1_000));
     pair.check_memory();
     // What counts no more is deleted with the rest, its dead row too.
@@ -224,6 +220,18 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
     answer(&mut pair, limits::DEDUP_MS, redrive).unwrap();
     assert_eq!(oldest(answer(&mut pair, limits::DEDUP_MS, letters())), (seqs[60], 980));
     pair.check_memory();
+}
+
+/// Has five runs of bob die of a message.
+fn die_of(pair: &mut Pair, ms: u64, seq: Ordinal) {
+    for _ in 0..limits::MAX_DELIVERIES {
+        let connected = answer(pair, ms, connect("bob", Some(Window::DEFAULT))).unwrap();
+        let Outcome::Connected { epoch, .. } = connected else { panic!("{connected:?}") };
+        let live = Connection { agent: name("bob"), epoch };
+        let working = Command::over(live.clone(), Ask::Working { agent: name("bob"), seq });
+        pair.event(HostTime(NOON + ms), &Event::Command(working));
+        answer(pair, ms, Ask::Disconnect { connection: live }).unwrap();
+    }
 }
 
 #[test]
@@ -298,26 +306,32 @@ fn a_delivery_costs_the_same_whatever_was_settled_before_and_whoever_settles_not
 }
 
 #[test]
-fn a_nack_waits_only_as_long_as_few_others_wait() {
+fn what_is_new_waits_while_as_many_are_delayed_as_may_be() {
     let mut pair = pair_of_runs(RUN_MESSAGES);
     let window = Window::new(2, 1_000_000).unwrap();
     let connected = answer(&mut pair, 0, connect("bob", Some(window))).unwrap();
     let Outcome::Connected { epoch, .. } = connected else { panic!("{connected:?}") };
     let live = Connection { agent: name("bob"), epoch };
-    let mut waits = Vec::new();
-    for _ in 0..10 {
+    let most = limits::DELAYED_MESSAGES;
+    let pushed = |step: &mailbus_spec::mailbox::MailboxStep| {
+        step.pushes.iter().filter(|push| matches!(push.notice, Notice::Message { .. })).count()
+    };
+    for number in 0..most {
         let Ok(Outcome::Accepted { seq, .. }) = answer(&mut pair, 1, send("ann", "bob")) else {
             panic!("it was accepted");
         };
-        let delay = Delay::from_ms(60_000).unwrap();
+        // The first of them is due first.
+        let delay = Delay::from_ms(60_000 + number).unwrap();
         let nack = Ask::Nack { agent: name("bob"), seq, fence: None, delay };
         let step =
             pair.event(HostTime(NOON + 1), &Event::Command(Command::over(live.clone(), nack)));
-        let Ok(Outcome::Returned(Fate::Due { at })) = step.reply.unwrap().answer else {
-            panic!("it was given back");
-        };
-        waits.push(at.ms() - NOON - 1);
-        pair.check_memory();
+        let due = Fate::Due { at: step.reply.as_ref().unwrap().commit.now.plus_ms(delay.ms()) };
+        assert_eq!(step.reply.unwrap().answer, Ok(Outcome::Returned(due)));
     }
-    assert_eq!(waits, [60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000, 0, 0]);
+    pair.check_memory();
+    let new = Event::Command(Command::alone(send("ann", "bob")));
+    assert_eq!(pushed(&pair.event(HostTime(NOON + 2), &new)), 0, "it waits");
+    assert_eq!(pair.model().next_alarm(), Some(Timestamp::from_ms(NOON + 60_001).unwrap()));
+    assert_eq!(pushed(&pair.event(HostTime(NOON + 60_001), &Event::Alarm)), 2, "one is due");
+    pair.check_memory();
 }

@@ -149,12 +149,12 @@ fn the_histories_reach_every_kind_of_answer() {
         connect: Ahead|connect: Clock|disconnect: Disconnected|disconnect: Disconnected, wrote|\
         subscribe: Subscribed|subscribe: Subscribed, wrote|subscribe: Replaced|\
         unsubscribe: Subscribed|unsubscribe: Subscribed, wrote|publish: Accepted, wrote|\
-        publish: Accepted refused, wrote|publish: Sent|publish: Duplicate|publish: Conflict|\
+        publish: Sent|publish: Duplicate|publish: Conflict|\
         send: Accepted, wrote|send: Accepted refused, wrote|send: Sent|send: Duplicate|\
         send: Conflict|send: Limit(UnknownNameMessages)|ack: Settled|ack: Settled unknown|\
         ack: Settled some, wrote|ack: Settled some unknown, wrote|nack: Returned Due, wrote|\
         nack: Returned Dea, wrote|nack: Returned Unk|working: Noted|working: Noted known|\
-        inbox: Inbox|inbox: Inbox redriven|inbox: Ahead|agents: Agents|heartbeat: Heard|\
+        inbox: Inbox|inbox: Ahead|agents: Agents|heartbeat: Heard|\
         dead-letters: DeadLetters|dead-letters: DeadLetters failed|\
         dead-letters: DeadLetters refused|redrive: Redriven unknown|\
         redrive: Redriven some, wrote|redrive: Redriven refused|forget: Forgotten|\

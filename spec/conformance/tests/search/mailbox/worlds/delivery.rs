@@ -164,6 +164,35 @@ pub fn delays() -> Scenario {
     }
 }
 
+/// Window 1, four messages that wait for an hour, one that is given back, and one after it.
+pub fn many_delayed() -> Scenario {
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = State::initial(scenario);
+            let _ = client::connect(scenario, &mut state, 0);
+            for mail in scenario.mails.iter().take(4) {
+                let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
+                let _ = object::ask(scenario, &mut state, ask);
+                state.sent += 1;
+                let seq = state.clients[0].in_hand[0];
+                let nack = client::nack(scenario, &state, 0, seq, 1);
+                client::send(scenario, &mut state, 0, nack);
+            }
+            state
+        }),
+        delays: vec![delay(STEP_MS), delay(3_600 * STEP_MS)],
+        turns: Turns { due: true, ..Turns::default() },
+        budget: Budget { nacks: 2, alarms: UNLIMITED, jumps: 3, ..Budget::default() },
+        expected: &[Mark::NackedForLater, Mark::Pushed, Mark::PushedAgain, Mark::Settled],
+        ..Scenario::new(
+            "many delayed",
+            "what is given back waits, however many do, and others are pushed meanwhile",
+            to_r(["1", "2", "3", "4", "5", "6"]),
+            vec![Process::new("r", "1", 1, 1_000)],
+        )
+    }
+}
+
 /// Both messages are sent, and have failed often.
 fn failed_thrice(scenario: &Scenario) -> State {
     let mut state = State::initial(scenario);
@@ -173,13 +202,8 @@ fn failed_thrice(scenario: &Scenario) -> State {
         state.sent += 1;
     }
     let _ = client::connect(scenario, &mut state, 0);
-    for _ in 0..limits::MAX_DELIVERIES - 2 {
-        let in_hand: Vec<Ordinal> = state.clients[0].in_hand.clone();
-        for seq in in_hand {
-            let nack = client::nack(scenario, &state, 0, seq, 0);
-            client::send(scenario, &mut state, 0, nack);
-        }
-    }
+    let in_hand: Vec<Ordinal> = state.clients[0].in_hand.clone();
+    client::fail(scenario, &mut state, 0, &in_hand, limits::FAILURE_FLOORS_MS.len() - 1);
     client::exit(&mut state, 0);
     let epoch = state.clients[0].closing[0];
     client::close(scenario, &mut state, 0, epoch);
@@ -196,8 +220,11 @@ pub fn failures() -> Scenario {
             nacks: 2,
             workings: 2,
             redrives: 1,
+            alarms: 1,
+            jumps: 1,
             ..Budget::default()
         },
+        turns: Turns { due: true, ..Turns::default() },
         expected: &[
             Mark::Announced,
             Mark::FailedWhileWorking,

@@ -27,10 +27,7 @@ pub fn gaps() -> Scenario {
             }
             let _ = client::connect(scenario, &mut state, 0);
             let second = state.clients[0].in_hand[1];
-            for _ in 0..limits::MAX_DELIVERIES - 1 {
-                let nack = client::nack(scenario, &state, 0, second, 0);
-                client::send(scenario, &mut state, 0, nack);
-            }
+            client::fail(scenario, &mut state, 0, &[second], limits::FAILURE_FLOORS_MS.len());
             state
         }),
         turns: Turns { retention: true, ..Turns::default() },

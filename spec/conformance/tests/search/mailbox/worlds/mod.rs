@@ -22,6 +22,7 @@ pub fn all() -> Vec<Scenario> {
         up_to(),
         late_frames(),
         delays(),
+        many_delayed(),
         failures(),
         copies(),
         two_agents(),
