@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use mailbus_spec::lease::answer::{LeaseEntry, Notice};
-use mailbus_spec::lease::{self, Blocker, HeldBy, LeaseReply};
+use mailbus_spec::lease::{self, Blocker, HeldBy, LeaseReply, TicketEntry};
 use mailbus_spec::limits::{self, answers};
 use mailbus_spec::machine::{Commit, Reply};
 use mailbus_spec::mailbox::{
@@ -148,8 +148,14 @@ fn the_longest_page_of_mail_is_within_its_bound() {
 #[test]
 fn the_largest_claim_that_is_told_is_within_its_bound() {
     for by in [HeldBy::Lease, HeldBy::Ticket, HeldBy::Own] {
-        let blocker =
-            Blocker { by, holder: holder(1), paths: paths(), until: at(), queue: u64::MAX };
+        let blocker = Blocker {
+            by,
+            holder: holder(1),
+            paths: paths(),
+            until: at(),
+            queue: u64::MAX,
+            arrival: Some(u64::MAX),
+        };
         let bytes = lease_answer(Err(lease::Rejection::Held(blocker)));
         assert_within("what is in the way", bytes, answers::CLAIM);
     }
@@ -162,6 +168,15 @@ fn the_largest_claim_that_is_told_is_within_its_bound() {
     };
     let held = lease::Outcome::Held { lease, paths: paths(), queue: u64::MAX };
     assert_within("who holds a path", lease_answer(Ok(held)), answers::CLAIM);
+    let ticket = TicketEntry {
+        arrival: u64::MAX,
+        holder: holder(1),
+        request: RequestId::new("r".repeat(limits::ID_MAX_BYTES)).unwrap(),
+        paths: paths(),
+        deadline: at(),
+    };
+    let free = lease::Outcome::Free { queue: u64::MAX, reserved: Some(ticket) };
+    assert_within("who goes first", lease_answer(Ok(free)), answers::CLAIM);
 }
 
 #[test]
@@ -194,7 +209,7 @@ fn every_other_answer_is_short() {
         lease::Outcome::Renewed { expires_at: at(), waiting: u64::MAX, draining: true },
         lease::Outcome::Released,
         lease::Outcome::Cancelled,
-        lease::Outcome::Free { queue: u64::MAX },
+        lease::Outcome::Free { queue: u64::MAX, reserved: None },
         lease::Outcome::Current { expires_at: at() },
         lease::Outcome::Stale,
         lease::Outcome::Recovered,

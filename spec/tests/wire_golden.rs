@@ -6,7 +6,7 @@
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{
     Acquire, Blocker, Command, HeldBy, LeaseEntry, LeaseReply, LimitKind, Outcome, OverReason,
-    Rejection, ReleaseTarget,
+    Rejection, ReleaseTarget, TicketEntry,
 };
 use mailbus_spec::wire::{Answer, Code, Dialect, Problem, frame, lease as wire};
 use mailbus_spec::{
@@ -74,6 +74,8 @@ fn commands() -> Vec<Command> {
         Command::Verify { path: path("src/lib.rs"), token: token(0) },
         Command::ForceRelease { token: token(0), reason: "moved on".into(), drain: true },
         Command::Recover { at_least: token(7) },
+        Command::Tickets { prefix: "src/".into(), after: 11, limit: 2 },
+        Command::ForceTicket { arrival: 12, generation: NOON, reason: "nobody is there".into() },
     ]
 }
 
@@ -84,6 +86,16 @@ fn entry(text: &str) -> LeaseEntry {
         token: token(0),
         expires_at: at(30_000),
         draining: false,
+    }
+}
+
+fn ticket() -> TicketEntry {
+    TicketEntry {
+        arrival: 12,
+        holder: holder("bob", "s2"),
+        request: request("r2"),
+        paths: paths(&["Cargo.toml", "src/lib.rs"]),
+        deadline: at(10_000),
     }
 }
 
@@ -102,7 +114,9 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::Renewed { expires_at: at(30_000), waiting: 0, draining: true },
         Outcome::Released,
         Outcome::Cancelled,
-        Outcome::Free { queue: 0 },
+        Outcome::Free { queue: 0, reserved: None },
+        Outcome::Free { queue: 1, reserved: Some(ticket()) },
+        Outcome::Tickets { tickets: vec![ticket()], more: true },
         Outcome::Held {
             lease: entry("src/lib.rs"),
             paths: paths(&["Cargo.toml", "src/lib.rs"]),
@@ -126,6 +140,7 @@ fn blocker(by: HeldBy) -> Blocker {
         paths: paths(&["Cargo.toml", "src/lib.rs"]),
         until: at(30_000),
         queue: 3,
+        arrival: (by == HeldBy::Ticket).then_some(12),
     }
 }
 
@@ -215,7 +230,7 @@ fn replies_to_the_original_keep_their_bytes() {
         Err(Rejection::Limit(LimitKind::AgentClaims)),
         Ok(Outcome::Released),
         Err(Rejection::Lost),
-        Ok(Outcome::Free { queue: 0 }),
+        Ok(Outcome::Free { queue: 0, reserved: None }),
     ]
     .map(|answer| shown(&wire::encode_reply(None, Dialect::Original, &Reply { answer, commit })));
     insta::assert_snapshot!("replies_to_the_original", answers.join("\n\n"));

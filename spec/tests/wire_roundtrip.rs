@@ -4,7 +4,7 @@
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{
     Acquire, Blocker, Command, HeldBy, LeaseEntry, LeaseReply, LimitKind, Outcome, OverReason,
-    Rejection, ReleaseTarget,
+    Rejection, ReleaseTarget, TicketEntry,
 };
 use mailbus_spec::time::{HOST_END_MS, HOST_FIRST_MS};
 use mailbus_spec::wire::lease::{
@@ -92,6 +92,11 @@ fn command() -> impl Strategy<Value = Command> {
         (prefix(), option::of(path()), 1..=1_000_usize)
             .prop_map(|(prefix, after, limit)| Command::List { prefix, after, limit }),
         (path(), token()).prop_map(|(path, token)| Command::Verify { path, token }),
+        (prefix(), any::<u64>(), 1..=1_000_usize)
+            .prop_map(|(prefix, after, limit)| Command::Tickets { prefix, after, limit }),
+        (any::<u64>(), any::<u64>(), ".{0,20}").prop_map(|(arrival, generation, reason)| {
+            Command::ForceTicket { arrival, generation, reason }
+        }),
         (token(), ".{0,20}", any::<bool>())
             .prop_map(|(token, reason, drain)| Command::ForceRelease { token, reason, drain }),
         (HOST_FIRST_MS << 10..HOST_END_MS << 10)
@@ -107,6 +112,18 @@ fn entry() -> impl Strategy<Value = LeaseEntry> {
             token,
             expires_at,
             draining,
+        },
+    )
+}
+
+fn ticket() -> impl Strategy<Value = TicketEntry> {
+    (any::<u64>(), holder(), request(), paths(), instant()).prop_map(
+        |(arrival, holder, request, paths, deadline)| TicketEntry {
+            arrival,
+            holder,
+            request,
+            paths,
+            deadline,
         },
     )
 }
@@ -130,7 +147,10 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         }),
         Just(Outcome::Released),
         Just(Outcome::Cancelled),
-        any::<u64>().prop_map(|queue| Outcome::Free { queue }),
+        (any::<u64>(), option::of(ticket()))
+            .prop_map(|(queue, reserved)| Outcome::Free { queue, reserved }),
+        (vec(ticket(), 0..3), any::<bool>())
+            .prop_map(|(tickets, more)| Outcome::Tickets { tickets, more }),
         (entry(), paths(), any::<u64>()).prop_map(|(lease, paths, queue)| Outcome::Held {
             lease,
             paths,
@@ -146,8 +166,16 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 fn blocker() -> impl Strategy<Value = Blocker> {
     let by = select(vec![HeldBy::Lease, HeldBy::Ticket, HeldBy::Own]);
-    (by, holder(), paths(), instant(), any::<u64>())
-        .prop_map(|(by, holder, paths, until, queue)| Blocker { by, holder, paths, until, queue })
+    (by, holder(), paths(), instant(), any::<u64>(), option::of(any::<u64>())).prop_map(
+        |(by, holder, paths, until, queue, arrival)| Blocker {
+            by,
+            holder,
+            paths,
+            until,
+            queue,
+            arrival,
+        },
+    )
 }
 
 fn kind() -> impl Strategy<Value = LimitKind> {

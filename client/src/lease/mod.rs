@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
-use mailbus_spec::lease::{Command, LeaseEntry, LeaseReply, Outcome, Rejection};
+use mailbus_spec::lease::{Command, LeaseEntry, LeaseReply, Outcome, Rejection, TicketEntry};
 use mailbus_spec::path::{InvalidPath, InvalidPaths};
 use mailbus_spec::{LeasePath, Ordinal, PathSet, Timestamp};
 use tokio::sync::watch;
@@ -93,7 +93,7 @@ impl<K: Clocks> LeaseClient<K> {
     /// [`CallError`] if there is no answer.
     pub async fn status(&self, path: LeasePath) -> Result<PathStatus, CallError> {
         match self.call(Command::Status { path }).await?.answer {
-            Ok(Outcome::Free { queue }) => Ok(PathStatus::Free { queue }),
+            Ok(Outcome::Free { queue, reserved }) => Ok(PathStatus::Free { queue, reserved }),
             Ok(Outcome::Held { lease, paths, queue }) => {
                 Ok(PathStatus::Held { lease, paths, queue })
             }
@@ -132,6 +132,46 @@ impl<K: Clocks> LeaseClient<K> {
         match self.call(Command::Verify { path, token }).await?.answer {
             Ok(Outcome::Current { expires_at }) => Ok(Some(expires_at)),
             Ok(Outcome::Stale) => Ok(None),
+            other => Err(CallError::of(other)),
+        }
+    }
+
+    /// A page of the live tickets of a prefix in order of arrival, after `after`, which is 0 or the arrival
+    /// of the last; at most `limit`, 1 ..= [`LIST_MAX`](mailbus_spec::limits::LIST_MAX).
+    ///
+    /// # Errors
+    /// [`CallError`] if there is no answer, or an object that does not list tickets gave one.
+    pub async fn tickets(
+        &self,
+        prefix: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Tickets, CallError> {
+        let prefix = prefix.to_owned();
+        let reply = self.call(Command::Tickets { prefix, after, limit }).await?;
+        match reply.answer {
+            Ok(Outcome::Tickets { tickets, more }) => {
+                Ok(Tickets { tickets, more, generation: reply.commit.generation })
+            }
+            other => Err(CallError::of(other)),
+        }
+    }
+
+    /// Ends somebody's ticket (admin), by its arrival and the generation that it was told in. False if it
+    /// does not wait any more: it is over, or was granted.
+    ///
+    /// # Errors
+    /// [`CallError`] if there is no answer.
+    pub async fn force_ticket(
+        &self,
+        arrival: u64,
+        generation: u64,
+        reason: impl Into<String>,
+    ) -> Result<bool, CallError> {
+        let reason = reason.into();
+        match self.call(Command::ForceTicket { arrival, generation, reason }).await?.answer {
+            Ok(Outcome::Released) => Ok(true),
+            Err(Rejection::Lost) => Ok(false),
             other => Err(CallError::of(other)),
         }
     }
@@ -202,6 +242,8 @@ pub enum PathStatus {
     Free {
         /// Number of those who wait for it.
         queue: u64,
+        /// The first of them, who goes before whoever comes.
+        reserved: Option<TicketEntry>,
     },
     /// Somebody.
     Held {
@@ -212,6 +254,17 @@ pub enum PathStatus {
         /// Number of those who wait for the path.
         queue: u64,
     },
+}
+
+/// A page of tickets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tickets {
+    /// The tickets, in order of arrival.
+    pub tickets: Vec<TicketEntry>,
+    /// True if there are more after the last.
+    pub more: bool,
+    /// Generation that their arrivals are of.
+    pub generation: u64,
 }
 
 /// A claim whose caller waits: dropped, it is given up.

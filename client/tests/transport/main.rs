@@ -63,7 +63,7 @@ fn a_lease_is_acquired_kept_and_released() {
         assert_eq!(client.list("src/", None, 10).await.unwrap().0.len(), 1);
         lease.release().await.unwrap();
         let status = client.status(path("src/lib.rs")).await.unwrap();
-        assert_eq!(status, PathStatus::Free { queue: 0 });
+        assert_eq!(status, PathStatus::Free { queue: 0, reserved: None });
     });
 }
 

@@ -106,6 +106,17 @@ impl Epoch {
         if generation == 0 { String::from("none") } else { spell_offset(self.since(generation)) }
     }
 
+    /// A generation as [`spell_generation`](Self::spell_generation) shows it.
+    ///
+    /// # Errors
+    /// A sentence, if the text is no instant.
+    pub fn parse_generation(self, text: &str) -> Result<u64, String> {
+        if text == "none" {
+            return Ok(0);
+        }
+        parse_offset(text).map(|offset| self.host_at(offset).0)
+    }
+
     /// The host's instant at an offset from the start.
     #[must_use]
     pub fn host_at(self, offset: i64) -> HostTime {

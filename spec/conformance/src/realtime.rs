@@ -36,6 +36,7 @@ pub async fn run<S: Subject, T: SystemUnderTest<S>>(
         time: WorldTime::default(),
         tokens: BTreeMap::new(),
         shift_ms: 0,
+        generation: 0,
         moment: 0,
         has_begun: false,
     };
@@ -63,6 +64,8 @@ struct Run<'a, S: Subject, T> {
     tokens: BTreeMap<Ordinal, Ordinal>,
     /// Lead of the system's clock over the case's at the start.
     shift_ms: i64,
+    /// The system's generation, as of its last reply.
+    generation: u64,
     moment: u64,
     /// True if a command of the case was sent.
     has_begun: bool,
@@ -138,6 +141,11 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
             return Ok(());
         }
         let translated = S::with_ordinals(command, &mut |ordinal| self.translated(ordinal));
+        let ours = self.ideal.machine.position().0;
+        let theirs = self.generation;
+        let translated = S::with_generation(&translated, &mut |named| {
+            if named == ours { theirs } else { named }
+        });
         let reply = self.call(translated).await?;
         let ideal = self.ideal.command(command);
         let theirs = S::ordinals_in_answer(&reply.answer);
@@ -161,6 +169,7 @@ impl<S: Subject, T: SystemUnderTest<S>> Run<'_, S, T> {
 
     async fn call(&mut self, command: S::Command) -> Result<ReplyOf<S>, Failure> {
         let reply = self.system.call(&command).await?;
+        self.generation = reply.commit.generation;
         self.entries.push(Entry::Called { command: command.clone(), reply: reply.clone() });
         self.history.invocations.push(Invocation {
             client: 0,

@@ -86,6 +86,14 @@ pub trait Hints: Service {
         replace: &mut dyn FnMut(Ordinal) -> Ordinal,
     ) -> Self::Command;
 
+    /// The command with the generation that it names replaced.
+    fn with_generation(
+        command: &Self::Command,
+        _replace: &mut dyn FnMut(u64) -> u64,
+    ) -> Self::Command {
+        command.clone()
+    }
+
     /// The peer with every ordinal in it replaced.
     fn peer_with_ordinals(
         peer: &Self::Peer,

@@ -73,7 +73,7 @@ fn a_lost_acknowledgement_is_found() {
         (1, 2, 0, "acquire alice/1 a1 src/lib.rs ttl=30s"),
         (3, 4, 1_000, "status src/lib.rs"),
     ]);
-    reply_mut(&mut history, 1).answer = Ok(Answer::Free { queue: 0 });
+    reply_mut(&mut history, 1).answer = Ok(Answer::Free { queue: 0, reserved: None });
     assert_eq!(
         report(&history),
         "\

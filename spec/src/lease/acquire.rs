@@ -148,7 +148,7 @@ impl LeaseMachine {
         let queue = self.queue_on(acquire.paths());
         own_lease
             .map(|(_, lease)| blocked_by_lease(lease, queue))
-            .or_else(|| own_ticket.map(|(_, ticket)| blocked_by_ticket(ticket, queue)))
+            .or_else(|| own_ticket.map(|(arrival, own)| blocked_by_ticket(arrival, own, queue)))
             .map(|blocker| Blocker { by: HeldBy::Own, ..blocker })
     }
 
@@ -158,7 +158,8 @@ impl LeaseMachine {
         let queue = self.queue_on(paths);
         let lease = self.leases_on(paths).next().map(|(_, lease)| blocked_by_lease(lease, queue));
         lease.or_else(|| {
-            self.tickets_on(paths).next().map(|(_, ticket)| blocked_by_ticket(ticket, queue))
+            let first = self.tickets_on(paths).next();
+            first.map(|(arrival, ticket)| blocked_by_ticket(arrival, ticket, queue))
         })
     }
 
@@ -268,15 +269,17 @@ fn blocked_by_lease(lease: &Lease, queue: u64) -> Blocker {
         paths: lease.content.paths.clone(),
         until: lease.expires_at,
         queue,
+        arrival: None,
     }
 }
 
-fn blocked_by_ticket(ticket: &Ticket, queue: u64) -> Blocker {
+fn blocked_by_ticket(arrival: u64, ticket: &Ticket, queue: u64) -> Blocker {
     Blocker {
         by: HeldBy::Ticket,
         holder: ticket.holder.clone(),
         paths: ticket.content.paths.clone(),
         until: ticket.deadline,
         queue,
+        arrival: Some(arrival),
     }
 }

@@ -40,6 +40,26 @@ impl LeaseMachine {
         }
     }
 
+    /// Ends a ticket for which nobody may be there, and grants what it stood before.
+    ///
+    /// What is over already, or was granted, is `Lost`: an arrival is looked for among what waits
+    /// ([refuted](crate::rules::refuted#a-ticket-without-a-name)).
+    pub(super) fn force_ticket(
+        &mut self,
+        turn: &mut Turn,
+        arrival: u64,
+        generation: u64,
+    ) -> Result<Outcome, Rejection> {
+        if generation != self.generation {
+            return Err(Rejection::Lost);
+        }
+        let ticket = self.queue.remove(&arrival).ok_or(Rejection::Lost)?;
+        self.remember(ticket.ended(OverReason::Forced, turn.now()));
+        turn.wrote = true;
+        self.grant_queue(turn);
+        Ok(Outcome::Released)
+    }
+
     /// Begins a new generation: an object cannot know that it was restored, its operator does.
     ///
     /// The clock rises with the tokens, or tokens from a host that was once ahead would outrun the

@@ -52,6 +52,8 @@ pub enum Outcome {
     Free {
         /// Number of live tickets that want it.
         queue: u64,
+        /// The first of them: it goes before whoever comes, as soon as it gets all that it waits for.
+        reserved: Option<TicketEntry>,
     },
     /// Somebody holds the path.
     Held {
@@ -67,6 +69,13 @@ pub enum Outcome {
     Leases {
         /// One entry a path.
         leases: Vec<LeaseEntry>,
+        /// True if there are more after the last.
+        more: bool,
+    },
+    /// A page of tickets in order of arrival, with the same bounds as those of leases.
+    Tickets {
+        /// The tickets.
+        tickets: Vec<TicketEntry>,
         /// True if there are more after the last.
         more: bool,
     },
@@ -104,6 +113,33 @@ impl LeaseEntry {
         let Holder { agent, session } = &self.holder;
         let holder = agent.as_str().len().saturating_add(session.as_str().len());
         self.path.as_str().len().saturating_add(holder)
+    }
+}
+
+/// One live ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketEntry {
+    /// Its arrival: the sequence of the commit that queued it, never the same twice in a generation.
+    pub arrival: u64,
+    /// Holder that waits.
+    pub holder: Holder,
+    /// The request that waits.
+    pub request: RequestId,
+    /// The whole set that it waits for.
+    pub paths: PathSet,
+    /// Time at which the place is given up unless asked for again.
+    pub deadline: Timestamp,
+}
+
+impl TicketEntry {
+    /// Number of bytes that its paths, agent, session and request have: what
+    /// [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES) bounds.
+    #[must_use]
+    pub fn name_bytes(&self) -> usize {
+        let paths = self.paths.as_slice().iter().map(|path| path.as_str().len());
+        let Holder { agent, session } = &self.holder;
+        let names = [agent.as_str().len(), session.as_str().len(), self.request.as_str().len()];
+        paths.chain(names).fold(0, usize::saturating_add)
     }
 }
 
@@ -160,6 +196,8 @@ pub struct Blocker {
     pub until: Timestamp,
     /// Number of live tickets that overlap the asked paths.
     pub queue: u64,
+    /// The arrival of a ticket, by which an admin may end it.
+    pub arrival: Option<u64>,
 }
 
 /// Kind of claim that is in the way.

@@ -56,6 +56,15 @@ pub enum Command {
         /// where another entry would pass [`limits::LIST_MAX_BYTES`](crate::limits::LIST_MAX_BYTES).
         limit: usize,
     },
+    /// Asks for the live tickets of a prefix, in order of arrival: who waits, for what, since when.
+    Tickets {
+        /// Beginning of one of their paths, as of `List`.
+        prefix: String,
+        /// The arrival of the last ticket of the page before, or 0.
+        after: u64,
+        /// Most tickets, with the same bounds as those of `List`.
+        limit: usize,
+    },
     /// Asks whether a token still guards a path: what a resource asks that keeps no memory of its own.
     Verify {
         /// The path.
@@ -72,6 +81,16 @@ pub enum Command {
         reason: String,
         /// True if it may live on to its expiry, which nothing then moves.
         drain: bool,
+    },
+    /// Ends somebody's ticket (admin). An arrival is of one generation: after a restore the same may come
+    /// again.
+    ForceTicket {
+        /// The ticket's arrival.
+        arrival: u64,
+        /// Generation that it arrived in, as the commit of the answer says that named it.
+        generation: u64,
+        /// Reason, at most [`limits::REASON_MAX_BYTES`](crate::limits::REASON_MAX_BYTES).
+        reason: String,
     },
     /// Says that the storage was restored to an earlier state (admin): a new generation begins.
     Recover {
@@ -174,9 +193,9 @@ impl Command {
             Self::Release { .. } => "release",
             Self::Cancel { .. } => "cancel",
             Self::Status { .. } => "status",
-            Self::List { .. } => "list",
+            Self::List { .. } | Self::Tickets { .. } => "list",
             Self::Verify { .. } => "verify",
-            Self::ForceRelease { .. } => "force-release",
+            Self::ForceRelease { .. } | Self::ForceTicket { .. } => "force-release",
             Self::Recover { .. } => "recover",
         }
     }

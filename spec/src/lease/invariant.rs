@@ -69,7 +69,7 @@ pub(super) const INVARIANTS: [Invariant<LeaseMachine>; 13] = [
     },
     Invariant {
         name: "no_lost_place",
-        claim: "a ticket that is extended in time keeps its place until it is granted, cancelled or over; asking leaves it three quarters of its wait",
+        claim: "a ticket that is extended in time keeps its place until it is granted, cancelled, forced or over; asking leaves it three quarters of its wait",
         check: Check::Step(no_lost_place),
     },
     Invariant {
@@ -242,6 +242,7 @@ fn no_stale_effect(transition: &Transition<'_>) -> Result<(), String> {
             Outcome::Free { .. }
             | Outcome::Held { .. }
             | Outcome::Leases { .. }
+            | Outcome::Tickets { .. }
             | Outcome::Current { .. }
             | Outcome::Stale,
         ) => true,
@@ -304,9 +305,12 @@ fn idempotent(transition: &Transition<'_>) -> Result<(), String> {
 fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
     let Some(now) = object_now(transition) else { return Ok(()) };
     let grants = grants(transition);
-    let cancelled = |ticket: &Ticket| match transition.event {
+    let ended_by = |arrival: u64, ticket: &Ticket| match transition.event {
         Event::Command(Command::Cancel { holder, request }) => {
             ClaimKey::of(holder, request) == ticket.key()
+        }
+        Event::Command(Command::ForceTicket { arrival: forced, generation, .. }) => {
+            *forced == arrival && *generation == transition.before.generation
         }
         _ => false,
     };
@@ -315,7 +319,7 @@ fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
         let moved_forward = kept
             .is_some_and(|later| later.key() == ticket.key() && later.deadline >= ticket.deadline);
         let granted = grants.iter().any(|grant| *grant.key == ticket.key());
-        let ended = kept.is_none() && (ticket.deadline <= now || cancelled(ticket));
+        let ended = kept.is_none() && (ticket.deadline <= now || ended_by(*arrival, ticket));
         ensure(moved_forward || granted || ended, || {
             format!("the ticket that arrived at {arrival} lost its place")
         })?;

@@ -28,7 +28,9 @@ mod query;
 mod renew_release;
 pub mod state;
 
-pub use answer::{Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Push, Rejection};
+pub use answer::{
+    Blocker, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Push, Rejection, TicketEntry,
+};
 pub use command::{Acquire, Command, MalformedAcquire, ReleaseTarget};
 pub use machine::LeaseStep;
 pub use state::LeaseMachine;

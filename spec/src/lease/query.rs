@@ -2,17 +2,22 @@
 
 use alloc::vec::Vec;
 
-use crate::lease::answer::{LeaseEntry, Outcome};
-use crate::lease::state::{Lease, LeaseMachine};
+use crate::lease::answer::{LeaseEntry, Outcome, TicketEntry};
+use crate::lease::state::{Lease, LeaseMachine, Ticket};
 use crate::limits;
 use crate::ordinal::Ordinal;
 use crate::path::{self, LeasePath, PathSet};
 
 impl LeaseMachine {
     pub(super) fn status(&self, path: &LeasePath) -> Outcome {
-        let queue = self.queue_on(&PathSet::one(path.clone()));
+        let on = PathSet::one(path.clone());
+        let queue = self.queue_on(&on);
         match self.lease_on(path) {
-            None => Outcome::Free { queue },
+            None => {
+                let first = self.tickets_on(&on).next();
+                let reserved = first.map(|(arrival, ticket)| waiting(arrival, ticket));
+                Outcome::Free { queue, reserved }
+            }
             Some((token, lease)) => Outcome::Held {
                 lease: entry(path, token, lease),
                 paths: lease.content.paths.clone(),
@@ -44,6 +49,27 @@ impl LeaseMachine {
         Outcome::Leases { leases, more }
     }
 
+    pub(super) fn tickets(&self, prefix: &str, after: u64, limit: usize) -> Outcome {
+        let prefix = path::key(prefix);
+        let begins = |ticket: &Ticket| {
+            ticket.content.paths.as_slice().iter().any(|path| path.key().starts_with(&prefix))
+        };
+        let later = self.queue.range(after.saturating_add(1)..);
+        let mut found = later
+            .filter(|(_, ticket)| begins(ticket))
+            .map(|(arrival, ticket)| waiting(*arrival, ticket));
+        let (mut tickets, mut bytes) = (Vec::new(), 0_usize);
+        let more = loop {
+            let Some(next) = found.next() else { break false };
+            bytes = bytes.saturating_add(next.name_bytes());
+            if tickets.len() == limit || bytes > limits::LIST_MAX_BYTES {
+                break true;
+            }
+            tickets.push(next);
+        };
+        Outcome::Tickets { tickets, more }
+    }
+
     pub(super) fn verify(&self, path: &LeasePath, token: Ordinal) -> Outcome {
         match self.leases.get(&token).filter(|lease| lease.content.paths.covers(path)) {
             Some(lease) => Outcome::Current { expires_at: lease.expires_at },
@@ -59,6 +85,16 @@ fn entry(path: &LeasePath, token: Ordinal, lease: &Lease) -> LeaseEntry {
         token,
         expires_at: lease.expires_at,
         draining: lease.draining,
+    }
+}
+
+fn waiting(arrival: u64, ticket: &Ticket) -> TicketEntry {
+    TicketEntry {
+        arrival,
+        holder: ticket.holder.clone(),
+        request: ticket.request.clone(),
+        paths: ticket.content.paths.clone(),
+        deadline: ticket.deadline,
     }
 }
 

@@ -16,6 +16,9 @@ pub const ENTRY: usize = 256;
 
 /// A page of leased paths.
 pub const LEASES: usize = 2 * LIST_MAX_BYTES + LIST_MAX * ENTRY + REST;
+/// A page of tickets, whose paths have quotes and a comma each.
+pub const TICKETS: usize =
+    2 * LIST_MAX_BYTES + LIST_MAX * (ENTRY + CLAIM_MAX_PATHS * PUNCTUATION) + REST;
 /// A page of agents, whose patterns have quotes and a comma each.
 pub const AGENTS: usize =
     2 * LIST_MAX_BYTES + LIST_MAX * (ENTRY + AGENT_PATTERNS * PUNCTUATION) + REST;
@@ -31,7 +34,7 @@ pub const ACCEPTED: usize = names(WORKSPACE_AGENTS, ID_MAX_BYTES) + REST;
 pub const SUBSCRIBED: usize = names(AGENT_PATTERNS, TYPE_MAX_BYTES) + REST;
 /// The longest answer to a command.
 pub const LONGEST: usize =
-    longest(&[LEASES, AGENTS, PAGE, CLAIM, DEADLOCK, ACCEPTED, SUBSCRIBED, NOT_EXECUTED]);
+    longest(&[LEASES, TICKETS, AGENTS, PAGE, CLAIM, DEADLOCK, ACCEPTED, SUBSCRIBED, NOT_EXECUTED]);
 
 /// The refusal of a command that was not executed: it cannot be read, may not be given here, or came after
 /// too many others.

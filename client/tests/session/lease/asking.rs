@@ -318,6 +318,7 @@ fn the_patient_ask_again_where_a_refusal_may_pass() {
         paths: paths(&["x"]),
         until: Timestamp::ZERO,
         queue: 0,
+        arrival: None,
     };
     let passing = [
         Rejection::Held(own),

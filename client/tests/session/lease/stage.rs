@@ -80,6 +80,7 @@ pub fn held() -> LeaseReply {
         paths: paths(&["x"]),
         until: Timestamp::ZERO,
         queue: 0,
+        arrival: None,
     })))
 }
 

@@ -31,9 +31,11 @@ impl Generate for LeaseMachine {
             62..=73 => release(self, random),
             74..=80 => cancel(random),
             81..=84 => some_path(random).map(|path| Command::Status { path }),
-            85..=87 => list(random),
+            85..=86 => list(random),
+            87 => Some(tickets(random)),
             88..=91 => verify(self, random),
-            92..=98 => force_release(self, random),
+            92..=96 => force_release(self, random),
+            97..=98 => Some(force_ticket(self, random)),
             _ => recover(self, random, pace),
         };
         drawn.unwrap_or_else(everything_listed)
@@ -176,6 +178,18 @@ fn force_release(state: &LeaseMachine, random: &mut impl Rng) -> Option<Command>
     let token = some_token(state, random);
     let reason = String::from(*["", "make way"].choose(random)?);
     Some(Command::ForceRelease { token, reason, drain: random.random_bool(0.6) })
+}
+
+fn tickets(random: &mut impl Rng) -> Command {
+    let (after, limit) = (random.random_range(0..20), random.random_range(1..=3));
+    Command::Tickets { prefix: String::from(if after % 2 == 0 { "" } else { "b" }), after, limit }
+}
+
+/// The end of a ticket: mostly of one that waits, sometimes of what never did, or in another generation.
+fn force_ticket(state: &LeaseMachine, random: &mut impl Rng) -> Command {
+    let arrival = state.queue.keys().copied().choose(random).unwrap_or(state.sequence);
+    let generation = state.generation + u64::from(random.random_bool(0.1));
+    Command::ForceTicket { arrival, generation, reason: String::new() }
 }
 
 /// A recovery near what was issued: from a minute behind to, under exact time, a minute ahead.

@@ -7,6 +7,7 @@ use mailbus_spec::id::Holder;
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{
     Command, LeaseEntry, LeaseMachine, LeaseStep, Outcome, Push, Rejection, ReleaseTarget,
+    TicketEntry,
 };
 use mailbus_spec::limits;
 use mailbus_spec::ordinal::Ordinal;
@@ -47,7 +48,17 @@ impl Hints for LeaseMachine {
             | Command::Release { target: ReleaseTarget::Path(_), .. }
             | Command::Cancel { .. }
             | Command::Status { .. }
-            | Command::List { .. } => {}
+            | Command::List { .. }
+            | Command::Tickets { .. }
+            | Command::ForceTicket { .. } => {}
+        }
+        command
+    }
+
+    fn with_generation(command: &Command, replace: &mut dyn FnMut(u64) -> u64) -> Command {
+        let mut command = command.clone();
+        if let Command::ForceTicket { generation, .. } = &mut command {
+            *generation = replace(*generation);
         }
         command
     }
@@ -63,6 +74,8 @@ impl Hints for LeaseMachine {
             Ok(Outcome::Renewed { expires_at, .. } | Outcome::Current { expires_at }) => {
                 vec![shown(None, None, Some(*expires_at))]
             }
+            Ok(Outcome::Free { reserved: Some(first), .. }) => vec![shown_in_ticket(first)],
+            Ok(Outcome::Tickets { tickets, .. }) => tickets.iter().map(shown_in_ticket).collect(),
             Ok(Outcome::Held { lease, .. }) => vec![shown_in_entry(lease)],
             Ok(Outcome::Leases { leases, .. }) => leases.iter().map(shown_in_entry).collect(),
             Err(Rejection::Held(blocker)) => {
@@ -146,6 +159,10 @@ fn shown(
 
 fn shown_in_entry(entry: &LeaseEntry) -> Shown<Holder> {
     shown(Some(&entry.holder), Some(entry.token), Some(entry.expires_at))
+}
+
+fn shown_in_ticket(entry: &TicketEntry) -> Shown<Holder> {
+    shown(Some(&entry.holder), None, Some(entry.deadline))
 }
 
 /// Rows that making the tables of a new workspace may cost, once.

@@ -72,9 +72,17 @@ pub(super) fn command(words: &[&str], epoch: Epoch) -> Result<Command, String> {
             Ok(Command::Cancel { holder: holder(who)?, request: request(named)? })
         }
         ["status", what] => Ok(Command::Status { path: path(what)? }),
+        ["list", "tickets", rest @ ..] => Ok(Command::Tickets {
+            prefix: keyed(rest, "prefix").unwrap_or_default().to_string(),
+            after: keyed_number(rest, "after")?.unwrap_or(0),
+            limit: limit(rest)?,
+        }),
         ["list", rest @ ..] => list(rest),
         ["verify", what, token] => {
             Ok(Command::Verify { path: path(what)?, token: epoch.parse_ordinal(token)? })
+        }
+        ["force-release", ticket, rest @ ..] if ticket.starts_with("ticket=") => {
+            force_ticket(ticket, rest, epoch)
         }
         ["force-release", token, rest @ ..] => force_release(token, rest, epoch),
         ["recover", token] => Ok(Command::Recover { at_least: epoch.parse_ordinal(token)? }),
@@ -98,20 +106,38 @@ fn acquire(who: &str, named: &str, rest: &[&str]) -> Result<Acquire, String> {
     })
 }
 
-fn list(rest: &[&str]) -> Result<Command, String> {
-    let limit = match keyed(rest, "limit") {
-        None => limits::LIST_DEFAULT,
+fn keyed_number(words: &[&str], key: &str) -> Result<Option<u64>, String> {
+    let number = |text: &str| text.parse().map_err(|_| format!("`{key}={text}` is no number"));
+    keyed(words, key).map(number).transpose()
+}
+
+fn limit(rest: &[&str]) -> Result<usize, String> {
+    match keyed(rest, "limit") {
+        None => Ok(limits::LIST_DEFAULT),
         Some(text) => text
             .parse()
             .ok()
             .filter(|limit| (1..=limits::LIST_MAX).contains(limit))
-            .ok_or_else(|| format!("`limit={text}` is not 1 to {}", limits::LIST_MAX))?,
-    };
+            .ok_or_else(|| format!("`limit={text}` is not 1 to {}", limits::LIST_MAX)),
+    }
+}
+
+fn list(rest: &[&str]) -> Result<Command, String> {
     Ok(Command::List {
         prefix: keyed(rest, "prefix").unwrap_or_default().to_string(),
         after: keyed(rest, "after").map(path).transpose()?,
-        limit,
+        limit: limit(rest)?,
     })
+}
+
+fn force_ticket(ticket: &str, rest: &[&str], epoch: Epoch) -> Result<Command, String> {
+    let [generation, rest @ ..] = rest else {
+        return Err(String::from("`generation=` is missing"));
+    };
+    let arrival = keyed_number(&[ticket], "ticket")?.unwrap_or(0);
+    let generation = keyed(&[generation], "generation").ok_or("`generation=` is missing")?;
+    let generation = epoch.parse_generation(generation)?;
+    Ok(Command::ForceTicket { arrival, generation, reason: reason(rest)? })
 }
 
 fn force_release(token: &str, rest: &[&str], epoch: Epoch) -> Result<Command, String> {
@@ -119,6 +145,11 @@ fn force_release(token: &str, rest: &[&str], epoch: Epoch) -> Result<Command, St
         ["drain", rest @ ..] => (true, rest),
         rest => (false, rest),
     };
+    let (token, reason) = (epoch.parse_ordinal(token)?, reason(rest)?);
+    Ok(Command::ForceRelease { token, reason, drain })
+}
+
+fn reason(rest: &[&str]) -> Result<String, String> {
     let words = rest.join(" ");
     let reason = match words.strip_prefix("reason=") {
         Some(reason) => reason,
@@ -128,11 +159,7 @@ fn force_release(token: &str, rest: &[&str], epoch: Epoch) -> Result<Command, St
     if reason.len() > limits::REASON_MAX_BYTES {
         return Err(format!("a reason has at most {} bytes", limits::REASON_MAX_BYTES));
     }
-    Ok(Command::ForceRelease {
-        token: epoch.parse_ordinal(token)?,
-        reason: String::from(reason),
-        drain,
-    })
+    Ok(String::from(reason))
 }
 
 #[cfg(test)]
@@ -156,6 +183,8 @@ mod tests {
             "list prefix=src/ after=src/a.rs limit=2",
             "verify src/lib.rs #0s",
             "force-release #0s drain reason=make way for the release",
+            "force-release ticket=2 generation=+0s reason=nobody is there",
+            "list tickets prefix=src/ after=2 limit=3",
             "recover #1h",
         ] {
             let line = line.replace("24h", "1d");

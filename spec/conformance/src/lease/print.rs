@@ -7,7 +7,7 @@ use mailbus_spec::id::{Holder, RequestId};
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{
     Acquire, Blocker, Command, HeldBy, LeaseEntry, LimitKind, Outcome, OverReason, Rejection,
-    ReleaseTarget,
+    ReleaseTarget, TicketEntry,
 };
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::path::PathSet;
@@ -44,12 +44,26 @@ pub(super) fn command(command: &Command, epoch: Epoch) -> String {
             let _ = write!(line, " limit={limit}");
             line
         }
+        Command::Tickets { prefix, after, limit } => {
+            let mut line = String::from("list tickets");
+            if !prefix.is_empty() {
+                let _ = write!(line, " prefix={prefix}");
+            }
+            let _ = write!(line, " after={after} limit={limit}");
+            line
+        }
         Command::Verify { path, token } => format!("verify {path} {}", epoch.spell_ordinal(*token)),
         Command::ForceRelease { token, reason, drain } => {
             let drain = if *drain { " drain" } else { "" };
             let reason =
                 if reason.is_empty() { String::new() } else { format!(" reason={reason}") };
             format!("force-release {}{drain}{reason}", epoch.spell_ordinal(*token))
+        }
+        Command::ForceTicket { arrival, generation, reason } => {
+            let generation = epoch.spell_generation(*generation);
+            let reason =
+                if reason.is_empty() { String::new() } else { format!(" reason={reason}") };
+            format!("force-release ticket={arrival} generation={generation}{reason}")
         }
         Command::Recover { at_least } => format!("recover {}", epoch.spell_ordinal(*at_least)),
     }
@@ -90,11 +104,15 @@ fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
         }
         Outcome::Released => String::from("released"),
         Outcome::Cancelled => String::from("cancelled"),
-        Outcome::Free { queue } => format!("free, {queue} waiting"),
+        Outcome::Free { queue, reserved } => {
+            let first = reserved.as_ref().map(|first| format!(", first {}", ticket(first, epoch)));
+            format!("free, {queue} waiting{}", first.unwrap_or_default())
+        }
         Outcome::Held { lease, paths, queue } => {
             format!("held by {} with {}, {queue} waiting", entry(lease, epoch), spell_paths(paths))
         }
         Outcome::Leases { leases, more } => spell_leases(leases, *more, epoch),
+        Outcome::Tickets { tickets, more } => spell_tickets(tickets, *more, epoch),
         Outcome::Current { expires_at } => format!("current until {}", epoch.spell(*expires_at)),
         Outcome::Stale => String::from("stale"),
         Outcome::Recovered => String::from("recovered"),
@@ -123,6 +141,23 @@ fn entry(lease: &LeaseEntry, epoch: Epoch) -> String {
 
 fn drained(draining: bool) -> &'static str {
     if draining { ", draining" } else { "" }
+}
+
+fn ticket(entry: &TicketEntry, epoch: Epoch) -> String {
+    let TicketEntry { arrival, holder, request, paths, deadline } = entry;
+    let (paths, until) = (spell_paths(paths), epoch.spell(*deadline));
+    format!("ticket {arrival} of {holder}, {request}, on {paths} until {until}")
+}
+
+fn spell_tickets(tickets: &[TicketEntry], more: bool, epoch: Epoch) -> String {
+    let mut parts: Vec<String> = tickets.iter().map(|entry| ticket(entry, epoch)).collect();
+    if parts.is_empty() {
+        parts.push(String::from("no tickets"));
+    }
+    if more {
+        parts.push(String::from("and more"));
+    }
+    parts.join("; ")
 }
 
 fn spell_leases(leases: &[LeaseEntry], more: bool, epoch: Epoch) -> String {
@@ -176,10 +211,12 @@ fn limit_text(kind: LimitKind) -> &'static str {
 }
 
 fn spell_blocker(blocker: &Blocker, epoch: Epoch) -> String {
-    let by = match blocker.by {
-        HeldBy::Lease => "held by the lease of",
-        HeldBy::Ticket => "held by the ticket of",
-        HeldBy::Own => "held by a claim of its own,",
+    let by = match (blocker.by, blocker.arrival) {
+        (HeldBy::Lease, _) => String::from("held by the lease of"),
+        (HeldBy::Ticket, Some(arrival)) => format!("held by ticket {arrival} of"),
+        (HeldBy::Ticket, None) => String::from("held by the ticket of"),
+        (HeldBy::Own, Some(arrival)) => format!("held by a claim of its own, ticket {arrival} of"),
+        (HeldBy::Own, None) => String::from("held by a claim of its own,"),
     };
     let (holder, paths) = (&blocker.holder, spell_paths(&blocker.paths));
     let until = epoch.spell(blocker.until);

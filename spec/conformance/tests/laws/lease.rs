@@ -124,12 +124,13 @@ proptest! {
         for Moment { gap_ms, operation } in &history {
             asked.pass(*gap_ms);
             never_asked.pass(*gap_ms);
-            let command = asked.command(operation);
+            let command = asked.command_where(operation, |command| !is_by_arrival(command));
             let answer = asked.execute(&command).answer;
             if answer.is_err() {
                 never_asked.execute(&question());
             } else {
-                prop_assert_eq!(answer, never_asked.execute(&command).answer);
+                let again = never_asked.execute(&command).answer;
+                prop_assert_eq!(without_arrivals(&answer), without_arrivals(&again));
             }
             prop_assert!(asked.machine.leases.values().eq(never_asked.machine.leases.values()));
         }
@@ -158,12 +159,14 @@ proptest! {
     }
 
     /// A command repeated at once is answered the same and writes nothing more. A release by path, of the
-    /// original's protocol, says of which lease it speaks only as long as there is one.
+    /// original's protocol, says of which lease it speaks only as long as there is one, and the forced end
+    /// of a ticket of which ticket.
     #[test]
     fn a_repeated_command_is_answered_the_same(history in history(GAPS_MS)) {
         let mut run = Run::new();
         let by_path = |command: &Command| {
             matches!(command, Command::Release { target: ReleaseTarget::Path(_), .. })
+                || matches!(command, Command::ForceTicket { .. })
         };
         for Moment { gap_ms, operation } in &history {
             run.pass(*gap_ms);
@@ -267,6 +270,7 @@ impl Side {
                 | Command::Status { path }
                 | Command::Verify { path, .. } => known(path),
                 Command::List { .. } => false,
+                _ if is_by_arrival(command) => false,
                 _ => true,
             }
     }
@@ -289,8 +293,24 @@ impl Side {
         let own = Run { machine: self.own(run), host: run.host };
         let command = own.command_where(operation, |command| self.does(command));
         let command = if self.does(&command) { command } else { question() };
-        without_tokens(&format!("{:?}", run.execute(&command).answer))
+        without_tokens(&without_arrivals(&run.execute(&command).answer))
     }
+}
+
+/// True for what names an arrival: that is a sequence, which what others do moves.
+fn is_by_arrival(command: &Command) -> bool {
+    matches!(command, Command::Tickets { .. } | Command::ForceTicket { .. })
+}
+
+/// An answer without the arrivals in it.
+fn without_arrivals(answer: &Answer) -> String {
+    let text = format!("{answer:?}");
+    let mut parts = text.split("arrival: ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let number = |c: char| c.is_ascii_digit();
+    parts.fold(first, |kept, part| {
+        kept + part.trim_start_matches("Some(").trim_start_matches(number)
+    })
 }
 
 fn without_tokens(text: &str) -> String {

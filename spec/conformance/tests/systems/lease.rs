@@ -103,7 +103,7 @@ fn on_a_real_clock_every_script_passes_or_says_why_not() {
 
 #[test]
 fn on_a_real_clock_random_histories_of_the_specification_are_explained() {
-    histories_are_explained::<LeaseMachine>(50, 80);
+    histories_are_explained::<LeaseMachine>(60, 80);
 }
 
 #[test]

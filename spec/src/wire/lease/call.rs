@@ -81,6 +81,12 @@ enum Said<'a> {
         after: Option<&'a LeasePath>,
         limit: usize,
     },
+    Tickets {
+        tickets: bool,
+        prefix: &'a str,
+        after_arrival: u64,
+        limit: usize,
+    },
     Verify {
         path: &'a LeasePath,
         token: Ordinal,
@@ -89,6 +95,11 @@ enum Said<'a> {
         token: Ordinal,
         reason: &'a str,
         drain: bool,
+    },
+    ForceTicket {
+        arrival: u64,
+        generation: u64,
+        reason: &'a str,
     },
     Recover {
         at_least: Ordinal,
@@ -141,9 +152,15 @@ impl<'a> Said<'a> {
             Command::List { prefix, after, limit } => {
                 Self::List { prefix, after: after.as_ref(), limit: *limit }
             }
+            Command::Tickets { prefix, after, limit } => {
+                Self::Tickets { tickets: true, prefix, after_arrival: *after, limit: *limit }
+            }
             Command::Verify { path, token } => Self::Verify { path, token: *token },
             Command::ForceRelease { token, reason, drain } => {
                 Self::ForceRelease { token: *token, reason, drain: *drain }
+            }
+            Command::ForceTicket { arrival, generation, reason } => {
+                Self::ForceTicket { arrival: *arrival, generation: *generation, reason }
             }
             Command::Recover { at_least } => Self::Recover { at_least: *at_least },
         }

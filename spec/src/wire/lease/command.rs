@@ -101,7 +101,6 @@ fn status(request: &Request<'_>) -> Result<Decoded, Problem> {
 
 fn list(request: &Request<'_>) -> Result<Decoded, Problem> {
     let prefix = prefix(request.prefix())?;
-    let after = request.after().path(LeasePath::named)?;
     let limit = request.limit();
     let entries = match (limit.is_present(), limit.whole().map(usize::try_from)) {
         (false, _) => limits::LIST_DEFAULT,
@@ -111,6 +110,12 @@ fn list(request: &Request<'_>) -> Result<Decoded, Problem> {
             return Err(limit.malformed(format_args!("a whole number from 1 to {most}")));
         }
     };
+    if request.tickets().flag()?.unwrap_or(false) {
+        let field = request.after_arrival();
+        let after = if field.is_present() { number(field)? } else { 0 };
+        return Ok((Dialect::Mailbus, Command::Tickets { prefix, after, limit: entries }));
+    }
+    let after = request.after().path(LeasePath::named)?;
     Ok((Dialect::Mailbus, Command::List { prefix, after, limit: entries }))
 }
 
@@ -142,16 +147,31 @@ fn verify(request: &Request<'_>) -> Result<Decoded, Problem> {
     Ok((Dialect::Mailbus, Command::Verify { path, token: token(request)? }))
 }
 
+/// A whole number, such as an object counts with.
+fn number(field: Field<'_>) -> Result<u64, Problem> {
+    field.whole().ok_or_else(|| field.malformed("a whole number"))
+}
+
 fn force_release(request: &Request<'_>) -> Result<Decoded, Problem> {
+    let reason = reason(request)?;
+    let (arrival, generation) = (request.arrival(), request.generation());
+    if arrival.is_present() {
+        if request.token().is_present() {
+            return Err(twice("`token`", "`arrival`"));
+        }
+        let (arrival, generation) = (number(arrival)?, number(generation)?);
+        return Ok((Dialect::Mailbus, Command::ForceTicket { arrival, generation, reason }));
+    }
     let token = token(request)?;
-    let field = request.reason();
-    let longest = limits::REASON_MAX_BYTES;
-    let reason: String = field
-        .text()?
-        .filter(|reason| reason.len() <= longest)
-        .ok_or_else(|| field.malformed(format_args!("a text of at most {longest} bytes")))?;
     let drain = request.drain().flag()?.unwrap_or(false);
     Ok((Dialect::Mailbus, Command::ForceRelease { token, reason, drain }))
+}
+
+fn reason(request: &Request<'_>) -> Result<String, Problem> {
+    let field = request.reason();
+    let longest = limits::REASON_MAX_BYTES;
+    let reason = field.text()?.filter(|reason: &String| reason.len() <= longest);
+    reason.ok_or_else(|| field.malformed(format_args!("a text of at most {longest} bytes")))
 }
 
 fn recover(request: &Request<'_>) -> Result<Decoded, Problem> {

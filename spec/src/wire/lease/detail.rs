@@ -43,7 +43,7 @@ pub(super) fn rejection(rejection: &Rejection) -> String {
 }
 
 fn held(blocker: &Blocker) -> String {
-    let Blocker { by, holder, paths, until, queue: _ } = blocker;
+    let Blocker { by, holder, paths, until, .. } = blocker;
     let (paths, holder) = (Paths(paths), Name(holder));
     match by {
         HeldBy::Lease => format!(

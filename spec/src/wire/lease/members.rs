@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, Holder, RequestId, SessionId};
-use crate::lease::{Blocker, HeldBy, LeaseEntry, Outcome, OverReason};
+use crate::lease::{Blocker, HeldBy, LeaseEntry, Outcome, OverReason, TicketEntry};
 use crate::ordinal::Ordinal;
 use crate::path::{LeasePath, PathSet};
 use crate::time::{Timestamp, Ttl};
@@ -39,6 +39,8 @@ pub(super) enum Success<'a> {
     Free {
         is_leased: bool,
         queue: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reserved: Option<Waiting<'a>>,
     },
     Held {
         is_leased: bool,
@@ -49,6 +51,10 @@ pub(super) enum Success<'a> {
     },
     Leases {
         leases: Vec<Entry<'a>>,
+        more: bool,
+    },
+    Tickets {
+        tickets: Vec<Waiting<'a>>,
         more: bool,
     },
     Current {
@@ -72,7 +78,11 @@ impl<'a> Success<'a> {
             }
             Outcome::Released => Self::Released { released: true },
             Outcome::Cancelled => Self::Cancelled,
-            &Outcome::Free { queue } => Self::Free { is_leased: false, queue },
+            Outcome::Free { queue, reserved } => Self::Free {
+                is_leased: false,
+                queue: *queue,
+                reserved: reserved.as_ref().map(Waiting::from),
+            },
             Outcome::Held { lease, paths, queue } => Self::Held {
                 is_leased: true,
                 lease: lease.into(),
@@ -81,6 +91,9 @@ impl<'a> Success<'a> {
             },
             Outcome::Leases { leases, more } => {
                 Self::Leases { leases: leases.iter().map(Entry::from).collect(), more: *more }
+            }
+            Outcome::Tickets { tickets, more } => {
+                Self::Tickets { tickets: tickets.iter().map(Waiting::from).collect(), more: *more }
             }
             &Outcome::Current { expires_at } => Self::Current { expires_at },
             Outcome::Stale => Self::Stale,
@@ -101,13 +114,19 @@ impl From<Success<'_>> for Outcome {
             }
             Success::Released { .. } => Self::Released,
             Success::Cancelled => Self::Cancelled,
-            Success::Free { queue, .. } => Self::Free { queue },
+            Success::Free { queue, reserved, .. } => {
+                Self::Free { queue, reserved: reserved.map(TicketEntry::from) }
+            }
             Success::Held { lease, paths, queue, .. } => {
                 Self::Held { lease: lease.into(), paths: paths.into_owned(), queue }
             }
             Success::Leases { leases, more } => {
                 Self::Leases { leases: leases.into_iter().map(LeaseEntry::from).collect(), more }
             }
+            Success::Tickets { tickets, more } => Self::Tickets {
+                tickets: tickets.into_iter().map(TicketEntry::from).collect(),
+                more,
+            },
             Success::Current { expires_at } => Self::Current { expires_at },
             Success::Stale => Self::Stale,
             Success::Recovered => Self::Recovered,
@@ -155,6 +174,46 @@ impl From<Entry<'_>> for LeaseEntry {
     }
 }
 
+/// One ticket.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Waiting<'a> {
+    arrival: u64,
+    agent_id: Cow<'a, AgentId>,
+    session: Cow<'a, SessionId>,
+    request: Cow<'a, RequestId>,
+    paths: Cow<'a, PathSet>,
+    expires_at: Timestamp,
+}
+
+impl<'a> From<&'a TicketEntry> for Waiting<'a> {
+    fn from(entry: &'a TicketEntry) -> Self {
+        Self {
+            arrival: entry.arrival,
+            agent_id: Cow::Borrowed(&entry.holder.agent),
+            session: Cow::Borrowed(&entry.holder.session),
+            request: Cow::Borrowed(&entry.request),
+            paths: Cow::Borrowed(&entry.paths),
+            expires_at: entry.deadline,
+        }
+    }
+}
+
+impl From<Waiting<'_>> for TicketEntry {
+    fn from(entry: Waiting<'_>) -> Self {
+        Self {
+            arrival: entry.arrival,
+            holder: Holder {
+                agent: entry.agent_id.into_owned(),
+                session: entry.session.into_owned(),
+            },
+            request: entry.request.into_owned(),
+            paths: entry.paths.into_owned(),
+            deadline: entry.expires_at,
+        }
+    }
+}
+
 /// `over`: how a request ended.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Over {
@@ -180,6 +239,8 @@ pub(super) struct Held<'a> {
     paths: Cow<'a, PathSet>,
     expires_at: Timestamp,
     queue: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrival: Option<u64>,
 }
 
 impl<'a> From<&'a Blocker> for Held<'a> {
@@ -191,6 +252,7 @@ impl<'a> From<&'a Blocker> for Held<'a> {
             paths: Cow::Borrowed(&blocker.paths),
             expires_at: blocker.until,
             queue: blocker.queue,
+            arrival: blocker.arrival,
         }
     }
 }
@@ -206,6 +268,7 @@ impl From<Held<'_>> for Blocker {
             paths: held.paths.into_owned(),
             until: held.expires_at,
             queue: held.queue,
+            arrival: held.arrival,
         }
     }
 }

@@ -23,9 +23,9 @@
 //! | `release` | `agentId`, `session?`, `token`, or without a session one of `file`, `path` |
 //! | `cancel` | `agentId`, `session?`, `request` |
 //! | `status` | one of `file`, `path` |
-//! | `list` | `prefix?`, `after?`, `limit?` |
+//! | `list` | `prefix?`, `after?`, `limit?`, or `tickets: true`, `prefix?`, `afterArrival?`, `limit?` |
 //! | `verify` | one of `file`, `path`, `token` |
-//! | `force-release` | `token`, `reason`, `drain?` |
+//! | `force-release` | `token`, `reason`, `drain?`, or `arrival`, `generation`, `reason` |
 //! | `recover` | `atLeast` |
 //!
 //! and `call?` with each, a number that the reply repeats. A `prefix` may begin with `/` or `./`, which
@@ -44,16 +44,17 @@
 //! | `renewed` | `expiresAt`, `waiting`, `draining?` |
 //! | `released` | `released: true` |
 //! | `cancelled`, `stale`, `recovered` | |
-//! | `free` | `isLeased: false`, `queue` |
+//! | `free` | `isLeased: false`, `queue`, `reserved?` as one of `tickets` |
 //! | `held` | `isLeased: true`, `path`, `agentId`, `session`, `token`, `expiresAt`, `draining`, `paths`, `queue` |
 //! | `leases` | `leases`, each `path`, `agentId`, `session`, `token`, `expiresAt`, `draining`; `more` |
+//! | `tickets` | `tickets`, each `arrival`, `agentId`, `session`, `request`, `paths`, `expiresAt`; `more` |
 //! | `current` | `expiresAt` |
 //!
 //! A refusal of the object is a [`Problem`](super::Problem) with a `commit`:
 //!
 //! | code | members |
 //! |---|---|
-//! | `held` | `by`, `agentId`, `session`, `paths`, `expiresAt`, `queue` |
+//! | `held` | `by`, `agentId`, `session`, `paths`, `expiresAt`, `queue`, of a ticket `arrival` |
 //! | `deadlock` | `cycle`, each `agentId`, `session`, the first 16; `length` |
 //! | `over` | `reason`, `token?` |
 //! | `limit` | `kind` |

@@ -28,6 +28,10 @@ members! {
     prefix: "prefix",
     after: "after",
     limit: "limit",
+    tickets: "tickets",
+    after_arrival: "afterArrival",
+    arrival: "arrival",
+    generation: "generation",
     at_least: "atLeast",
 }
 

@@ -128,32 +128,38 @@ impl LeaseMemory {
             return Ok(None);
         }
         let mut leases = overlap.leases.iter().filter_map(|token| self.claims.lease(*token));
-        let mut tickets = overlap.tickets.iter().filter_map(|arrival| self.claims.ticket(*arrival));
+        let mut tickets = self.tickets_among(overlap);
         let own = leases
             .find(|lease| lease.claim.holder == *holder)
-            .map(|lease| (&lease.claim, lease.expires_at))
-            .or_else(|| {
-                let own = tickets.find(|ticket| ticket.claim.holder == *holder);
-                own.map(|ticket| (&ticket.claim, ticket.deadline))
-            });
-        own.map(|(claim, until)| blocker(HeldBy::Own, claim, until, overlap)).transpose()
+            .map(|lease| (&lease.claim, lease.expires_at, None))
+            .or_else(|| tickets.find(|(claim, ..)| claim.holder == *holder));
+        own.map(|own| blocker(HeldBy::Own, own, overlap)).transpose()
     }
 
     fn first_blocker(&self, overlap: &Overlap) -> Result<Option<Blocker>, StorageError> {
         let lease = overlap.leases.first().and_then(|token| self.claims.lease(*token));
         if let Some(lease) = lease {
-            return blocker(HeldBy::Lease, &lease.claim, lease.expires_at, overlap).map(Some);
+            let lease = (&lease.claim, lease.expires_at, None);
+            return blocker(HeldBy::Lease, lease, overlap).map(Some);
         }
-        let ticket = overlap.tickets.first().and_then(|arrival| self.claims.ticket(*arrival));
-        ticket
-            .map(|ticket| blocker(HeldBy::Ticket, &ticket.claim, ticket.deadline, overlap))
-            .transpose()
+        let ticket = self.tickets_among(overlap).next();
+        ticket.map(|ticket| blocker(HeldBy::Ticket, ticket, overlap)).transpose()
+    }
+
+    /// The tickets among claims: each with its deadline and arrival.
+    fn tickets_among<'a>(
+        &'a self,
+        overlap: &'a Overlap,
+    ) -> impl Iterator<Item = (&'a Claim, Timestamp, Option<u64>)> {
+        overlap.tickets.iter().filter_map(|arrival| {
+            let ticket = self.claims.ticket(*arrival)?;
+            Some((&ticket.claim, ticket.deadline, Some(*arrival)))
+        })
     }
 
     /// True if so many tickets of the agent are among these that it may have no more there.
     fn waits_often_enough(&self, agent: &AgentId, overlap: &Overlap) -> bool {
-        let tickets = overlap.tickets.iter().filter_map(|arrival| self.claims.ticket(*arrival));
-        let own = tickets.filter(|ticket| ticket.claim.holder.agent == *agent);
+        let own = self.tickets_among(overlap).filter(|(claim, ..)| claim.holder.agent == *agent);
         own.take(limits::AGENT_TICKETS).count() == limits::AGENT_TICKETS
     }
 
@@ -257,8 +263,7 @@ pub(super) fn count(claims: usize) -> u64 {
 
 fn blocker(
     by: HeldBy,
-    claim: &Claim,
-    until: Timestamp,
+    (claim, until, arrival): (&Claim, Timestamp, Option<u64>),
     overlap: &Overlap,
 ) -> Result<Blocker, StorageError> {
     Ok(Blocker {
@@ -267,5 +272,6 @@ fn blocker(
         paths: claim.path_set()?,
         until,
         queue: count(overlap.tickets.len()),
+        arrival,
     })
 }

@@ -36,6 +36,20 @@ impl LeaseMemory {
         Ok(Outcome::Released)
     }
 
+    /// Ends a ticket that waits, in this generation.
+    pub(super) fn force_ticket(
+        &mut self,
+        turn: &mut Turn<'_>,
+        arrival: u64,
+        generation: u64,
+    ) -> Answer {
+        if generation != self.header.generation || self.claims.ticket(arrival).is_none() {
+            return Err(Rejection::Lost.into());
+        }
+        self.end_ticket(turn, arrival, Ending::Forced);
+        Ok(Outcome::Released)
+    }
+
     /// A new generation begins; what the raised clock ends is ended at once.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
         turn.recover(&mut self.header, at_least);

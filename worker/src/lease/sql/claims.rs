@@ -173,6 +173,11 @@ impl Claims {
         self.tickets.get(&arrival)
     }
 
+    /// The live tickets that arrived later, by arrival.
+    pub fn tickets_after(&self, arrival: u64) -> impl Iterator<Item = (u64, &Ticket)> {
+        self.tickets.range(arrival.saturating_add(1)..).map(|(arrival, ticket)| (*arrival, ticket))
+    }
+
     /// Claim that a request became, while it lives.
     pub fn find(&self, holder: &Holder, request: &RequestId) -> Option<ClaimId> {
         self.share(holder)?.requests.get(request).copied()

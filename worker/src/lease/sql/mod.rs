@@ -115,9 +115,13 @@ impl Memory for LeaseMemory {
             Command::Cancel { holder, request } => self.cancel(turn, holder, request),
             Command::Status { path } => self.status(path),
             Command::List { prefix, after, limit } => Ok(self.list(prefix, after.as_ref(), *limit)),
+            Command::Tickets { prefix, after, limit } => self.tickets(prefix, *after, *limit),
             Command::Verify { path, token } => Ok(self.verify(path, *token)),
             Command::ForceRelease { token, reason, drain } => {
                 self.force_release(turn, *token, reason, *drain)
+            }
+            Command::ForceTicket { arrival, generation, .. } => {
+                self.force_ticket(turn, *arrival, *generation)
             }
             Command::Recover { at_least } => Ok(self.recover(turn, *at_least)),
         }

@@ -103,7 +103,8 @@ impl LeaseMemory {
         self.grant_freed(turn, &lease.claim.paths);
     }
 
-    fn end_ticket(&mut self, turn: &mut Turn<'_>, arrival: u64, ending: Ending) {
+    /// Ends a live ticket now, and grants what that frees.
+    pub(super) fn end_ticket(&mut self, turn: &mut Turn<'_>, arrival: u64, ending: Ending) {
         let Some(ticket) = self.claims.remove_ticket(arrival) else { return };
         let now = turn.now();
         let (sql, columns) = rows::ended_columns(&ticket.claim, None, ending, now);

@@ -89,6 +89,7 @@ impl Example {
             paths: paths(on),
             until: time(at_ms + 1),
             queue: 0,
+            arrival: None,
         };
         self.asked(at_ms, who, name, on, Err(Rejection::Held(blocker)))
     }
@@ -166,7 +167,7 @@ impl Example {
 
     pub fn free(self, at_ms: u64, on: &str) -> Self {
         let command = Command::Status { path: path(on) };
-        self.answered(at_ms, command, Ok(Outcome::Free { queue: 0 }), Vec::new())
+        self.answered(at_ms, command, Ok(Outcome::Free { queue: 0, reserved: None }), Vec::new())
     }
 
     pub fn believed(

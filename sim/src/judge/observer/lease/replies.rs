@@ -157,7 +157,10 @@ impl LeaseObserver {
                     self.end_unless_lapsed(now, *token, changes);
                 }
             }
-            Command::List { .. } | Command::Recover { .. } => {}
+            Command::List { .. }
+            | Command::Tickets { .. }
+            | Command::ForceTicket { .. }
+            | Command::Recover { .. } => {}
         }
     }
 

@@ -137,6 +137,19 @@ pub const FORCE_FREES_THE_NEXT_HOLDER: Mutant = Mutant::rule(
     },
 );
 
+/// The end of a ticket looks at its arrival alone: after a restore it ends another that came to the same.
+pub const TICKET_IS_FORCED_IN_ANY_GENERATION: Mutant = Mutant::rule(
+    "ticket_is_forced_in_any_generation",
+    "spec/rules/refuted.md#a-ticket-named-by-its-arrival-alone",
+    |state, host, event| {
+        let mut event = event.clone();
+        if let Event::Command(Command::ForceTicket { generation, .. }) = &mut event {
+            *generation = state.generation;
+        }
+        state.handle(host, &event)
+    },
+);
+
 fn on_the_same_path(state: &LeaseMachine, token: Ordinal) -> Option<Ordinal> {
     let over = state.remembered.values().find(|over| over.token == Some(token))?;
     state.leases_on(&over.content.as_ref()?.paths).next().map(|(token, _)| token)

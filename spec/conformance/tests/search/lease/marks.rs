@@ -41,6 +41,7 @@ pub enum Mark {
     DrainEnded,
     Forced,
     ForceRepeated,
+    TicketForced,
     Restored,
     Recovered,
     WriteRefused,

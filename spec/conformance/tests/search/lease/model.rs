@@ -44,6 +44,8 @@ pub enum Action {
     WallBack(u8),
     /// An admin ends or drains a lease.
     Force(Ordinal, bool),
+    /// An admin ends the ticket of an arrival, as of this generation or an earlier one.
+    ForceTicket(u64, bool),
     Snapshot,
     Restore,
     /// The operator opens a restored workspace.
@@ -174,6 +176,10 @@ impl World {
             push_if(budget.drains.min(u8::from(!lease.draining)), Action::Force(*token, true));
             push_if(budget.forces, Action::Force(*token, false));
         }
+        for arrival in state.object.queue.keys() {
+            push_if(budget.ticket_forces, Action::ForceTicket(*arrival, true));
+            push_if(budget.ticket_forces, Action::ForceTicket(*arrival, false));
+        }
         for (token, _) in &state.history.forced {
             push_if(budget.force_repeats, Action::Force(*token, false));
         }
@@ -239,6 +245,13 @@ impl World {
                 state.clients[usize::from(*client)].wall_back_ms += step;
             }
             Action::Force(token, drain) => self.force(state, *token, *drain),
+            Action::ForceTicket(arrival, present) => {
+                state.budget.ticket_forces -= 1;
+                let generation = if *present { state.object.generation } else { 1 };
+                let (arrival, reason) = (*arrival, String::new());
+                let command = Command::ForceTicket { arrival, generation, reason };
+                object::execute(scenario, state, &Event::Command(command));
+            }
             Action::Snapshot => state.backup.snapshot = Some(Arc::clone(&state.object)),
             Action::Restore => self.restore(state),
             Action::Open => self.open(state),

@@ -291,6 +291,7 @@ fn mark_answer(
                 (true, false) => Mark::Forced,
             }
         }
+        (Command::ForceTicket { .. }, Ok(Outcome::Released)) => Mark::TicketForced,
         (Command::Cancel { holder, request }, Ok(Outcome::Cancelled)) => {
             let key = ClaimKey::of(holder, request);
             match (before.remembered.get(&key), after.remembered.get(&key)) {

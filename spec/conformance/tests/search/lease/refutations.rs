@@ -210,6 +210,8 @@ refutations! {
         "drain told to all", ending::DRAIN_IS_TOLD_TO_ALL, in admin breaks "belief_within_grant";
     a_drain_that_says_lost_is_refuted:
         "drain told as lost", ending::DRAIN_IS_TOLD_AS_LOST, in admin breaks "drain_ends";
+    a_ticket_forced_in_any_generation_is_refuted:
+        "ticket of any generation", ending::TICKET_IS_FORCED_IN_ANY_GENERATION, in admin breaks "no_lost_place";
     a_force_release_without_token_is_refuted:
         "force without token", ending::FORCE_FREES_THE_NEXT_HOLDER, in admin breaks "ttl_honoured";
     tokens_from_the_clock_alone_are_refuted:

@@ -57,6 +57,8 @@ pub struct Budget {
     pub wall_steps: u8,
     pub forces: u8,
     pub drains: u8,
+    /// Forced ends of tickets.
+    pub ticket_forces: u8,
     /// Repetitions of an admin's `ForceRelease`.
     pub force_repeats: u8,
     pub restores: u8,

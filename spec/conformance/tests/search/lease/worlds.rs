@@ -275,9 +275,16 @@ pub fn admin() -> Scenario {
     ];
     Scenario {
         travel_ticks: 0,
-        budget: Budget { forces: 1, drains: 1, force_repeats: 1, ..Budget::default() },
+        budget: Budget {
+            forces: 1,
+            drains: 1,
+            force_repeats: 1,
+            ticket_forces: 1,
+            ..Budget::default()
+        },
         expected: &[
             Mark::Forced,
+            Mark::TicketForced,
             Mark::ForceRepeated,
             Mark::Drained,
             Mark::DrainTold,
