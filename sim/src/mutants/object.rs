@@ -90,7 +90,6 @@ pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     ),
     of_mailboxes(&silence::PUSHED_IS_SETTLED, mail_liveness::NAME, plans::rough_mail),
     of_mailboxes(&fail::INNOCENT_NEIGHBOURS_FAIL, no_innocent_dead::NAME, plans::many_ends),
-    of_mailboxes(&fail::NACK_NAMES_NO_PUSH, one_session::NAME, plans::copied_nacks),
     of_mailboxes(&fail::FAILURES_HAVE_NO_FLOOR, no_innocent_dead::NAME, plans::calm_mail),
     of_mailboxes(&fail::ATTEMPTS_KILL_A_MESSAGE, no_innocent_dead::NAME, plans::hostile_mail),
     of_mailboxes(&fail::REDRIVE_KEEPS_THE_FAILURES, no_innocent_dead::NAME, plans::redrives),

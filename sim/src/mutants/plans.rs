@@ -183,20 +183,6 @@ pub(super) fn many_ends(seed: u64) -> Plan {
     plan
 }
 
-/// Mail of a seed, much of which fails, on a network that delivers requests once more.
-pub(super) fn copied_nacks(seed: u64) -> Plan {
-    let mut plan = calm_mail(seed);
-    for operation in plan.operations.iter_mut().step_by(2) {
-        if let Action::Mail(MailAction::Send { script, .. }) = &mut operation.action {
-            *script = HandlerScript::Fail { times: 3 };
-        }
-    }
-    let copied = (5_000..plan.heal_at_ms).step_by(700);
-    plan.faults.extend(copied.map(|at_ms| Fault { at_ms, kind: FaultKind::Copy { age_ms: 800 } }));
-    plan.faults.sort_by_key(|fault| fault.at_ms);
-    plan
-}
-
 /// Mail of a seed, much of which kills whoever handles it, and is given a second chance.
 pub(super) fn redrives(seed: u64) -> Plan {
     let mut plan = calm_mail(seed);
