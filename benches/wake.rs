@@ -59,7 +59,7 @@ fn send(machine: &mut SqlMailboxes, database: &mut Database, number: i64) {
     let body = format!(r#"{{"id":"n{number}","from":"ann","type":"a","payload":1}}"#);
     let message = stored_message(&body).expect("a message");
     let to = AgentId::new(format!("somebody-{}", number % 100)).expect("a name");
-    let event = Event::Command(Command::alone(Ask::Send { to, message }));
+    let event = Event::Command(Command::alone(Ask::Send { to, message, must_know: false }));
     machine.handle(database, HostTime(NOON + 1), &event).expect("it is handled");
 }
 

@@ -163,6 +163,10 @@ pub const WORKSPACE_AGENTS: usize = 1_000;
 pub const UNKNOWN_NAMES: usize = 1_000;
 /// Most messages that such a name holds.
 pub const UNKNOWN_NAME_MESSAGES: u64 = 100;
+/// Most names that a sender is told when nobody is known by the one it has sent to.
+pub const NEAR_NAMES: usize = 3;
+/// Most names of one first letter that are looked at for that.
+pub const NEAR_CANDIDATES: usize = 64;
 /// Most messages in the log of a workspace.
 pub const LOG_MESSAGES: u64 = 1_000_000;
 /// Most bytes of messages in the log of a workspace: 2 GiB.

@@ -178,7 +178,7 @@ impl Mail {
         let filling = "x".repeat(bytes);
         let body = format!(r#"{{"from":"bob","type":"a","filling":"{filling}"}}"#);
         let message = stored_message(&body).unwrap();
-        let step = self.ask(Ask::Send { to: ann(), message });
+        let step = self.ask(Ask::Send { to: ann(), message, must_know: false });
         match step.reply.unwrap().answer {
             Ok(Outcome::Accepted { seq, .. }) => seq,
             other => panic!("{other:?}"),

@@ -60,7 +60,8 @@ fn asks() -> Vec<Ask> {
     vec![
         Ask::Publish { message: task() },
         Ask::Publish { message: nameless() },
-        Ask::Send { to: agent("bob"), message: task() },
+        Ask::Send { to: agent("bob"), message: task(), must_know: false },
+        Ask::Send { to: agent("bob"), message: nameless(), must_know: true },
         Ask::Ack { agent: ada(), what: Settled::Seqs(vec![seq(1), seq(3)]) },
         Ask::Ack { agent: ada(), what: Settled::UpTo(seq(3)) },
         Ask::Ack { agent: ada(), what: Settled::Id(MessageId::new("t-1").unwrap()) },
@@ -92,6 +93,15 @@ fn gap() -> Gap {
     Gap { count: 2, first: seq(1), last: seq(3), through: 9 }
 }
 
+fn accepted(
+    recipients: u64,
+    refused: Vec<AgentId>,
+    known: Option<bool>,
+    near: Vec<AgentId>,
+) -> Outcome {
+    Outcome::Accepted { seq: seq(1), recipients, refused, known, near }
+}
+
 fn outcomes() -> Vec<Outcome> {
     vec![
         Outcome::Connected { epoch: seq(0), resumed: false, gap: None, refused: 0 },
@@ -99,9 +109,12 @@ fn outcomes() -> Vec<Outcome> {
         Outcome::Disconnected,
         Outcome::Subscribed { types: None, resumed: false },
         Outcome::Subscribed { types: Some(patterns(&["task.*", "note"])), resumed: true },
-        Outcome::Accepted { seq: seq(1), recipients: 2, refused: Vec::new() },
-        Outcome::Accepted { seq: seq(1), recipients: 0, refused: vec![agent("bob"), agent("cy")] },
-        Outcome::Duplicate { seq: seq(1) },
+        accepted(2, Vec::new(), None, Vec::new()),
+        accepted(0, vec![agent("bob"), agent("cy")], None, Vec::new()),
+        accepted(1, Vec::new(), Some(true), Vec::new()),
+        accepted(1, Vec::new(), Some(false), vec![agent("bob")]),
+        Outcome::Duplicate { seq: seq(1), recipients: Some(3), refused: vec![agent("bob")] },
+        Outcome::Duplicate { seq: seq(1), recipients: None, refused: Vec::new() },
         Outcome::Sent,
         Outcome::Settled { settled: 2, unknown: 1 },
         Outcome::Returned(Fate::Due { at: at(500) }),
@@ -163,6 +176,8 @@ fn rejections() -> Vec<Rejection> {
         Rejection::Conflict,
         Rejection::Replaced,
         Rejection::Ahead { last: seq(3) },
+        Rejection::UnknownAgent { near: Vec::new() },
+        Rejection::UnknownAgent { near: vec![agent("bob"), agent("b\"b")] },
         Rejection::Overloaded,
         Rejection::Clock(HostTime(u64::MAX)),
     ];
@@ -278,10 +293,20 @@ fn what_the_object_answers_a_client_reads() {
 #[test]
 fn what_an_older_object_answers_a_client_reads() {
     let commit = r#""commit":{"sequence":12,"now":1767225600000,"generation":1}"#;
-    let older = vec![(
-        r#""outcome":"subscribed","types":["note"]"#,
-        Outcome::Subscribed { types: Some(patterns(&["note"])), resumed: true },
-    )];
+    let older = [
+        (
+            r#""outcome":"subscribed","types":["note"]"#,
+            Outcome::Subscribed { types: Some(patterns(&["note"])), resumed: true },
+        ),
+        (
+            r#""outcome":"accepted","accepted":true,"seq":1843200000000001,"recipients":1,"refused":["bob"]"#,
+            accepted(1, vec![agent("bob")], None, Vec::new()),
+        ),
+        (
+            r#""outcome":"duplicate","accepted":true,"seq":1843200000000001,"duplicate":true"#,
+            Outcome::Duplicate { seq: seq(1), recipients: None, refused: Vec::new() },
+        ),
+    ];
     for (members, outcome) in older {
         let body = format!("{{{members},{commit}}}");
         let received = wire::decode_reply(200, body.as_bytes()).unwrap();
@@ -337,7 +362,7 @@ fn the_end_of_a_session_is_a_close_and_no_frame() {
 #[test]
 fn what_the_original_sends_is_understood() {
     let body = r#"{"id":"m1","type":"task","from":"ada","payload":{"a":[1]},"timestamp":"now"}"#;
-    let sent = |message: Message| Ask::Send { to: agent("bob"), message };
+    let sent = |message: Message| Ask::Send { to: agent("bob"), message, must_know: false };
     for (action, body, ask) in [
         ("publish", body.to_owned(), Ask::Publish { message: message(body) }),
         ("send", format!(r#"{{"targetAgent":"bob","message":{body}}}"#), sent(message(body))),

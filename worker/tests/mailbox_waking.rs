@@ -100,7 +100,7 @@ fn a_wake_reads_a_row_for_each_thousand_pending_messages() {
     for number in 0..=PENDING / RUN {
         let body = format!(r#"{{"id":"n{number}","from":"ann","type":"a","payload":1}}"#);
         let message = stored_message(&body).unwrap();
-        let ask = Ask::Send { to: agent("somebody-else"), message };
+        let ask = Ask::Send { to: agent("somebody-else"), message, must_know: false };
         let (answer, rows) = handle(&mut machine, &mut storage, ask);
         assert!(matches!(answer, Ok(Outcome::Accepted { .. })), "{answer:?}");
         extra += rows - 1;
@@ -116,7 +116,7 @@ fn a_wake_reads_a_row_for_each_thousand_pending_messages() {
         assert!(matches!(answer, Ok(Outcome::Inbox { messages, .. }) if messages.len() == 1_000));
         let repeated = r#"{"id":"n7","from":"ann","type":"a","payload":1}"#;
         let message = stored_message(repeated).unwrap();
-        let ask = Ask::Send { to: agent("somebody-else"), message };
+        let ask = Ask::Send { to: agent("somebody-else"), message, must_know: false };
         let (answer, rows) = handle(machine, &mut storage, ask);
         assert!(matches!(answer, Ok(Outcome::Duplicate { .. })) && rows == 0, "{answer:?}");
     }

@@ -58,6 +58,12 @@ fn rejected(rejection: &Rejection) -> String {
         Rejection::Ahead { last } => {
             format!("the service knows messages up to {last} only; it may have been restored")
         }
+        Rejection::UnknownAgent { near } => match near.first() {
+            Some(likeliest) => {
+                format!("nobody is known by that name; perhaps `{likeliest}` was meant")
+            }
+            None => "nobody is known by that name".to_owned(),
+        },
         Rejection::Limit(kind) => format!("{}; try again later", limit(*kind)),
         Rejection::Overloaded => {
             "the workspace holds as much mail as it may; settle or forget some".to_owned()

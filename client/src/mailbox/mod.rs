@@ -82,11 +82,17 @@ pub enum Status {
 pub struct Receipt {
     /// Its place in the workspace's order; `None` for a message that nobody keeps.
     pub seq: Option<Ordinal>,
-    /// Number of agents that it was given to; `None` if only a later copy was answered, or nobody
-    /// keeps it.
+    /// Number of agents that it was given to; `None` if only a later copy was answered by a service that
+    /// does not say it then, or nobody keeps it.
     pub recipients: Option<u64>,
     /// Agents whose inbox was full, by name: it is among their dead letters.
     pub refused: Vec<AgentId>,
+    /// True if the agent that it was sent to is known to the service: it was there once and is not
+    /// forgotten. False for one who may never come. `None` if that was not said: of what was published, or
+    /// as only a later copy was answered.
+    pub known: Option<bool>,
+    /// Names that are known and look like that of one who is not, the likeliest first.
+    pub near: Vec<AgentId>,
 }
 
 /// Deliveries that a client has in hand.
@@ -184,6 +190,17 @@ impl<K: Clocks> MailboxClient<K> {
         self.sent(|session, at| session.send_to(at, to, draft)).await
     }
 
+    /// Sends a message to one agent that is known. A misspelt name is refused with what it was perhaps meant
+    /// to be, where [`send_to`](Self::send_to) keeps the message for whoever comes by it. A service that does
+    /// not know this wish accepts the message, and [`Receipt::known`] is `None`.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish): [`Rejected`](MailboxError::Rejected) with
+    /// [`UnknownAgent`](mailbus_spec::mailbox::Rejection::UnknownAgent) if nobody is known by that name.
+    pub async fn send_to_known(&self, to: AgentId, draft: Draft) -> Result<Receipt, MailboxError> {
+        self.sent(|session, at| session.send_to_known(at, to, draft)).await
+    }
+
     async fn sent(
         &self,
         send: impl FnOnce(&mut MailboxSession, Reading) -> Result<PublicationId, Unsendable>,
@@ -192,13 +209,22 @@ impl<K: Clocks> MailboxClient<K> {
             let publication = send(&mut state.session, at)?;
             Ok::<_, Unsendable>(state.wait_for(publication))
         })?;
-        let receipt = |seq, recipients, refused| Ok(Receipt { seq, recipients, refused });
+        let nothing = Receipt {
+            seq: None,
+            recipients: None,
+            refused: Vec::new(),
+            known: None,
+            near: Vec::new(),
+        };
         match answer.await.map_err(|_| MailboxError::Closed)? {
-            Published::Accepted { seq, recipients, refused } => {
-                receipt(Some(seq), Some(recipients), refused)
+            Published::Accepted { seq, recipients, refused, known, near } => {
+                let (seq, recipients) = (Some(seq), Some(recipients));
+                Ok(Receipt { seq, recipients, refused, known, near })
             }
-            Published::Duplicate { seq } => receipt(Some(seq), None, Vec::new()),
-            Published::Sent => receipt(None, None, Vec::new()),
+            Published::Duplicate { seq, recipients, refused } => {
+                Ok(Receipt { seq: Some(seq), recipients, refused, ..nothing })
+            }
+            Published::Sent => Ok(nothing),
             Published::Rejected(rejection) => Err(MailboxError::Rejected(rejection)),
             Published::Refused(problem) => Err(MailboxError::Refused(problem)),
             Published::Unknown => Err(MailboxError::Unknown),

@@ -26,8 +26,8 @@ use invariants::{
     Check, Finally, Invariant, Tally, accept_once, active_is_addressed, belief_exclusion,
     belief_within_grant, bounded_leases, conforms, fencing, fifo, honest_gap, idempotent,
     lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,
-    no_lost_place, no_phantom, no_stale_effect, one_session, order, retention, server_exclusion,
-    ttl_honoured, window,
+    no_lost_place, no_phantom, no_stale_effect, one_session, order, retention, sender_told,
+    server_exclusion, ttl_honoured, window,
 };
 use observer::lease::LeaseObserver;
 use observer::mailbox::MailboxObserver;
@@ -61,6 +61,7 @@ const OF_MAIL: &[Row<MailboxObserver>] = &[
     (no_delivery_after_settle::NAME, |_| Box::new(no_delivery_after_settle::NoDeliveryAfterSettle)),
     (order::NAME, |_| Box::new(order::Order)),
     (accept_once::NAME, |_| Box::new(accept_once::AcceptOnce)),
+    (sender_told::NAME, |_| Box::new(sender_told::SenderTold)),
     (one_session::NAME, |_| Box::new(one_session::OneSession)),
     (window::NAME, |_| Box::new(window::WindowKept)),
     (honest_gap::NAME, |_| Box::new(honest_gap::HonestGap)),

@@ -9,23 +9,34 @@ use crate::limits;
 use crate::mailbox::answer::{LimitKind, Notice, Outcome, Rejection};
 use crate::mailbox::machine::Turn;
 use crate::mailbox::message::Message;
+use crate::mailbox::near::near;
 use crate::mailbox::state::{Agent, Logged, MailboxMachine, Open};
 use crate::ordinal::Ordinal;
 
 impl MailboxMachine {
-    /// Keeps a message for its recipients: for `to`, or for whoever is subscribed at this commit.
+    /// Keeps a message for its recipients: for `to`, or for whoever is subscribed at this commit. With
+    /// `must_know` only for one who is known.
     pub(super) fn accept(
         &mut self,
         turn: &mut Turn,
         to: Option<&AgentId>,
         message: &Message,
+        must_know: bool,
     ) -> Result<Outcome, Rejection> {
+        if !message.ephemeral
+            && let Some(answer) = self.repetition(turn, to, message)
+        {
+            return answer;
+        }
+        let known = to.map(|to| self.is_known(to));
+        let stranger = to.filter(|_| known == Some(false));
+        let near = stranger.map_or_else(Vec::new, |to| near(to, self.known_names()));
+        if must_know && stranger.is_some() {
+            return Err(Rejection::UnknownAgent { near });
+        }
         if message.ephemeral {
             self.send_ephemeral(turn, to, message);
             return Ok(Outcome::Sent);
-        }
-        if let Some(answer) = self.repetition(turn, to, message) {
-            return answer;
         }
         if self.log.entries.len() as u64 >= limits::LOG_MESSAGES
             || self.log.bytes.saturating_add(message.bytes()) > limits::LOG_BYTES
@@ -53,8 +64,9 @@ impl MailboxMachine {
         }
         let told: Vec<AgentId> = refused.iter().cloned().collect();
         let message = Arc::new(message.clone());
-        self.log.insert(seq, Logged { at: turn.now(), message, to: to.cloned(), refused });
-        Ok(Outcome::Accepted { seq, recipients, refused: told })
+        let logged = Logged { at: turn.now(), message, to: to.cloned(), recipients, refused };
+        self.log.insert(seq, logged);
+        Ok(Outcome::Accepted { seq, recipients, refused: told, known, near })
     }
 
     /// The answer to a message that was accepted within the window, or that uses the id of one that
@@ -79,7 +91,16 @@ impl MailboxMachine {
         let agrees = first.message.kind == message.kind
             && first.to.as_ref() == to
             && first.message.payload == message.payload;
-        Some(if agrees { Ok(Outcome::Duplicate { seq: *seq }) } else { Err(Rejection::Conflict) })
+        if !agrees {
+            return Some(Err(Rejection::Conflict));
+        }
+        let (recipients, refused) = (Some(first.recipients), first.refused.iter().cloned());
+        Some(Ok(Outcome::Duplicate { seq: *seq, recipients, refused: refused.collect() }))
+    }
+
+    fn known_names(&self) -> impl Iterator<Item = &AgentId> {
+        let known = self.agents.iter().filter(|(_, agent)| agent.registration.is_some());
+        known.map(|(name, _)| name)
     }
 
     /// Names that never connected hold a bounded amount of mail: anybody may invent one.

@@ -42,11 +42,20 @@ pub enum Outcome {
         recipients: u64,
         /// Agents whose inbox was full, by name: it is among their dead letters.
         refused: Vec<AgentId>,
+        /// True if the agent that it was sent to is known; `None` for what was published.
+        known: Option<bool>,
+        /// Names that are known and look like that of an agent that is not, at most
+        /// [`limits::NEAR_NAMES`](crate::limits::NEAR_NAMES).
+        near: Vec<AgentId>,
     },
     /// It had been accepted already.
     Duplicate {
         /// Its first place.
         seq: Ordinal,
+        /// Number of agents that it was given to, by a redrive too; `None` if that is not on record.
+        recipients: Option<u64>,
+        /// Agents whose inbox was full, by name, and still among whose dead letters it is.
+        refused: Vec<AgentId>,
     },
     /// An ephemeral message has been sent to those who were there.
     Sent,
@@ -208,6 +217,11 @@ pub enum Rejection {
     Ahead {
         /// The last `seq`.
         last: Ordinal,
+    },
+    /// Nobody is known by the name that a message was sent to, and its sender wanted a known one.
+    UnknownAgent {
+        /// As in [`Outcome::Accepted`].
+        near: Vec<AgentId>,
     },
     /// A bound of [`limits`](crate::limits) is reached.
     Limit(LimitKind),

@@ -85,6 +85,8 @@ pub enum Ask {
         to: AgentId,
         /// The message.
         message: Message,
+        /// True if it is refused unless that agent is known.
+        must_know: bool,
     },
     /// Settles deliveries, or acknowledges losses.
     Ack {

@@ -7,7 +7,7 @@
 //!
 //! | file | what it says |
 //! |---|---|
-//! | [`message`], [`pattern`] | what is sent, and who wants it |
+//! | [`message`], [`pattern`], [`near`] | what is sent, who wants it, and whom it was perhaps meant for |
 //! | [`command`] | what may be asked |
 //! | [`answer`] | what comes back: outcomes, rejections, pushes |
 //! | [`state`] | what the object knows: the log, agents, inboxes, sessions |
@@ -26,6 +26,7 @@ pub mod command;
 mod invariant;
 mod machine;
 pub mod message;
+pub mod near;
 pub mod pattern;
 mod push;
 mod query;

@@ -195,8 +195,10 @@ impl MailboxMachine {
             self.record(turn, name);
             self.touch(turn, name);
         }
-        if let Some(logged) = self.log.entries.get_mut(&seq) {
-            logged.refused.remove(name);
+        if let Some(logged) = self.log.entries.get_mut(&seq)
+            && logged.refused.remove(name)
+        {
+            logged.recipients = logged.recipients.saturating_add(1);
         }
         let Some(agent) = self.agents.get_mut(name) else { return false };
         let attempts = agent.failed.remove(&seq).map_or(0, |failed| failed.attempts);

@@ -55,6 +55,8 @@ pub struct Logged {
     pub message: Arc<Message>,
     /// The one agent it was sent to; `None` if it was published.
     pub to: Option<AgentId>,
+    /// Number of agents that it was given to, by a redrive too.
+    pub recipients: u64,
     /// Agents whose inbox was full.
     pub refused: BTreeSet<AgentId>,
 }

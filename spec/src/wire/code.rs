@@ -54,6 +54,8 @@ codes! {
     Forbidden: 403 "forbidden" "The credentials do not allow this";
     /// There is no such action, route or workspace.
     NotFound: 404 "not_found" "There is nothing at this address";
+    /// Nobody is known by the name that a message was sent to.
+    UnknownAgent: 404 "unknown_agent" "The agent is not known";
     /// The action exists under another method.
     MethodNotAllowed: 405 "method_not_allowed" "The action has another method";
     /// Something overlapping is in the way.

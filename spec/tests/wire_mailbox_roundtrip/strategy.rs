@@ -117,6 +117,10 @@ fn fence() -> impl Strategy<Value = Fence> {
 }
 
 /// Commands of the agent over its socket, and so over HTTP too.
+fn agents() -> impl Strategy<Value = Vec<AgentId>> {
+    vec(some_agent(), 0..3)
+}
+
 pub fn ask_of(agent: AgentId) -> impl Strategy<Value = Ask> {
     let own = || Just(agent.clone());
     prop_oneof![
@@ -125,8 +129,8 @@ pub fn ask_of(agent: AgentId) -> impl Strategy<Value = Ask> {
         (own(), patterns()).prop_map(|(agent, types)| Ask::Subscribe { agent, types }),
         (own(), patterns()).prop_map(|(agent, types)| Ask::Unsubscribe { agent, types }),
         message_of(agent.clone()).prop_map(|message| Ask::Publish { message }),
-        (some_agent(), message_of(agent.clone()))
-            .prop_map(|(to, message)| Ask::Send { to, message }),
+        (some_agent(), message_of(agent.clone()), any::<bool>())
+            .prop_map(|(to, message, must_know)| Ask::Send { to, message, must_know }),
         (own(), settled()).prop_map(|(agent, what)| Ask::Ack { agent, what }),
         (own(), seq(), option::of(fence()), delay())
             .prop_map(|(agent, seq, fence, delay)| Ask::Nack { agent, seq, fence, delay }),
@@ -211,9 +215,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Disconnected),
         (option::of(patterns()), any::<bool>())
             .prop_map(|(types, resumed)| Outcome::Subscribed { types, resumed }),
-        (seq(), any::<u64>(), vec(some_agent(), 0..3))
-            .prop_map(|(seq, recipients, refused)| Outcome::Accepted { seq, recipients, refused }),
-        seq().prop_map(|seq| Outcome::Duplicate { seq }),
+        (seq(), any::<u64>(), agents(), option::of(any::<bool>()), agents()).prop_map(
+            |(seq, recipients, refused, known, near)| {
+                Outcome::Accepted { seq, recipients, refused, known, near }
+            }
+        ),
+        (seq(), option::of(any::<u64>()), agents()).prop_map(|(seq, recipients, refused)| {
+            Outcome::Duplicate { seq, recipients, refused }
+        }),
         Just(Outcome::Sent),
         any::<(u64, u64)>().prop_map(|(settled, unknown)| Outcome::Settled { settled, unknown }),
         fates.prop_map(Outcome::Returned),
@@ -239,6 +248,7 @@ fn rejection() -> impl Strategy<Value = Rejection> {
         LimitKind::Ordinals,
     ];
     prop_oneof![
+        agents().prop_map(|near| Rejection::UnknownAgent { near }),
         Just(Rejection::Conflict),
         Just(Rejection::Replaced),
         seq().prop_map(|last| Rejection::Ahead { last }),

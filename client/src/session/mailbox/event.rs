@@ -125,11 +125,20 @@ pub enum Published {
         recipients: u64,
         /// The agents whose inbox was full.
         refused: Vec<AgentId>,
+        /// True if the agent that it was sent to is known; `None` for what was published, and from a service
+        /// that does not say it.
+        known: Option<bool>,
+        /// Names that are known and look like that of one who is not.
+        near: Vec<AgentId>,
     },
-    /// An earlier copy of it had been accepted; to how many agents it was given was said then.
+    /// An earlier copy of it had been accepted.
     Duplicate {
         /// Its place in the workspace's order.
         seq: Ordinal,
+        /// Number of agents that it was given to, if the service says it.
+        recipients: Option<u64>,
+        /// The agents whose inbox was full.
+        refused: Vec<AgentId>,
     },
     /// It was ephemeral, and went to those who were there.
     Sent,

@@ -50,7 +50,21 @@ impl MailboxSession {
         to: AgentId,
         draft: Draft,
     ) -> Result<PublicationId, Unsendable> {
-        self.send_message(at, draft, |message| Ask::Send { to, message })
+        self.send_message(at, draft, |message| Ask::Send { to, message, must_know: false })
+    }
+
+    /// Sends a message to one agent that is known: it is rejected with [`Rejection::UnknownAgent`] if nobody is
+    /// known by that name.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn send_to_known(
+        &mut self,
+        at: Reading,
+        to: AgentId,
+        draft: Draft,
+    ) -> Result<PublicationId, Unsendable> {
+        self.send_message(at, draft, |message| Ask::Send { to, message, must_know: true })
     }
 
     fn send_message(
@@ -135,10 +149,12 @@ impl MailboxSession {
         (now, least): (Duration, Duration),
     ) {
         let outcome = match answer {
-            Ok(Outcome::Accepted { seq, recipients, refused }) => {
-                Published::Accepted { seq, recipients, refused }
+            Ok(Outcome::Accepted { seq, recipients, refused, known, near }) => {
+                Published::Accepted { seq, recipients, refused, known, near }
             }
-            Ok(Outcome::Duplicate { seq }) => Published::Duplicate { seq },
+            Ok(Outcome::Duplicate { seq, recipients, refused }) => {
+                Published::Duplicate { seq, recipients, refused }
+            }
             Ok(Outcome::Sent) => Published::Sent,
             // Another session's frames count now; the message itself may go by another way.
             Err(why @ (Rejection::Replaced | Rejection::Overloaded | Rejection::Clock(_))) => {
@@ -158,7 +174,7 @@ impl MailboxSession {
 
     fn on_published(&mut self, publication: PublicationId, outcome: Published) {
         let Some(sent) = self.publications.end(publication) else { return };
-        if let Published::Accepted { seq, .. } | Published::Duplicate { seq } = &outcome {
+        if let Published::Accepted { seq, .. } | Published::Duplicate { seq, .. } = &outcome {
             self.last_seen = self.last_seen.max(Some(*seq));
             if let Some(id) = sent.id {
                 self.accepted.push_back(Accepted { id, seq: *seq });

@@ -71,7 +71,13 @@ fn a_reconnect_names_the_last_message_it_knows_of() {
     push(&mut session, 1, socket, 40, 1);
     session.publish(at(2), Draft::new("x")).unwrap();
     let sent = sends_one(&mut session, 2);
-    let accepted = Outcome::Accepted { seq: seq(41), recipients: 0, refused: Vec::new() };
+    let accepted = Outcome::Accepted {
+        seq: seq(41),
+        recipients: 0,
+        refused: Vec::new(),
+        known: None,
+        near: Vec::new(),
+    };
     session.handle_reply(at(3), sent.call, reply(Ok(accepted)));
     session.handle_closed(at(4), socket, Some(1_012));
     let (_, connect) = opens(&mut session, 1_000);
@@ -103,8 +109,12 @@ fn what_a_replaced_session_had_under_way_is_still_seen_to_over_http() {
     let (ms, again) = sends_some(&mut session, 5);
     assert_eq!((names(&again), over(&again[0])), (vec!["publish"], None));
     assert_eq!(id_of(&again[0]), id_of(&first));
-    session.handle_reply(at(ms), again[0].call, reply(Ok(Outcome::Duplicate { seq: seq(3) })));
-    let outcome = Published::Duplicate { seq: seq(3) };
+    session.handle_reply(
+        at(ms),
+        again[0].call,
+        reply(Ok(Outcome::Duplicate { seq: seq(3), recipients: Some(2), refused: Vec::new() })),
+    );
+    let outcome = Published::Duplicate { seq: seq(3), recipients: Some(2), refused: Vec::new() };
     assert!(events(&mut session).contains(&Event::Published { publication, outcome }));
 }
 
@@ -136,7 +146,13 @@ fn a_session_that_is_ahead_tells_what_was_accepted_and_forgets_how_far_it_was() 
     let (mut session, socket) = live();
     session.publish(at(0), Draft::new("x")).unwrap();
     let sent = sends_one(&mut session, 0);
-    let accepted = Outcome::Accepted { seq: seq(41), recipients: 1, refused: Vec::new() };
+    let accepted = Outcome::Accepted {
+        seq: seq(41),
+        recipients: 1,
+        refused: Vec::new(),
+        known: None,
+        near: Vec::new(),
+    };
     session.handle_reply(at(1), sent.call, reply(Ok(accepted)));
     session.handle_closed(at(2), socket, None);
     events(&mut session);
@@ -156,7 +172,13 @@ fn a_new_generation_is_told_once_with_what_was_accepted_before() {
     let (mut session, _) = live();
     session.publish(at(0), Draft::new("x")).unwrap();
     let sent = sends_one(&mut session, 0);
-    let accepted = Outcome::Accepted { seq: seq(41), recipients: 1, refused: Vec::new() };
+    let accepted = Outcome::Accepted {
+        seq: seq(41),
+        recipients: 1,
+        refused: Vec::new(),
+        known: None,
+        near: Vec::new(),
+    };
     session.handle_reply(at(1), sent.call, reply(Ok(accepted)));
     events(&mut session);
     for _ in 0..2 {

@@ -29,7 +29,7 @@ fn fill(machine: &mut MailboxMachine, host: HostTime) {
     for _ in 0..WAITING {
         let mut message = message("task");
         message.id = None;
-        let send = Ask::Send { to: agent(READER), message };
+        let send = Ask::Send { to: agent(READER), message, must_know: false };
         let step = machine.handle(host, &Event::Command(Command::alone(send)));
         assert!(step.reply.is_some_and(|reply| reply.answer.is_ok()));
     }

@@ -11,7 +11,13 @@ use mailbus_spec::wire::{Code, Problem};
 use super::stage::*;
 
 fn accepted(number: u64) -> Outcome {
-    Outcome::Accepted { seq: seq(number), recipients: 2, refused: Vec::new() }
+    Outcome::Accepted {
+        seq: seq(number),
+        recipients: 2,
+        refused: Vec::new(),
+        known: None,
+        near: Vec::new(),
+    }
 }
 
 #[track_caller]
@@ -101,15 +107,53 @@ fn one_copy_without_an_answer_makes_it_unknown() {
 }
 
 #[test]
+fn a_sender_is_told_who_is_unknown_and_may_be_refused_for_it() {
+    let mut session = session();
+    let near = vec![agent("b-1")];
+    let kept = session.send_to(at(0), agent("b1"), Draft::new("x")).unwrap();
+    let call = sends_one(&mut session, 0).call;
+    let stranger = Outcome::Accepted {
+        seq: seq(3),
+        recipients: 1,
+        refused: Vec::new(),
+        known: Some(false),
+        near: near.clone(),
+    };
+    session.handle_reply(at(1), call, reply(Ok(stranger)));
+    let Published::Accepted { known, near: told, .. } = outcome(&mut session, kept) else {
+        panic!("it is accepted")
+    };
+    assert_eq!((known, &told), (Some(false), &near));
+
+    let refused = session.send_to_known(at(2), agent("b1"), Draft::new("x")).unwrap();
+    let sent = sends_one(&mut session, 2);
+    assert!(matches!(sent.command, Ask::Send { must_know: true, .. }));
+    let rejection = Rejection::UnknownAgent { near };
+    session.handle_reply(at(3), sent.call, reply(Err(rejection.clone())));
+    assert_eq!(outcome(&mut session, refused), Published::Rejected(rejection));
+    assert!(session.is_idle(), "it is refused for good");
+}
+
+#[test]
 fn an_answer_to_any_copy_is_the_outcome() {
     let mut session = session();
     let publication = session.publish(at(0), Draft::new("x")).unwrap();
     let first = sends_one(&mut session, 0);
     let (ms, second) = sends_some(&mut session, 1);
     session.handle_reply(at(ms + 1), first.call, reply(Ok(accepted(3))));
-    let outcome_of_first = Published::Accepted { seq: seq(3), recipients: 2, refused: Vec::new() };
+    let outcome_of_first = Published::Accepted {
+        seq: seq(3),
+        recipients: 2,
+        refused: Vec::new(),
+        known: None,
+        near: Vec::new(),
+    };
     assert_eq!(outcome(&mut session, publication), outcome_of_first);
-    session.handle_reply(at(ms + 2), second[0].call, reply(Ok(Outcome::Duplicate { seq: seq(3) })));
+    session.handle_reply(
+        at(ms + 2),
+        second[0].call,
+        reply(Ok(Outcome::Duplicate { seq: seq(3), recipients: Some(2), refused: Vec::new() })),
+    );
     assert!(events(&mut session).is_empty() && session.is_idle());
 }
 

@@ -14,7 +14,7 @@ impl World {
         }
         for ((number, _, publication), outcome) in &self.outcomes {
             let accepted = match outcome {
-                Some(Published::Accepted { seq, .. } | Published::Duplicate { seq }) => seq,
+                Some(Published::Accepted { seq, .. } | Published::Duplicate { seq, .. }) => seq,
                 Some(Published::Unknown) | None => continue,
                 other => return Err(format!("{publication:?} of agent {number}: {other:?}")),
             };

@@ -21,7 +21,7 @@ impl Invariant<MailboxObserver> for AcceptOnce {
                     });
                     tally.expect(seq > last, at, || format!("{seq} was given out after {last}"));
                 }
-                Fact::Repeated { seq, known } => {
+                Fact::Repeated { seq, known, .. } => {
                     tally.expect(*known, at, || format!("{seq} is no earlier copy of it"));
                 }
                 _ => {}

@@ -25,6 +25,7 @@ pub mod no_stale_effect;
 pub mod one_session;
 pub mod order;
 pub mod retention;
+pub mod sender_told;
 pub mod server_exclusion;
 pub(super) mod timeline;
 pub mod ttl_honoured;

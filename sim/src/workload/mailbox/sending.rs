@@ -132,7 +132,7 @@ async fn by_hand(process: &Process, letter: &Letter) -> SendingEnd {
     };
     let reply = decode_reply(status, &body).ok().and_then(|received| received.result.ok());
     match reply.map(|reply| reply.answer) {
-        Some(Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq })) => {
+        Some(Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq, .. })) => {
             SendingEnd::Accepted(seq)
         }
         Some(Err(refused)) => SendingEnd::Refused(format!("{refused:?}")),

@@ -100,7 +100,7 @@ fn try_flood(state: &MailboxMachine, random: &mut impl Rng, load: Load) -> Optio
                 Some(if kind == 2 && bytes.is_none() {
                     Ask::Publish { message }
                 } else {
-                    Ask::Send { to: to.clone(), message }
+                    Ask::Send { to: to.clone(), message, must_know: false }
                 })
             };
             (0..count).filter_map(message).collect()
@@ -138,7 +138,11 @@ fn draw(state: &MailboxMachine, random: &mut impl Rng, pace: Pace) -> Option<Com
         0..=89 => return connect(state, who, random).map(Command::alone),
         90..=119 => return disconnect(state, random).map(Command::alone),
         120..=269 => Ask::Publish { message: message(who, random)? },
-        270..=379 => Ask::Send { to: some_name(random)?, message: message(who, random)? },
+        270..=379 => Ask::Send {
+            to: some_name(random)?,
+            message: message(who, random)?,
+            must_know: random.random_bool(0.1),
+        },
         380..=419 => repeat(state, random)?,
         420..=599 => {
             let agent = owed_something(state, random).unwrap_or(who);
@@ -282,7 +286,7 @@ fn repeat(state: &MailboxMachine, random: &mut impl Rng) -> Option<Ask> {
     let logged = state.log.entries.values().rev().filter(named).take(4).choose(random)?;
     let message = (*logged.message).clone();
     Some(match &logged.to {
-        Some(to) => Ask::Send { to: to.clone(), message },
+        Some(to) => Ask::Send { to: to.clone(), message, must_know: random.random_bool(0.1) },
         None => Ask::Publish { message },
     })
 }
@@ -450,6 +454,7 @@ mod tests {
             "recovered",
             "refused: the id stands for something else",
             "refused: replaced",
+            "refused: nobody is known by that name",
             "refused: ahead of",
             "alarm pending for",
         ] {

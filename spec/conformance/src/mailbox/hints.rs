@@ -91,7 +91,7 @@ impl Hints for MailboxMachine {
             Ok(Outcome::Connected { epoch, gap, .. }) => {
                 core::iter::once(*epoch).chain(of_gap(gap.as_ref())).collect()
             }
-            Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq }) => vec![*seq],
+            Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq, .. }) => vec![*seq],
             Ok(Outcome::Inbox { messages, complete_through, gap, .. }) => {
                 let messages = messages.iter().map(|pending| pending.seq);
                 messages.chain([*complete_through]).chain(of_gap(gap.as_ref())).collect()

@@ -9,6 +9,7 @@
 //! unsubscribe bob a
 //! publish ann task.new id=m1 payload=[1] ackRequired ephemeral
 //! send ann bob task.new bytes=300 extra=3   (of 300 bytes; with a member that the bus does not know)
+//! send ann bob task.new mustKnow            (refused if nobody is known by that name)
 //! ack bob #0s #0s.1
 //! ack bob up-to #0s.1
 //! ack bob id=m1
@@ -141,7 +142,8 @@ fn asked(name: &str, who: &AgentId, rest: &[&str], epoch: Epoch) -> Result<Optio
         }
         ("publish", [kind, rest @ ..]) => Ask::Publish { message: body::parse(who, kind, rest)? },
         ("send", [to, kind, rest @ ..]) => {
-            Ask::Send { to: agent(to)?, message: body::parse(who, kind, rest)? }
+            let (to, message) = (agent(to)?, body::parse(who, kind, rest)?);
+            Ask::Send { to, message, must_know: rest.contains(&"mustKnow") }
         }
         ("ack", what) => Ask::Ack { agent: agent_id, what: settled(what, epoch)? },
         ("nack", [seq, rest @ ..]) => {
@@ -228,6 +230,7 @@ mod tests {
             "publish ann task.new id=m1 payload=[1,\"x\"] ackRequired",
             "publish ann beat ephemeral",
             "send ann bob task.new extra=3 bytes=300",
+            "send ann bob task.new mustKnow",
             "ack bob #0s #0s.1",
             "ack bob up-to #1m30s.1",
             "ack bob id=m1",

@@ -4,6 +4,7 @@ use core::fmt::{Display, Write};
 
 use super::body;
 use crate::notation::{Epoch, spell_duration};
+use mailbus_spec::id::AgentId;
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::{
     AgentEntry, Ask, CloseReason, Command, Connection, DeadLetter, DeadReason, Fate, Fence, Gap,
@@ -47,9 +48,12 @@ fn spell_asked(ask: &Ask, named: bool, epoch: Epoch) -> String {
     match ask {
         Ask::Subscribe { types, .. } | Ask::Unsubscribe { types, .. } => push_all(&mut line, types),
         Ask::Publish { message } => body::spell(&mut line, message),
-        Ask::Send { to, message } => {
+        Ask::Send { to, message, must_know } => {
             let _ = write!(line, " {to}");
             body::spell(&mut line, message);
+            if *must_know {
+                line.push_str(" mustKnow");
+            }
         }
         Ask::Ack { what, .. } => spell_settled(&mut line, what, epoch),
         Ask::Nack { seq, fence, delay, .. } => {
@@ -87,6 +91,20 @@ fn spell_asked(ask: &Ask, named: bool, epoch: Epoch) -> String {
         | Ask::Recover { .. } => {}
     }
     line
+}
+
+fn refused_by(refused: &[AgentId]) -> String {
+    if refused.is_empty() {
+        return String::new();
+    }
+    format!(", refused by {}", joined(refused, " "))
+}
+
+fn perhaps(near: &[AgentId]) -> String {
+    if near.is_empty() {
+        return String::new();
+    }
+    format!(", perhaps {}", joined(near, " "))
 }
 
 fn push_all(line: &mut String, words: impl IntoIterator<Item = impl core::fmt::Display>) {
@@ -158,15 +176,17 @@ fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
             let new = if *resumed { "" } else { ", as new" };
             format!("subscribed {}{new}", spell_types(types.as_ref()))
         }
-        Outcome::Accepted { seq, recipients, refused } => {
-            let accepted = format!("accepted {} for {recipients}", epoch.spell_ordinal(*seq));
-            if refused.is_empty() {
-                accepted
-            } else {
-                format!("{accepted}, refused by {}", joined(refused, " "))
-            }
+        Outcome::Accepted { seq, recipients, refused, known, near } => {
+            let seq = epoch.spell_ordinal(*seq);
+            let stranger = if *known == Some(false) { ", who is unknown" } else { "" };
+            let (refused, near) = (refused_by(refused), perhaps(near));
+            format!("accepted {seq} for {recipients}{stranger}{near}{refused}")
         }
-        Outcome::Duplicate { seq } => format!("duplicate of {}", epoch.spell_ordinal(*seq)),
+        Outcome::Duplicate { seq, recipients, refused } => {
+            let count = recipients.map(|count| format!(" for {count}")).unwrap_or_default();
+            let (seq, refused) = (epoch.spell_ordinal(*seq), refused_by(refused));
+            format!("duplicate of {seq}{count}{refused}")
+        }
         Outcome::Sent => String::from("sent"),
         Outcome::Settled { settled, unknown } => {
             format!("settled {settled}{}", also(*unknown, "unknown"))
@@ -299,6 +319,9 @@ fn spell_rejection(rejection: &Rejection, epoch: Epoch) -> String {
         Rejection::Conflict => String::from("the id stands for something else"),
         Rejection::Replaced => String::from("replaced"),
         Rejection::Ahead { last } => format!("ahead of {}", place(*last, epoch)),
+        Rejection::UnknownAgent { near } => {
+            format!("nobody is known by that name{}", perhaps(near))
+        }
         Rejection::Limit(kind) => format!("limit of {}", limit_text(*kind)),
         Rejection::Overloaded => String::from("overloaded"),
         Rejection::Clock(host) => format!("the host's clock reads {} ms", host.0),

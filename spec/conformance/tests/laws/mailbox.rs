@@ -225,8 +225,15 @@ proptest! {
             }
             let before = run.machine.clone();
             match (first, run.answer(&command)) {
-                (Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq }), again) => {
-                    prop_assert_eq!(again, Ok(Outcome::Duplicate { seq }));
+                (
+                    Ok(
+                        Outcome::Accepted { seq, recipients: told, refused, .. }
+                        | Outcome::Duplicate { seq, recipients: Some(told), refused },
+                    ),
+                    again,
+                ) => {
+                    let recipients = Some(told);
+                    prop_assert_eq!(again, Ok(Outcome::Duplicate { seq, recipients, refused }));
                 }
                 (Ok(Outcome::Settled { .. }), Ok(Outcome::Settled { settled, .. })) => {
                     prop_assert_eq!(settled, 0);

@@ -47,7 +47,7 @@ pub(super) fn accept_once(transition: &Transition<'_>) -> Result<(), String> {
             && row.message.payload == message.payload
     });
     match transition.answer() {
-        Some(Ok(Outcome::Duplicate { seq })) => {
+        Some(Ok(Outcome::Duplicate { seq, .. })) => {
             ensure(same && first.is_some_and(|(known, _)| known == seq), || {
                 format!("{seq} was said to be a message's first place")
             })

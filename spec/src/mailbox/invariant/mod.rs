@@ -14,6 +14,7 @@ mod no_phantom;
 mod one_session;
 mod order;
 mod retention;
+mod sender_told;
 mod silent_is_unchanged;
 mod window;
 
@@ -33,7 +34,7 @@ use crate::time::Timestamp;
 type Transition<'a> = invariant::Transition<'a, MailboxMachine>;
 
 /// Every mailbox invariant, in the order of [its page](crate::rules::mailboxes#invariants-of-mailboxes).
-pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 14] = [
+pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 15] = [
     Invariant {
         name: "no_loss",
         claim: "every accepted message is, for each recipient, settled, presumed settled, pending, expired or dead-lettered; never absent",
@@ -58,6 +59,11 @@ pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 14] = [
         name: "accept_once",
         claim: "a sender's id is accepted once within the window, under any number of retries, and no place in the order is given twice",
         check: Check::Step(accept_once::accept_once),
+    },
+    Invariant {
+        name: "sender_told",
+        claim: "what a sender is told of a message is true of it: whom it was given to, who refused it, and whether its recipient is known",
+        check: Check::Step(sender_told::sender_told),
     },
     Invariant {
         name: "one_session",
@@ -307,7 +313,7 @@ fn addressed(state: &MailboxMachine, to: Option<&AgentId>, message: &Message) ->
 fn asked_to_send<'a>(transition: &Transition<'a>) -> Option<(Option<&'a AgentId>, &'a Message)> {
     match transition.ask()? {
         Ask::Publish { message } => Some((None, message)),
-        Ask::Send { to, message } => Some((Some(to), message)),
+        Ask::Send { to, message, .. } => Some((Some(to), message)),
         _ => None,
     }
 }

@@ -68,7 +68,7 @@ fn dead_letters_stay(
 }
 
 fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), String> {
-    let Some(Outcome::Accepted { seq, recipients, refused }) = transition.outcome() else {
+    let Some(Outcome::Accepted { seq, recipients, refused, .. }) = transition.outcome() else {
         return Ok(());
     };
     let Some((to, message)) = asked_to_send(transition) else {

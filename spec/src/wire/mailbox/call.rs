@@ -81,6 +81,8 @@ enum Said<'a> {
     },
     Send {
         to: &'a AgentId,
+        #[serde(skip_serializing_if = "core::ops::Not::not")]
+        must_know: bool,
     },
     Ack {
         agent_id: &'a AgentId,
@@ -148,7 +150,7 @@ impl<'a> Said<'a> {
             Ask::Unsubscribe { agent, types } => {
                 Self::Unsubscribe { agent_id: agent, remove: types }
             }
-            Ask::Send { to, .. } => Self::Send { to },
+            Ask::Send { to, must_know, .. } => Self::Send { to, must_know: *must_know },
             Ask::Ack { agent, what } => Self::Ack { agent_id: agent, what: what.into() },
             Ask::Nack { agent, seq, fence, delay } => Self::Nack {
                 agent_id: agent,

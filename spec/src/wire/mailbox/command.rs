@@ -64,7 +64,8 @@ fn send(request: &Request<'_>) -> Result<Ask, Problem> {
         (Some(agent), None) | (None, Some(agent)) => agent,
         (None, None) => return Err(other.malformed("the name of the agent to send to")),
     };
-    Ok(Ask::Send { to, message: message(request)? })
+    let must_know = request.must_know().flag()?.unwrap_or(false);
+    Ok(Ask::Send { to, message: message(request)?, must_know })
 }
 
 fn message(request: &Request<'_>) -> Result<Message, Problem> {

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::{LimitKind, Rejection};
 
@@ -22,6 +23,7 @@ pub(super) fn rejection(rejection: &Rejection) -> String {
              restored to an earlier state. Forget every place that was kept, and begin again \
              without one."
         ),
+        Rejection::UnknownAgent { near } => unknown(near),
         Rejection::Limit(kind) => limit(*kind),
         Rejection::Overloaded => String::from(
             "The workspace keeps as many messages as it may. Nothing was changed; send again when \
@@ -32,6 +34,21 @@ pub(super) fn rejection(rejection: &Rejection) -> String {
             host.0
         ),
     }
+}
+
+fn unknown(near: &[AgentId]) -> String {
+    let mut detail = String::from(
+        "Nobody is known by that name. Nothing was kept; the message's id may be used again.",
+    );
+    for (number, name) in near.iter().enumerate() {
+        detail.push_str(if number == 0 { " Perhaps it is `" } else { ", or `" });
+        detail.push_str(name.as_str());
+        detail.push('`');
+    }
+    if !near.is_empty() {
+        detail.push('.');
+    }
+    detail
 }
 
 fn limit(kind: LimitKind) -> String {

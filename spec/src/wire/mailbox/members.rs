@@ -40,11 +40,19 @@ pub(super) enum Success<'a> {
         seq: Ordinal,
         recipients: u64,
         refused: Cow<'a, [AgentId]>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        known: Option<bool>,
+        #[serde(default, skip_serializing_if = "<[AgentId]>::is_empty")]
+        near: Cow<'a, [AgentId]>,
     },
     Duplicate {
         accepted: bool,
         seq: Ordinal,
         duplicate: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recipients: Option<u64>,
+        #[serde(default, skip_serializing_if = "<[AgentId]>::is_empty")]
+        refused: Cow<'a, [AgentId]>,
     },
     Sent {
         accepted: bool,
@@ -90,15 +98,21 @@ impl<'a> Said<'a> {
             Outcome::Subscribed { types, resumed } => {
                 Success::Subscribed { types: types.as_ref().map(Cow::Borrowed), resumed: *resumed }
             }
-            Outcome::Accepted { seq, recipients, refused } => Success::Accepted {
+            Outcome::Accepted { seq, recipients, refused, known, near } => Success::Accepted {
                 accepted: true,
                 seq: *seq,
                 recipients: *recipients,
                 refused: Cow::Borrowed(refused),
+                known: *known,
+                near: Cow::Borrowed(near),
             },
-            &Outcome::Duplicate { seq } => {
-                Success::Duplicate { accepted: true, seq, duplicate: true }
-            }
+            Outcome::Duplicate { seq, recipients, refused } => Success::Duplicate {
+                accepted: true,
+                seq: *seq,
+                duplicate: true,
+                recipients: *recipients,
+                refused: Cow::Borrowed(refused),
+            },
             Outcome::Sent => Success::Sent { accepted: true },
             &Outcome::Settled { settled, unknown } => Success::Settled { settled, unknown },
             &Outcome::Returned(fate) => Success::Returned { fate: fate.into() },
@@ -132,10 +146,16 @@ impl From<Success<'_>> for Outcome {
             Success::Subscribed { types, resumed } => {
                 Self::Subscribed { types: types.map(Cow::into_owned), resumed }
             }
-            Success::Accepted { seq, recipients, refused, .. } => {
-                Self::Accepted { seq, recipients, refused: refused.into_owned() }
+            Success::Accepted { seq, recipients, refused, known, near, .. } => Self::Accepted {
+                seq,
+                recipients,
+                refused: refused.into_owned(),
+                known,
+                near: near.into_owned(),
+            },
+            Success::Duplicate { seq, recipients, refused, .. } => {
+                Self::Duplicate { seq, recipients, refused: refused.into_owned() }
             }
-            Success::Duplicate { seq, .. } => Self::Duplicate { seq },
             Success::Sent { .. } => Self::Sent,
             Success::Settled { settled, unknown } => Self::Settled { settled, unknown },
             Success::Returned { fate } => Self::Returned(fate.into()),
@@ -286,6 +306,12 @@ pub(super) struct Letter<'a> {
     pub(super) given_up_at: Timestamp,
     #[serde(borrow)]
     pub(super) message: &'a RawValue,
+}
+
+/// `unknown_agent`: whom the sender perhaps meant.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Unknown<'a> {
+    pub(super) near: Cow<'a, [AgentId]>,
 }
 
 /// `ahead`: what the storage has come to.

@@ -1,5 +1,6 @@
 //! Answers of the mailbox object, both ways.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 
@@ -8,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::delivered::{Delivered, delivered};
 use super::detail;
-use super::members::{Ahead, Inbox, Letter, LetterStart, Letters, Said, Success};
+use super::members::{Ahead, Inbox, Letter, LetterStart, Letters, Said, Success, Unknown};
 use crate::mailbox::{DeadLetter, MailboxReply, Outcome, Pending, Rejection};
 use crate::ordinal::Ordinal;
 use crate::wire::object::{array, with};
@@ -56,6 +57,10 @@ fn refusal(envelope: &Envelope, rejection: &Rejection) -> Answer {
         Rejection::Replaced => envelope.refusal(Code::Replaced, detail, &Nothing {}),
         Rejection::Ahead { last } => {
             envelope.refusal(Code::Ahead, detail, &Ahead { last_seq: *last })
+        }
+        Rejection::UnknownAgent { near } => {
+            let unknown = Unknown { near: Cow::Borrowed(near) };
+            envelope.refusal(Code::UnknownAgent, detail, &unknown)
         }
         Rejection::Limit(kind) => envelope.refusal(Code::Limit, detail, &Limit { kind: *kind }),
         Rejection::Overloaded => envelope.refusal(Code::Overloaded, detail, &Nothing {}),
@@ -125,6 +130,9 @@ fn decode_rejection(code: Code, text: &str) -> Option<Rejection> {
         Code::Conflict => Rejection::Conflict,
         Code::Replaced => Rejection::Replaced,
         Code::Ahead => Rejection::Ahead { last: said::<Ahead>(text)?.last_seq },
+        Code::UnknownAgent => {
+            Rejection::UnknownAgent { near: said::<Unknown<'_>>(text)?.near.into_owned() }
+        }
         Code::Limit => Rejection::Limit(said::<Limit<_>>(text)?.kind),
         Code::Overloaded => Rejection::Overloaded,
         Code::Clock => Rejection::Clock(said::<Clock>(text)?.host_ms),

@@ -20,6 +20,7 @@ members! {
     message: "message",
     target_agent: "targetAgent",
     to: "to",
+    must_know: "mustKnow",
     message_id: "messageId",
     seqs: "seqs",
     up_to: "upTo",

@@ -1,5 +1,6 @@
 //! Acceptance of messages: of which, once, and for whom.
 
+use mailbus_spec::mailbox::near::near;
 use mailbus_spec::mailbox::{DeadReason, LimitKind, Message, Notice, Outcome, Rejection};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
@@ -11,20 +12,31 @@ use super::turn::{Answer, Stop, Turn};
 
 impl MailboxMemory {
     /// Keeps a message for its recipients: for `to`, or for whoever is subscribed at this commit. One row
-    /// says it for all of them.
+    /// says it for all of them. With `must_know` only for one who is known.
     pub(super) fn accept(
         &mut self,
         turn: &mut Turn<'_>,
         to: Option<&AgentId>,
         message: &Message,
+        must_know: bool,
     ) -> Answer {
+        let key = message.id.as_ref().map_or(0, |id| key(id, &message.from));
+        if !message.ephemeral
+            && let Some(answer) = self.repetition(turn, key, to, message)?
+        {
+            return answer;
+        }
+        let known = to.map(|to| self.is_known(to));
+        let near = match to.filter(|_| known == Some(false)) {
+            Some(to) => near(to, self.known_names()),
+            None => Vec::new(),
+        };
+        if must_know && known == Some(false) {
+            return Err(Rejection::UnknownAgent { near }.into());
+        }
         if message.ephemeral {
             self.send_ephemeral(turn, to, message);
             return Ok(Outcome::Sent);
-        }
-        let key = message.id.as_ref().map_or(0, |id| key(id, &message.from));
-        if let Some(answer) = self.repetition(turn, key, to, message)? {
-            return answer;
         }
         if self.log.messages() >= limits::LOG_MESSAGES
             || self.log.bytes().saturating_add(message.bytes()) > limits::LOG_BYTES
@@ -50,8 +62,8 @@ impl MailboxMemory {
         self.header.last_ordinal = seq;
         self.log.append(entry);
         let (recipients, refused) = self.deliver(to, message, &entry);
-        turn.accept(seq, to, &refused, message);
-        Ok(Outcome::Accepted { seq, recipients, refused })
+        turn.accept(seq, to, (recipients, &refused), message);
+        Ok(Outcome::Accepted { seq, recipients, refused, known, near })
     }
 
     /// Makes the message pending for everybody it is addressed to; says for how many, and whose inbox
@@ -118,16 +130,34 @@ impl MailboxMemory {
             }
             let (kind, recipient) = (columns.text()?, columns.optional_text()?);
             let first = rows::read_message(columns.blob()?)?;
+            let refused = columns.optional_text()?;
+            let recipients = columns.integer()?.checked_sub(1);
             let agrees = kind == message.kind.as_str()
                 && recipient.as_deref() == to.map(AgentId::as_str)
                 && first.payload == message.payload;
             return Ok(Some(if agrees {
-                Ok(Outcome::Duplicate { seq })
+                let refused = self.still_refused(seq, refused.as_deref().unwrap_or_default());
+                Ok(Outcome::Duplicate { seq, recipients, refused })
             } else {
                 Err(Rejection::Conflict.into())
             }));
         }
         Ok(None)
+    }
+
+    /// Agents among the named whose refusal of a message is not forgotten.
+    fn still_refused(&self, seq: Ordinal, names: &str) -> Vec<AgentId> {
+        let agents = rows::refused_names(names).filter_map(|name| AgentId::new(name).ok());
+        let remembers = |name: &AgentId| {
+            let agent = self.agents.get(name);
+            agent.is_some_and(|agent| agent.forgotten < seq)
+        };
+        agents.filter(remembers).collect()
+    }
+
+    fn known_names(&self) -> impl Iterator<Item = &AgentId> {
+        let known = self.agents.iter().filter(|(_, agent)| agent.registration.is_some());
+        known.map(|(name, _)| name)
     }
 
     /// Names that never connected hold a bounded amount of mail: anybody may invent one.

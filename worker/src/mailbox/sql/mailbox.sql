@@ -35,7 +35,8 @@ CREATE TABLE log (
     recipient TEXT,
     -- Whose inbox was full, each name between two line feeds; NULL if nobody's.
     refused   TEXT,
-    -- Whether only an ack settles it.
+    -- Odd if only an ack settles it. Half of it, rounded down, is one more than the number of agents that it
+    -- was given to; 0 or 1 where that is not on record.
     need_ack  INTEGER NOT NULL,
     -- The message as it came. The last column, so that nothing else has to be read past it.
     body      BLOB NOT NULL

@@ -178,8 +178,10 @@ impl MailboxMemory {
             Ask::Disconnect { connection } => Ok(self.disconnect(turn, connection)),
             Ask::Subscribe { agent, types } => self.subscribe(turn, agent, types),
             Ask::Unsubscribe { agent, types } => Ok(self.unsubscribe(turn, agent, types)),
-            Ask::Publish { message } => self.accept(turn, None, message),
-            Ask::Send { to, message } => self.accept(turn, Some(to), message),
+            Ask::Publish { message } => self.accept(turn, None, message, false),
+            Ask::Send { to, message, must_know } => {
+                self.accept(turn, Some(to), message, *must_know)
+            }
             Ask::Ack { agent, what } => self.ack(turn, over, agent, what),
             Ask::Nack { agent, seq, fence, delay } => {
                 Ok(self.nack(turn, agent, *seq, *fence, *delay))

@@ -27,8 +27,9 @@ pub(super) const INSERT_MESSAGE: &str = "\
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 /// Deletes a run of messages. Parameters: its first and its last.
 pub(super) const DELETE_MESSAGES: &str = "DELETE FROM log WHERE seq BETWEEN ?1 AND ?2";
-/// Parameters: a message, whose inbox had refused it.
-pub(super) const SET_REFUSED: &str = "UPDATE log SET refused = ?2 WHERE seq = ?1";
+/// One more agent is given a message that its inbox had refused. Parameters: the message, who else refused it.
+pub(super) const SET_REFUSED: &str = "\
+    UPDATE log SET refused = ?2, need_ack = need_ack + 2 * (need_ack > 1) WHERE seq = ?1";
 /// Parameters: the stamp, [`agent_columns`].
 pub(super) const WRITE_AGENT: &str = "\
     INSERT INTO agent (commit_no, at, agent, known, epoch, high, forgotten, open, gap_count, \
@@ -55,8 +56,10 @@ pub(super) const DELETE_DEAD_THROUGH: &str = "DELETE FROM dead WHERE agent = ?1 
 
 /// Body of a message. Parameters: seq.
 pub(super) const BODY: &str = "SELECT body FROM log WHERE seq = ?1";
-/// Columns that a repetition has to repeat. Parameters: seq.
-pub(super) const WITNESS: &str = "SELECT sender, id, type, recipient, body FROM log WHERE seq = ?1";
+/// Columns that a repetition has to repeat, and what the first came to: one more than the number of its
+/// recipients, or 0. Parameters: seq.
+pub(super) const WITNESS: &str = "\
+    SELECT sender, id, type, recipient, body, refused, need_ack >> 1 FROM log WHERE seq = ?1";
 /// Parameters: seq.
 pub(super) const ID: &str = "SELECT id FROM log WHERE seq = ?1";
 /// Parameters: seq.
@@ -82,7 +85,7 @@ pub(super) fn name(agent: &AgentId) -> Value {
 pub(super) fn message_columns(
     seq: Ordinal,
     to: Option<&AgentId>,
-    refused: &[AgentId],
+    (recipients, refused): (u64, &[AgentId]),
     message: &Message,
 ) -> Vec<Value> {
     vec![
@@ -92,7 +95,7 @@ pub(super) fn message_columns(
         text(message.kind.as_str()),
         to.map_or(Value::Null, name),
         refused_column(refused.iter().map(AgentId::as_str)),
-        integer(u64::from(message.ack_required)),
+        integer(recipients.saturating_add(1).saturating_mul(2) | u64::from(message.ack_required)),
         Value::Blob(message.body.as_bytes().to_vec()),
     ]
 }
@@ -157,7 +160,7 @@ pub(super) const RUNS: &str = "\
     FROM run WHERE first_seq > ?1 ORDER BY first_seq LIMIT 4";
 /// The columns that [`read_logged`] reads, a page of the log. Parameters: from and up to which seq.
 pub(super) const LOG: &str = "\
-    SELECT seq, at, commit_no, sender, id, type, recipient, refused, need_ack, length(body) \
+    SELECT seq, at, commit_no, sender, id, type, recipient, refused, need_ack & 1, length(body) \
     FROM log WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq LIMIT 256";
 /// Number of rows that a page of the log has: few, since each may name a thousand agents.
 pub(super) const LOG_PAGE: usize = 256;

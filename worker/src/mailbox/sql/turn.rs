@@ -155,10 +155,10 @@ impl Turn<'_> {
         &mut self,
         seq: Ordinal,
         to: Option<&AgentId>,
-        refused: &[AgentId],
+        (recipients, refused): (u64, &[AgentId]),
         message: &Message,
     ) {
-        let columns = rows::message_columns(seq, to, refused, message);
+        let columns = rows::message_columns(seq, to, (recipients, refused), message);
         self.write_first(rows::INSERT_MESSAGE, columns);
         self.gathered.accepted = Some((seq, message.clone()));
     }

@@ -264,7 +264,7 @@ impl Agent {
         let text = format!(r#"{{"id":"{id}","type":"{kind}","from":"{from}","n":{id}.0}}"#);
         let message: Message = decode_message(&text, None).map_err(broken)?;
         Ok(Some(if kind == "note" {
-            Ask::Send { to: name(self.random.random_range(0..AGENTS)), message }
+            Ask::Send { to: name(self.random.random_range(0..AGENTS)), message, must_know: false }
         } else {
             Ask::Publish { message }
         }))
@@ -272,7 +272,7 @@ impl Agent {
 
     async fn send(&mut self, world: &World, line: &mut Line, ask: Ask) -> Result<(), Failure> {
         let (message, to) = match &ask {
-            Ask::Send { to, message } => (message.clone(), Some(to.clone())),
+            Ask::Send { to, message, .. } => (message.clone(), Some(to.clone())),
             Ask::Publish { message } => (message.clone(), None),
             _ => return Err(broken("no message")),
         };
@@ -282,7 +282,7 @@ impl Agent {
         let ended = seen.tick();
         let (accepted, result) = match answered {
             Ok(MailboxReply {
-                answer: Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq }),
+                answer: Ok(Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq, .. }),
                 ..
             }) => (Some((ended, seq)), Ok(())),
             Ok(reply) => (None, Err(broken(format!("{ask:?} was answered {reply:?}")))),

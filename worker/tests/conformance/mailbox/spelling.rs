@@ -33,8 +33,8 @@ pub fn query(ask: &Ask) -> Option<String> {
 
 /// The action and the body of a command. What the original's clients can say is said in their words.
 pub fn request(call: u64, ask: &Ask) -> Result<(&'static str, String), Failure> {
-    if let Ask::Send { to, message } = ask {
-        let to = json!({ "call": call, "targetAgent": to }).to_string();
+    if let Ask::Send { to, message, must_know } = ask {
+        let to = json!({ "call": call, "targetAgent": to, "mustKnow": must_know }).to_string();
         let open = to.trim_end_matches('}');
         return Ok(("send", format!("{open},\"message\":{}}}", message.body)));
     }

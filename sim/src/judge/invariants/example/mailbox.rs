@@ -32,6 +32,11 @@ fn seqs(numbers: &[u64]) -> Vec<Ordinal> {
     numbers.iter().copied().map(ordinal).collect()
 }
 
+fn a_sending(from: &str, to: &str, id: &str) -> Command {
+    let (to, message) = (agent(to), message(from, id));
+    Command::alone(Ask::Send { to, message, must_know: false })
+}
+
 impl Example {
     pub fn a_publish(id: &str) -> Command {
         Command::alone(Ask::Publish { message: message("a", id) })
@@ -124,13 +129,29 @@ impl Example {
 
     pub fn published(self, at_ms: u64, from: &str, id: &str, seq: u64, recipients: u64) -> Self {
         let command = Command::alone(Ask::Publish { message: message(from, id) });
-        let outcome = Outcome::Accepted { seq: ordinal(seq), recipients, refused: Vec::new() };
+        let outcome = Outcome::Accepted {
+            seq: ordinal(seq),
+            recipients,
+            refused: Vec::new(),
+            known: None,
+            near: Vec::new(),
+        };
         self.answered(at_ms, command, Ok(outcome), Vec::new())
     }
 
     pub fn sent(self, at_ms: u64, from: &str, to: &str, id: &str, seq: u64) -> Self {
-        let command = Command::alone(Ask::Send { to: agent(to), message: message(from, id) });
-        let outcome = Outcome::Accepted { seq: ordinal(seq), recipients: 1, refused: Vec::new() };
+        let command = Command::alone(Ask::Send {
+            to: agent(to),
+            message: message(from, id),
+            must_know: false,
+        });
+        let outcome = Outcome::Accepted {
+            seq: ordinal(seq),
+            recipients: 1,
+            refused: Vec::new(),
+            known: None,
+            near: Vec::new(),
+        };
         self.answered(at_ms, command, Ok(outcome), Vec::new())
     }
 
@@ -143,6 +164,53 @@ impl Example {
             message: message(from, id),
         };
         self.told(at_ms, to, epoch, notice)
+    }
+
+    /// Something is sent to one agent, and its sender is told whether that one is known.
+    pub fn addressed(
+        self,
+        at_ms: u64,
+        from: &str,
+        to: &str,
+        id: &str,
+        seq: u64,
+        known: bool,
+    ) -> Self {
+        let outcome = Outcome::Accepted {
+            seq: ordinal(seq),
+            recipients: 1,
+            refused: Vec::new(),
+            known: Some(known),
+            near: Vec::new(),
+        };
+        self.answered(at_ms, a_sending(from, to, id), Ok(outcome), Vec::new())
+    }
+
+    /// Something is sent to one agent whose inbox is full.
+    pub fn refused(self, at_ms: u64, from: &str, to: &str, id: &str, seq: u64) -> Self {
+        let outcome = Outcome::Accepted {
+            seq: ordinal(seq),
+            recipients: 0,
+            refused: vec![agent(to)],
+            known: Some(true),
+            near: Vec::new(),
+        };
+        self.answered(at_ms, a_sending(from, to, id), Ok(outcome), Vec::new())
+    }
+
+    /// It is sent again, and these are said to have refused it.
+    pub fn repeated(
+        self,
+        at_ms: u64,
+        from: &str,
+        to: &str,
+        id: &str,
+        seq: u64,
+        refused: &[&str],
+    ) -> Self {
+        let refused = refused.iter().map(|name| agent(name)).collect();
+        let outcome = Outcome::Duplicate { seq: ordinal(seq), recipients: Some(0), refused };
+        self.answered(at_ms, a_sending(from, to, id), Ok(outcome), Vec::new())
     }
 
     /// An alarm in which this session's socket is closed.

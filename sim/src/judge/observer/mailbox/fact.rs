@@ -29,6 +29,23 @@ pub enum Fact {
         seq: Ordinal,
         /// True if that is the message with this sender and key.
         known: bool,
+        /// Agents that have refused it, by the object's word.
+        told: Vec<AgentId>,
+        /// Agents that have refused it and were not given it since, in order.
+        refused: Vec<AgentId>,
+    },
+    /// A sender was told whether the agent that it has sent to is known.
+    Addressed {
+        /// Agent that it was sent to.
+        to: AgentId,
+        /// True if it is known, by the object's word.
+        told: bool,
+        /// True if it may be.
+        may: bool,
+        /// True if it has to be.
+        must: bool,
+        /// Names that were told instead.
+        near: Vec<AgentId>,
     },
     /// A session began.
     Connected {

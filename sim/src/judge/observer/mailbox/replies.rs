@@ -13,7 +13,7 @@ use mailbus_spec::{AgentId, Clock, Ordinal, Timestamp};
 
 use crate::judge::observer::Observer;
 use crate::judge::observer::mailbox::{
-    Accepted, Fact, Live, MailEvent, MailboxObserver, Owed, Owing,
+    Accepted, Fact, Live, MailEvent, Mailbox, MailboxObserver, Owed, Owing,
 };
 
 impl Observer for MailboxObserver {
@@ -117,7 +117,7 @@ impl MailboxObserver {
             (Ask::Publish { message }, outcome) => {
                 self.read_sending(now, None, message, outcome, facts);
             }
-            (Ask::Send { to, message }, outcome) => {
+            (Ask::Send { to, message, .. }, outcome) => {
                 self.read_sending(now, Some(to), message, outcome, facts);
             }
             (Ask::Ack { agent, what }, Outcome::Settled { settled, .. }) => {
@@ -231,10 +231,26 @@ impl MailboxObserver {
         let key = message.id.clone().map(|id| (message.from.clone(), id));
         let before = key.as_ref().and_then(|key| self.keys.get(key)).copied();
         match outcome {
-            Outcome::Duplicate { seq } => {
-                facts.push(Fact::Repeated { seq: *seq, known: before == Some(*seq) });
+            Outcome::Duplicate { seq, refused, .. } => {
+                let refusing = |mailbox: &Mailbox| {
+                    mailbox.owed.get(seq).is_some_and(|owed| owed.owing == Owing::Refused)
+                };
+                let agents = self.agents.iter().filter(|(_, mailbox)| refusing(mailbox));
+                facts.push(Fact::Repeated {
+                    seq: *seq,
+                    known: before == Some(*seq),
+                    told: refused.clone(),
+                    refused: agents.map(|(name, _)| name.clone()).collect(),
+                });
             }
-            Outcome::Accepted { seq, recipients, refused } => {
+            Outcome::Accepted { seq, recipients, refused, known, near } => {
+                if let (Some(to), Some(told)) = (to, *known) {
+                    let mailbox = self.agents.get(to);
+                    let may = mailbox.is_some_and(|mailbox| mailbox.known);
+                    let must = mailbox.is_some_and(|mailbox| may && !mailbox.may_be_forgotten(now));
+                    let (to, near) = (to.clone(), near.clone());
+                    facts.push(Fact::Addressed { to, told, may, must, near });
+                }
                 let remembered = |seq: &Ordinal| {
                     let accepted = self.messages.get(seq);
                     accepted.is_some_and(|accepted| now < accepted.at.plus_ms(DEDUP_MS))

@@ -80,12 +80,16 @@ pub const CONFLICT_IS_A_REPETITION: Mutant = Mutant::rule(
         let first = state.log.entries.iter().rev().find(|(_, logged)| {
             (&logged.message.from, &logged.message.id) == (&message.from, &message.id)
         });
-        let first = first.map(|(seq, _)| *seq);
+        let first = first.map(|(seq, logged)| Outcome::Duplicate {
+            seq: *seq,
+            recipients: Some(logged.recipients),
+            refused: logged.refused.iter().cloned().collect(),
+        });
         let mut step = state.handle(host, event);
-        if let (Some(seq), Some(reply)) = (first, &mut step.reply)
+        if let (Some(first), Some(reply)) = (first, &mut step.reply)
             && reply.answer.is_err()
         {
-            reply.answer = Ok(Outcome::Duplicate { seq });
+            reply.answer = Ok(first);
         }
         step
     },

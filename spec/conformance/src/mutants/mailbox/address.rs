@@ -129,3 +129,31 @@ fn address(state: &mut MailboxMachine, name: &AgentId, seq: Ordinal, message: &M
         agent.inbox.open.insert(seq, Open { bytes: message.bytes(), ..Open::default() });
     }
 }
+
+/// A sender is not told that nobody is known by the name it has sent to.
+pub const STRANGERS_ARE_SAID_TO_BE_KNOWN: Mutant = Mutant::rule(
+    "strangers_are_said_to_be_known",
+    "spec/rules/refuted.md#a-misspelt-name-that-is-accepted-like-any-other",
+    |state, host, event| {
+        let mut step = state.handle(host, event);
+        if let Some(reply) = &mut step.reply
+            && let Ok(Outcome::Accepted { known: known @ Some(_), near, .. }) = &mut reply.answer
+        {
+            (*known, *near) = (Some(true), Vec::new());
+        }
+        step
+    },
+);
+
+/// The wish that a recipient be known is ignored.
+pub const ANYBODY_MAY_BE_UNKNOWN: Mutant = Mutant::rule(
+    "anybody_may_be_unknown",
+    "spec/rules/refuted.md#a-misspelt-name-that-is-accepted-like-any-other",
+    |state, host, event| {
+        let Some(Ask::Send { to, message, .. }) = ask_of(event) else {
+            return state.handle(host, event);
+        };
+        let ask = Ask::Send { to: to.clone(), message: message.clone(), must_know: false };
+        state.handle(host, &asking(event, ask))
+    },
+);

@@ -94,6 +94,21 @@ pub const GAP_IS_FORGOTTEN_WITH_ITS_AGENT: Mutant = Mutant::rule(
     },
 );
 
+/// A repetition is answered as if everybody had got the message.
+pub const REPETITION_HIDES_THE_REFUSAL: Mutant = Mutant::rule(
+    "repetition_hides_the_refusal",
+    "spec/rules/refuted.md#a-repetition-that-hides-the-refusal",
+    |state, host, event| {
+        let mut step = state.handle(host, event);
+        if let Some(reply) = &mut step.reply
+            && let Ok(Outcome::Duplicate { refused, .. }) = &mut reply.answer
+        {
+            refused.clear();
+        }
+        step
+    },
+);
+
 /// Refusals are forgotten, and the sender is not told of them.
 pub const REFUSALS_ARE_FORGOTTEN: Mutant = Mutant::rule(
     "refusals_are_forgotten",

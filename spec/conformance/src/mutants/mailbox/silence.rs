@@ -99,7 +99,7 @@ pub const SILENT_INBOX_REFUSES: Mutant = Mutant::rule(
     |state, host, event| {
         let before = state.clone();
         let mut step = state.handle(host, event);
-        let Some(Ok(Outcome::Accepted { seq, recipients, refused })) =
+        let Some(Ok(Outcome::Accepted { seq, recipients, refused, .. })) =
             step.reply.as_mut().map(|reply| &mut reply.answer)
         else {
             return step;

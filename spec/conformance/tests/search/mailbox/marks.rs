@@ -48,6 +48,7 @@ pub enum Mark {
     Restored,
     Recovered,
     Limit,
+    UnknownAgent,
     Reanchored,
     FrozenClock,
     Crashed,

@@ -354,9 +354,9 @@ impl World {
 
     fn send(&self, state: &mut State, mail: u8) {
         let mail = self.scenario.mail(mail);
-        let message = mail.message.clone();
+        let (message, must_know) = (mail.message.clone(), mail.must_know);
         let ask = match mail.to.clone() {
-            Some(to) => Ask::Send { to, message },
+            Some(to) => Ask::Send { to, message, must_know },
             None => Ask::Publish { message },
         };
         let _ = object::ask(&self.scenario, state, ask);

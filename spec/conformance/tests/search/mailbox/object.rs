@@ -141,6 +141,7 @@ fn mark_transition(scenario: &Scenario, transition: &Transition<'_, MailboxMachi
         (_, Err(Rejection::Replaced)) => Mark::StaleFrame,
         (_, Err(Rejection::Ahead { .. })) => Mark::Ahead,
         (_, Err(Rejection::Limit(_))) => Mark::Limit,
+        (_, Err(Rejection::UnknownAgent { .. })) => Mark::UnknownAgent,
         (Ask::Ack { .. }, Ok(Outcome::Settled { settled: 0, .. })) => Mark::SettledNothing,
         (_, Ok(Outcome::Returned(Fate::Due { at }))) => {
             if *at > reply.commit.now {

@@ -42,6 +42,12 @@ refutations! {
         "gap forgotten", loss::GAP_IS_FORGOTTEN_WITH_ITS_AGENT, in busy breaks "honest_gap";
     an_expiry_that_is_not_counted_is_refuted:
         "expiry uncounted", loss::EXPIRY_IS_NOT_COUNTED, in retention breaks "honest_gap";
+    a_repetition_that_hides_the_refusal_is_refuted:
+        "refusal hidden", loss::REPETITION_HIDES_THE_REFUSAL, in overflow breaks "sender_told";
+    a_stranger_that_is_said_to_be_known_is_refuted:
+        "stranger known", address::STRANGERS_ARE_SAID_TO_BE_KNOWN, in told breaks "sender_told";
+    a_wish_for_a_known_recipient_that_is_ignored_is_refuted:
+        "must know ignored", address::ANYBODY_MAY_BE_UNKNOWN, in told breaks "sender_told";
     forgetting_who_refused_is_refuted:
         "refused forgotten", loss::REFUSALS_ARE_FORGOTTEN, in overflow breaks "no_loss";
     an_ack_that_does_not_say_it_wrote_is_refuted:

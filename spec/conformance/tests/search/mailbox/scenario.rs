@@ -22,6 +22,8 @@ pub struct Mail {
     /// `None`: published.
     pub to: Option<AgentId>,
     pub message: Message,
+    /// True if it is refused unless its recipient is known.
+    pub must_know: bool,
 }
 
 /// One process: the agent it runs as, and what its sessions ask for.
@@ -201,11 +203,17 @@ impl Mail {
             payload: None,
             body: format!("{{\"id\":{id:?}}}"),
         };
-        Self { to: None, message }
+        Self { to: None, message, must_know: false }
     }
 
     pub fn to(mut self, name: &str) -> Self {
         self.to = Some(agent(name));
+        self
+    }
+
+    /// The same, if its recipient is known.
+    pub fn if_known(mut self) -> Self {
+        self.must_know = true;
         self
     }
 

@@ -142,7 +142,7 @@ impl<'a> View<'a> {
             self.seq(*seq).hash(hasher);
             self.ahead(logged.at, limits::RETENTION_MS).hash(hasher);
             (&logged.message.from, &logged.message.id, &logged.to, &logged.refused).hash(hasher);
-            (&logged.message.payload, logged.message.bytes()).hash(hasher);
+            (&logged.message.payload, logged.message.bytes(), logged.recipients).hash(hasher);
         }
         object.log.entries.len().hash(hasher);
         for (name, agent) in &object.agents {

@@ -33,7 +33,7 @@ pub(super) fn message(from: &str, payload: usize) -> Message {
 }
 
 pub(super) fn send(from: &str, to: &str) -> Ask {
-    Ask::Send { to: name(to), message: message(from, 0) }
+    Ask::Send { to: name(to), message: message(from, 0), must_know: false }
 }
 
 pub(super) fn subscribe(agent: &str, pattern: &str) -> Ask {
@@ -87,7 +87,8 @@ pub(super) fn stuff(pair: &mut Pair, stuff: &Stuff) -> Vec<Ordinal> {
     let to = to.map(name);
     for seq in &seqs {
         let (message, to, refused) = (Arc::clone(&body), to.clone(), refused.clone());
-        let logged = Logged { at: pair.model().clock.floor, message, to, refused };
+        let (at, recipients) = (pair.model().clock.floor, u64::from(refused.is_empty()));
+        let logged = Logged { at, message, to, recipients, refused };
         pair.model_mut().log.entries.insert(*seq, logged);
     }
     pair.model_mut().log.bytes += body.bytes() * count;

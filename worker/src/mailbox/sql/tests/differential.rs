@@ -72,6 +72,7 @@ fn labels(event: &Event<Command>, step: &MailboxStep) -> Vec<String> {
         Some(Ok(outcome)) => came_to(outcome),
         Some(Err(Rejection::Clock(_))) => "Clock".to_owned(),
         Some(Err(Rejection::Ahead { .. })) => "Ahead".to_owned(),
+        Some(Err(Rejection::UnknownAgent { .. })) => "UnknownAgent".to_owned(),
         Some(Err(rejection)) => format!("{rejection:?}"),
     };
     let wrote = if step.wrote { ", wrote" } else { "" };
@@ -151,7 +152,7 @@ fn the_histories_reach_every_kind_of_answer() {
         unsubscribe: Subscribed|unsubscribe: Subscribed, wrote|publish: Accepted, wrote|\
         publish: Sent|publish: Duplicate|publish: Conflict|\
         send: Accepted, wrote|send: Accepted refused, wrote|send: Sent|send: Duplicate|\
-        send: Conflict|send: Limit(UnknownNameMessages)|ack: Settled|ack: Settled unknown|\
+        send: Conflict|send: UnknownAgent|send: Limit(UnknownNameMessages)|ack: Settled|ack: Settled unknown|\
         ack: Settled some, wrote|ack: Settled some unknown, wrote|nack: Returned Due, wrote|\
         nack: Returned Dea, wrote|nack: Returned Unk|working: Noted|working: Noted known|\
         inbox: Inbox|inbox: Ahead|agents: Agents|heartbeat: Heard|\

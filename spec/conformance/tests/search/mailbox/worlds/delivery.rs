@@ -88,7 +88,11 @@ pub fn push_budget() -> Scenario {
         prelude: Some(|scenario| {
             let mut state = State::initial(scenario);
             for mail in &scenario.mails {
-                let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
+                let ask = Ask::Send {
+                    to: mail.to.clone().unwrap(),
+                    message: mail.message.clone(),
+                    must_know: false,
+                };
                 let _ = object::ask(scenario, &mut state, ask);
                 state.sent += 1;
             }
@@ -171,7 +175,11 @@ pub fn many_delayed() -> Scenario {
             let mut state = State::initial(scenario);
             let _ = client::connect(scenario, &mut state, 0);
             for mail in scenario.mails.iter().take(4) {
-                let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
+                let ask = Ask::Send {
+                    to: mail.to.clone().unwrap(),
+                    message: mail.message.clone(),
+                    must_know: false,
+                };
                 let _ = object::ask(scenario, &mut state, ask);
                 state.sent += 1;
                 let seq = state.clients[0].in_hand[0];
@@ -197,7 +205,11 @@ pub fn many_delayed() -> Scenario {
 fn failed_thrice(scenario: &Scenario) -> State {
     let mut state = State::initial(scenario);
     for mail in &scenario.mails {
-        let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
+        let ask = Ask::Send {
+            to: mail.to.clone().unwrap(),
+            message: mail.message.clone(),
+            must_know: false,
+        };
         let _ = object::ask(scenario, &mut state, ask);
         state.sent += 1;
     }

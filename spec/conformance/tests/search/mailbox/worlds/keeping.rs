@@ -20,7 +20,8 @@ pub fn gaps() -> Scenario {
             let mut state = State::initial(scenario);
             for mail in 0..2 {
                 let mail = scenario.mail(mail);
-                let ask = Ask::Send { to: agent("r"), message: mail.message.clone() };
+                let ask =
+                    Ask::Send { to: agent("r"), message: mail.message.clone(), must_know: false };
                 let _ = object::ask(scenario, &mut state, ask);
                 state.sent += 1;
                 state.host_ms += STEP_MS;
@@ -76,6 +77,34 @@ pub fn dedup() -> Scenario {
         ..Scenario::new(
             "dedup",
             "a sender's id is accepted once within the window, settled and collected or not",
+            mails,
+            vec![Process::new("r", "1", 3, 1_000)],
+        )
+    }
+}
+
+/// Mail for a name that is known and then not, with and without the wish that it be known; and its copies.
+pub fn told() -> Scenario {
+    let mails = vec![
+        Mail::published("1").to("r").if_known(),
+        Mail::published("2").to("r"),
+        Mail::published("3").to("r").ephemeral().if_known(),
+        Mail::published("4"),
+    ];
+    Scenario {
+        turns: Turns { dedup: true, ..Turns::default() },
+        budget: Budget {
+            connects: 1,
+            exits: 1,
+            retries: 2,
+            forgets: 1,
+            jumps: 1,
+            ..Budget::default()
+        },
+        expected: &[Mark::UnknownAgent, Mark::Accepted, Mark::Duplicate, Mark::Forgotten],
+        ..Scenario::new(
+            "told",
+            "what a sender is told is true, the second time too; a known recipient is one who is known",
             mails,
             vec![Process::new("r", "1", 3, 1_000)],
         )
@@ -228,7 +257,7 @@ pub fn overflow() -> Scenario {
             state
         }),
         acks: false,
-        budget: Budget { up_tos: 2, redrives: 2, reads: 2, ..Budget::default() },
+        budget: Budget { up_tos: 2, redrives: 2, reads: 2, retries: 1, ..Budget::default() },
         expected: &[Mark::RefusedByFullInbox, Mark::Redriven, Mark::RedriveRefused, Mark::Settled],
         ..Scenario::new(
             "overflow",

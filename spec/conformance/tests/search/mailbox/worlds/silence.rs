@@ -93,7 +93,11 @@ pub fn full(scenario: &Scenario) -> State {
         .iter()
         .take_while(|mail| mail.message.bytes() as usize == limits::MESSAGE_MAX_BYTES);
     for mail in fillers {
-        let ask = Ask::Send { to: mail.to.clone().unwrap(), message: mail.message.clone() };
+        let ask = Ask::Send {
+            to: mail.to.clone().unwrap(),
+            message: mail.message.clone(),
+            must_know: false,
+        };
         let _ = object::ask(scenario, &mut state, ask);
         state.sent += 1;
     }
