@@ -317,7 +317,8 @@ impl<K: Clocks> MailboxClient<K> {
         }
     }
 
-    /// Settles every pending message of the agent with this id, whoever sent it. Returns how many.
+    /// Settles the pending messages of the agent with this id, whoever sent them: those that were ever pushed,
+    /// or all if none was. Returns how many.
     ///
     /// # Errors
     /// [`MailboxError`] if there is no answer.

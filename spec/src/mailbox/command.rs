@@ -183,7 +183,8 @@ pub enum Settled {
     Seqs(Vec<Ordinal>),
     /// This session's first pushes up to here. Over a session's socket alone; else it settles nothing.
     UpTo(Ordinal),
-    /// Every pending message with this id, whoever sent it: the original's `/acknowledge`.
+    /// Of the pending messages with this id, whoever sent them, those that were ever pushed; all of them if
+    /// none was: the original's `/acknowledge`.
     Id(MessageId),
     /// The losses up to this one: the `through` of a [`Gap`](super::Gap).
     Gap(u64),

@@ -69,7 +69,11 @@ impl MailboxMachine {
                     let logged = self.log.entries.get(seq);
                     logged.is_some_and(|logged| logged.message.is_called(**seq, id))
                 };
-                (agent.inbox.open.keys().filter(has_id).copied().collect(), 0)
+                let named: Vec<Ordinal> = agent.inbox.open.keys().filter(has_id).copied().collect();
+                let pushed = named.iter().filter(|seq| agent.was_pushed(**seq));
+                let pushed: Vec<Ordinal> = pushed.copied().collect();
+                // Who was pushed none has read them otherwise.
+                (if pushed.is_empty() { named } else { pushed }, 0)
             }
             Settled::Gap(_) => (Vec::new(), 0),
         }

@@ -265,6 +265,13 @@ impl Agent {
         epoch.or_else(last).unwrap_or(Ordinal::ZERO)
     }
 
+    /// True if a pending message was ever pushed: a delivery of it is on record or in flight.
+    #[must_use]
+    pub fn was_pushed(&self, seq: Ordinal) -> bool {
+        let recorded = self.inbox.open.get(&seq).is_some_and(|open| open.attempts > 0);
+        recorded || self.live.as_ref().is_some_and(|live| live.flights.contains_key(&seq))
+    }
+
     /// True if nothing is left to be known of a name.
     #[must_use]
     pub fn is_nobody(&self) -> bool {

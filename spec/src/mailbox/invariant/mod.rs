@@ -196,8 +196,14 @@ impl<'a> Transition<'a> {
                 seq <= *last && flight.is_some_and(|flight| !flight.again)
             }
             Settled::Id(id) => {
-                let logged = self.before.log.entries.get(&seq);
-                logged.is_some_and(|logged| logged.message.is_called(seq, id))
+                let is_called = |seq: Ordinal| {
+                    let logged = self.before.log.entries.get(&seq);
+                    logged.is_some_and(|logged| logged.message.is_called(seq, id))
+                };
+                let Some(agent) = self.before.agents.get(name) else { return false };
+                let mut called = agent.inbox.open.keys().filter(|seq| is_called(**seq));
+                let none_was_pushed = called.all(|seq| !agent.was_pushed(*seq));
+                is_called(seq) && (agent.was_pushed(seq) || none_was_pushed)
             }
             Settled::Gap(_) => false,
         }

@@ -63,7 +63,8 @@ impl MailboxMemory {
         flights.filter(|(_, flight)| !flight.again).map(|(seq, _)| seq).collect()
     }
 
-    /// Pending messages with this id. The index of ids may name others too, so the rows are asked.
+    /// Pending messages with this id: those that were ever pushed, or all if none was. The index of ids may
+    /// name others too, so the rows are asked.
     fn named_by_id(
         &self,
         turn: &mut Turn<'_>,
@@ -79,14 +80,16 @@ impl MailboxMemory {
             .chain(derived)
             .filter(|seq| agent.inbox.get(*seq).is_some())
             .collect();
-        let mut named = Vec::new();
+        let (mut pushed, mut others) = (Vec::new(), Vec::new());
         for seq in may_be {
             let found = turn.query_one(rows::ID, &[rows::ordinal(seq)])?.optional_text()?;
             if found.unwrap_or_else(|| derived_id(seq)) == id.as_str() {
-                named.push(seq);
+                let recorded = agent.inbox.get(seq).is_some_and(|open| open.attempts > 0);
+                let was_pushed = recorded || agent.flight(seq).is_some();
+                if was_pushed { &mut pushed } else { &mut others }.push(seq);
             }
         }
-        Ok(named)
+        Ok(if pushed.is_empty() { others } else { pushed })
     }
 
     /// Losses are acknowledged by their number: what was lost since is not.

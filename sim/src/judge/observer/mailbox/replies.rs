@@ -6,8 +6,8 @@ use std::rc::Rc;
 use mailbus_spec::limits::{DEDUP_MS, MAX_DELIVERIES};
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
-    Ask, Command, Connection, Fate, Fence, MailboxMachine, Message, Outcome, Pattern, Patterns,
-    Rejection, Settled,
+    Ask, Command, Connection, Fate, Fence, MailboxMachine, Message, MessageId, Outcome, Pattern,
+    Patterns, Rejection, Settled,
 };
 use mailbus_spec::{AgentId, Clock, Ordinal, Timestamp};
 
@@ -316,6 +316,9 @@ impl MailboxObserver {
         told: u64,
         facts: &mut Vec<Fact>,
     ) {
+        if let Settled::Id(id) = what {
+            return self.read_ack_by_id(now, agent, id, told, facts);
+        }
         let mailbox = self.agents.entry(agent.clone()).or_default();
         let named: BTreeSet<Ordinal> = match what {
             Settled::Gap(_) => {
@@ -329,13 +332,7 @@ impl MailboxObserver {
                 let first = flights.filter(|flight| !flight.again && flight.seq <= *through);
                 first.map(|flight| flight.seq).collect()
             }
-            Settled::Id(id) => {
-                let with_id = mailbox.owed.keys().filter(|seq| {
-                    let accepted = self.messages.get(*seq);
-                    accepted.is_some_and(|accepted| accepted.message.id.as_ref() == Some(id))
-                });
-                with_id.copied().collect()
-            }
+            Settled::Id(_) => BTreeSet::new(),
         };
         if told > 0 {
             mailbox.known = true;
@@ -358,6 +355,50 @@ impl MailboxObserver {
             if let Some(owed) = mailbox.owed.get_mut(&seq).filter(|_| pending.contains(&seq)) {
                 owed.owing = Owing::Settled;
             }
+        }
+    }
+
+    /// An ack by id settles of the pending messages what was ever pushed, which the object knows at least of
+    /// those in flight; and all if nothing was.
+    fn read_ack_by_id(
+        &mut self,
+        now: Timestamp,
+        agent: &AgentId,
+        id: &MessageId,
+        told: u64,
+        facts: &mut Vec<Fact>,
+    ) {
+        let mailbox = self.agents.entry(agent.clone()).or_default();
+        mailbox.known |= told > 0;
+        let is_called = |seq: &Ordinal| {
+            let accepted = self.messages.get(seq);
+            accepted.is_some_and(|accepted| accepted.message.id.as_ref() == Some(id))
+        };
+        let pending = mailbox.owed.iter().filter(|(_, owed)| owed.owing == Owing::Pending);
+        let named: Vec<Ordinal> = pending.map(|(seq, _)| *seq).filter(is_called).collect();
+        let flies = |seq: &Ordinal| mailbox.live.as_ref().is_some_and(|live| live.has(*seq));
+        let flying: Vec<Ordinal> = named.iter().copied().filter(flies).collect();
+        let is_certain = |seq: &&Ordinal| self.is_certainly_owed(agent, **seq, now);
+        let surely = flying.iter().filter(is_certain).count();
+        let least = surely.max(usize::from(named.iter().any(|seq| is_certain(&seq))));
+        let most = named.len() as u64;
+        facts.push(Fact::Settled {
+            agent: agent.clone(),
+            seqs: named.clone(),
+            told,
+            least: least as u64,
+            most,
+        });
+        let mailbox = self.mailbox(agent);
+        for seq in named {
+            let flew = flying.contains(&seq);
+            let Some(owed) = mailbox.owed.get_mut(&seq) else { continue };
+            if flew || told == most {
+                owed.owing = Owing::Settled;
+            } else if flying.is_empty() || owed.pushed {
+                owed.may_be_over = true;
+            }
+            mailbox.land(seq);
         }
     }
 

@@ -48,6 +48,25 @@ pub const UP_TO_SETTLES_REDELIVERIES: Mutant = Mutant::rule(
     },
 );
 
+/// An ack by id settles what its agent was never shown beside what it was.
+pub const ACK_BY_ID_SETTLES_WHAT_NOBODY_WAS_SHOWN: Mutant = Mutant::rule(
+    "ack_by_id_settles_what_nobody_was_shown",
+    "spec/rules/refuted.md#an-ack-by-id-of-what-nobody-was-shown",
+    |state, host, event| {
+        let Some(Ask::Ack { agent, what: Settled::Id(id) }) = ask_of(event) else {
+            return state.handle(host, event);
+        };
+        let is_called = |seq: &&Ordinal| {
+            let logged = state.log.entries.get(seq);
+            logged.is_some_and(|logged| logged.message.is_called(**seq, id))
+        };
+        let open = state.agents.get(agent).into_iter().flat_map(|agent| agent.inbox.open.keys());
+        let seqs = open.filter(is_called).copied().collect();
+        let ask = Ask::Ack { agent: agent.clone(), what: Settled::Seqs(seqs) };
+        state.handle(host, &asking(event, ask))
+    },
+);
+
 /// An ack of several messages is answered as if it had settled them all, and settles the first.
 pub const ACK_OF_MANY_SETTLES_ONE: Mutant = Mutant::rule(
     "ack_of_many_settles_one",

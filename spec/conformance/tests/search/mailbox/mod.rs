@@ -47,6 +47,7 @@ worlds! {
     silence_with_a_full_inbox_holds: silent_and_full,
     gaps_hold: gaps,
     deduplication_holds: dedup,
+    one_id_of_two_senders_holds: namesakes,
     answers_to_senders_hold: told,
     retention_and_collection_hold: retention,
     busy_agents_hold: busy,

@@ -16,6 +16,8 @@ refutations! {
         "up_to takes redelivered", settle::UP_TO_SETTLES_REDELIVERIES, in up_to breaks "no_loss";
     an_ack_by_id_across_senders_is_refuted:
         "ack by id", settle::ACK_SETTLES_ALL_OF_ITS_ID, in dedup breaks "no_loss";
+    an_ack_by_id_of_what_nobody_was_shown_is_refuted:
+        "ack of the unseen", settle::ACK_BY_ID_SETTLES_WHAT_NOBODY_WAS_SHOWN, in namesakes breaks "no_loss";
     giving_up_by_attempts_is_refuted:
         "attempts kill", fail::ATTEMPTS_KILL_A_MESSAGE, in failures breaks "no_innocent_dead";
     a_nack_that_names_no_push_is_refuted:

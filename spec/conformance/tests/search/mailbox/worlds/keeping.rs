@@ -83,6 +83,28 @@ pub fn dedup() -> Scenario {
     }
 }
 
+/// One id of two senders, acknowledged by it, with a session that is shown one at a time, and without.
+pub fn namesakes() -> Scenario {
+    Scenario {
+        budget: Budget {
+            connects: 2,
+            exits: 1,
+            crashes: 1,
+            id_acks: 2,
+            reads: 1,
+            ..Budget::default()
+        },
+        liveness: true,
+        expected: &[Mark::Pushed, Mark::Settled, Mark::Crashed, Mark::DeliveredInTheEnd],
+        ..Scenario::new(
+            "namesakes",
+            "an ack by id settles what was shown under it, and all only if nothing was",
+            vec![Mail::published("1").to("r"), Mail::published("1").to("r").from("x")],
+            vec![Process::new("r", "1", 1, 1_000)],
+        )
+    }
+}
+
 /// Mail for a name that is known and then not, with and without the wish that it be known; and its copies.
 pub fn told() -> Scenario {
     let mails = vec![

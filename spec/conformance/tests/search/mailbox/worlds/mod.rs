@@ -37,6 +37,7 @@ pub fn all() -> Vec<Scenario> {
         silent_and_full(),
         gaps(),
         dedup(),
+        namesakes(),
         told(),
         retention(),
         busy(),
