@@ -42,7 +42,7 @@ codes! {
     Malformed: 400 "malformed" "The request cannot be read";
     /// A time to live, a wait or a delay is outside its range.
     TtlOutOfRange: 400 "ttl_out_of_range" "A duration is out of range";
-    /// A path names nothing, climbs out, is too long or has control characters.
+    /// A path names no file of the workspace, or is spelled as no file is meant.
     PathInvalid: 400 "path_invalid" "A path is not valid";
     /// A claim names more paths than it may.
     TooManyPaths: 400 "too_many_paths" "A claim has too many paths";

@@ -97,6 +97,10 @@ pub fn cases() -> Vec<Case> {
         with("a path that climbs out later", json!({"file": "a/../../b"}), PATH),
         with("a path of 2 KB", json!({"file": "x".repeat(2_048)}), PATH),
         with("a path with a control character", json!({"file": "a\nb"}), PATH),
+        with("a directory", json!({"file": "src/"}), PATH),
+        with("a pattern", json!({"file": "src/**"}), PATH),
+        with("a backslash", json!({"file": "src\\lib.rs"}), PATH),
+        with("a drive", json!({"file": "C:/src/lib.rs"}), PATH),
         with("a bad path in a set", json!({"file": null, "paths": ["a", ".."]}), PATH),
         with(
             "65 paths",

@@ -200,7 +200,10 @@ mod tests {
             ("acquire alice - a ttl=30s wait=1s", "a wait needs a named request"),
             ("acquire alice/1 r1 a ttl=0s", "a TTL is 1 ms to 24 h"),
             ("acquire alice/1 r1 a ttl=1s wait=1ms", "a wait is 1 s to 10 min"),
-            ("acquire alice/1 r1 ../a ttl=1s", "the path `../a` climbs out of the workspace"),
+            (
+                "acquire alice/1 r1 ../a ttl=1s",
+                "the path `../a` climbs out of the workspace: name a file inside it",
+            ),
             ("acquire alice/1 r1 ttl=1s", "a claim has 1 to 64 paths"),
             ("steal a", "`steal a` is not a command"),
         ] {
