@@ -69,7 +69,7 @@ fn what_came_before_the_choice_is_settled_and_what_comes_after_it_is_not() {
         bench.pass(seconds(10)).await;
         assert!(told.all().contains(&"unhandled chatter".to_owned()), "{:?}", told.all());
         a.send_to(&agent("b"), draft("unheard.of", "hello")).await.unwrap();
-        bench.pass(seconds(300)).await;
+        bench.pass(seconds(700)).await;
         assert!(told.all().contains(&"lost 1".to_owned()), "{:?}", told.all());
         assert_eq!(b.mail().dead_letters(Ordinal::ZERO, 10).await.unwrap().0.len(), 1);
     });
@@ -90,7 +90,7 @@ fn what_an_earlier_run_chose_stays_chosen() {
         note(&b, "task", &heard).await;
         assert_eq!(known_of(&a, "b").await.0, ["news", "task"]);
         a.publish(draft("news", "x")).await.unwrap();
-        bench.pass(seconds(300)).await;
+        bench.pass(seconds(700)).await;
         assert!(told.all().contains(&"lost 1".to_owned()), "it is missed: {:?}", told.all());
     });
 }

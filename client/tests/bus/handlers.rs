@@ -113,7 +113,7 @@ fn a_handler_that_panics_has_failed_and_nothing_else_has() {
         let guard = b.leases().acquire(wanted("x", 30)).await.unwrap();
         a.publish(draft("news", "x")).await.unwrap();
         a.publish(draft("other", "y")).await.unwrap();
-        bench.pass(seconds(60)).await;
+        bench.pass(seconds(90)).await;
         assert_eq!(heard.all(), [r#"a: "y""#, "attempt 3"]);
         let failed: Vec<String> =
             told.all().into_iter().filter(|line| line.starts_with("failed: ")).collect();
@@ -133,7 +133,7 @@ fn a_listener_that_panics_has_not_understood() {
         note(&b, "news", &heard).await;
         begin(&a, &b).await;
         a.send_to(&agent("b"), draft("unheard.of", "x")).await.unwrap();
-        bench.pass(seconds(300)).await;
+        bench.pass(seconds(700)).await;
         let told = Notes::default();
         told.listen(&b);
         bench.break_connections();

@@ -76,7 +76,7 @@ fn what_failed_comes_again_and_ends_among_the_dead_letters() {
         .unwrap();
         begin(&a, &b).await;
         let sent = a.publish(draft("news", "hard")).await.unwrap();
-        bench.pass(seconds(300)).await;
+        bench.pass(seconds(700)).await;
         let attempts: Vec<String> = (1..=5).map(|attempt| format!("attempt {attempt}")).collect();
         assert_eq!(tries.all(), attempts);
         let told = told.all();
@@ -94,7 +94,7 @@ fn a_dead_letter_that_is_redriven_is_handled_again() {
         b.subscribe("news", |_| std::future::ready(Err("too hard".into()))).await.unwrap();
         begin(&a, &b).await;
         let sent = a.publish(draft("news", "hard")).await.unwrap();
-        bench.pass(seconds(300)).await;
+        bench.pass(seconds(700)).await;
         b.unsubscribe("news").await.unwrap();
         let heard = Notes::default();
         note(&b, "news", &heard).await;
@@ -112,7 +112,7 @@ fn a_message_that_nobody_handles_ends_among_the_dead_letters_and_not_in_silence(
         a.send_to(&agent("b"), draft("unheard.of", "hello")).await.unwrap();
         bench.pass(seconds(4)).await;
         assert_eq!(b.mail().dead_letters(Ordinal::ZERO, 10).await.unwrap().0.len(), 0);
-        bench.pass(seconds(300)).await;
+        bench.pass(seconds(700)).await;
         assert_eq!(b.mail().dead_letters(Ordinal::ZERO, 10).await.unwrap().0.len(), 1);
         assert!(told.all().contains(&"lost 1".to_owned()), "{:?}", told.all());
     });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use mailbus_spec::AgentId;
+use mailbus_spec::{AgentId, limits};
 use mailbus_worker::storage::{Storage, Value};
 use turmoil::{Builder, Sim};
 
@@ -35,8 +35,14 @@ const FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 const MAIL_FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 
 /// Time after the healing that mail may take at most: a message that fails as often as it may, each
-/// time after a handler that took too long, and a clock that stands still before it is re-anchored.
-const MAIL_HEALING_MS: u64 = 420_000 + 600_000;
+/// time after a handler that took too long, a clock that stands still before it is re-anchored, and an alarm
+/// that was lost.
+const MAIL_HEALING_MS: u64 = 420_000 + 600_000 + LONGEST_FLOOR_MS + ALARM_LATE_MS;
+/// The longest time for which a message is kept back after a failure.
+const LONGEST_FLOOR_MS: u64 = {
+    let [.., longest] = limits::FAILURE_FLOORS_MS;
+    longest
+};
 /// Interval at which it is looked whether mail is still open.
 const LOOK_MS: u64 = 1_000;
 
@@ -140,16 +146,18 @@ impl Engine {
         let least = self.context.heals_at().plus_ms(2_000);
         let most = self.context.heals_at().plus_ms(HEALING_MS);
         // An object takes an alarm for lost that is a minute late, in whatever event comes then: without
-        // any it would sleep for ever.
-        let mut wake = self.context.plan.may_lose_alarms().then(|| least.plus_ms(ALARM_LATE_MS));
+        // any it would sleep for ever. What was set before the healing may be due as late as the last return
+        // of a message that failed.
+        let late = [0, LONGEST_FLOOR_MS].map(|due| least.plus_ms(due + ALARM_LATE_MS));
+        let may_be_lost = self.context.plan.may_lose_alarms();
+        let mut wakes = late.into_iter().filter(|_| may_be_lost).peekable();
         let mut mail = MailWatch::new(&self.context);
         while self.now() < least
             || (self.now() < most && self.claims_are_open())
             || mail.is_open(&self.context, self.now())
         {
-            if wake.is_some_and(|wake| wake <= self.now()) {
+            if wakes.next_if(|wake| *wake <= self.now()).is_some() {
                 self.wake_objects();
-                wake = None;
             }
             self.step();
         }
