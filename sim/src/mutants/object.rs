@@ -9,10 +9,10 @@ use mailbus_conformance::mutants::mailbox::{
 use super::hunt::PlantedBug;
 use super::{plans, shell};
 use crate::judge::invariants::{
-    accept_once, belief_within_grant, bounded_leases, conforms, fencing, fifo, honest_gap,
-    idempotent, lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,
-    no_lost_place, no_phantom, no_stale_effect, one_session, order, retention, server_exclusion,
-    ttl_honoured, window,
+    accept_once, active_is_addressed, belief_within_grant, bounded_leases, conforms, fencing, fifo,
+    honest_gap, idempotent, lease_liveness, mail_liveness, no_delivery_after_settle,
+    no_innocent_dead, no_loss, no_lost_place, no_phantom, no_stale_effect, one_session, order,
+    retention, sender_told, server_exclusion, ttl_honoured, window,
 };
 use crate::plan::Plan;
 use crate::sut::{Sut, Variant};
@@ -65,7 +65,8 @@ pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     of_mailboxes(&address::SUBSCRIPTIONS_ARE_IGNORED, no_phantom::NAME, plans::calm_mail),
     of_mailboxes(&address::CONNECT_SUBSCRIBES_TO_EVERYTHING, no_phantom::NAME, plans::calm_mail),
     of_mailboxes(&address::UNSUBSCRIBE_DROPS_THE_MAIL, mail_liveness::NAME, plans::rough_mail),
-    of_mailboxes(&address::OFFLINE_MAIL_IS_LOST, mail_liveness::NAME, plans::rough_mail),
+    of_mailboxes(&address::OFFLINE_MAIL_IS_LOST, active_is_addressed::NAME, plans::rough_mail),
+    of_mailboxes(&address::STRANGERS_ARE_SAID_TO_BE_KNOWN, sender_told::NAME, plans::calm_mail),
     // Whose session it is.
     of_mailboxes(&session::ANOTHER_EPOCH_IS_OBEYED, one_session::NAME, plans::rough_mail),
     of_mailboxes(&session::LATE_CLOSE_ENDS_THE_NEW_SESSION, one_session::NAME, plans::originals),

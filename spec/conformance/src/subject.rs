@@ -174,6 +174,8 @@ pub struct Shown<P> {
     pub ordinal: Option<Ordinal>,
     /// An instant that is the event's time plus a duration that was asked for.
     pub deadline: Option<Timestamp>,
+    /// Sequence of the commit that the event made.
+    pub sequence: Option<u64>,
 }
 
 /// Pace of a random history: how long things take in it.

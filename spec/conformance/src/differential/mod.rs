@@ -176,7 +176,7 @@ mod tests {
             "stale",
             "recovered",
             "refused: held by the lease of",
-            "refused: held by the ticket of",
+            "refused: held by ticket",
             "refused: held by a claim of its own",
             "refused: deadlock of",
             "refused: the request id stands for something else",

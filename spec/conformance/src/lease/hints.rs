@@ -79,7 +79,8 @@ impl Hints for LeaseMachine {
             Ok(Outcome::Held { lease, .. }) => vec![shown_in_entry(lease)],
             Ok(Outcome::Leases { leases, .. }) => leases.iter().map(shown_in_entry).collect(),
             Err(Rejection::Held(blocker)) => {
-                vec![shown(Some(&blocker.holder), None, Some(blocker.until))]
+                let sequence = blocker.arrival;
+                vec![Shown { sequence, ..shown(Some(&blocker.holder), None, Some(blocker.until)) }]
             }
             _ => Vec::new(),
         }
@@ -154,7 +155,7 @@ fn shown(
     ordinal: Option<Ordinal>,
     deadline: Option<Timestamp>,
 ) -> Shown<Holder> {
-    Shown { peer: peer.cloned(), ordinal, deadline }
+    Shown { peer: peer.cloned(), ordinal, deadline, sequence: None }
 }
 
 fn shown_in_entry(entry: &LeaseEntry) -> Shown<Holder> {
@@ -162,7 +163,8 @@ fn shown_in_entry(entry: &LeaseEntry) -> Shown<Holder> {
 }
 
 fn shown_in_ticket(entry: &TicketEntry) -> Shown<Holder> {
-    shown(Some(&entry.holder), None, Some(entry.deadline))
+    let sequence = Some(entry.arrival);
+    Shown { sequence, ..shown(Some(&entry.holder), None, Some(entry.deadline)) }
 }
 
 /// Rows that making the tables of a new workspace may cost, once.

@@ -35,7 +35,8 @@ pub(super) enum Support {
     Neutral,
     /// It would issue an ordinal that nobody ever saw.
     Unseen,
-    /// It would issue an ordinal to somebody who was seen with another, or come too late for one.
+    /// It would issue an ordinal to somebody who was seen with another, or come too late for one; or it would
+    /// write a commit that was seen to be somebody else's.
     Misplaced,
 }
 
@@ -45,11 +46,14 @@ pub(super) struct Hints<S: Subject> {
     all: Instants,
     /// Of the events of each peer alone.
     of: BTreeMap<S::Peer, Instants>,
+    /// Peers whose events made a commit, by its generation and sequence.
+    authors: BTreeMap<(u64, u64), S::Peer>,
 }
 
 impl<S: Subject> Hints<S> {
     pub fn of(history: &History<S>) -> Self {
-        let mut hints = Self { all: Instants::default(), of: BTreeMap::new() };
+        let mut hints =
+            Self { all: Instants::default(), of: BTreeMap::new(), authors: BTreeMap::new() };
         for invocation in &history.invocations {
             // A client that names a token has been told of it, by whatever nobody saw.
             S::with_ordinals(&invocation.command, &mut |ordinal| {
@@ -62,6 +66,9 @@ impl<S: Subject> Hints<S> {
             hints.all.deadlines.insert(reply.commit.now.ms());
             for shown in S::shown_in_answer(&reply.answer) {
                 hints.add(&shown, S::speaker(&invocation.command));
+                if let (Some(sequence), Some(peer)) = (shown.sequence, shown.peer) {
+                    hints.authors.insert((reply.commit.generation, sequence), peer);
+                }
             }
         }
         for push in &history.received {
@@ -109,7 +116,8 @@ impl<S: Subject> Hints<S> {
         let answer = step.reply.iter().flat_map(|reply| S::shown_in_answer(&reply.answer));
         let pushes = step.pushes.iter().flat_map(S::shown_in_push);
         let mut support = Support::Neutral;
-        if self.is_late(after) {
+        let author = self.authors.get(&after.position());
+        if self.is_late(after) || author.is_some_and(|author| Some(author) != speaker) {
             return Support::Misplaced;
         }
         let has_another = |instants: &Instants, ordinal: Ordinal| {
