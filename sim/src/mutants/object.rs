@@ -55,6 +55,7 @@ pub(super) const OF_LEASES: &[PlantedBug] = &[
 /// Those of the mailbox object.
 pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     // What is accepted, and for whom.
+    of_mailboxes(&collect::WHO_IS_AWAY_IS_FORGOTTEN, active_is_addressed::NAME, plans::rough_mail),
     of_mailboxes(&collect::SETTLED_ROWS_ARE_DELETED_AT_ONCE, accept_once::NAME, plans::rough_mail),
     of_mailboxes(
         &mailbox::waking::DEDUP_MEMORY_IS_NOT_REBUILT,
@@ -65,7 +66,7 @@ pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     of_mailboxes(&address::SUBSCRIPTIONS_ARE_IGNORED, no_phantom::NAME, plans::calm_mail),
     of_mailboxes(&address::CONNECT_SUBSCRIBES_TO_EVERYTHING, no_phantom::NAME, plans::calm_mail),
     of_mailboxes(&address::UNSUBSCRIBE_DROPS_THE_MAIL, mail_liveness::NAME, plans::rough_mail),
-    of_mailboxes(&address::OFFLINE_MAIL_IS_LOST, active_is_addressed::NAME, plans::rough_mail),
+    of_mailboxes(&address::OFFLINE_MAIL_IS_LOST, mail_liveness::NAME, plans::rough_mail),
     of_mailboxes(&address::STRANGERS_ARE_SAID_TO_BE_KNOWN, sender_told::NAME, plans::calm_mail),
     // Whose session it is.
     of_mailboxes(&session::ANOTHER_EPOCH_IS_OBEYED, one_session::NAME, plans::rough_mail),

@@ -39,6 +39,22 @@ pub const FORGET_KEEPS_THE_MAIL: Mutant = Mutant::rule(
     },
 );
 
+/// A round of collection forgets whoever is away and is owed nothing, whenever it was seen.
+pub const WHO_IS_AWAY_IS_FORGOTTEN: Mutant = Mutant::rule(
+    "who_is_away_is_forgotten",
+    "spec/rules/mailboxes.md#unknown-names-and-forgotten-agents",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if let Event::Alarm = event {
+            state.agents.retain(|_, agent| {
+                let is_there = agent.live.is_some() || !agent.superseded.is_empty();
+                is_there || !agent.inbox.is_empty() || !agent.failed.is_empty()
+            });
+        }
+        step
+    },
+);
+
 /// A forgetting forgets whoever has the name by then.
 pub const FORGETTING_NAMES_NO_EPOCH: Mutant = Mutant::rule(
     "forgetting_names_no_epoch",
