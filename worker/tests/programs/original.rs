@@ -43,6 +43,7 @@ pub fn its_client_reads_every_answer(program: Program) {
         let mut connection = bus.connect().await;
         let to = &mut connection;
         let of = |agent: &str| json!({"file": "./src//main.rs", "agentId": agent, "ttlMs": 60_000});
+        let its = |agent: &str| json!({"file": "./src//main.rs", "agentId": agent});
 
         let granted = post(to, "acquire", &of("alice")).await;
         assert_eq!(
@@ -74,13 +75,13 @@ pub fn its_client_reads_every_answer(program: Program) {
 
         let lost =
             r##"{"released":false,"code":"lost","commit":{"sequence":2,"now":#,"generation":#}}"##;
-        assert_eq!(success(&post(to, "release", &of("bob")).await), lost);
+        assert_eq!(success(&post(to, "release", &its("bob")).await), lost);
         assert_eq!(
-            success(&post(to, "release", &of("alice")).await),
+            success(&post(to, "release", &its("alice")).await),
             r##"{"outcome":"released","released":true,"commit":{"sequence":3,"now":#,"generation":#}}"##
         );
         assert_eq!(
-            success(&post(to, "release", &of("alice")).await),
+            success(&post(to, "release", &its("alice")).await),
             lost.replace("\"sequence\":2", "\"sequence\":3")
         );
         assert_eq!(

@@ -151,7 +151,7 @@ pub fn each_event_costs_its_budget(program: Program) {
         workspace.queue(1, "bob", &["a", "b"], "queued").await;
         workspace.queue(1, "cyd", &["b"], "queued").await;
         workspace.let_time_pass().await;
-        workspace.queue(1, "bob", &["a", "b"], "queued").await;
+        workspace.queue(0, "bob", &["a", "b"], "queued").await;
         // Bob's turn is short, so the alarm has to ring earlier.
         workspace.costs(2 + ALARM, "release", of("ann", &ann), "released").await;
         workspace.costs(0, "release", of("ann", &ann), "released").await;
