@@ -194,8 +194,6 @@ pub fn largest_session(program: Program) {
         for seq in [first, last] {
             let returned = &bob.ask(json!({"action": "nack", "seq": seq})).await[0];
             assert_eq!(returned["fate"], "due", "it was in flight: {returned}");
-            let message = bob.next().await;
-            assert_eq!((&message["seq"], &message["attempt"]), (seq, &json!(3)));
         }
         let ack = json!({"action": "acknowledge", "seqs": seqs});
         assert_eq!(bob.ask(ack).await[0]["settled"], WINDOW);
