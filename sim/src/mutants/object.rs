@@ -97,6 +97,7 @@ pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     of_mailboxes(&fail::REDRIVE_KEEPS_THE_FAILURES, no_innocent_dead::NAME, plans::redrives),
     of_mailboxes(&loss::GAP_IS_TOLD_ONCE, honest_gap::NAME, plans::rough_mail),
     // What is let go of.
+    of_mailboxes(&collect::FORGET_KEEPS_THE_MAIL, no_phantom::NAME, plans::rough_mail),
     of_mailboxes(&mailbox::waking::SETTLED_ROWS_STAY, retention::NAME, plans::calm_mail),
 ];
 

@@ -42,7 +42,8 @@ impl LeaseMachine {
 
     /// Ends a ticket for which nobody may be there, and grants what it stood before.
     ///
-    /// What is over already, or was granted, is `Lost`: an arrival is looked for among what waits
+    /// Forced end of a ticket. One that is over already, or was granted, is `Lost`: an arrival is looked for among
+    /// what waits
     /// ([refuted](crate::rules::refuted#a-ticket-without-a-name)).
     pub(super) fn force_ticket(
         &mut self,

@@ -327,7 +327,7 @@ fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
     asking_extends(transition, now)
 }
 
-/// Whoever is told that it waits has three quarters of its wait to ask again.
+/// Tickets that are told to wait have three quarters of their wait to ask again.
 fn asking_extends(transition: &Transition<'_>, now: Timestamp) -> Result<(), String> {
     let answer = transition.step.reply.as_ref().map(|reply| &reply.answer);
     let (Event::Command(Command::Acquire(acquire)), Some(Ok(Outcome::Queued { .. }))) =

@@ -137,7 +137,7 @@ impl MailboxMachine {
         held
     }
 
-    /// Who has a session gives a sign of life by it.
+    /// Sessions as signs of life of their agents.
     fn see_sessions(&mut self, turn: &mut Turn) {
         let present = self.agents.iter().filter(|(_, agent)| agent.has_session());
         let present: Vec<AgentId> = present.map(|(name, _)| name.clone()).collect();

@@ -194,6 +194,8 @@ pub fn largest_session(program: Program) {
         for seq in [first, last] {
             let returned = &bob.ask(json!({"action": "nack", "seq": seq})).await[0];
             assert_eq!(returned["fate"], "due", "it was in flight: {returned}");
+            let again = &bob.ask(json!({"action": "nack", "seq": seq})).await[0];
+            assert_eq!(again["fate"], "unknown", "it is kept back for a minute: {again}");
         }
         let ack = json!({"action": "acknowledge", "seqs": seqs});
         assert_eq!(bob.ask(ack).await[0]["settled"], WINDOW);

@@ -269,7 +269,7 @@ impl LeaseSession {
         }
     }
 
-    /// What is held is held to its end, and not renewed.
+    /// Drain of a lease: it is held to its end, and not renewed.
     fn drain(&mut self, id: ClaimId, reason: String) {
         let hold = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut());
         let Some(hold) = hold.filter(|hold| !hold.draining) else { return };

@@ -69,6 +69,8 @@ marks! {
     WroteAfterBelief "write after belief had ended"
     /// An admin ended a lease while its holder believed in it.
     ForcedWhileBelieved "forced while believed"
+    /// A draining lease was refused its renewal.
+    DrainRefusedRenewal "renewal refused by a drain"
     /// A renewal told that the lease drains.
     DrainTold "renewal told of a drain"
     /// A restarted agent met its old self's lease.

@@ -1,4 +1,4 @@
-//! Who did anything within the retention is known, and so addressed by what it subscribed to.
+//! Agents that did anything within the retention are known, and so addressed by what they subscribed to.
 
 use crate::judge::invariants::{Invariant, Tally};
 use crate::judge::observer::mailbox::{Fact, MailboxObserver, Moment};

@@ -1,4 +1,4 @@
-//! What a sender is told of a message is true of it: who refused it, when it is repeated too, and whether its
+//! Answers to senders are true of their messages: who refused one, when it is repeated too, and whether its
 //! recipient is known.
 
 use crate::judge::invariants::{Invariant, Tally};

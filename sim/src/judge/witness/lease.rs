@@ -59,9 +59,12 @@ impl Reader<LeaseObserver> for Witness<'_> {
             (Command::Renew { .. }, Ok(Outcome::Renewed { draining: true, .. })) => {
                 self.marks.reach(Mark::DrainTold);
             }
-            (Command::Renew { .. } | Command::Release { .. }, Err(Rejection::Lost)) => {
-                self.marks.reach(Mark::StaleRefused);
+            (Command::Renew { token, .. }, Err(Rejection::Lost)) => {
+                let draining = observer.leases.get(token).is_some_and(|lease| lease.draining);
+                let mark = if draining { Mark::DrainRefusedRenewal } else { Mark::StaleRefused };
+                self.marks.reach(mark);
             }
+            (Command::Release { .. }, Err(Rejection::Lost)) => self.marks.reach(Mark::StaleRefused),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Holding a set by hand: plain commands, no renewal, and no belief that anybody relies on.
+//! Holding a set by hand: plain commands, at most one renewal, and no belief that anybody relies on.
 //!
 //! It is what lets leases lapse, tickets run out and stale tokens come back.
 
@@ -35,6 +35,9 @@ pub(in crate::workload) async fn hold(agent: &Agent, index: usize, action: &Acti
     let by_hand = ByHand { agent, holder, request };
     let Some(token) = by_hand.acquire(acquire, wait, deadline).await else { return };
     agent.context.pause_until_heal(Duration::from_millis(*hold_ms)).await;
+    if *ending == Ending::Release {
+        by_hand.renew(token, ttl).await;
+    }
     for path in written.as_slice() {
         agent.context.write(&by_hand.holder, path, token);
     }

@@ -91,7 +91,8 @@ async fn acknowledge_gap(process: &Process) {
     }
 }
 
-/// Over HTTP, as an admin does who has seen the agent in the list.
+/// Over HTTP, as an admin does who has looked for the agent in the list. A name that never connected is not in
+/// it, and has no epoch.
 async fn forget(process: &Process, number: u8) {
     let agent = name_of(number);
     let Some(reply) = process.ask(Ask::Agents { after: None, limit: limits::LIST_MAX }).await
@@ -100,9 +101,7 @@ async fn forget(process: &Process, number: u8) {
     };
     let Ok(Outcome::Agents { agents, .. }) = reply.answer else { return };
     let epoch = agents.iter().find(|entry| entry.agent == agent).map(|entry| entry.epoch);
-    if epoch.is_some() {
-        process.ask(Ask::Forget { agent, epoch }).await;
-    }
+    process.ask(Ask::Forget { agent, epoch }).await;
 }
 
 /// Sends something after the healing: it has to come through.

@@ -308,7 +308,7 @@ fn random_histories_do_all_there_is_to_do() {
             "returned: not in flight",
             "noted",
             "inbox",
-            "failed after",
+            "failed after 5 attempts",
             "redriven 1",
             "forgotten",
             "refused: replaced",

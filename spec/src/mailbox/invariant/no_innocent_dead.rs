@@ -38,7 +38,7 @@ pub(super) fn no_innocent_dead(transition: &Transition<'_>) -> Result<(), String
     a_return_takes_its_time(transition)
 }
 
-/// What is given back stays away for as long as was asked, and as its failures demand.
+/// A message that is given back stays away for as long as was asked, and as its failures demand.
 fn a_return_takes_its_time(transition: &Transition<'_>) -> Result<(), String> {
     let (
         Some(Ask::Nack { agent, seq, delay, .. }),

@@ -55,7 +55,7 @@ fn are_near(transition: &Transition<'_>, near: &[AgentId]) -> Result<(), String>
     ensure(known && near.len() <= limits::NEAR_NAMES, || format!("{near:?} were told as near"))
 }
 
-/// Who has refused a message and gets it by a redrive is one more that it was given to.
+/// Recipients of a message count one more for each that refused it and gets it by a redrive.
 fn recipients_are_counted(transition: &Transition<'_>) -> Result<(), String> {
     for (seq, logged) in &transition.after.log.entries {
         let Some(before) = transition.before.log.entries.get(seq) else { continue };

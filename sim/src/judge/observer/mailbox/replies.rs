@@ -154,7 +154,7 @@ impl MailboxObserver {
         }
     }
 
-    /// Whoever takes part in what is not refused is there.
+    /// Sight of an agent: it took part in something that was not refused.
     fn read_sight(&mut self, now: Timestamp, command: &Command) {
         let by = match &command.ask {
             Ask::Disconnect { .. } => None,

@@ -182,7 +182,7 @@ pub const DRAINED_LEASE_IS_EXTENDED: Mutant = Mutant::rule(
     },
 );
 
-/// Whoever renews a lease that drains is told that it drains. One who does not know the word takes the
+/// The drain of a lease is told to every holder that renews it. One that does not know the word takes the
 /// answer for more time.
 pub const DRAIN_IS_TOLD_TO_ALL: Mutant = Mutant::rule(
     "drain_is_told_to_all",
@@ -190,7 +190,7 @@ pub const DRAIN_IS_TOLD_TO_ALL: Mutant = Mutant::rule(
     |state, host, event| state.handle(host, &renewing(event, true)),
 );
 
-/// Whoever renews a lease that drains is told that it is lost, though nobody takes it before its end.
+/// The drain of a lease is told as its loss, though nobody takes it before its end.
 pub const DRAIN_IS_TOLD_AS_LOST: Mutant = Mutant::rule(
     "drain_is_told_as_lost",
     "spec/rules/refuted.md#a-drain-that-says-lost",

@@ -40,7 +40,7 @@ pub const NACK_NAMES_NO_PUSH: Mutant = Mutant::rule(
     },
 );
 
-/// What is given back stays away for as long as its client asks, be it not at all.
+/// A message that is given back stays away for as long as its client asks, be it not at all.
 pub const FAILURES_HAVE_NO_FLOOR: Mutant = Mutant::rule(
     "failures_have_no_floor",
     "spec/rules/refuted.md#five-failures-in-seconds",
@@ -60,7 +60,7 @@ pub const FAILURES_HAVE_NO_FLOOR: Mutant = Mutant::rule(
     },
 );
 
-/// Where four windows of messages wait for their time, what is given back comes at once.
+/// A message that is given back comes at once where four windows of others wait for their time.
 pub const DELAYS_END_WHERE_MANY_WAIT: Mutant = Mutant::rule(
     "delays_end_where_many_wait",
     "spec/rules/refuted.md#delays-that-end-where-many-wait",

@@ -140,22 +140,29 @@ fn the_histories_reach_every_kind_of_answer() {
             reach(&mut pair(FEW, loads), &history, &mut reached);
         }
     }
-    // By chance alone hardly any inbox is full when something is published.
-    let full = "subscribe bob *\ntimes 65 publish ann a bytes=1048576";
-    let mut pair: Pair = pair(FEW, LONG);
-    let steps = pair.tell(full).unwrap();
-    reached.extend(steps.iter().flat_map(|(event, step)| labels(event, step)));
+    // By chance alone hardly any inbox is full when something is published, or is read after a redrive.
+    let full = "subscribe bob *\ntimes 65 publish ann a bytes=1048576".to_owned();
+    let mut redriven = "open bob/1 window\npublish ann a\n".to_owned();
+    for run in ["#0s", "#0s.1", "#0s.2", "#0s.3", "#0s.4"] {
+        redriven += &format!("bob{run}: working #0s\nclose bob{run}\nopen bob/1 window\n");
+    }
+    redriven += "redrive bob #0s\ninbox bob";
+    for told in [full, redriven] {
+        let mut pair: Pair = pair(FEW, LONG);
+        let steps = pair.tell(&told).unwrap();
+        reached.extend(steps.iter().flat_map(|(event, step)| labels(event, step)));
+    }
     let expected = "connect: Connected, wrote|connect: Connected resumed, wrote|\
         connect: Connected resumed gap, wrote|connect: Connected resumed refused, wrote|\
         connect: Ahead|connect: Clock|disconnect: Disconnected|disconnect: Disconnected, wrote|\
         subscribe: Subscribed|subscribe: Subscribed, wrote|subscribe: Replaced|\
         unsubscribe: Subscribed|unsubscribe: Subscribed, wrote|publish: Accepted, wrote|\
-        publish: Sent|publish: Duplicate|publish: Conflict|\
+        publish: Accepted refused, wrote|publish: Sent|publish: Duplicate|publish: Conflict|\
         send: Accepted, wrote|send: Accepted refused, wrote|send: Sent|send: Duplicate|\
         send: Conflict|send: UnknownAgent|send: Limit(UnknownNameMessages)|ack: Settled|ack: Settled unknown|\
         ack: Settled some, wrote|ack: Settled some unknown, wrote|nack: Returned Due, wrote|\
         nack: Returned Dea, wrote|nack: Returned Unk|working: Noted|working: Noted known|\
-        inbox: Inbox|inbox: Ahead|agents: Agents|heartbeat: Heard|\
+        inbox: Inbox|inbox: Inbox redriven|inbox: Ahead|agents: Agents|heartbeat: Heard|\
         dead-letters: DeadLetters|dead-letters: DeadLetters failed|\
         dead-letters: DeadLetters refused|redrive: Redriven unknown|\
         redrive: Redriven some, wrote|redrive: Redriven refused|forget: Forgotten|\

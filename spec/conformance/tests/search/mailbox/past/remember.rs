@@ -50,7 +50,8 @@ pub fn remember(
     gaps_are_honest(scenario, state, transition.after);
 }
 
-/// Who did anything within the retention is known; what was published is then for whoever is subscribed.
+/// Agents that did anything within the retention are known; what was published is then for those that are
+/// subscribed.
 fn actives_are_addressed(
     scenario: &Scenario,
     state: &mut State,
