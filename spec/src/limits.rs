@@ -23,6 +23,8 @@ pub const REASON_MAX_BYTES: usize = 256;
 pub const CYCLE_NAMED: usize = 16;
 /// Most members of a command that its reply names as ignored.
 pub const IGNORED_NAMED: usize = 8;
+/// Most characters of a text that somebody sent which are shown in an answer.
+pub const EXCERPT_CHARS: usize = 40;
 
 /// Shortest TTL: 1 ms.
 pub const TTL_MIN_MS: u64 = 1;

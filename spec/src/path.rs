@@ -54,7 +54,11 @@ impl LeasePath {
     /// file is meant.
     pub fn new(text: &str) -> Result<Self, InvalidPath> {
         let path = Self::named(text)?;
-        invalid::check_spelling(text)?;
+        invalid::check_spelling(text, &path.text)?;
+        // Letters may fold to longer ones, threefold at most.
+        if path.key().len() > limits::PATH_MAX_BYTES {
+            return Err(InvalidPath::TooLong);
+        }
         Ok(path)
     }
 
@@ -284,6 +288,24 @@ mod tests {
         {
             assert_ne!(path(one), path(other));
         }
+    }
+
+    /// Both tables are of one version: their newest letters fold and compose.
+    #[test]
+    fn the_newest_letters_fold() {
+        assert_eq!(UNICODE_VERSION, (18, 0, 0));
+        assert_eq!(key("\u{16ea0}"), "\u{16ebb}");
+        assert_eq!(key("\u{105d2}\u{307}"), "\u{105c9}");
+    }
+
+    #[test]
+    fn a_path_whose_key_is_too_long_is_refused() {
+        let (grows, stays) = ("\u{390}".repeat(512), "\u{3b9}".repeat(512));
+        assert!(key(&grows).len() <= 1_024, "it composes again");
+        let decomposes = "\u{1d160}".repeat(256);
+        assert!(key(&decomposes).len() > 1_024);
+        assert_eq!(LeasePath::new(&decomposes), Err(InvalidPath::TooLong));
+        assert!(LeasePath::named(&decomposes).is_ok() && LeasePath::new(&stays).is_ok());
     }
 
     #[test]

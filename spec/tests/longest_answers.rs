@@ -266,6 +266,21 @@ fn every_other_answer_is_short() {
 }
 
 #[test]
+fn the_longest_list_of_ignored_members_is_within_its_bound() {
+    let name = |number: usize| format!("{}{number}", "\u{1}".repeat(2 * limits::EXCERPT_CHARS));
+    let others: Vec<String> = (0..2 * limits::IGNORED_NAMED)
+        .map(|number| format!("{}:1", serde_json::to_string(&name(number)).unwrap()))
+        .collect();
+    let body = format!(r#"{{"file":"a",{}}}"#, others.join(","));
+    let decoded = wire::lease::decode_request("status", body.as_bytes()).unwrap();
+    let reply = Reply { answer: Ok(lease::Outcome::Stale), commit: commit() };
+    let answer = wire::lease::encode_reply(None, Dialect::Mailbus, &reply);
+    let bytes = answer.body.len();
+    let longer = answer.with_ignored(&decoded.attempt.ignored).body.len();
+    assert_within("ignored members", longer - bytes, answers::IGNORED);
+}
+
+#[test]
 fn the_longest_push_is_within_its_bound() {
     let pushed = wire::mailbox::encode_push(&mailbox::Notice::Message {
         seq: Ordinal::MAX,

@@ -113,6 +113,8 @@ fn what_is_said_twice_is_malformed() {
         ("acquire", r#"{"agentId":"ada","file":"a","path":"a","ttlMs":1}"#),
         ("acquire", r#"{"agentId":"ada","file":"a","paths":["a"],"ttlMs":1}"#),
         ("acquire", r#"{"agentId":"ada","agentId":"bob","file":"a","ttlMs":1}"#),
+        ("acquire", r#"{"agentId":null,"agentId":"bob","file":"a","ttlMs":1}"#),
+        ("acquire", r#"{"agentId":"ada","agentId":null,"file":"a","ttlMs":1}"#),
         ("release", r#"{"agentId":"ada","file":"a","token":5}"#),
         ("status", r#"{"file":"a","path":"b"}"#),
     ] {
@@ -315,7 +317,7 @@ fn unknown_members_and_those_of_other_commands_are_ignored() {
 fn what_is_null_or_looked_at_is_not_told_as_ignored_and_of_the_rest_the_first_eight() {
     let others: Vec<String> = (0..20).map(|n| format!(r#""{}{n}":1"#, "x".repeat(60))).collect();
     let body = format!(
-        r#"{{"action":"status","call":1,"file":"a","path":null,"ttlMs":null,"\u0066ile2":2,{}}}"#,
+        r#"{{"action":"status","call":1,"file":"a","path":null,"ttlMs":null,"mode":null,"\u0066ile2":2,{}}}"#,
         others.join(",")
     );
     let call = decode_request("status", body.as_bytes()).unwrap();

@@ -40,11 +40,8 @@ impl LeaseMachine {
         }
     }
 
-    /// Ends a ticket for which nobody may be there, and grants what it stood before.
-    ///
-    /// Forced end of a ticket. One that is over already, or was granted, is `Lost`: an arrival is looked for among
-    /// what waits
-    /// ([refuted](crate::rules::refuted#a-ticket-without-a-name)).
+    /// Forced end of a ticket for which nobody may be there; what it stood before is granted. One that is over,
+    /// or was granted, is `Lost` ([refuted](crate::rules::refuted#a-ticket-without-a-name)).
     pub(super) fn force_ticket(
         &mut self,
         turn: &mut Turn,

@@ -4,9 +4,10 @@
 //! A name that is a text of JSON has at most twice its bytes, as it has no control characters.
 
 use super::{
-    AGENT_PATTERNS, CLAIM_MAX_PATHS, CYCLE_NAMED, FRAME_MAX_BYTES, FRAME_MAX_COMMANDS,
-    FRAME_REPLY_BYTES, ID_MAX_BYTES, LIST_MAX, LIST_MAX_BYTES, MESSAGE_MAX_BYTES, PAGE_BYTES,
-    PATH_MAX_BYTES, REASON_MAX_BYTES, TYPE_MAX_BYTES, WORKSPACE_AGENTS,
+    AGENT_PATTERNS, CLAIM_MAX_PATHS, CYCLE_NAMED, EXCERPT_CHARS, FRAME_MAX_BYTES,
+    FRAME_MAX_COMMANDS, FRAME_REPLY_BYTES, ID_MAX_BYTES, IGNORED_NAMED, LIST_MAX, LIST_MAX_BYTES,
+    MESSAGE_MAX_BYTES, PAGE_BYTES, PATH_MAX_BYTES, REASON_MAX_BYTES, TYPE_MAX_BYTES,
+    WORKSPACE_AGENTS,
 };
 
 /// Bytes of an answer besides what is counted: names of members, numbers, prose, commit.
@@ -32,9 +33,22 @@ pub const DEADLOCK: usize = 2 * CYCLE_NAMED * (names(2, ID_MAX_BYTES) + ENTRY) +
 pub const ACCEPTED: usize = names(WORKSPACE_AGENTS, ID_MAX_BYTES) + REST;
 /// An agent's subscriptions.
 pub const SUBSCRIBED: usize = names(AGENT_PATTERNS, TYPE_MAX_BYTES) + REST;
+/// Names of members that were ignored. A character that is shown has at most seven bytes: a control character
+/// is escaped twice.
+pub const IGNORED: usize = IGNORED_NAMED * (7 * (EXCERPT_CHARS + 1) + PUNCTUATION) + 16;
 /// The longest answer to a command.
-pub const LONGEST: usize =
-    longest(&[LEASES, TICKETS, AGENTS, PAGE, CLAIM, DEADLOCK, ACCEPTED, SUBSCRIBED, NOT_EXECUTED]);
+pub const LONGEST: usize = IGNORED
+    + longest(&[
+        LEASES,
+        TICKETS,
+        AGENTS,
+        PAGE,
+        CLAIM,
+        DEADLOCK,
+        ACCEPTED,
+        SUBSCRIBED,
+        NOT_EXECUTED,
+    ]);
 
 /// The refusal of a command that was not executed: it cannot be read, may not be given here, or came after
 /// too many others.
@@ -68,3 +82,5 @@ const _: () = assert!(
         <= FRAME_MAX_BYTES
 );
 const _: () = assert!(longest(&[DELIVERY, NOTICE]) + REST <= FRAME_MAX_BYTES);
+// A page of tickets has room for any one of them.
+const _: () = assert!(CLAIM_MAX_PATHS * PATH_MAX_BYTES + 3 * ID_MAX_BYTES <= LIST_MAX_BYTES);

@@ -1,5 +1,6 @@
 //! Texts that are no path, each with the way out.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::limits;
@@ -9,7 +10,7 @@ use crate::limits;
 pub enum InvalidPath {
     /// Nothing is left of it.
     Empty,
-    /// It is longer than [`limits::PATH_MAX_BYTES`].
+    /// It or its key is longer than [`limits::PATH_MAX_BYTES`].
     TooLong,
     /// It has a control character.
     Character,
@@ -59,30 +60,31 @@ impl fmt::Display for InvalidPath {
 
 impl core::error::Error for InvalidPath {}
 
-/// Refuses a text that names no file as anybody means it, although every byte of it could stand in a name.
-pub(super) fn check_spelling(text: &str) -> Result<(), InvalidPath> {
-    if text.contains('\\') {
-        return Err(InvalidPath::Backslash);
-    }
-    if text.contains(['*', '?']) || has_alternatives(text) {
-        return Err(InvalidPath::Pattern);
-    }
+/// Refuses a text, and the path that is left of it, that names no file as anybody means it, although every
+/// byte of it could stand in a name.
+pub(super) fn check_spelling(text: &str, path: &str) -> Result<(), InvalidPath> {
     if matches!(text.rsplit('/').next(), Some("" | "." | "..")) {
         return Err(InvalidPath::Directory);
     }
-    let mut segments = text.split('/').filter(|segment| !matches!(*segment, "" | "." | ".."));
-    let is_blank = |segment: &str| {
-        segment.starts_with(char::is_whitespace)
-            || segment.ends_with(|c: char| c.is_whitespace() || c == '.')
-    };
-    if segments.clone().any(is_blank) {
+    if path.contains('\\') {
+        return Err(InvalidPath::Backslash);
+    }
+    if path.contains(['*', '?']) || has_alternatives(path) {
+        return Err(InvalidPath::Pattern);
+    }
+    if path.split('/').any(is_blank) {
         return Err(InvalidPath::Blank);
     }
-    match (segments.next(), segments.next()) {
-        (Some("~"), Some(_)) => Err(InvalidPath::Absolute),
-        (Some(first), second) if is_root(first, second.is_some()) => Err(InvalidPath::Absolute),
-        _ => Ok(()),
+    let (first, goes_on) = path.split_once('/').map_or((path, false), |(first, _)| (first, true));
+    if goes_on && first == "~" || is_root(first, goes_on) {
+        return Err(InvalidPath::Absolute);
     }
+    Ok(())
+}
+
+fn is_blank(segment: &str) -> bool {
+    segment.starts_with(char::is_whitespace)
+        || segment.ends_with(|c: char| c.is_whitespace() || c == '.')
 }
 
 /// True for a drive, `C:` with or without more, and for a scheme before a slash, `file:`.
@@ -93,14 +95,23 @@ fn is_root(first: &str, goes_on: bool) -> bool {
     is_name && (name.len() == 1 || rest.is_empty() && goes_on)
 }
 
-/// True for a comma between braces: `{a,b}`. Braces alone are letters.
-fn has_alternatives(text: &str) -> bool {
-    text.split('{').skip(1).any(|after| {
-        after
-            .split('}')
-            .next()
-            .is_some_and(|inner| inner.contains(',') && inner.len() < after.len())
-    })
+/// True for a comma between the braces of a pair: `{a,b}`. Braces alone are letters.
+fn has_alternatives(path: &str) -> bool {
+    // Of each brace that is open, whether a comma has come.
+    let mut open = Vec::new();
+    for letter in path.chars() {
+        match letter {
+            '{' => open.push(false),
+            ',' => {
+                if let Some(comma) = open.last_mut() {
+                    *comma = true;
+                }
+            }
+            '}' if open.pop() == Some(true) => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -113,7 +124,7 @@ mod tests {
         for (texts, why) in [
             (&["src/", "src/.", "src/x/..", "/src//"][..], InvalidPath::Directory),
             (
-                &["src/*", "src/**", "**/a.rs", "a?.rs", "src/{a,b}.rs", "x/{a}{b,c}"],
+                &["src/*", "src/**", "**/a.rs", "a?.rs", "src/{a,b}.rs", "x/{a}{b,c}", "{a,{b}}"],
                 InvalidPath::Pattern,
             ),
             (&["src\\lib.rs", "C:\\src\\lib.rs"], InvalidPath::Backslash),
@@ -125,6 +136,9 @@ mod tests {
                     "file:///src/lib.rs",
                     "https://x/y",
                     "~/a.rs",
+                    "x/../C:/a",
+                    "|tlK//..//toke:/y",
+                    "x/../~/a",
                 ],
                 InvalidPath::Absolute,
             ),

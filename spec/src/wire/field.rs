@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{Code, Problem};
 use crate::id::InvalidId;
+use crate::limits;
 use crate::ordinal::Ordinal;
 use crate::path::{InvalidPath, LeasePath};
 use crate::time::{HOST_END_MS, HOST_FIRST_MS};
@@ -179,7 +180,7 @@ pub struct Excerpt<'a>(pub &'a str);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 40;
+        const SHOWN: usize = limits::EXCERPT_CHARS;
         for c in self.0.chars().take(SHOWN) {
             if c.is_control() {
                 write!(f, "{}", c.escape_default())?;

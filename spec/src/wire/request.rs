@@ -54,7 +54,8 @@ pub(super) struct Object<'a> {
 
 struct Found<'a> {
     name: &'static str,
-    value: &'a RawValue,
+    /// None for `null`, which is absent, but not a second time there.
+    value: Option<&'a RawValue>,
     is_seen: Cell<bool>,
 }
 
@@ -72,18 +73,17 @@ impl<'a> Object<'a> {
     /// The member of this name, which is looked at from here on.
     pub(super) fn member(&self, name: &'static str) -> Field<'a> {
         let found = self.found.iter().find(|found| found.name == name);
-        Field {
-            name,
-            value: found.map(|found| {
-                found.is_seen.set(true);
-                found.value
-            }),
-        }
+        let value = found.and_then(|found| {
+            found.is_seen.set(true);
+            found.value
+        });
+        Field { name, value }
     }
 
     /// The first names of members that nobody has looked at.
     fn ignored(&self) -> Vec<String> {
-        let unseen = self.found.iter().filter(|found| !found.is_seen.get());
+        let unseen =
+            self.found.iter().filter(|found| found.value.is_some() && !found.is_seen.get());
         let unseen = unseen.map(|found| String::from(found.name));
         self.unknown.iter().cloned().chain(unseen).take(limits::IGNORED_NAMED).collect()
     }
@@ -103,8 +103,8 @@ impl<'de> Visitor<'de> for Known {
         let (mut found, mut unknown) = (Vec::<Found<'_>>::new(), Vec::new());
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             let Some(name) = self.0.iter().copied().find(|name| *name == key) else {
-                map.next_value::<IgnoredAny>()?;
-                if unknown.len() < limits::IGNORED_NAMED {
+                let is_there = map.next_value::<Option<IgnoredAny>>()?.is_some();
+                if is_there && unknown.len() < limits::IGNORED_NAMED {
                     unknown.push(format!("{}", Excerpt(&key)));
                 }
                 continue;
@@ -112,9 +112,7 @@ impl<'de> Visitor<'de> for Known {
             if found.iter().any(|found| found.name == name) {
                 return Err(A::Error::duplicate_field(name));
             }
-            if let Some(value) = map.next_value()? {
-                found.push(Found { name, value, is_seen: Cell::new(false) });
-            }
+            found.push(Found { name, value: map.next_value()?, is_seen: Cell::new(false) });
         }
         Ok(Object { found, unknown })
     }

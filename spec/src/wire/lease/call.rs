@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use serde::Serialize;
 
-use crate::id::{Holder, RequestId};
+use super::members::By;
+use crate::id::RequestId;
 use crate::lease::{Command, ReleaseTarget};
 use crate::ordinal::Ordinal;
 use crate::path::{LeasePath, PathSet};
@@ -45,7 +46,7 @@ struct Object<'a> {
 enum Said<'a> {
     Acquire {
         #[serde(flatten)]
-        holder: Asker<'a>,
+        holder: By<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         request: Option<&'a RequestId>,
         paths: &'a PathSet,
@@ -55,7 +56,7 @@ enum Said<'a> {
     },
     Renew {
         #[serde(flatten)]
-        holder: Asker<'a>,
+        holder: By<'a>,
         token: Ordinal,
         ttl_ms: Ttl,
         #[serde(skip_serializing_if = "core::ops::Not::not")]
@@ -63,13 +64,13 @@ enum Said<'a> {
     },
     Release {
         #[serde(flatten)]
-        holder: Asker<'a>,
+        holder: By<'a>,
         #[serde(flatten)]
         target: Target<'a>,
     },
     Cancel {
         #[serde(flatten)]
-        holder: Asker<'a>,
+        holder: By<'a>,
         request: &'a RequestId,
     },
     Status {
@@ -104,19 +105,6 @@ enum Said<'a> {
     Recover {
         at_least: Ordinal,
     },
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Asker<'a> {
-    agent_id: &'a str,
-    session: &'a str,
-}
-
-impl<'a> From<&'a Holder> for Asker<'a> {
-    fn from(holder: &'a Holder) -> Self {
-        Self { agent_id: holder.agent.as_str(), session: holder.session.as_str() }
-    }
 }
 
 #[derive(Serialize)]

@@ -154,12 +154,12 @@ fn number(field: Field<'_>) -> Result<u64, Problem> {
 
 fn force_release(request: &Request<'_>) -> Result<Decoded, Problem> {
     let reason = reason(request)?;
-    let (arrival, generation) = (request.arrival(), request.generation());
+    let arrival = request.arrival();
     if arrival.is_present() {
         if request.token().is_present() {
             return Err(twice("`token`", "`arrival`"));
         }
-        let (arrival, generation) = (number(arrival)?, number(generation)?);
+        let (arrival, generation) = (number(arrival)?, number(request.generation())?);
         return Ok((Dialect::Mailbus, Command::ForceTicket { arrival, generation, reason }));
     }
     let token = token(request)?;

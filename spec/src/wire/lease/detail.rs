@@ -14,7 +14,7 @@ pub(super) fn over(reason: OverReason) -> String {
     let how = match reason {
         OverReason::Released => "its holder released the lease",
         OverReason::Lapsed => "the lease's time ran out",
-        OverReason::Forced => "an admin ended the lease",
+        OverReason::Forced => "an admin ended it",
         OverReason::Cancelled => "its holder cancelled it",
         OverReason::TimedOut => "nobody asked about its ticket in time",
     };
@@ -32,8 +32,8 @@ pub(super) fn rejection(rejection: &Rejection) -> String {
         ),
         Rejection::Limit(kind) => limit(*kind),
         Rejection::Lost => String::from(
-            "The lease is over, or is not the asker's. Whoever used its paths has to stop and \
-             acquire again.",
+            "The lease or ticket is over or ending, or is not the asker's. Whoever used its paths has \
+             to stop and acquire again.",
         ),
         Rejection::Clock(host) => format!(
             "The host's clock says {} ms, which cannot be. Nothing was changed; try again later.",

@@ -134,13 +134,33 @@ impl From<Success<'_>> for Outcome {
     }
 }
 
+/// Holder, beside other members.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct By<'a> {
+    agent_id: Cow<'a, AgentId>,
+    session: Cow<'a, SessionId>,
+}
+
+impl<'a> From<&'a Holder> for By<'a> {
+    fn from(holder: &'a Holder) -> Self {
+        Self { agent_id: Cow::Borrowed(&holder.agent), session: Cow::Borrowed(&holder.session) }
+    }
+}
+
+impl From<By<'_>> for Holder {
+    fn from(by: By<'_>) -> Self {
+        Self { agent: by.agent_id.into_owned(), session: by.session.into_owned() }
+    }
+}
+
 /// One leased path.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
     path: Cow<'a, LeasePath>,
-    agent_id: Cow<'a, AgentId>,
-    session: Cow<'a, SessionId>,
+    #[serde(flatten)]
+    holder: By<'a>,
     token: Ordinal,
     expires_at: Timestamp,
     draining: bool,
@@ -150,8 +170,7 @@ impl<'a> From<&'a LeaseEntry> for Entry<'a> {
     fn from(entry: &'a LeaseEntry) -> Self {
         Self {
             path: Cow::Borrowed(&entry.path),
-            agent_id: Cow::Borrowed(&entry.holder.agent),
-            session: Cow::Borrowed(&entry.holder.session),
+            holder: (&entry.holder).into(),
             token: entry.token,
             expires_at: entry.expires_at,
             draining: entry.draining,
@@ -163,10 +182,7 @@ impl From<Entry<'_>> for LeaseEntry {
     fn from(entry: Entry<'_>) -> Self {
         Self {
             path: entry.path.into_owned(),
-            holder: Holder {
-                agent: entry.agent_id.into_owned(),
-                session: entry.session.into_owned(),
-            },
+            holder: entry.holder.into(),
             token: entry.token,
             expires_at: entry.expires_at,
             draining: entry.draining,
@@ -179,8 +195,8 @@ impl From<Entry<'_>> for LeaseEntry {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Waiting<'a> {
     arrival: u64,
-    agent_id: Cow<'a, AgentId>,
-    session: Cow<'a, SessionId>,
+    #[serde(flatten)]
+    holder: By<'a>,
     request: Cow<'a, RequestId>,
     paths: Cow<'a, PathSet>,
     expires_at: Timestamp,
@@ -190,8 +206,7 @@ impl<'a> From<&'a TicketEntry> for Waiting<'a> {
     fn from(entry: &'a TicketEntry) -> Self {
         Self {
             arrival: entry.arrival,
-            agent_id: Cow::Borrowed(&entry.holder.agent),
-            session: Cow::Borrowed(&entry.holder.session),
+            holder: (&entry.holder).into(),
             request: Cow::Borrowed(&entry.request),
             paths: Cow::Borrowed(&entry.paths),
             expires_at: entry.deadline,
@@ -203,10 +218,7 @@ impl From<Waiting<'_>> for TicketEntry {
     fn from(entry: Waiting<'_>) -> Self {
         Self {
             arrival: entry.arrival,
-            holder: Holder {
-                agent: entry.agent_id.into_owned(),
-                session: entry.session.into_owned(),
-            },
+            holder: entry.holder.into(),
             request: entry.request.into_owned(),
             paths: entry.paths.into_owned(),
             deadline: entry.expires_at,
@@ -234,8 +246,8 @@ impl From<Over> for Outcome {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Held<'a> {
     by: HeldBy,
-    agent_id: Cow<'a, AgentId>,
-    session: Cow<'a, SessionId>,
+    #[serde(flatten)]
+    holder: By<'a>,
     paths: Cow<'a, PathSet>,
     expires_at: Timestamp,
     queue: u64,
@@ -247,8 +259,7 @@ impl<'a> From<&'a Blocker> for Held<'a> {
     fn from(blocker: &'a Blocker) -> Self {
         Self {
             by: blocker.by,
-            agent_id: Cow::Borrowed(&blocker.holder.agent),
-            session: Cow::Borrowed(&blocker.holder.session),
+            holder: (&blocker.holder).into(),
             paths: Cow::Borrowed(&blocker.paths),
             expires_at: blocker.until,
             queue: blocker.queue,
@@ -261,10 +272,7 @@ impl From<Held<'_>> for Blocker {
     fn from(held: Held<'_>) -> Self {
         Self {
             by: held.by,
-            holder: Holder {
-                agent: held.agent_id.into_owned(),
-                session: held.session.into_owned(),
-            },
+            holder: held.holder.into(),
             paths: held.paths.into_owned(),
             until: held.expires_at,
             queue: held.queue,
@@ -275,29 +283,9 @@ impl From<Held<'_>> for Blocker {
 
 /// `deadlock`: who would wait for whom. An object of an earlier version names all and gives no length.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Deadlock {
-    pub(super) cycle: Vec<Waiter>,
+pub(super) struct Deadlock<'a> {
+    pub(super) cycle: Vec<By<'a>>,
     pub(super) length: Option<u64>,
-}
-
-/// One holder of a cycle.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Waiter {
-    agent_id: AgentId,
-    session: SessionId,
-}
-
-impl From<&Holder> for Waiter {
-    fn from(holder: &Holder) -> Self {
-        Self { agent_id: holder.agent.clone(), session: holder.session.clone() }
-    }
-}
-
-impl From<Waiter> for Holder {
-    fn from(waiter: Waiter) -> Self {
-        Self { agent: waiter.agent_id, session: waiter.session }
-    }
 }
 
 /// `$granted`.

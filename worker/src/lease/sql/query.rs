@@ -1,10 +1,12 @@
 //! Questions: answered from memory, once the event has touched the storage.
 
+use std::convert::Infallible;
+
 use mailbus_spec::lease::{LeaseEntry, Outcome, TicketEntry};
 use mailbus_spec::{LeasePath, Ordinal, limits, path};
 
 use super::acquire::count;
-use super::claims::Lease;
+use super::claims::{Lease, Ticket};
 use super::state::LeaseMemory;
 use super::turn::Answer;
 use crate::storage::StorageError;
@@ -14,7 +16,9 @@ impl LeaseMemory {
         let tickets = self.claims.index().tickets(path);
         let queue = count(tickets.len());
         let Some((token, lease)) = self.lease_on(path) else {
-            let first = tickets.first().and_then(|arrival| self.waiting(*arrival));
+            let first = tickets
+                .first()
+                .and_then(|arrival| waiting(*arrival, self.claims.ticket(*arrival)?));
             return Ok(Outcome::Free { queue, reserved: first.transpose()? });
         };
         let paths = lease.claim.path_set().map_err(StorageError::from)?;
@@ -27,16 +31,11 @@ impl LeaseMemory {
             let lease = self.claims.lease(token)?;
             Some((lease.claim.path(path)?, token, lease))
         });
-        let (mut leases, mut bytes, mut more) = (Vec::new(), 0_usize, false);
-        for (path, token, lease) in found {
-            let next = entry(path, token, lease);
-            bytes = bytes.saturating_add(next.name_bytes());
-            if leases.len() == limit || bytes > limits::LIST_MAX_BYTES {
-                more = true;
-                break;
-            }
-            leases.push(next);
-        }
+        let found =
+            found.map(|(path, token, lease)| Ok::<_, Infallible>(entry(path, token, lease)));
+        // Two leases on one path, of before it was one, stand on one page: the next begins after the path.
+        let same = |last: &LeaseEntry, next: &LeaseEntry| last.path == next.path;
+        let Ok((leases, more)) = page(found, limit, LeaseEntry::name_bytes, same);
         Outcome::Leases { leases, more }
     }
 
@@ -46,30 +45,9 @@ impl LeaseMemory {
             .claims
             .tickets_after(after)
             .filter(|(_, ticket)| ticket.claim.paths().any(|path| path.key().starts_with(&prefix)));
-        let (mut tickets, mut bytes, mut more) = (Vec::new(), 0_usize, false);
-        for next in found.filter_map(|(arrival, _)| self.waiting(arrival)) {
-            let next = next?;
-            bytes = bytes.saturating_add(next.name_bytes());
-            if tickets.len() == limit || bytes > limits::LIST_MAX_BYTES {
-                more = true;
-                break;
-            }
-            tickets.push(next);
-        }
+        let found = found.filter_map(|(arrival, ticket)| waiting(arrival, ticket));
+        let (tickets, more) = page(found, limit, TicketEntry::name_bytes, |_, _| false)?;
         Ok(Outcome::Tickets { tickets, more })
-    }
-
-    /// The live ticket of an arrival as answers have it.
-    fn waiting(&self, arrival: u64) -> Option<Result<TicketEntry, StorageError>> {
-        let ticket = self.claims.ticket(arrival)?;
-        let request = ticket.claim.request.clone()?;
-        Some(ticket.claim.path_set().map_err(StorageError::from).map(|paths| TicketEntry {
-            arrival,
-            holder: ticket.claim.holder.clone(),
-            request,
-            paths,
-            deadline: ticket.deadline,
-        }))
     }
 
     pub(super) fn verify(&self, path: &LeasePath, token: Ordinal) -> Outcome {
@@ -93,4 +71,36 @@ fn entry(path: &LeasePath, token: Ordinal, lease: &Lease) -> LeaseEntry {
         expires_at: lease.expires_at,
         draining: lease.draining,
     }
+}
+
+/// A live ticket as answers have it.
+fn waiting(arrival: u64, ticket: &Ticket) -> Option<Result<TicketEntry, StorageError>> {
+    let request = ticket.claim.request.clone()?;
+    Some(ticket.claim.path_set().map_err(StorageError::from).map(|paths| TicketEntry {
+        arrival,
+        holder: ticket.claim.holder.clone(),
+        request,
+        paths,
+        deadline: ticket.deadline,
+    }))
+}
+
+/// A page of what was found, and whether there is more. It does not end between two that are the `same`.
+fn page<T, E>(
+    found: impl Iterator<Item = Result<T, E>>,
+    limit: usize,
+    bytes_of: impl Fn(&T) -> usize,
+    same: impl Fn(&T, &T) -> bool,
+) -> Result<(Vec<T>, bool), E> {
+    let (mut page, mut bytes) = (Vec::<T>::new(), 0_usize);
+    for next in found {
+        let next = next?;
+        bytes = bytes.saturating_add(bytes_of(&next));
+        let is_full = page.len() >= limit || bytes > limits::LIST_MAX_BYTES;
+        if is_full && !page.last().is_some_and(|last| same(last, &next)) {
+            return Ok((page, true));
+        }
+        page.push(next);
+    }
+    Ok((page, false))
 }

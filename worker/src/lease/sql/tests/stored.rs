@@ -52,6 +52,9 @@ fn two_leases_on_one_file_stand_until_they_end_and_let_nobody_else_in() {
     let (ann, bob) =
         (token(acquire(&mut pair, "ann", "src/A")), token(acquire(&mut pair, "bob", "else")));
     store(&mut pair, "bob", "src/a");
+    let list = Command::List { prefix: String::new(), after: None, limit: 1 };
+    let Ok(Outcome::Leases { leases, more }) = answer(&mut pair, list) else { panic!() };
+    assert_eq!((leases.len(), more), (2, false), "no page begins between them");
     for (agent, token) in [("ann", ann), ("bob", bob)] {
         let verify = Command::Verify { path: path("SRC/A"), token };
         assert!(matches!(answer(&mut pair, verify), Ok(Outcome::Current { .. })), "{agent}");
