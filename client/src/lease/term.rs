@@ -26,7 +26,7 @@ impl<K: Clocks> LeaseClient<K> {
     }
 
     /// Has what this session holds on a path for at least `ttl` from now; false if it holds nothing
-    /// there.
+    /// there, or if an admin lets it drain: then it is held to its end as before.
     ///
     /// # Errors
     /// [`CallError`] if there is no answer: it is held for at least as long as before.
@@ -39,7 +39,7 @@ impl<K: Clocks> LeaseClient<K> {
         });
         let Some(reply) = asked.await else { return Ok(false) };
         match reply?.answer {
-            Ok(Outcome::Renewed { .. }) => Ok(true),
+            Ok(Outcome::Renewed { draining, .. }) => Ok(!draining),
             Err(Rejection::Lost) => {
                 self.handle.with(|state, _| {
                     extended.into_iter().for_each(|claim| state.session.forget_lost(claim));

@@ -47,7 +47,8 @@ pub(super) struct Attempt {
 pub(super) struct Retry {
     due: Option<Duration>,
     awaited: Option<Awaited>,
-    /// The sending after which the horizon counts: of the last answered copy, else of the first.
+    /// The sending after which the horizon counts: of the last answered copy, else of the first. Of a
+    /// command that slows always of the first, for what it ends began before that.
     since: Option<Duration>,
     /// Time after `since` in which the last copy may go; `None` for a ticket's `Acquire`.
     horizon: Option<Duration>,
@@ -145,7 +146,9 @@ impl Retry {
     pub fn note_answered(&mut self, call: CallNumber, sent: Duration) {
         self.answered = self.answered.saturating_add(1);
         self.silent = 0;
-        self.since = self.since.max(Some(sent));
+        if !self.slows {
+            self.since = self.since.max(Some(sent));
+        }
         if self.awaits(call) {
             self.awaited = None;
         }
@@ -196,6 +199,15 @@ impl Retry {
         if self.awaited.is_none() {
             self.due = Some(at);
         }
+    }
+
+    /// Lets copies go on for at least `span` from `now`, and says for how long they do: a horizon only
+    /// grows.
+    pub fn prolong(&mut self, now: Duration, span: Duration) -> Duration {
+        let passed = self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        let longest = |horizon: Duration| horizon.max(passed.saturating_add(span));
+        self.horizon = self.horizon.map(longest);
+        self.horizon.map_or(span, |horizon| horizon.saturating_sub(passed))
     }
 
     /// No further attempt is needed.

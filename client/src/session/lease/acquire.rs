@@ -7,7 +7,7 @@ use mailbus_spec::lease::{Acquire, Command, HeldBy, OverReason, Rejection};
 use mailbus_spec::wire::Code;
 use mailbus_spec::{Ordinal, RequestId, Ttl};
 
-use super::claim::{AttemptLog, Claim, Hold};
+use super::claim::{AttemptLog, Claim, Hold, longest_term};
 use super::error::AcquireError;
 use super::event::{ClaimId, Event};
 use super::rules::Ending;
@@ -42,13 +42,14 @@ impl LeaseSession {
         let patient = !wanted.patience.is_zero();
         let give_up_at = patient.then(|| at.monotonic.saturating_add(wanted.patience));
         let acquiring = self.retry_of_acquire(&wanted, at.monotonic);
-        let attempts = AttemptLog::default();
+        let (attempts, longest) = (AttemptLog::default(), longest_term(&acquire));
         let (position, hold) = (None, None);
         let claim = Claim {
             wanted,
             for_a_term,
             acquire,
             request,
+            longest,
             give_up_at,
             acquiring,
             attempts,
@@ -187,10 +188,7 @@ impl LeaseSession {
     pub(super) fn ask_anew(&mut self, id: ClaimId, now: Duration) {
         let Some(claim) = self.claims.get(&id) else { return };
         let wanted = claim.wanted.clone();
-        let old = claim
-            .acquiring
-            .any_unanswered()
-            .then(|| (claim.request.clone(), claim.acquire.clone()));
+        let old = claim.acquiring.any_unanswered().then(|| claim.cancellation());
         let Some((acquire, request)) = self.new_request(&wanted) else {
             self.refuse(id, AcquireError::Unexpected, now);
             return;
@@ -201,8 +199,8 @@ impl LeaseSession {
             claim.attempts = AttemptLog::default();
             (claim.position, claim.hold, claim.turned_away) = (None, None, None);
         }
-        if let Some((request, acquire)) = old {
-            self.cancel_request(request, &acquire, None, now);
+        if let Some((request, extent)) = old {
+            self.cancel_request(request, extent, None, now);
         }
     }
 
@@ -225,6 +223,7 @@ impl LeaseSession {
             None => {}
         }
         claim.acquiring.stop();
+        claim.turned_away = None;
         let Some(attempts) = claim.attempts.answered(named, received) else { return };
         let credit = self.rules.grant(&attempts, claim.wanted.ttl, granted);
         if claim.for_a_term {
@@ -242,7 +241,8 @@ impl LeaseSession {
         let maybe_there = claim.position.is_some() || claim.hold.is_some();
         let cancel = claim.acquiring.any_unanswered() || (maybe_there && !known_over);
         if cancel {
-            self.cancel_request(claim.request, &claim.acquire, None, now);
+            let (request, extent) = claim.cancellation();
+            self.cancel_request(request, extent, None, now);
         }
         self.events.push_back(Event::Refused { claim: id, refusal });
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailbus_spec::belief::{Belief, Reading};
 use mailbus_spec::lease::{Acquire, Rejection};
-use mailbus_spec::{Ordinal, RequestId};
+use mailbus_spec::{Ordinal, PathSet, RequestId, Ttl, Wait, limits};
 
 use super::config::Acquisition;
 use super::rules::Attempts;
@@ -13,6 +13,34 @@ use crate::session::retry::Retry;
 
 /// Number of the latest attempts that are kept for [`Attempts::recent`].
 const RECENT: usize = 8;
+
+/// Longest travel of a copy that asked for a term.
+pub(super) const TRAVEL: Duration = Duration::from_millis(limits::RETRY_MS);
+
+/// Longest time that a term of `ttl` may last at the object by the client's clocks, more than
+/// either may be off.
+pub(super) fn lasts_at_most(ttl: Ttl) -> Duration {
+    let term = Duration::from_millis(ttl.ms());
+    let spread = term.checked_div(100).unwrap_or_default();
+    term.saturating_add(spread).saturating_add(Duration::from_secs(1))
+}
+
+/// Longest time that a lease may live at the object whose terms are at most `longest`, when the last copy that
+/// asks for one has only just left.
+pub(super) fn lives_at_most(longest: Ttl) -> Duration {
+    TRAVEL.saturating_add(lasts_at_most(longest))
+}
+
+/// Longest term that the object gives to who asks for `acquire`: the one asked for, or the first out of the
+/// queue.
+pub(super) fn longest_term(acquire: &Acquire) -> Ttl {
+    let ttl = acquire.ttl();
+    ttl.max(ttl.queued_term(acquire.wait()))
+}
+
+/// What there may be at the object of that which a farewell ends: its paths, if they are known, and the longest
+/// time for which it lives.
+pub(super) type Extent = (Option<PathSet>, Duration);
 
 /// One acquisition of a caller.
 ///
@@ -26,6 +54,8 @@ pub(super) struct Claim {
     /// The present request as it is asked; always the same words, or it would be a conflict.
     pub acquire: Acquire,
     pub request: RequestId,
+    /// Longest term that it was or may be given at the object, extensions included.
+    pub longest: Ttl,
     /// Time at which the caller's patience is over; `None` for those who would not wait at all.
     pub give_up_at: Option<Duration>,
     pub acquiring: Retry,
@@ -83,6 +113,13 @@ impl Claim {
         self.hold.as_ref().map_or(0, |hold| hold.waiting)
     }
 
+    /// What a `Cancel` of it ends: its request, and as much of it as there may be at the object.
+    pub fn cancellation(&self) -> (RequestId, Extent) {
+        let queued = Duration::from_millis(self.acquire.wait().map_or(0, Wait::ms));
+        let lives = queued.saturating_add(lives_at_most(self.longest));
+        (self.request.clone(), (Some(self.acquire.paths().clone()), lives))
+    }
+
     /// The longest pause between two questions of one who waits.
     pub fn poll(&self) -> Option<Duration> {
         self.acquire.wait().map(|wait| Duration::from_millis(wait.poll_ms()))
@@ -100,8 +137,9 @@ pub(super) struct Hold {
     pub believed: bool,
     /// The monotonic instant from which it is not held any more, whatever is renewed.
     pub bound: Option<Duration>,
-    /// True while an admin drains it: renewing would be refused, and would end the belief early.
-    pub draining: bool,
+    /// Words of the admin who lets it drain, if one does: renewing it moves nothing. They are empty as
+    /// long as only a renewal has told of it.
+    pub draining: Option<String>,
     pub waiting: u64,
     /// Renewals that came through and could not be believed, since there was no belief.
     pub fruitless: u32,
@@ -120,7 +158,7 @@ impl Hold {
             belief: None,
             believed: false,
             bound: None,
-            draining: false,
+            draining: None,
             waiting: 0,
             fruitless: 0,
             renewing,

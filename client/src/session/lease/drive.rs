@@ -9,10 +9,9 @@ use mailbus_spec::wire::lease::ServerFrame;
 use mailbus_spec::wire::{Code, Problem};
 use mailbus_spec::{Commit, Holder, Ordinal, RequestId};
 
-use super::claim::Claim;
+use super::claim::{Claim, lives_at_most};
 use super::error::AcquireError;
 use super::event::{ClaimId, Event, LossCause, Released};
-use super::release::lives_at_most;
 use super::rules::Ending;
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::{CallFailure, CallNumber, QueryId, Sending, Sent, Transmit};
@@ -202,7 +201,7 @@ impl LeaseSession {
                     Some(id) => self.on_granted(id, token, ttl, None, at),
                     None if self.was_left(&request) => {}
                     None => {
-                        self.release_token(token, (None, lives_at_most(ttl, None)), None, now);
+                        self.release_token(token, (None, lives_at_most(ttl)), None, now);
                     }
                 }
             }
@@ -219,7 +218,11 @@ impl LeaseSession {
                 if !drain {
                     self.note_over(token);
                 }
-                self.on_forced(token, reason, drain, now);
+                match self.claim_under(token) {
+                    Some(id) if drain => self.on_draining(id, reason, now),
+                    Some(id) => self.on_forced(id, reason, now),
+                    None => {}
+                }
             }
         }
     }
@@ -241,7 +244,7 @@ impl LeaseSession {
             Ok(Outcome::Granted { .. }) if self.was_left(request) => {}
             // Nobody waits for it any more.
             Ok(Outcome::Granted { token, ttl, .. }) => {
-                self.release_token(token, (None, lives_at_most(ttl, None)), None, now);
+                self.release_token(token, (None, lives_at_most(ttl)), None, now);
             }
             _ if !live => {}
             Ok(Outcome::Queued { position }) => self.on_queued(claim, named.at, position, now),
@@ -262,14 +265,17 @@ impl LeaseSession {
         answer: Result<Outcome, Rejection>,
         at: Reading,
     ) {
-        if !self.holds(claim, token) {
-            return;
-        }
+        let hold = self.claims.get_mut(&claim).and_then(|known| known.hold.as_mut());
+        let Some(hold) = hold.filter(|hold| hold.token == token) else { return };
         match answer {
-            Ok(Outcome::Renewed { waiting, draining: true, .. }) => {
-                self.on_draining(claim, waiting, at.monotonic);
+            Ok(Outcome::Renewed { waiting, draining, .. }) => {
+                hold.waiting = waiting;
+                if draining {
+                    self.on_draining(claim, String::new(), at.monotonic);
+                } else {
+                    self.on_renewed(claim, named, at);
+                }
             }
-            Ok(Outcome::Renewed { waiting, .. }) => self.on_renewed(claim, named, waiting, at),
             Err(Rejection::Lost) => self.on_renewal_refused(claim, at.monotonic),
             other => self.try_again(named.call, at.monotonic, pause_of(&other)),
         }

@@ -43,8 +43,9 @@ pub enum AcquireError {
     /// The request ended before it was of any use.
     #[error("the request ended before it could be used: {}", over(*.0))]
     Over(OverReason),
-    /// An admin took the lease before it was of any use.
-    #[error("an admin took the lease: {0}")]
+    /// An admin took the lease, or lets it drain, before it was of any use; the words are empty if only a
+    /// renewal told of it.
+    #[error("{}", forced(.0))]
     Forced(String),
     /// No answer came. Whether it was granted is unknown; it is being cancelled.
     #[error(
@@ -92,6 +93,11 @@ fn held(blocker: &Blocker) -> String {
         HeldBy::Ticket => format!("{holder} already waits for {paths}"),
         HeldBy::Own => format!("this session already holds or awaits {paths}"),
     }
+}
+
+fn forced(words: &str) -> String {
+    let colon = if words.is_empty() { "" } else { ": " };
+    format!("an admin took the lease{colon}{words}")
 }
 
 fn limit(kind: LimitKind) -> &'static str {

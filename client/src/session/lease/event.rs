@@ -44,11 +44,12 @@ pub enum Event {
         /// Number of others who wait for something of it.
         waiting: u64,
     },
-    /// An admin lets the lease end at its expiry: it is still good, and will not be renewed.
+    /// An admin lets the lease end at its expiry: it is still good, and will not be renewed. Told again with
+    /// the admin's words if they come later.
     Draining {
         /// The claim.
         claim: ClaimId,
-        /// The admin's words; empty if it was learned from a renewal.
+        /// The admin's words; empty as long as only a renewal has told of it.
         reason: String,
     },
     /// The claim was believed and is not any more, for good. It is gone; its token is being released.

@@ -6,11 +6,10 @@ use mailbus_spec::Ordinal;
 use mailbus_spec::belief::{Belief, ClockAnomaly, Reading};
 use mailbus_spec::lease::Command;
 
-use super::claim::{AttemptLog, Claim};
+use super::claim::{AttemptLog, Claim, lives_at_most};
 use super::error::AcquireError;
 use super::event::{Believed, ClaimId, Event, LossCause};
-use super::release::lives_at_most;
-use super::rules::{Credit, Ending, renewal_pause};
+use super::rules::{Credit, Ending, renewal_due};
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::{CallNumber, Sending};
 use crate::session::retry::Retry;
@@ -105,6 +104,7 @@ impl LeaseSession {
     /// Believes in a term, if there is still something of it left to believe in.
     pub(super) fn credit(&mut self, id: ClaimId, credit: &Credit, at: Reading) {
         let usable = self.usable_term(credit, at);
+        let whole = self.rules.belief(credit, &self.config.clock_bound);
         let Some(claim) = self.claims.get_mut(&id) else { return };
         let at_most = claim.wanted.at_most;
         let Some(hold) = claim.hold.as_mut() else { return };
@@ -120,17 +120,12 @@ impl LeaseSession {
                 self.events.push_back(Event::Acquired { claim: id, token });
             }
         }
-        if hold.draining {
+        if hold.draining.is_some() {
             hold.renewing.stop();
             hold.renew_at = None;
         } else if !hold.renewing.is_active() {
-            let due = match hold.belief {
-                Some(belief) => {
-                    belief.sent.monotonic.saturating_add(renewal_pause(credit.ttl, &belief))
-                }
-                None => at.monotonic,
-            };
-            hold.renew_at = Some(due.max(at.monotonic));
+            let due = hold.belief.map(|held| renewal_due(&held, credit.ttl, &whole));
+            hold.renew_at = due.max(Some(at.monotonic));
         }
     }
 
@@ -191,18 +186,17 @@ impl LeaseSession {
         hold.renewals.note_failed(call);
         hold.renewing.give_up_on(call);
         // Between two rounds, or while it drains, no copy is wanted.
-        if hold.draining || hold.renew_at.is_some() {
+        if hold.draining.is_some() || hold.renew_at.is_some() {
             return;
         }
         hold.renewing.fail(call, now, least, &mut self.pacing);
     }
 
     /// A renewal came through.
-    pub(super) fn on_renewed(&mut self, id: ClaimId, named: Sending, waiting: u64, at: Reading) {
+    pub(super) fn on_renewed(&mut self, id: ClaimId, named: Sending, at: Reading) {
         let Some(claim) = self.claims.get_mut(&id) else { return };
         let ttl = claim.wanted.ttl;
         let Some(hold) = claim.hold.as_mut() else { return };
-        hold.waiting = waiting;
         if !hold.renewing.is_awaiting() {
             hold.renewing.stop();
         }
@@ -211,17 +205,18 @@ impl LeaseSession {
             if !hold.renewing.is_active() {
                 hold.renew_at = Some(at.monotonic);
             }
-            self.note_use(id, waiting, at.monotonic);
+            self.note_use(id, at.monotonic);
             return;
         };
         self.credit(id, &credit, at);
-        self.note_use(id, waiting, at.monotonic);
+        self.note_use(id, at.monotonic);
     }
 
     /// A lease that is renewed again and again and never believed is in everybody's way for nothing.
-    fn note_use(&mut self, id: ClaimId, waiting: u64, now: Duration) {
+    fn note_use(&mut self, id: ClaimId, now: Duration) {
         let Some(claim) = self.claims.get_mut(&id) else { return };
         if claim.is_believed() {
+            let waiting = claim.waiting();
             self.events.push_back(Event::Renewed { claim: id, waiting });
         } else if let Some(hold) = claim.hold.as_mut() {
             hold.fruitless = hold.fruitless.saturating_add(1);
@@ -252,43 +247,32 @@ impl LeaseSession {
         }
     }
 
-    /// An admin took the lease, or lets it drain.
-    pub(super) fn on_forced(&mut self, token: Ordinal, reason: String, drain: bool, now: Duration) {
-        let Some(id) = self.claim_under(token) else { return };
-        let Some(claim) = self.claims.get_mut(&id) else { return };
-        let Some(hold) = claim.hold.as_mut() else { return };
-        if !hold.believed {
-            if drain {
-                self.cancel_drained(id, now);
-            }
-            self.refuse(id, AcquireError::Forced(reason), now);
-        } else if drain {
-            self.drain(id, reason);
-        } else {
+    /// An admin took the lease.
+    pub(super) fn on_forced(&mut self, id: ClaimId, reason: String, now: Duration) {
+        if self.claims.get(&id).is_some_and(Claim::is_believed) {
             self.lose(id, LossCause::Forced { reason }, Ending::Forced, now);
+        } else {
+            self.refuse(id, AcquireError::Forced(reason), now);
         }
     }
 
-    /// Drain of a lease: it is held to its end, and not renewed.
-    fn drain(&mut self, id: ClaimId, reason: String) {
-        let hold = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut());
-        let Some(hold) = hold.filter(|hold| !hold.draining) else { return };
-        hold.draining = true;
+    /// An admin lets the lease drain, as a notice or a renewal says: its end does not move. What is believed
+    /// is held to its end and not renewed; what is not never will be. A renewal brings no words, so those of
+    /// a notice that comes later are told too.
+    pub(super) fn on_draining(&mut self, id: ClaimId, reason: String, now: Duration) {
+        let Some(hold) = self.claims.get_mut(&id).and_then(|claim| claim.hold.as_mut()) else {
+            return;
+        };
+        if !hold.believed {
+            self.cancel_drained(id, now);
+            return self.refuse(id, AcquireError::Forced(reason), now);
+        }
         hold.renewing.stop();
         hold.renew_at = None;
-        self.events.push_back(Event::Draining { claim: id, reason });
-    }
-
-    /// A renewal was answered, but an admin lets the lease drain. Its end has not moved, so the answer
-    /// gives nothing to believe in.
-    pub(super) fn on_draining(&mut self, id: ClaimId, waiting: u64, now: Duration) {
-        let Some(claim) = self.claims.get_mut(&id) else { return };
-        let Some(hold) = claim.hold.as_mut() else { return };
-        hold.waiting = waiting;
-        if hold.believed {
-            self.drain(id, String::new());
-        } else {
-            self.on_renewal_refused(id, now);
+        let told = hold.draining.as_ref();
+        if told.is_none_or(|told| !reason.is_empty() && *told != reason) {
+            hold.draining = Some(reason.clone());
+            self.events.push_back(Event::Draining { claim: id, reason });
         }
     }
 
@@ -296,14 +280,8 @@ impl LeaseSession {
     /// everybody's way to its end.
     fn cancel_drained(&mut self, id: ClaimId, now: Duration) {
         let Some(claim) = self.claims.get(&id) else { return };
-        let (request, acquire) = (claim.request.clone(), claim.acquire.clone());
-        self.cancel_request(request, &acquire, None, now);
-    }
-
-    /// True if `token` is what the claim holds at present.
-    pub(super) fn holds(&self, id: ClaimId, token: Ordinal) -> bool {
-        let hold = self.claims.get(&id).and_then(|claim| claim.hold.as_ref());
-        hold.is_some_and(|hold| hold.token == token)
+        let (request, extent) = claim.cancellation();
+        self.cancel_request(request, extent, None, now);
     }
 
     /// The claim that holds `token`.
@@ -322,7 +300,7 @@ impl LeaseSession {
         let over_there =
             matches!(cause, LossCause::Lapsed | LossCause::Over(_) | LossCause::Forced { .. });
         if let Some(hold) = claim.hold.filter(|_| !over_there) {
-            let lives = lives_at_most(claim.wanted.ttl, None);
+            let lives = lives_at_most(claim.longest);
             self.release_token(hold.token, (Some(claim.wanted.paths), lives), None, now);
         }
         self.events.push_back(Event::Lost { claim: id, cause });

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
-use mailbus_spec::lease::{Acquire, Command, Outcome, Rejection, ReleaseTarget};
-use mailbus_spec::{Ordinal, PathSet, RequestId, Ttl, Wait, limits};
+use mailbus_spec::lease::{Command, Outcome, Rejection, ReleaseTarget};
+use mailbus_spec::{Ordinal, PathSet, RequestId};
 
-use super::claim::Claim;
-use super::config::Acquisition;
+use super::claim::{Claim, Extent, lives_at_most};
 use super::event::{ClaimId, Event, Released};
 use super::rules::Ending;
-use super::unrenewed::{TRAVEL, lasts_at_most};
 use super::{Due, LeaseSession, Subject};
 use crate::session::call::CallNumber;
 use crate::session::retry::Retry;
@@ -36,13 +34,8 @@ pub(super) struct Farewell {
     pub(super) kept: Option<Box<(ClaimId, Claim)>>,
 }
 
-/// Longest time that a lease or a ticket of these terms may live at the object, when its last copy has only
-/// just left.
-pub(super) fn lives_at_most(ttl: Ttl, wait: Option<Wait>) -> Duration {
-    let queued = Duration::from_millis(wait.map_or(0, Wait::ms));
-    let turn = Duration::from_millis(limits::QUEUED_TERM_MS);
-    TRAVEL.saturating_add(queued).saturating_add(lasts_at_most(ttl).max(turn))
-}
+/// Number of farewells that go on although nobody waits for the answer: more than an agent may have claims.
+const UNAWAITED: usize = 1_024;
 
 impl Farewell {
     /// True if an answer is still waited for.
@@ -80,13 +73,11 @@ impl LeaseSession {
         self.observe(at);
         let held = self.claims.get(&claim).and_then(|known| {
             let hold = known.hold.as_ref()?;
-            Some((hold.token, known.wanted.clone()))
+            Some((hold.token, (Some(known.wanted.paths.clone()), lives_at_most(known.longest))))
         });
         match held {
-            Some((token, Acquisition { paths, ttl, .. })) => {
-                let lives = lives_at_most(ttl, None);
-                let farewell =
-                    self.release_token(token, (Some(paths), lives), Some(claim), at.monotonic);
+            Some((token, extent)) => {
+                let farewell = self.release_token(token, extent, Some(claim), at.monotonic);
                 self.end_belief(claim, farewell, Ending::Release);
             }
             None if self.release_unrenewed(claim, at.monotonic) => {}
@@ -111,8 +102,8 @@ impl LeaseSession {
             self.events.push_back(Event::Released { claim, ending: Released::Ended });
             return;
         }
-        let (request, acquire) = (known.request.clone(), known.acquire.clone());
-        let farewell = self.cancel_request(request, &acquire, Some(claim), at.monotonic);
+        let (request, extent) = known.cancellation();
+        let farewell = self.cancel_request(request, extent, Some(claim), at.monotonic);
         self.end_belief(claim, farewell, Ending::Cancel);
     }
 
@@ -126,30 +117,28 @@ impl LeaseSession {
         }
     }
 
-    /// Gives a token back, of a lease on these paths that lives for so long at most.
+    /// Gives a token back.
     pub(super) fn release_token(
         &mut self,
         token: Ordinal,
-        (paths, lives): (Option<PathSet>, Duration),
+        extent: Extent,
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
         let (holder, target) = (self.holder.clone(), ReleaseTarget::Token(token));
-        self.say_farewell(Command::Release { holder, target }, (paths, lives), report, now)
+        self.say_farewell(Command::Release { holder, target }, extent, report, now)
     }
 
     /// Ends a request, whatever it became.
     pub(super) fn cancel_request(
         &mut self,
         request: RequestId,
-        acquire: &Acquire,
+        extent: Extent,
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
         let holder = self.holder.clone();
-        let lives = lives_at_most(acquire.ttl(), acquire.wait());
-        let paths = Some(acquire.paths().clone());
-        self.say_farewell(Command::Cancel { holder, request }, (paths, lives), report, now)
+        self.say_farewell(Command::Cancel { holder, request }, extent, report, now)
     }
 
     /// Sends a farewell until it is answered, or what it ends is over by itself: it names a token or a
@@ -158,18 +147,23 @@ impl LeaseSession {
     fn say_farewell(
         &mut self,
         command: Command,
-        (paths, lives): (Option<PathSet>, Duration),
+        (paths, lives): Extent,
         report: Option<ClaimId>,
         now: Duration,
     ) -> FarewellId {
         let same = self.farewells.iter().find(|(_, same)| {
             same.command == command && (report.is_none() || same.report.is_none())
         });
-        let (id, report) = match same {
-            Some((id, same)) if report.is_none() && same.is_awaited() => return id,
-            Some((id, same)) => (id, report.or(same.report)),
-            None => (FarewellId(self.next_number()), report),
+        let (id, is_awaited) = match same {
+            Some((id, same)) => (id, same.is_awaited()),
+            None => (FarewellId(self.next_number()), false),
         };
+        let lives = self.farewells.retry(id).map_or(lives, |retry| retry.prolong(now, lives));
+        if report.is_none() && is_awaited {
+            return id;
+        }
+        let (known, asker) = self.farewells.end(id).map(|same| (same.paths, same.report)).unzip();
+        let (paths, report) = (paths.or(known.flatten()), report.or(asker.flatten()));
         let retry = Retry::due_at(now, Some(lives)).slowing();
         let awaited_until = Some(now.saturating_add(self.horizon()));
         let farewell = Farewell { command, paths, report, awaited_until, kept: None };
@@ -177,7 +171,8 @@ impl LeaseSession {
         id
     }
 
-    /// Farewells that were waited for long enough: their callers hear that nobody knows.
+    /// Farewells that were waited for long enough: their callers hear that nobody knows. The oldest make
+    /// room for the latest.
     pub(super) fn farewells_in_time(&mut self, now: Duration) {
         let overdue =
             |farewell: &&mut Farewell| farewell.awaited_until.is_some_and(|until| until < now);
@@ -185,6 +180,12 @@ impl LeaseSession {
             farewell.awaited_until = None;
             let unknown = |claim| Event::Released { claim, ending: Released::Unanswered };
             self.events.extend(farewell.report.take().map(unknown));
+        }
+        let unawaited = || self.farewells.iter().filter(|(_, farewell)| !farewell.is_awaited());
+        let beyond = unawaited().count().saturating_sub(UNAWAITED);
+        let oldest: Vec<FarewellId> = unawaited().map(|(id, _)| id).take(beyond).collect();
+        for id in oldest {
+            self.end_farewell(id, Released::Unanswered);
         }
     }
 

@@ -131,8 +131,12 @@ impl CreditRules for Sound {
     }
 }
 
-/// Part of a term that may pass before it is renewed: a third, and of very short terms, whose belief
-/// ends long before they do, half of the belief.
-pub(super) fn renewal_pause(ttl: Ttl, belief: &Belief) -> Duration {
-    Duration::from_millis(ttl.ms() / 3).min(belief.lasts.checked_div(2).unwrap_or_default())
+/// The monotonic instant at which `held` is to be renewed, if a renewal gives a term of `ttl` and the belief
+/// `term`: when as much is left of it as of such a term after a third of it, or, if it is so short that belief
+/// ends long before it does, after half of the belief. What is held for longer than a renewal gives is
+/// renewed that late.
+pub(super) fn renewal_due(held: &Belief, ttl: Ttl, term: &Belief) -> Duration {
+    let half = term.lasts.checked_div(2).unwrap_or_default();
+    let pause = Duration::from_millis(ttl.ms() / 3).min(half);
+    held.monotonic_end().saturating_sub(term.lasts.saturating_sub(pause))
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use mailbus_spec::belief::Reading;
 use mailbus_spec::lease::Command;
-use mailbus_spec::{LeasePath, Ordinal, PathSet, RequestId, Ttl, limits};
+use mailbus_spec::{LeasePath, Ordinal, PathSet, RequestId, Ttl};
 
-use super::claim::Claim;
+use super::claim::{Claim, lasts_at_most, lives_at_most};
 use super::error::AcquireError;
 use super::event::{ClaimId, Event};
 use super::rules::Credit;
@@ -53,17 +53,6 @@ impl Unrenewed {
     }
 }
 
-/// Longest travel of a copy that asked for a term.
-pub(super) const TRAVEL: Duration = Duration::from_millis(limits::RETRY_MS);
-
-/// Longest time that a term of `ttl` may last at the object by the client's clocks, more than
-/// either may be off.
-pub(super) fn lasts_at_most(ttl: Ttl) -> Duration {
-    let term = Duration::from_millis(ttl.ms());
-    let spread = term.checked_div(100).unwrap_or_default();
-    term.saturating_add(spread).saturating_add(Duration::from_secs(1))
-}
-
 impl LeaseSession {
     /// Begins to ask for a set of paths for one term: at once or not at all, like any impatient
     /// [`acquire`](Self::acquire), but it is not renewed, and nobody is told when its term is over.
@@ -80,11 +69,11 @@ impl LeaseSession {
         self.observe(at);
         let Some(known) = self.claims.get(&claim) else { return };
         let Some(hold) = &known.hold else { return self.cancel(at, claim) };
-        let (token, ttl) = (hold.token, known.wanted.ttl);
-        let left = lasts_at_most(ttl).min(self.horizon());
+        let (token, longest) = (hold.token, known.longest);
+        let left = lasts_at_most(longest).min(self.horizon());
         let in_the_way_until = at.monotonic.saturating_add(left);
         let Some(ended) = self.claims.remove(&claim) else { return };
-        self.leave(claim, ended, token, ttl, Why::Lapses { in_the_way_until }, at.monotonic);
+        self.leave(claim, ended, token, longest, Why::Lapses { in_the_way_until }, at.monotonic);
     }
 
     fn leave(
@@ -92,11 +81,11 @@ impl LeaseSession {
         id: ClaimId,
         claim: Claim,
         token: Ordinal,
-        ttl: Ttl,
+        longest: Ttl,
         why: Why,
         now: Duration,
     ) {
-        let until = now.saturating_add(TRAVEL).saturating_add(lasts_at_most(ttl));
+        let until = now.saturating_add(lives_at_most(longest));
         let (request, paths) = (claim.request, claim.wanted.paths);
         self.unrenewed.insert(id, Unrenewed { token, request, paths, until, why });
     }
@@ -141,14 +130,15 @@ impl LeaseSession {
     ) -> Option<(ClaimId, QueryId)> {
         self.observe(at);
         let (claim, token) = self.held_on(path)?;
+        // The last copy may be carried out as late as copies are sent.
+        let latest = at.monotonic.saturating_add(self.horizon());
         if let Some(left) = self.unrenewed.get_mut(&claim) {
-            // The last copy may be carried out as late as copies are sent.
-            let latest = at.monotonic.saturating_add(self.config.retry_horizon);
-            let until = latest.saturating_add(TRAVEL).saturating_add(lasts_at_most(ttl));
-            left.until = left.until.max(until);
+            left.until = left.until.max(latest.saturating_add(lives_at_most(ttl)));
+        } else if let Some(known) = self.claims.get_mut(&claim) {
+            known.longest = known.longest.max(ttl);
         }
-        // It wants more time, which what drains does not give.
-        let renew = Command::Renew { holder: self.holder.clone(), token, ttl, drain: false };
+        // What drains gives no more time, but it is held: `Lost` would say that it is not.
+        let renew = Command::Renew { holder: self.holder.clone(), token, ttl, drain: true };
         Some((claim, self.begin_query(at.monotonic, renew)))
     }
 

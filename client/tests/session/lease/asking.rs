@@ -177,6 +177,19 @@ fn who_has_a_place_in_the_queue_keeps_it_whatever_is_being_given_back() {
 }
 
 #[test]
+fn who_was_asked_for_before_a_farewell_is_asked_for_again_whatever_is_being_given_back() {
+    let mut session = session();
+    let first = session.acquire(at(0), awaited());
+    session.acquire(at(0), wanted());
+    let sent = sends(&mut session, 0);
+    answer(&mut session, 10, sent[1].call, queued(0));
+    session.cancel(at(20), first);
+    assert_eq!(names(&sends(&mut session, 20)), ["cancel"]);
+    let sent = sends(&mut session, 10_000);
+    assert!(names(&sent).contains(&"acquire"), "{sent:?}");
+}
+
+#[test]
 fn patience_ends_behind_a_farewell_too() {
     let (mut session, claim) = holding();
     session.release(at(100), claim);
@@ -360,4 +373,19 @@ fn a_patient_claim_waits_for_its_own_process_without_asking() {
     let asked = sends_one(&mut session, 210);
     answer(&mut session, 220, asked.call, granted(7, 30_000));
     assert!(events(&mut session).contains(&Event::Acquired { claim: second, token: token(7) }));
+}
+
+#[test]
+fn who_was_granted_after_a_refusal_does_not_hear_of_it_when_patience_ends() {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited().patience(Duration::from_secs(40)));
+    let first = sends_one(&mut session, 0);
+    let deadlock = Rejection::Deadlock { cycle: Vec::new(), length: 2 };
+    answer(&mut session, 10, first.call, reply(Err(deadlock)));
+    let (_, again) = sends_next(&mut session, 10);
+    answer(&mut session, 35_000, again.call, granted(5, 30_000));
+    assert_eq!(names(&sends(&mut session, 35_000)), ["renew"], "it is too late to be believed");
+    session.handle_timeout(at(40_000));
+    let refusal = AcquireError::PatienceOver;
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal }]);
 }

@@ -82,6 +82,29 @@ fn a_lease_is_renewed_at_a_third_of_its_time() {
 }
 
 #[test]
+fn a_short_term_after_a_longer_first_one_is_renewed_when_its_own_part_of_that_is_left() {
+    let mut session = session();
+    let claim = session.acquire(at(0), awaited().ttl(ttl(6_000)));
+    let acquire = sends_one(&mut session, 0);
+    answer(&mut session, 10, acquire.call, granted(5, 30_000));
+    let mut renewed_at = Vec::new();
+    let mut now = 10;
+    while now < 33_000 && renewed_at.len() < 10 {
+        let (sent_at, renew) = sends_next(&mut session, now);
+        renewed_at.push(sent_at);
+        now = sent_at + 1;
+        answer(&mut session, now, renew.call, renewed());
+        assert!(session.believes(at(now), claim));
+    }
+    // Of a term of 6 s, 5 737 ms are believed and 2 000 are over when it is renewed.
+    let first = L - (5_737 - 2_000);
+    assert_eq!(
+        renewed_at,
+        [10_000, first, first + 2_000, first + 4_000, first + 6_000, first + 8_000]
+    );
+}
+
+#[test]
 fn a_pushed_grant_counts_from_the_first_attempt_too() {
     let mut session = session();
     let claim = session.acquire(at(0), awaited());

@@ -1,6 +1,6 @@
 //! Giving back, being taken from, and what is reported of it.
 
-use mailbus_client::session::lease::{AcquireError, Event, LossCause, Released};
+use mailbus_client::session::lease::{AcquireError, Event, LeaseSession, LossCause, Released};
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, Outcome};
 use mailbus_spec::wire::{Code, Problem};
@@ -120,6 +120,36 @@ fn a_drained_lease_is_believed_to_its_end_and_not_renewed() {
     assert!(sends(&mut session, 29_688).is_empty());
     assert!(!session.believes(at(29_689), claim));
     assert_eq!(names(&sends(&mut session, 29_689)), ["release"]);
+}
+
+#[test]
+fn the_words_of_a_drain_are_told_when_they_come_after_it() {
+    let (mut session, claim) = holding();
+    let renew = sends_one(&mut session, 10_000);
+    answer(&mut session, 10_020, renew.call, draining());
+    let told = |session: &mut LeaseSession, ms: u64, reason: &str| {
+        let (token, reason) = (token(5), reason.to_owned());
+        session.handle_notice(at(ms), Notice::Forced { token, reason, drain: true });
+        events(session)
+    };
+    let drains = |reason: &str| [Event::Draining { claim, reason: reason.to_owned() }];
+    assert_eq!(events(&mut session), drains(""));
+    assert_eq!(told(&mut session, 10_030, "make room"), drains("make room"));
+    assert_eq!(told(&mut session, 10_040, "make room"), []);
+    answer(&mut session, 10_050, renew.call, draining());
+    assert_eq!(events(&mut session), [], "a renewal brings no words");
+    assert_eq!(told(&mut session, 10_060, "at once"), drains("at once"));
+}
+
+#[test]
+fn a_lease_that_drains_before_it_was_believed_is_cancelled_however_that_is_heard() {
+    let (mut session, claim, granted_at) = granted_late();
+    let renew = sends_one(&mut session, granted_at);
+    answer(&mut session, granted_at + 10, renew.call, draining());
+    let refusal = AcquireError::Forced(String::new());
+    assert_eq!(refusal.to_string(), "an admin took the lease");
+    assert_eq!(events(&mut session), [Event::Refused { claim, refusal }]);
+    assert_eq!(names(&sends(&mut session, granted_at + 10)), ["cancel"], "it is still there");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod asking;
 mod believing;
 mod connecting;
 mod ending;
+mod farewells;
 mod random;
 mod stage;
 mod term;

@@ -3,7 +3,7 @@
 use mailbus_client::session::lease::{AcquireError, Event, LeaseSession, Released};
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, Outcome, OverReason};
-use mailbus_spec::{LeasePath, RequestId, Timestamp};
+use mailbus_spec::{LeasePath, RequestId, Timestamp, Wait};
 
 use super::stage::*;
 
@@ -58,9 +58,9 @@ fn what_is_held_is_extended_under_its_token() {
     let (mut session, _, _) = held_for_a_term();
     let (_, query) = session.extend(at(20_000), &path(), ttl(60_000)).unwrap();
     let renew = sends_one(&mut session, 20_000);
-    assert!(
-        matches!(renew.command, Command::Renew { token: named, ttl: span, .. } if named == token(5) && span == ttl(60_000))
-    );
+    let asked =
+        Command::Renew { holder: holder("a"), token: token(5), ttl: ttl(60_000), drain: true };
+    assert_eq!(renew.command, asked);
     session.handle_failure(at(20_010), renew.call);
     let (again_at, again) = sends_next(&mut session, 20_010);
     answer(&mut session, again_at + 1, again.call, renewed());
@@ -158,4 +158,20 @@ fn what_asks_for_paths_that_lapse_waits_for_their_end_but_not_for_ever() {
     session.lapse(at(5_000), claim);
     session.acquire(at(6_000), acquisition(&["y"]));
     assert_eq!(names(&sends(&mut session, 6_000)), ["acquire"], "it is in nobody else's way");
+}
+
+#[test]
+fn what_lapses_lasts_for_its_first_term_out_of_the_queue_if_that_is_longer() {
+    // A term of 2 s, and of 1 % and a second more by the client's clocks.
+    for (wait_ms, lasts_ms) in [(1_000, 3_020), (6_000, 7_060), (600_000, 31_300)] {
+        let mut session = session();
+        let wait = Wait::from_ms(wait_ms).unwrap();
+        let claim = session.acquire(at(0), awaited().ttl(ttl(2_000)).wait(wait));
+        let acquire = sends_one(&mut session, 0);
+        answer(&mut session, 10, acquire.call, granted(5, 2_000));
+        session.lapse(at(100), claim);
+        session.acquire(at(200), wanted());
+        let (asked_at, asked) = sends_next(&mut session, 200);
+        assert_eq!((asked_at, asked.command.name()), (100 + lasts_ms, "acquire"));
+    }
 }
