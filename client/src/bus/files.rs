@@ -49,7 +49,7 @@ impl<K: Clocks> Files<K> {
     }
 
     pub(super) async fn release(&self, file: &str) -> Result<bool, BusError> {
-        let path = parse(file)?;
+        let path = LeasePath::named(file).map_err(BusError::Path)?;
         if self.holder.session.is_original() {
             return self.release_unnamed(path).await;
         }

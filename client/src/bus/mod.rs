@@ -159,7 +159,8 @@ pub trait MailBus {
 
     /// Acquires a file for `ttl`; false if somebody else has it, or work of this agent's that was given
     /// up on may still be at it. It is not renewed, and lapses. What the agent holds already is
-    /// extended to last for at least `ttl` from now; what a guard holds lasts as long as the guard.
+    /// extended to last for at least `ttl` from now; what a guard holds lasts as long as the guard. False too
+    /// if an admin lets that drain: it is held to its end, which does not move, and may be given back.
     ///
     /// Dropped before it is answered, or without an answer, what was not held before is given back in the
     /// background.
@@ -169,8 +170,8 @@ pub trait MailBus {
     /// too late, or if the service does not answer.
     async fn acquire_lease(&self, file: &str, ttl: Duration) -> Result<bool, BusError>;
 
-    /// Gives a file back; false if the agent has not acquired it so, or holds it no more. A guard gives
-    /// back what it holds by itself.
+    /// Gives a file back, also by a spelling that [`acquire_lease`](Self::acquire_lease) refuses; false if
+    /// the agent has not acquired it so, or holds it no more. A guard gives back what it holds by itself.
     ///
     /// # Errors
     /// [`BusError`] if it is no file, or the service does not answer. It may be asked again then.

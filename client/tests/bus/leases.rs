@@ -3,8 +3,9 @@
 use futures_util::future::{join, select};
 use mailbus_client::bus::{BusError, MailBus};
 use mailbus_client::error::{AcquireError, CallError};
-use mailbus_client::lease::path_set;
+use mailbus_client::lease::{PathStatus, path_set};
 use mailbus_client::session::lease::Acquisition;
+use mailbus_spec::LeasePath;
 
 use crate::bench::{Bench, Mode, seconds, setup};
 
@@ -33,6 +34,36 @@ fn under_the_originals_identity_another_process_may_release() {
         assert_eq!(first.acquire_lease("x", seconds(30)).await, Ok(true));
         assert_eq!(second.release_lease("x").await, Ok(true));
         assert_eq!(first.is_leased("x").await, Ok(false));
+    });
+}
+
+#[test]
+fn what_was_acquired_by_a_spelling_that_is_refused_may_be_given_back_by_it() {
+    Bench::run(async |bench| {
+        for session in ["", "1"] {
+            let a = bench.bus_of(setup("a", session, 1));
+            assert_eq!(a.acquire_lease("x", seconds(30)).await, Ok(true));
+            assert!(matches!(a.acquire_lease("x/", seconds(30)).await, Err(BusError::Path(_))));
+            assert_eq!(a.release_lease("x/").await, Ok(true));
+            assert_eq!(a.release_lease("*.rs").await, Ok(false), "it is not held");
+            assert!(matches!(a.release_lease("../x").await, Err(BusError::Path(_))));
+        }
+    });
+}
+
+#[test]
+fn what_drains_is_not_extended_and_may_be_given_back() {
+    Bench::run(async |bench| {
+        let a = bench.bus("a");
+        assert_eq!(a.acquire_lease("x", seconds(30)).await, Ok(true));
+        let path = LeasePath::new("x").unwrap();
+        let status = a.leases().status(path).await;
+        let Ok(PathStatus::Held { lease, .. }) = status else { panic!("{status:?}") };
+        assert_eq!(a.leases().force_release(lease.token, "make room", true).await, Ok(true));
+        assert_eq!(a.acquire_lease("x", seconds(60)).await, Ok(false), "its end does not move");
+        assert_eq!(a.is_leased("x").await, Ok(true));
+        assert_eq!(a.release_lease("x").await, Ok(true), "it is held all the same");
+        assert_eq!(a.acquire_lease("x", seconds(60)).await, Ok(true));
     });
 }
 
