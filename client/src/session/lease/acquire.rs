@@ -42,6 +42,9 @@ impl LeaseSession {
         let patient = !wanted.patience.is_zero();
         let give_up_at = patient.then(|| at.monotonic.saturating_add(wanted.patience));
         let acquiring = self.retry_of_acquire(&wanted, at.monotonic);
+        let is_own =
+            |(_, other): &(&ClaimId, &Claim)| other.acquire.paths().overlaps(&wanted.paths);
+        let own = self.claims.iter().find(is_own).map(|(first, _)| *first);
         let (attempts, longest) = (AttemptLog::default(), longest_term(&acquire));
         let (position, hold) = (None, None);
         let claim = Claim {
@@ -51,6 +54,7 @@ impl LeaseSession {
             request,
             longest,
             give_up_at,
+            behind: own.filter(|_| patient),
             acquiring,
             attempts,
             position,

@@ -7,6 +7,7 @@ use mailbus_spec::lease::{Acquire, Rejection};
 use mailbus_spec::{Ordinal, PathSet, RequestId, Ttl, Wait, limits};
 
 use super::config::Acquisition;
+use super::event::ClaimId;
 use super::rules::Attempts;
 use crate::session::call::{CallNumber, Sending};
 use crate::session::retry::Retry;
@@ -58,6 +59,9 @@ pub(super) struct Claim {
     pub longest: Ttl,
     /// Time at which the caller's patience is over; `None` for those who would not wait at all.
     pub give_up_at: Option<Duration>,
+    /// The first of the earlier claims that a patient one waited for as it began. None before that is ever in
+    /// its way.
+    pub behind: Option<ClaimId>,
     pub acquiring: Retry,
     pub attempts: AttemptLog,
     pub position: Option<u64>,

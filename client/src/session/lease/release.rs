@@ -62,9 +62,9 @@ impl LeaseSession {
         };
         let is_own = |(_, other): (&ClaimId, &Claim)| other.acquire.paths().overlaps(wanted);
         claim.attempts.first.is_none()
-            && (self.farewells.iter().any(is_farewell)
-                || self.unrenewed.values().any(|left| left.is_in_the_way(wanted, now))
-                || (claim.give_up_at.is_some() && self.claims.range(..id).any(is_own)))
+            && (claim.behind.is_some_and(|first| self.claims.range(first..id).any(is_own))
+                || self.farewells.iter().any(is_farewell)
+                || self.unrenewed.values().any(|left| left.is_in_the_way(wanted, now)))
     }
 
     /// Gives back what `claim` holds or stops asking for it. Belief ends here, before anything is sent.

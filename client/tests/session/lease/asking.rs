@@ -376,6 +376,21 @@ fn a_patient_claim_waits_for_its_own_process_without_asking() {
 }
 
 #[test]
+fn a_patient_claim_waits_for_each_of_its_own_process() {
+    let (mut session, first) = holding();
+    let second = session.acquire(at(100), acquisition(&["y"]));
+    let asked = sends_one(&mut session, 100);
+    answer(&mut session, 110, asked.call, granted(6, 30_000));
+    session.acquire(at(200), acquisition(&["x", "y"]).patience(Duration::from_secs(600)));
+    for (now, claim, then) in [(200, first, vec![]), (300, second, vec!["acquire"])] {
+        session.release(at(now), claim);
+        let release = sends_one(&mut session, now);
+        answer(&mut session, now + 10, release.call, reply(Ok(Outcome::Released)));
+        assert_eq!(names(&sends(&mut session, now + 10)), then);
+    }
+}
+
+#[test]
 fn who_was_granted_after_a_refusal_does_not_hear_of_it_when_patience_ends() {
     let mut session = session();
     let claim = session.acquire(at(0), awaited().patience(Duration::from_secs(40)));
