@@ -75,7 +75,7 @@ fn commands() -> Vec<Command> {
         Command::ForceRelease { token: token(0), reason: "moved on".into(), drain: true },
         Command::Recover { at_least: token(7) },
         Command::Tickets { prefix: "src/".into(), after: 11, limit: 2 },
-        Command::ForceTicket { arrival: 12, generation: NOON, reason: "nobody is there".into() },
+        Command::ForceTicket { arrival: 12, generation: NOON },
     ]
 }
 

@@ -94,9 +94,8 @@ fn command() -> impl Strategy<Value = Command> {
         (path(), token()).prop_map(|(path, token)| Command::Verify { path, token }),
         (prefix(), any::<u64>(), 1..=1_000_usize)
             .prop_map(|(prefix, after, limit)| Command::Tickets { prefix, after, limit }),
-        (any::<u64>(), any::<u64>(), ".{0,20}").prop_map(|(arrival, generation, reason)| {
-            Command::ForceTicket { arrival, generation, reason }
-        }),
+        (any::<u64>(), any::<u64>())
+            .prop_map(|(arrival, generation)| Command::ForceTicket { arrival, generation }),
         (token(), ".{0,20}", any::<bool>())
             .prop_map(|(token, reason, drain)| Command::ForceRelease { token, reason, drain }),
         (HOST_FIRST_MS << 10..HOST_END_MS << 10)

@@ -76,9 +76,13 @@ impl Workspace {
     }
 
     fn queue(&mut self, agent: &str, paths: &[&str], expected: &str) -> Cost {
+        self.queue_for(600_000, agent, paths, expected)
+    }
+
+    fn queue_for(&mut self, ms: u64, agent: &str, paths: &[&str], expected: &str) -> Cost {
         let body = json!({
             "agentId": agent, "session": "1", "request": "queue", "paths": paths,
-            "ttlMs": 60_000, "waitMs": 600_000,
+            "ttlMs": 60_000, "waitMs": ms,
         });
         self.cost("acquire", body, expected)
     }
@@ -154,6 +158,21 @@ fn a_ticket_costs_one_row_and_its_grant_one_more() {
     assert_eq!(workspace.cost("cancel", cancel.clone(), "cancelled"), (0, 0), "in the same ms");
     workspace.host_ms += 1;
     assert_eq!(workspace.cost("cancel", cancel, "cancelled"), (1, 0), "its memory is renewed");
+}
+
+#[test]
+fn a_question_costs_a_row_after_a_quarter_of_the_wait_and_keeps_the_place() {
+    let mut workspace = Workspace::new();
+    workspace.acquire("ann", "a", "granted");
+    workspace.queue_for(4_000, "bob", &["a"], "queued");
+    for _ in 0..2 {
+        workspace.host_ms += 999;
+        assert_eq!(workspace.queue_for(4_000, "bob", &["a"], "queued"), (0, 0), "it moves little");
+        workspace.host_ms += 1;
+        assert_eq!(workspace.queue_for(4_000, "bob", &["a"], "queued"), (1, 0));
+    }
+    workspace.host_ms += 3_999;
+    assert_eq!(workspace.queue_for(4_000, "bob", &["a"], "queued"), (1, 0), "it keeps its place");
 }
 
 #[test]

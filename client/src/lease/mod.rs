@@ -162,14 +162,8 @@ impl<K: Clocks> LeaseClient<K> {
     ///
     /// # Errors
     /// [`CallError`] if there is no answer.
-    pub async fn force_ticket(
-        &self,
-        arrival: u64,
-        generation: u64,
-        reason: impl Into<String>,
-    ) -> Result<bool, CallError> {
-        let reason = reason.into();
-        match self.call(Command::ForceTicket { arrival, generation, reason }).await?.answer {
+    pub async fn force_ticket(&self, arrival: u64, generation: u64) -> Result<bool, CallError> {
+        match self.call(Command::ForceTicket { arrival, generation }).await?.answer {
             Ok(Outcome::Released) => Ok(true),
             Err(Rejection::Lost) => Ok(false),
             other => Err(CallError::of(other)),

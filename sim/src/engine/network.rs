@@ -189,7 +189,7 @@ impl Engine {
         while self.now() < wake {
             self.step();
         }
-        let latest = self.now().plus_ms(self.context.largest_ttl_ms() + FORGETTING_MS);
+        let latest = self.now().plus_ms(self.context.longest_term_ms() + FORGETTING_MS);
         let lost_ms = if may_lose { MAIL_FORGETTING_MS } else { 0 };
         let mail_ms = if self.context.plan.has_mail() { MAIL_FORGETTING_MS + lost_ms } else { 0 };
         let mail_latest = self.now().plus_ms(mail_ms);

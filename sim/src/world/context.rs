@@ -9,7 +9,7 @@ use mailbus_client::transport::Object;
 use mailbus_spec::lease::{self, LeaseMachine};
 use mailbus_spec::mailbox::{self, MailboxMachine};
 use mailbus_spec::wire;
-use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet};
+use mailbus_spec::{Holder, HostTime, LeasePath, Ordinal, PathSet, Ttl, Wait};
 use tokio::sync::Notify;
 
 use crate::clock::{SkewedClock, TrueClock, TrueTime, host_time};
@@ -179,14 +179,22 @@ impl Context {
         self.history.borrow_mut().note(now, line);
     }
 
-    /// The largest TTL that anybody asks for, in ms.
+    /// The longest term that a lease of anybody may have at once, in ms: its TTL, or the first term out of the
+    /// queue.
     #[must_use]
-    pub fn largest_ttl_ms(&self) -> u64 {
-        let ttls = self.plan.operations.iter().map(|operation| match operation.action {
-            Action::Hold { ttl_ms, .. } | Action::Original { ttl_ms, .. } => ttl_ms,
+    pub fn longest_term_ms(&self) -> u64 {
+        let term_ms = |ttl_ms: u64, wait: Option<Wait>| {
+            let first = wait.and_then(|_| Ttl::from_ms(ttl_ms)).map(|ttl| ttl.queued_term(wait));
+            first.map_or(0, Ttl::ms).max(ttl_ms)
+        };
+        let terms = self.plan.operations.iter().map(|operation| match operation.action {
+            Action::Hold { ttl_ms, wait_ms, .. } => {
+                term_ms(ttl_ms, wait_ms.and_then(Wait::from_ms))
+            }
+            Action::Original { ttl_ms, .. } => ttl_ms,
             _ => 0,
         });
-        ttls.max().unwrap_or(0).max(PROBE_TTL_MS)
+        terms.max().unwrap_or(0).max(term_ms(PROBE_TTL_MS, Some(Wait::DEFAULT)))
     }
 
     /// Does the same to both objects.
@@ -256,7 +264,7 @@ impl Context {
             asked,
             learned: None,
             gave_up: None,
-            largest_ttl_ms: self.largest_ttl_ms(),
+            longest_term_ms: self.longest_term_ms(),
         };
         let mut history = self.history.borrow_mut();
         history.claims.push(claim);

@@ -56,11 +56,13 @@ fn lost_replies_are_in_the_order_once_or_not_at_all() {
 
 #[test]
 fn what_was_executed_when_the_server_died_is_found() {
+    // Four crashes with ten commands under way have more orders than a real history.
     let mut hidden = 0;
     for seed in 0..45 {
         let world = World::new(seed).clients(10).commands(400).agents().alarms().kills(4);
         let history = world.history();
-        let explained = explain(&history).unwrap_or_else(|found| panic!("seed {seed}: {found}"));
+        let explained = explain_within(&history, 1_000_000)
+            .unwrap_or_else(|found| panic!("seed {seed}: {found}"));
         hidden += explained.hidden();
     }
     assert!(hidden > 500, "only {hidden} hidden events");

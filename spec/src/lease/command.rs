@@ -89,8 +89,6 @@ pub enum Command {
         arrival: u64,
         /// Generation that it arrived in, as the commit of the answer says that named it.
         generation: u64,
-        /// Reason, at most [`limits::REASON_MAX_BYTES`](crate::limits::REASON_MAX_BYTES).
-        reason: String,
     },
     /// Says that the storage was restored to an earlier state (admin): a new generation begins.
     Recover {

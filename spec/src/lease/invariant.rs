@@ -309,7 +309,7 @@ fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
         Event::Command(Command::Cancel { holder, request }) => {
             ClaimKey::of(holder, request) == ticket.key()
         }
-        Event::Command(Command::ForceTicket { arrival: forced, generation, .. }) => {
+        Event::Command(Command::ForceTicket { arrival: forced, generation }) => {
             *forced == arrival && *generation == transition.before.generation
         }
         _ => false,
@@ -327,7 +327,8 @@ fn no_lost_place(transition: &Transition<'_>) -> Result<(), String> {
     asking_extends(transition, now)
 }
 
-/// Tickets that are told to wait have three quarters of their wait to ask again.
+/// Tickets that are told to wait have three quarters of their wait to ask again, and no more than the whole
+/// unless they had more before.
 fn asking_extends(transition: &Transition<'_>, now: Timestamp) -> Result<(), String> {
     let answer = transition.step.reply.as_ref().map(|reply| &reply.answer);
     let (Event::Command(Command::Acquire(acquire)), Some(Ok(Outcome::Queued { .. }))) =
@@ -340,8 +341,12 @@ fn asking_extends(transition: &Transition<'_>, now: Timestamp) -> Result<(), Str
     let ticket = queue.find(|ticket| Some(ticket.key()) == request);
     let wait_ms = acquire.wait().map_or(0, Wait::ms);
     let least = wait_ms.saturating_sub(wait_ms.div_ceil(4));
-    let kept = ticket.is_some_and(|ticket| ticket.deadline.ms_since(now) >= least);
-    ensure(kept, || format!("{acquire:?} waits, and {ticket:?} was not extended"))
+    let left = ticket.map_or(0, |ticket| ticket.deadline.ms_since(now));
+    ensure(left >= least, || format!("{acquire:?} waits, and {ticket:?} was not extended"))?;
+    let known = transition.before.queue.values();
+    let known = known.filter(|ticket| Some(ticket.key()) == request).map(|ticket| ticket.deadline);
+    let most = known.chain([now.plus_ms(wait_ms)]).max().map_or(0, |most| most.ms_since(now));
+    ensure(left <= most, || format!("{acquire:?} waits, and {ticket:?} was extended beyond it"))
 }
 
 fn lease_liveness(state: &LeaseMachine) -> Result<(), String> {

@@ -77,6 +77,10 @@ pub fn its_client_reads_every_answer(program: Program) {
             r##"{"released":false,"code":"lost","commit":{"sequence":2,"now":#,"generation":#}}"##;
         assert_eq!(success(&post(to, "release", &its("bob")).await), lost);
         assert_eq!(
+            success(&post(to, "release", &of("bob")).await),
+            r##"{"released":false,"code":"lost","commit":{"sequence":2,"now":#,"generation":#},"ignored":["ttlMs"]}"##
+        );
+        assert_eq!(
             success(&post(to, "release", &its("alice")).await),
             r##"{"outcome":"released","released":true,"commit":{"sequence":3,"now":#,"generation":#}}"##
         );

@@ -57,19 +57,23 @@ impl Workspace {
     }
 
     async fn queue(&mut self, rows: u64, agent: &str, paths: &[&str], expected: &str) {
+        self.queue_for(rows, 600_000, agent, paths, expected).await;
+    }
+
+    async fn queue_for(&mut self, rows: u64, ms: u64, agent: &str, paths: &[&str], expected: &str) {
         let mut ticket = claim(agent, paths);
         ticket["request"] = json!("queue");
-        ticket["waitMs"] = json!(600_000);
+        ticket["waitMs"] = json!(ms);
         self.costs(rows, "acquire", ticket, expected).await;
     }
 
-    /// Waits until the object's clock is beyond what it is now.
-    async fn let_time_pass(&mut self) {
+    /// Waits until the object's clock is this much beyond what it is now.
+    async fn let_pass(&mut self, ms: u64) {
         let mut seen = None;
         loop {
             let now = self.ask("status", &json!({"path": "nobody's"})).await.json();
             let now = now["commit"]["now"].as_u64().unwrap();
-            if *seen.get_or_insert(now) < now {
+            if *seen.get_or_insert(now) + ms <= now {
                 return;
             }
             a_moment().await;
@@ -144,13 +148,21 @@ pub fn each_event_costs_its_budget(program: Program) {
         first.acquire(FIRST + 1 + ALARM, "ann", &["a"]).await;
         first.check();
 
+        // Four seconds are a wait of which a quarter passes soon.
+        let mut waiting = Workspace::new(&bus, "waiting").await;
+        waiting.acquire(1 + ALARM, "ann", &["a"]).await;
+        waiting.queue_for(1 + ALARM, 4_000, "dan", &["a"], "queued").await;
+        waiting.let_pass(1_000).await;
+        waiting.queue_for(1, 4_000, "dan", &["a"], "queued").await;
+        waiting.check();
+
         let mut workspace = Workspace::new(&bus, "second").await;
         let ann = workspace.acquire(1 + ALARM, "ann", &["a"]).await;
         let renewed = workspace.costs(1, "renew", of("ann", &ann), "renewed").await;
         assert_eq!(renewed["waiting"], 0);
         workspace.queue(1, "bob", &["a", "b"], "queued").await;
         workspace.queue(1, "cyd", &["b"], "queued").await;
-        workspace.let_time_pass().await;
+        workspace.let_pass(1).await;
         workspace.queue(0, "bob", &["a", "b"], "queued").await;
         // Bob's turn is short, so the alarm has to ring earlier.
         workspace.costs(2 + ALARM, "release", of("ann", &ann), "released").await;

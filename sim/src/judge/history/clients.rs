@@ -47,8 +47,8 @@ pub struct Claim {
     pub learned: Option<TrueTime>,
     /// Time at which the client stopped asking, if it did so without holding the set.
     pub gave_up: Option<TrueTime>,
-    /// Largest TTL asked for so far, in ms.
-    pub largest_ttl_ms: u64,
+    /// Longest term that a lease may have at once, in ms: of a TTL asked for, or the first out of the queue.
+    pub longest_term_ms: u64,
 }
 
 /// Outcome of one run of a handler.

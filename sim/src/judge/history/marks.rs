@@ -69,6 +69,8 @@ marks! {
     WroteAfterBelief "write after belief had ended"
     /// An admin ended a lease while its holder believed in it.
     ForcedWhileBelieved "forced while believed"
+    /// An admin ended a ticket.
+    TicketForced "ticket ended by an admin"
     /// A draining lease was refused its renewal.
     DrainRefusedRenewal "renewal refused by a drain"
     /// A renewal told that the lease drains.

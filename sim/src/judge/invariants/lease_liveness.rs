@@ -1,5 +1,5 @@
 //! Once faults stop and the holders ahead stop renewing, a ticket whose holder keeps asking is granted
-//! within (overlapping claims ahead, transitively) × (largest TTL or first term + alarm or poll lateness) +
+//! within (overlapping claims ahead, transitively) × (longest term + alarm or poll lateness) +
 //! 60 s, and its holder learns of it; a path that no live lease or ticket overlaps is acquirable at once.
 //!
 //! And nobody is let wait for himself, through leases and earlier tickets: that wait has no end. What the
@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use mailbus_spec::lease::{Command, Rejection};
-use mailbus_spec::limits::{POLL_MAX_MS, QUEUED_TERM_MS, REANCHOR_MS};
+use mailbus_spec::limits::{POLL_MAX_MS, REANCHOR_MS};
 use mailbus_spec::machine::Event;
 use mailbus_spec::{Holder, PathSet, Timestamp};
 
@@ -118,7 +118,7 @@ impl Invariant<LeaseObserver> for LeaseLiveness {
 
     fn finish(&mut self, history: &History, _observer: &LeaseObserver, tally: &mut Tally) {
         for (claim, ahead) in &self.ahead {
-            let term_ms = claim.largest_ttl_ms.max(QUEUED_TERM_MS) + POLL_MAX_MS;
+            let term_ms = claim.longest_term_ms + POLL_MAX_MS;
             // Its own turn counts too: what it meets when it asks may have come before it.
             let turns = u64::try_from(ahead.unwrap_or(0)).unwrap_or(0) + 1;
             let bound_ms = turns * term_ms + REANCHOR_MS.unsigned_abs() + ANSWER_MS;

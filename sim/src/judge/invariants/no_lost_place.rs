@@ -77,6 +77,21 @@ mod tests {
 
         assert_eq!(check(example.queued(30, "b", "r2", "x", 0)).broken, None);
     }
+
+    #[test]
+    fn an_admin_ends_the_ticket_that_was_named_and_no_other() {
+        let example = Example::new()
+            .granted(0, "a", "r1", "x", 1, 60_000)
+            .queued(10, "b", "r2", "x", 0)
+            .queued(20, "c", "r3", "x", 1)
+            .listed(30, "b", "r2", "x", 7);
+        let forced = example.clone().forced_ticket(40, 7, 1);
+        assert_eq!(check(forced.clone().timed_out(50, "b", "r2", "x")).broken, None);
+        assert!(check(forced.timed_out(50, "c", "r3", "x")).broken.is_some());
+        let other_generation = example.forced_ticket(40, 7, 2);
+        assert!(check(other_generation.timed_out(50, "b", "r2", "x")).broken.is_some());
+    }
+
     #[test]
     fn a_ticket_may_be_granted_by_a_recovery_that_carries_the_clock_past_its_deadline() {
         let example =

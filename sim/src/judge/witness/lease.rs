@@ -9,7 +9,9 @@ use mailbus_spec::machine::Event;
 use crate::judge::history::History;
 use crate::judge::history::marks::{Mark, Marks};
 use crate::judge::observer::Reader;
-use crate::judge::observer::lease::{Change, EndOfLease, LeaseEvent, LeaseObserver, Moment};
+use crate::judge::observer::lease::{
+    Change, EndOfLease, EndOfTicket, LeaseEvent, LeaseObserver, Moment,
+};
 use crate::plan::Plan;
 
 pub(super) struct Witness<'a> {
@@ -99,6 +101,9 @@ impl Reader<LeaseObserver> for Witness<'_> {
                     if believed {
                         self.marks.reach(Mark::ForcedWhileBelieved);
                     }
+                }
+                Change::TicketEnded { how: EndOfTicket::Forced, .. } => {
+                    self.marks.reach(Mark::TicketForced);
                 }
                 Change::Tombstone { .. } => self.marks.reach(Mark::CancelTombstone),
                 _ => {}

@@ -49,11 +49,21 @@ pub(super) async fn list(agent: &Agent) {
     note_unknown(agent, agent.client.list("src/", None, 10).await);
 }
 
-/// Ends whatever lease covers the path when the question is answered.
+/// Ends whatever lease covers the path when the question is answered. What must not drain clears the path:
+/// the first ticket for it is ended too.
 pub(super) async fn force(agent: &Agent, path: &LeasePath, drain: bool) {
-    let status = note_unknown(agent, agent.client.status(path.clone()).await);
+    let client = &agent.client;
+    let status = note_unknown(agent, client.status(path.clone()).await);
     if let Some(PathStatus::Held { lease, .. }) = status {
-        note_unknown(agent, agent.client.force_release(lease.token, "planned", drain).await);
+        note_unknown(agent, client.force_release(lease.token, "planned", drain).await);
+    }
+    if drain {
+        return;
+    }
+    let Some(page) = note_unknown(agent, client.tickets(path.as_str(), 0, 1).await) else { return };
+    for ticket in page.tickets {
+        let ended = client.force_ticket(ticket.arrival, page.generation).await;
+        note_unknown(agent, ended);
     }
 }
 

@@ -1,6 +1,5 @@
 //! Random lease commands from a world so small that claims meet: five holders, four paths in two spellings
-//! each, three
-//! request ids each.
+//! each, three request ids each.
 
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, RngExt};
@@ -32,7 +31,7 @@ impl Generate for LeaseMachine {
             74..=80 => cancel(random),
             81..=84 => some_path(random).map(|path| Command::Status { path }),
             85..=86 => list(random),
-            87 => Some(tickets(random)),
+            87 => Some(tickets(self, random)),
             88..=91 => verify(self, random),
             92..=96 => force_release(self, random),
             97..=98 => Some(force_ticket(self, random)),
@@ -180,16 +179,19 @@ fn force_release(state: &LeaseMachine, random: &mut impl Rng) -> Option<Command>
     Some(Command::ForceRelease { token, reason, drain: random.random_bool(0.6) })
 }
 
-fn tickets(random: &mut impl Rng) -> Command {
-    let (after, limit) = (random.random_range(0..20), random.random_range(1..=3));
-    Command::Tickets { prefix: String::from(if after % 2 == 0 { "" } else { "b" }), after, limit }
+/// A page of tickets, mostly after one that waits.
+fn tickets(state: &LeaseMachine, random: &mut impl Rng) -> Command {
+    let after = state.queue.keys().copied().choose(random);
+    let after = after.filter(|_| random.random_bool(0.7)).unwrap_or(0);
+    let prefix = String::from(if random.random_bool(0.5) { "" } else { "b" });
+    Command::Tickets { prefix, after, limit: random.random_range(1..=3) }
 }
 
 /// The end of a ticket: mostly of one that waits, sometimes of what never did, or in another generation.
 fn force_ticket(state: &LeaseMachine, random: &mut impl Rng) -> Command {
     let arrival = state.queue.keys().copied().choose(random).unwrap_or(state.sequence);
     let generation = state.generation + u64::from(random.random_bool(0.1));
-    Command::ForceTicket { arrival, generation, reason: String::new() }
+    Command::ForceTicket { arrival, generation }
 }
 
 /// A recovery near what was issued: from a minute behind to, under exact time, a minute ahead.

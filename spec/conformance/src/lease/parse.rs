@@ -81,8 +81,8 @@ pub(super) fn command(words: &[&str], epoch: Epoch) -> Result<Command, String> {
         ["verify", what, token] => {
             Ok(Command::Verify { path: path(what)?, token: epoch.parse_ordinal(token)? })
         }
-        ["force-release", ticket, rest @ ..] if ticket.starts_with("ticket=") => {
-            force_ticket(ticket, rest, epoch)
+        ["force-release", ticket, generation] if ticket.starts_with("ticket=") => {
+            force_ticket(ticket, generation, epoch)
         }
         ["force-release", token, rest @ ..] => force_release(token, rest, epoch),
         ["recover", token] => Ok(Command::Recover { at_least: epoch.parse_ordinal(token)? }),
@@ -130,14 +130,11 @@ fn list(rest: &[&str]) -> Result<Command, String> {
     })
 }
 
-fn force_ticket(ticket: &str, rest: &[&str], epoch: Epoch) -> Result<Command, String> {
-    let [generation, rest @ ..] = rest else {
-        return Err(String::from("`generation=` is missing"));
-    };
+fn force_ticket(ticket: &str, generation: &str, epoch: Epoch) -> Result<Command, String> {
     let arrival = keyed_number(&[ticket], "ticket")?.unwrap_or(0);
     let generation = keyed(&[generation], "generation").ok_or("`generation=` is missing")?;
     let generation = epoch.parse_generation(generation)?;
-    Ok(Command::ForceTicket { arrival, generation, reason: reason(rest)? })
+    Ok(Command::ForceTicket { arrival, generation })
 }
 
 fn force_release(token: &str, rest: &[&str], epoch: Epoch) -> Result<Command, String> {
@@ -183,7 +180,7 @@ mod tests {
             "list prefix=src/ after=src/a.rs limit=2",
             "verify src/lib.rs #0s",
             "force-release #0s drain reason=make way for the release",
-            "force-release ticket=2 generation=+0s reason=nobody is there",
+            "force-release ticket=2 generation=+0s",
             "list tickets prefix=src/ after=2 limit=3",
             "recover #1h",
         ] {

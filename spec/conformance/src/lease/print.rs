@@ -59,11 +59,9 @@ pub(super) fn command(command: &Command, epoch: Epoch) -> String {
                 if reason.is_empty() { String::new() } else { format!(" reason={reason}") };
             format!("force-release {}{drain}{reason}", epoch.spell_ordinal(*token))
         }
-        Command::ForceTicket { arrival, generation, reason } => {
+        Command::ForceTicket { arrival, generation } => {
             let generation = epoch.spell_generation(*generation);
-            let reason =
-                if reason.is_empty() { String::new() } else { format!(" reason={reason}") };
-            format!("force-release ticket={arrival} generation={generation}{reason}")
+            format!("force-release ticket={arrival} generation={generation}")
         }
         Command::Recover { at_least } => format!("recover {}", epoch.spell_ordinal(*at_least)),
     }

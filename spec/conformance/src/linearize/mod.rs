@@ -116,7 +116,7 @@ impl<S: Subject> Explanation<S> {
 }
 
 /// Most choices that are tried before a history counts as not explained.
-pub const TRIES_MAX: u64 = 1_000_000;
+pub const TRIES_MAX: u64 = 100_000;
 
 /// An order of events that explains the history.
 ///

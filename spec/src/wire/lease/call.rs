@@ -100,7 +100,6 @@ enum Said<'a> {
     ForceTicket {
         arrival: u64,
         generation: u64,
-        reason: &'a str,
     },
     Recover {
         at_least: Ordinal,
@@ -147,8 +146,8 @@ impl<'a> Said<'a> {
             Command::ForceRelease { token, reason, drain } => {
                 Self::ForceRelease { token: *token, reason, drain: *drain }
             }
-            Command::ForceTicket { arrival, generation, reason } => {
-                Self::ForceTicket { arrival: *arrival, generation: *generation, reason }
+            Command::ForceTicket { arrival, generation } => {
+                Self::ForceTicket { arrival: *arrival, generation: *generation }
             }
             Command::Recover { at_least } => Self::Recover { at_least: *at_least },
         }

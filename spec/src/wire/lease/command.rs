@@ -153,16 +153,15 @@ fn number(field: Field<'_>) -> Result<u64, Problem> {
 }
 
 fn force_release(request: &Request<'_>) -> Result<Decoded, Problem> {
-    let reason = reason(request)?;
     let arrival = request.arrival();
     if arrival.is_present() {
         if request.token().is_present() {
             return Err(twice("`token`", "`arrival`"));
         }
         let (arrival, generation) = (number(arrival)?, number(request.generation())?);
-        return Ok((Dialect::Mailbus, Command::ForceTicket { arrival, generation, reason }));
+        return Ok((Dialect::Mailbus, Command::ForceTicket { arrival, generation }));
     }
-    let token = token(request)?;
+    let (reason, token) = (reason(request)?, token(request)?);
     let drain = request.drain().flag()?.unwrap_or(false);
     Ok((Dialect::Mailbus, Command::ForceRelease { token, reason, drain }))
 }

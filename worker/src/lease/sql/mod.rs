@@ -120,7 +120,7 @@ impl Memory for LeaseMemory {
             Command::ForceRelease { token, reason, drain } => {
                 self.force_release(turn, *token, reason, *drain)
             }
-            Command::ForceTicket { arrival, generation, .. } => {
+            Command::ForceTicket { arrival, generation } => {
                 self.force_ticket(turn, *arrival, *generation)
             }
             Command::Recover { at_least } => Ok(self.recover(turn, *at_least)),

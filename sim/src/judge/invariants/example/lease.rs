@@ -3,7 +3,7 @@
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{
     Acquire, Blocker, Command, HeldBy, LeaseStep, Outcome, OverReason, Push, Rejection,
-    ReleaseTarget,
+    ReleaseTarget, TicketEntry,
 };
 use mailbus_spec::machine::Event;
 use mailbus_spec::{
@@ -165,6 +165,25 @@ impl Example {
         self.answered(at_ms, command, Ok(Outcome::Released), Vec::new())
     }
 
+    /// A page of tickets with this one alone.
+    pub fn listed(self, at_ms: u64, who: &str, name: &str, on: &str, arrival: u64) -> Self {
+        let ticket = TicketEntry {
+            arrival,
+            holder: holder(who),
+            request: request(name),
+            paths: paths(on),
+            deadline: time(at_ms + 1),
+        };
+        let command = Command::Tickets { prefix: String::new(), after: 0, limit: 1 };
+        let outcome = Outcome::Tickets { tickets: vec![ticket], more: false };
+        self.answered(at_ms, command, Ok(outcome), Vec::new())
+    }
+
+    pub fn forced_ticket(self, at_ms: u64, arrival: u64, generation: u64) -> Self {
+        let command = Command::ForceTicket { arrival, generation };
+        self.answered(at_ms, command, Ok(Outcome::Released), Vec::new())
+    }
+
     pub fn free(self, at_ms: u64, on: &str) -> Self {
         let command = Command::Status { path: path(on) };
         self.answered(at_ms, command, Ok(Outcome::Free { queue: 0, reserved: None }), Vec::new())
@@ -205,7 +224,7 @@ impl Example {
         learned_ms: Option<u64>,
         who: &str,
         on: &str,
-        largest_ttl_ms: u64,
+        longest_term_ms: u64,
     ) -> Self {
         self.history.claims.push(Claim {
             holder: holder(who),
@@ -213,7 +232,7 @@ impl Example {
             asked: TrueTime::from_ms(asked_ms),
             learned: learned_ms.map(TrueTime::from_ms),
             gave_up: None,
-            largest_ttl_ms,
+            longest_term_ms,
         });
         self
     }

@@ -30,6 +30,8 @@ pub enum EndOfTicket {
     TimedOut,
     /// Its holder cancelled the request.
     Cancelled,
+    /// An admin ended it.
+    Forced,
     /// The object said, before its deadline, that it is no more, and gave no reason that stands.
     Denied,
 }

@@ -66,7 +66,6 @@ impl LeaseObserver {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
     pub(super) fn queue(
         &mut self,
         now: Timestamp,
@@ -74,17 +73,16 @@ impl LeaseObserver {
         acquire: &Acquire,
         request: &RequestId,
         position: u64,
-        wait_ms: u64,
         changes: &mut Vec<Change>,
     ) {
+        let wait_ms = acquire.wait().map_or(0, |wait| wait.ms());
         let deadline = now.plus_ms(wait_ms);
         let known = self.ticket_of(acquire.holder(), request).map(|(arrival, _)| arrival);
         if let Some(arrival) = known {
             if let Some(ticket) = self.tickets.get_mut(&arrival) {
-                if let Some(moved) =
-                    acquire.wait().and_then(|wait| wait.moved(ticket.deadline, now))
-                {
-                    ticket.deadline = moved;
+                // A question moves the deadline by a quarter of the wait or more, or not at all.
+                if deadline.ms_since(ticket.deadline) >= wait_ms.div_ceil(4) {
+                    ticket.deadline = deadline;
                 }
                 let from = std::mem::replace(&mut ticket.position, position);
                 changes.push(Change::AskedAgain { arrival, from, to: position });

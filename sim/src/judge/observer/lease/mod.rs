@@ -86,6 +86,8 @@ pub struct LeaseObserver {
     pub past: BTreeMap<Ordinal, (Holder, Ended)>,
     /// The largest token told.
     pub last_token: Ordinal,
+    /// Tickets that an operator was told of, by generation and arrival.
+    named: BTreeMap<(u64, u64), (Holder, RequestId)>,
     arrivals: u64,
 }
 

@@ -3,6 +3,7 @@
 use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{
     Acquire, Command, HeldBy, LeaseMachine, Outcome, OverReason, Push, Rejection, ReleaseTarget,
+    TicketEntry,
 };
 use mailbus_spec::machine::Event;
 use mailbus_spec::{Clock, Holder, Ordinal, RequestId, Timestamp};
@@ -16,8 +17,16 @@ use crate::judge::observer::lease::{
 fn ends_claims(command: &Command) -> bool {
     matches!(
         command,
-        Command::Release { .. } | Command::Cancel { .. } | Command::ForceRelease { .. }
+        Command::Release { .. }
+            | Command::Cancel { .. }
+            | Command::ForceRelease { .. }
+            | Command::ForceTicket { .. }
     )
+}
+
+/// A ticket's name for an operator, and whose it is.
+fn name_of(entry: &TicketEntry, generation: u64) -> ((u64, u64), (Holder, RequestId)) {
+    ((generation, entry.arrival), (entry.holder.clone(), entry.request.clone()))
 }
 
 impl Observer for LeaseObserver {
@@ -115,14 +124,14 @@ impl LeaseObserver {
         answer: &Result<Outcome, Rejection>,
         changes: &mut Vec<Change>,
     ) {
+        let generation = event.step.reply.as_ref().map_or(0, |reply| reply.commit.generation);
         match command {
             Command::Acquire(acquire) => self.read_acquire(now, event, acquire, answer, changes),
             Command::Renew { holder, token, .. } => match answer {
-                Ok(Outcome::Renewed { expires_at, draining, .. }) => {
-                    self.extend(*token, *expires_at, changes);
-                    if *draining {
-                        self.drain(*token, changes);
-                    }
+                // The end of what drains stays where it is.
+                Ok(Outcome::Renewed { draining: true, .. }) => self.drain(*token, changes),
+                Ok(Outcome::Renewed { expires_at, .. }) => {
+                    self.extend(*token, *expires_at, changes)
                 }
                 Err(Rejection::Lost) => {
                     self.deny_renewal(now, holder, *token, changes);
@@ -143,7 +152,8 @@ impl LeaseObserver {
                 Err(_) => self.end_unless_lapsed(now, *token, changes),
             },
             Command::Status { path } => {
-                if let Ok(Outcome::Free { .. }) = answer {
+                if let Ok(Outcome::Free { reserved, .. }) = answer {
+                    self.named.extend(reserved.iter().map(|entry| name_of(entry, generation)));
                     let on = self.leases.values().find(|lease| lease.paths.covers(path));
                     if let Some(token) = on.map(|lease| lease.token) {
                         self.end_unless_lapsed(now, token, changes);
@@ -157,10 +167,20 @@ impl LeaseObserver {
                     self.end_unless_lapsed(now, *token, changes);
                 }
             }
-            Command::List { .. }
-            | Command::Tickets { .. }
-            | Command::ForceTicket { .. }
-            | Command::Recover { .. } => {}
+            Command::Tickets { .. } => {
+                if let Ok(Outcome::Tickets { tickets, .. }) = answer {
+                    self.named.extend(tickets.iter().map(|entry| name_of(entry, generation)));
+                }
+            }
+            Command::ForceTicket { arrival, generation } => {
+                let named = self.named.get(&(*generation, *arrival)).filter(|_| answer.is_ok());
+                if let Some(arrival) = named.and_then(|(holder, request)| {
+                    self.ticket_of(holder, request).map(|(arrival, _)| arrival)
+                }) {
+                    self.end_ticket(now, arrival, EndOfTicket::Forced, changes);
+                }
+            }
+            Command::List { .. } | Command::Recover { .. } => {}
         }
     }
 
@@ -208,8 +228,7 @@ impl LeaseObserver {
                 }
             }
             (Ok(Outcome::Queued { position }), Some(request)) => {
-                let wait = acquire.wait().map_or(0, |wait| wait.ms());
-                self.queue(now, event, acquire, request, *position, wait, changes);
+                self.queue(now, event, acquire, request, *position, changes);
             }
             (Ok(Outcome::Over { reason, .. }), Some(request)) => {
                 self.read_over(now, holder, request, *reason, changes);

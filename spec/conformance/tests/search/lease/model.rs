@@ -248,8 +248,7 @@ impl World {
             Action::ForceTicket(arrival, present) => {
                 state.budget.ticket_forces -= 1;
                 let generation = if *present { state.object.generation } else { 1 };
-                let (arrival, reason) = (*arrival, String::new());
-                let command = Command::ForceTicket { arrival, generation, reason };
+                let command = Command::ForceTicket { arrival: *arrival, generation };
                 object::execute(scenario, state, &Event::Command(command));
             }
             Action::Snapshot => state.backup.snapshot = Some(Arc::clone(&state.object)),

@@ -240,6 +240,13 @@ impl Scenario {
         let claims = self.peers.iter().flat_map(|peer| &peer.claims);
         claims.map(|claim| claim.ttl.ms().max(claim.renewal.ms())).max().unwrap_or(0)
     }
+
+    /// The longest term that a lease may have at once: the first out of the queue, or of a TTL.
+    pub fn longest_term_ms(&self) -> u64 {
+        let claims = self.peers.iter().flat_map(|peer| &peer.claims);
+        let first = claims.map(|claim| claim.ttl.queued_term(claim.wait).ms()).max();
+        first.unwrap_or(0).max(self.longest_ttl_ms())
+    }
 }
 
 /// The holder written `agent/session`, or `agent` for the original's protocol.
