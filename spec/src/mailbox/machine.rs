@@ -77,12 +77,13 @@ impl Turn {
 
 impl MailboxMachine {
     /// Begins a new generation: an object cannot know that it was restored, its operator does.
+    ///
+    /// The ordinals rise, and the clock does not follow them: mail would expire by a time that never was
+    /// ([refuted](crate::rules::refuted#a-recovery-that-expires-the-mail)).
     fn recover(&mut self, turn: &mut Turn, at_least: Ordinal) -> Outcome {
         self.last_seq = self.last_seq.max(at_least);
-        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
-            turn.seen.now = turn.seen.now.max(anchor);
-        }
-        self.generation = self.generation.saturating_add(1).max(turn.now().ms());
+        let named = turn.now().ms().max(at_least.anchor_ms());
+        self.generation = self.generation.saturating_add(1).max(named);
         turn.wrote = true;
         Outcome::Recovered
     }

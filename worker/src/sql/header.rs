@@ -46,13 +46,11 @@ impl Header {
         self.clock.floor = self.clock.floor.max(at);
     }
 
-    /// Begins a new generation, with the ordinals and the clock raised together.
-    pub fn recover(&mut self, seen: &mut Observation, at_least: Ordinal) {
+    /// Begins a new generation, with the ordinals raised.
+    pub fn recover(&mut self, now: Timestamp, at_least: Ordinal) {
         self.last_ordinal = self.last_ordinal.max(at_least);
-        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
-            seen.now = seen.now.max(anchor);
-        }
-        self.generation = self.generation.saturating_add(1).max(seen.now.ms());
+        let named = now.ms().max(at_least.anchor_ms());
+        self.generation = self.generation.saturating_add(1).max(named);
     }
 
     /// True if all of the numbers are a day old or older. Then an object that begins anew is told later

@@ -167,10 +167,17 @@ impl<'s, R: Rows> Turn<'s, R> {
         std::mem::take(&mut self.wrote)
     }
 
-    /// Begins a new generation, with the ordinals and the clock raised together.
+    /// Begins a new generation, with the ordinals raised.
     pub fn recover(&mut self, header: &mut Header, at_least: Ordinal) {
-        header.recover(&mut self.seen, at_least);
+        header.recover(self.seen.now, at_least);
         self.writes_meta();
+    }
+
+    /// Carries the clock on to the time of an ordinal.
+    pub fn carry_clock(&mut self, at_least: Ordinal) {
+        if let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms()) {
+            self.seen.now = self.seen.now.max(anchor);
+        }
     }
 
     /// Adds a push.

@@ -128,6 +128,7 @@ impl MailboxSession {
                 if same_life {
                     let flush_at = now.saturating_add(self.config.ack_linger);
                     self.acks.settle(seq, flush_at, now);
+                    self.pushed.settled(seq);
                 }
             }
             Handled::Failed if in_hand => self.fail(seq, now),

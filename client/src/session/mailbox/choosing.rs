@@ -81,6 +81,7 @@ impl MailboxSession {
             self.events.push_back(Event::Unhandled { seq, message });
         }
         self.acks.settle(seq, now.saturating_add(self.config.ack_linger), now);
+        self.pushed.settled(seq);
         true
     }
 }

@@ -58,6 +58,7 @@ impl MailboxSession {
             self.acks.settle_again(seq, now);
             return;
         }
+        let is_suspect = self.pushed.note(seq, attempt);
         let full = self.deliveries.len() >= DELIVERIES_MAX;
         let fence = self.epoch.map(|epoch| Fence { epoch, attempt });
         match self.deliveries.get_mut(&seq) {
@@ -78,15 +79,16 @@ impl MailboxSession {
             Stage::Held { until: now.saturating_add(self.hold(seq, &message.kind)) }
         };
         let generation = self.generation;
-        let delivery = Delivery { attempt, fence, redriven, message, generation, socket, stage };
+        let delivery =
+            Delivery { attempt, fence, is_suspect, redriven, message, generation, socket, stage };
         self.deliveries.insert(seq, delivery);
         self.hand_out(now);
     }
 
     /// Begins what may be begun, lowest `seq` first.
     ///
-    /// What was delivered before may be what the client died of: it is announced, and handled while
-    /// nothing else is, so that an end is blamed on nothing else.
+    /// What another run may have died of is announced, and handled while nothing else is, so that an end is
+    /// blamed on nothing else.
     pub(super) fn hand_out(&mut self, now: Duration) {
         if self.shutdown.is_some() || self.is_over() || self.outage.pause(now).is_some() {
             return;
@@ -117,7 +119,7 @@ impl MailboxSession {
     }
 
     fn is_announced(&self, delivery: &Delivery) -> bool {
-        delivery.attempt > 1 && self.config.window.is_some()
+        delivery.is_suspect && self.config.window.is_some()
     }
 
     fn begin(&mut self, seq: Ordinal, now: Duration) {

@@ -1,5 +1,6 @@
 //! A delivery: a message that was pushed, and at which stage it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mailbus_spec::Ordinal;
@@ -17,12 +18,53 @@ pub(super) struct Delivery {
     pub attempt: u64,
     /// The newest push of it: what a nack gives back.
     pub fence: Option<Fence>,
+    /// True if another run may have died of it.
+    pub is_suspect: bool,
     pub redriven: bool,
     pub message: Message,
     pub generation: u64,
     /// Socket over which it was pushed last. Gone with it is whatever no handler has begun.
     pub socket: SocketNumber,
     pub stage: Stage,
+}
+
+/// Most messages whose pushes are remembered. One that was dropped counts as new to this run.
+const PUSHED_MAX: usize = 16_384;
+
+/// Pushes to this run, of what it has not settled.
+///
+/// A process that lives has not died of what it was pushed before; what another run was pushed may be what
+/// that one died of.
+#[derive(Debug, Default)]
+pub(super) struct Pushed(BTreeMap<Ordinal, Own>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    pushes: u64,
+    is_suspect: bool,
+}
+
+impl Pushed {
+    /// Notes a push. True if another run may have died of the message: more deliveries are on record than
+    /// were made to this one. A record may be lost, and suspicion stays.
+    pub fn note(&mut self, seq: Ordinal, attempt: u64) -> bool {
+        if self.0.len() >= PUSHED_MAX && !self.0.contains_key(&seq) {
+            self.0.pop_first();
+        }
+        let own = self.0.entry(seq).or_default();
+        own.is_suspect |= attempt.saturating_sub(1) > own.pushes;
+        own.pushes = own.pushes.saturating_add(1);
+        own.is_suspect
+    }
+
+    pub fn settled(&mut self, seq: Ordinal) {
+        self.0.remove(&seq);
+    }
+
+    /// Nothing that was pushed means anything any more.
+    pub fn forget(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// Stage of a delivery.

@@ -289,6 +289,7 @@ impl MailboxSession {
         self.gap_told = 0;
         self.gap = None;
         self.acks.forget();
+        self.pushed.forget();
         let unknown = std::mem::take(&mut self.accepted).into();
         let more = std::mem::take(&mut self.accepted_before);
         self.events.push_back(Event::Restored { unknown, more });

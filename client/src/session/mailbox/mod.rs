@@ -13,7 +13,7 @@
 //! * A handler runs once per message and session: a message that was settled and comes again is only
 //!   settled again. It is settled after its handler has succeeded, and comes again after it has failed.
 //! * With one handler at a time deliveries are handled in the order of their pushes, those apart that wait
-//!   for a handler of their type. A message that was delivered before is announced first and handled
+//!   for a handler of their type. A message that another run was delivered is announced first and handled
 //!   alone, so that the object knows which one its client died of.
 //! * Where handlers of three different messages fail in a row, nothing is handed out or given back for a
 //!   while: what they all call is away, and no message is to blame.
@@ -67,7 +67,7 @@ pub use event::{Accepted, DeliveryId, Ended, Event, Handled, InHand, Publication
 
 use ack::{Acks, GapAck};
 use choosing::Unchosen;
-use delivery::Delivery;
+use delivery::{Delivery, Pushed};
 use outage::Outage;
 use publish::Publication;
 use shutdown::Shutdown;
@@ -100,6 +100,7 @@ pub struct MailboxSession {
     /// The largest `seq` known of in this generation.
     last_seen: Option<Ordinal>,
     deliveries: BTreeMap<Ordinal, Delivery>,
+    pushed: Pushed,
     outage: Outage,
     acks: Acks,
     gap: Option<GapAck>,
@@ -151,6 +152,7 @@ impl MailboxSession {
             generation: 0,
             last_seen: None,
             deliveries: BTreeMap::new(),
+            pushed: Pushed::default(),
             outage: Outage::default(),
             acks: Acks::default(),
             gap: None,

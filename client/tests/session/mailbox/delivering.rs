@@ -53,6 +53,40 @@ fn what_was_delivered_before_is_announced_and_handled_alone() {
 }
 
 #[test]
+fn what_this_run_was_pushed_before_a_cut_is_handled_side_by_side() {
+    let (mut session, socket) = live_with(Config { concurrency: 2, ..Config::default() });
+    for number in 1..=4 {
+        push(&mut session, 0, socket, number, 1);
+    }
+    let begun = deliveries(&mut session);
+    session.handle_closed(at(1), socket, None);
+    for delivery in begun {
+        session.finish(at(2), delivery, Handled::Done);
+    }
+    events(&mut session);
+    let socket = connect(&mut session, 10_000, 11);
+    events(&mut session);
+    push(&mut session, 10_000, socket, 3, 2);
+    push(&mut session, 10_000, socket, 4, 2);
+    let begun: Vec<u64> = deliveries(&mut session).iter().map(|begun| begun.seq().get()).collect();
+    assert_eq!(begun, [3, 4], "nobody has to be told first");
+}
+
+#[test]
+fn what_another_run_may_have_died_of_stays_suspect_though_the_record_is_lost() {
+    let (mut session, socket) = live();
+    push(&mut session, 0, socket, 1, 2);
+    assert_eq!(names(&sends(&mut session, 0)), ["working"]);
+    session.handle_closed(at(1), socket, None);
+    events(&mut session);
+    let socket = connect(&mut session, 10_000, 11);
+    events(&mut session);
+    push(&mut session, 10_000, socket, 1, 2);
+    assert!(deliveries(&mut session).is_empty());
+    assert_eq!(names(&sends(&mut session, 10_000)), ["working"]);
+}
+
+#[test]
 fn what_the_object_does_not_know_to_be_in_flight_is_not_handled() {
     let (mut session, socket) = live();
     push(&mut session, 0, socket, 1, 2);

@@ -103,9 +103,6 @@ fn what_failed_is_handled_again_when_it_comes_again() {
     let nack = sends_one(&mut session, 1);
     push(&mut session, 900, socket, 1, 2);
     session.handle_reply(at(901), nack.call, reply(Ok(Outcome::Returned(Fate::Unknown))));
-    let announced = sends_one(&mut session, 901);
-    let noted = Outcome::Noted { known: true };
-    session.handle_reply(at(902), announced.call, reply(Ok(noted)));
     assert_eq!(delivery(&mut session).seq(), seq(1), "the answer came after the next push");
 }
 

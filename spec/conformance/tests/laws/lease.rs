@@ -20,7 +20,7 @@ impl Lawful for LeaseMachine {
     const NAMES: &'static [(&'static str, &'static str)] =
         &[("alice", "edgar"), ("bob", "fay"), ("carol", "greta"), ("dave", "hank")];
 
-    fn recovers(command: &Command) -> bool {
+    fn carries_the_clock(command: &Command) -> bool {
         matches!(command, Command::Recover { .. })
     }
 }

@@ -27,10 +27,6 @@ impl Lawful for MailboxMachine {
         &[0, 0, 0, 0, 1, 1_000, 2 * MINUTE, 10 * MINUTE, 10 * MINUTE, DAY, 7 * DAY];
     const NAMES: &'static [(&'static str, &'static str)] =
         &[("ann", "eve"), ("bob", "fay"), ("cid", "gus"), ("dan", "hal")];
-
-    fn recovers(command: &Command) -> bool {
-        matches!(command.ask, Ask::Recover { .. })
-    }
 }
 
 impl Run {

@@ -61,7 +61,9 @@ trait Lawful: Subject {
     const NAMES: &'static [(&'static str, &'static str)];
 
     /// True for what raises the object's clock beyond its host's: it is no matter of these laws.
-    fn recovers(command: &Self::Command) -> bool;
+    fn carries_the_clock(_command: &Self::Command) -> bool {
+        false
+    }
 }
 
 /// The machine with its host's clock.
@@ -88,7 +90,9 @@ impl<S: Lawful> Run<S> {
         mut holds: impl FnMut(&S::Command) -> bool,
     ) -> S::Command {
         let mut drawn = operation.commands(&self.machine).take(100);
-        drawn.find(|command| !S::recovers(command) && holds(command)).unwrap_or_else(S::probe)
+        drawn
+            .find(|command| !S::carries_the_clock(command) && holds(command))
+            .unwrap_or_else(S::probe)
     }
 
     /// One event now; every invariant is checked on it.

@@ -92,7 +92,7 @@ pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 15] = [
     },
     Invariant {
         name: "retention",
-        claim: "nothing is pushed after its retention; after a round of collection the log holds only what somebody is owed, keeps or may repeat",
+        claim: "nothing is pushed after its retention, which the host's time alone brings on; after a round of collection the log holds only what somebody is owed, keeps or may repeat",
         check: Check::Step(retention::retention),
     },
     Invariant {
@@ -113,15 +113,10 @@ pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 15] = [
 ];
 
 impl<'a> Transition<'a> {
-    /// Object time of the event; `None` when its clock was refused. A recovery carries the clock ahead
-    /// of what was read.
+    /// Object time of the event; `None` when its clock was refused.
     #[must_use]
     pub fn now(&self) -> Option<Timestamp> {
-        let seen = self.before.clock.observe(self.host).ok()?;
-        Some(match self.ask() {
-            Some(Ask::Recover { .. }) => seen.now.max(self.after.clock.floor),
-            _ => seen.now,
-        })
+        self.before.clock.observe(self.host).ok().map(|seen| seen.now)
     }
 
     fn ask(&self) -> Option<&'a Ask> {

@@ -1,4 +1,5 @@
-//! Retention: nothing is pushed after it, and collection lets go of what nobody is owed.
+//! Retention: it ends by the host's time and by nothing else, nothing is pushed after it, and collection lets
+//! go of what nobody is owed.
 
 use alloc::format;
 use alloc::string::String;
@@ -11,7 +12,10 @@ use crate::time::Timestamp;
 
 pub(super) fn retention(transition: &Transition<'_>) -> Result<(), String> {
     let Some(now) = transition.now() else { return Ok(()) };
-    let after = transition.after;
+    let (before, after) = (transition.before, transition.after);
+    ensure(after.clock.floor <= now.max(before.clock.floor), || {
+        format!("the clock was carried to {}, and the host says {now}", after.clock.floor)
+    })?;
     let is_old = |seq: Ordinal| transition.is_expired(after, seq);
     for delivery in transition.deliveries() {
         let (seq, to) = (delivery.seq, delivery.to);
@@ -22,11 +26,11 @@ pub(super) fn retention(transition: &Transition<'_>) -> Result<(), String> {
         ensure(old.is_none(), || format!("{old:?} is pending for {name} after its retention"))?;
     }
     let kept = held(after);
-    let deleted = transition.before.log.entries.keys();
+    let deleted = before.log.entries.keys();
     for seq in deleted.filter(|seq| !after.log.entries.contains_key(seq)) {
         ensure(!kept.contains(seq), || format!("{seq} was collected, and somebody keeps it"))?;
     }
-    let round = transition.before.round_at.plus_ms(limits::COLLECTION_MS) <= now;
+    let round = before.round_at.plus_ms(limits::COLLECTION_MS) <= now;
     if *transition.event == Event::Alarm && round {
         nothing_is_left_over(transition, now)?;
     }

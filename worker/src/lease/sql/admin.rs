@@ -52,6 +52,7 @@ impl LeaseMemory {
 
     /// A new generation begins; what the raised clock ends is ended at once.
     pub(super) fn recover(&mut self, turn: &mut Turn<'_>, at_least: Ordinal) -> Outcome {
+        turn.carry_clock(at_least);
         turn.recover(&mut self.header, at_least);
         self.advance(turn);
         Outcome::Recovered

@@ -2,7 +2,7 @@
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Command, MailboxStep, Message, Outcome};
-use mailbus_spec::{Ordinal, StateMachine};
+use mailbus_spec::{Ordinal, StateMachine, Timestamp};
 
 use super::{Mutant, ask_of, question};
 
@@ -34,12 +34,26 @@ pub const RECOVERY_KEEPS_THE_LAST_SEQ: Mutant = Mutant::rule(
     "recovery_keeps_the_last_seq",
     "spec/rules/mailboxes.md#restores-of-mailboxes",
     |state, host, event| {
-        let (last_seq, clock) = (state.last_seq, state.clock);
+        let last_seq = state.last_seq;
         let step = state.handle(host, event);
         if let Some(Ask::Recover { .. }) = ask_of(event) {
-            (state.last_seq, state.clock) = (last_seq, clock);
+            state.last_seq = last_seq;
         }
         step
+    },
+);
+
+/// A recovery carries the clock on to the ordinal that it names.
+pub const RECOVERY_CARRIES_THE_CLOCK: Mutant = Mutant::rule(
+    "recovery_carries_the_clock",
+    "spec/rules/refuted.md#a-recovery-that-expires-the-mail",
+    |state, host, event| {
+        if let Some(Ask::Recover { at_least }) = ask_of(event)
+            && let Some(anchor) = Timestamp::from_ms(at_least.anchor_ms())
+        {
+            state.clock.floor = state.clock.floor.max(anchor);
+        }
+        state.handle(host, event)
     },
 );
 

@@ -55,6 +55,7 @@ worlds! {
     subscriptions_hold: subscriptions,
     full_inboxes_hold: overflow,
     restore_and_recovery_hold: restored,
+    recovery_beyond_the_clock_holds: recovered_ahead,
     restore_without_recovery_holds: ahead,
     clocks_that_step_back_hold: clocks,
 }

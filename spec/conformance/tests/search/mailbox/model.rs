@@ -374,7 +374,8 @@ impl World {
             // Numbers are anchored in time, and a restore takes some.
             state.host_ms += STEP_MS;
         } else {
-            let at_least = state.past.largest;
+            let ahead = self.scenario.recovers_ahead_ms << Ordinal::SHIFT;
+            let at_least = Ordinal::new(state.past.largest.get() + ahead).expect("a later one");
             let _ = object::ask(&self.scenario, state, Ask::Recover { at_least });
         }
     }

@@ -102,6 +102,8 @@ refutations! {
         "seq reused", accept::SEQ_FROM_THE_LOG, in clocks breaks "no_delivery_after_settle";
     a_recovery_that_keeps_the_last_seq_is_refuted:
         "seq reused after restore", accept::RECOVERY_KEEPS_THE_LAST_SEQ, in restored breaks "no_loss";
+    a_recovery_that_carries_the_clock_is_refuted:
+        "mail expired by a recovery", accept::RECOVERY_CARRIES_THE_CLOCK, in recovered_ahead breaks "retention";
     answering_who_knows_more_is_refuted:
         "ahead ignored", loss::AHEAD_IS_IGNORED, in ahead breaks "no_loss";
     an_unsubscribe_that_takes_mail_back_is_refuted:

@@ -106,6 +106,8 @@ pub struct Scenario {
     pub exact: bool,
     /// True if the operator recovers a restored workspace before it serves.
     pub recovers: bool,
+    /// Time by which the ordinal that the operator names is ahead of the largest that the world has given.
+    pub recovers_ahead_ms: u64,
     /// True if every state is continued without faults, until all is delivered and settled.
     pub liveness: bool,
     pub prelude: Option<fn(&Scenario) -> State>,
@@ -138,6 +140,7 @@ impl Scenario {
             acks: true,
             exact: false,
             recovers: true,
+            recovers_ahead_ms: 0,
             liveness: false,
             prelude: None,
             mutant: None,

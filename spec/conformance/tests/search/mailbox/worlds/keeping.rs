@@ -307,6 +307,22 @@ pub fn restored() -> Scenario {
     }
 }
 
+/// The same under a host that was days ahead when the largest ordinal was given.
+pub fn recovered_ahead() -> Scenario {
+    Scenario {
+        exact: true,
+        recovers_ahead_ms: 2 * limits::RETENTION_MS,
+        budget: Budget { connects: 2, restores: 1, reads: 1, steps: 1, ..Budget::default() },
+        expected: &[Mark::Restored, Mark::Recovered, Mark::Pushed, Mark::Settled],
+        ..Scenario::new(
+            "recovered ahead",
+            "a recovery expires nothing, however large the ordinal that it names",
+            to_r(["1", "2"]),
+            vec![Process::new("r", "1", 2, 1_000)],
+        )
+    }
+}
+
 /// The same with an operator who does not.
 pub fn ahead() -> Scenario {
     Scenario {
