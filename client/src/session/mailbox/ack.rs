@@ -11,7 +11,7 @@ use super::delivery::{Delivery, Nack, Stage};
 use super::event::{DeliveryId, Event, Handled};
 use super::{Due, MailboxSession, Subject};
 use crate::session::call::CallNumber;
-use crate::session::retry::{Pacing, Retry};
+use crate::session::retry::Retry;
 
 /// Number of settled messages that are remembered, besides those whose ack is not answered.
 const SETTLED_MEMORY: usize = 16_384;
@@ -143,8 +143,7 @@ impl MailboxSession {
 
     /// A handler has failed at a delivery.
     pub(super) fn fail(&mut self, seq: Ordinal, now: Duration) {
-        let Pacing { jitter, .. } = &mut self.pacing;
-        self.outage.note_failure(seq, now, &self.config.redelivery, jitter);
+        self.outage.note_failure(seq, now, &self.config.redelivery, &mut self.pacing.jitter);
         self.give_back(seq, now);
     }
 
@@ -179,11 +178,13 @@ impl MailboxSession {
         Some((Subject::Nack(seq), ask, attempt))
     }
 
-    /// A delivery was taken back, or was not there any more.
-    pub(super) fn on_returned(&mut self, seq: Ordinal, call: CallNumber) {
-        if self.returning(seq).is_some_and(|nack| nack.retry.awaits(call)) {
+    /// The nack under way is answered, for good or bad. False if no answer to this attempt is awaited.
+    pub(super) fn on_returned(&mut self, seq: Ordinal, call: CallNumber) -> bool {
+        let awaited = self.returning(seq).is_some_and(|nack| nack.retry.awaits(call));
+        if awaited {
             self.deliveries.remove(&seq);
         }
+        awaited
     }
 
     pub(super) fn nack_failed(
@@ -226,11 +227,9 @@ impl MailboxSession {
         Some((Subject::Ack, ask, attempt))
     }
 
-    /// The ack under way is answered, for good or bad.
-    pub(super) fn on_ack_answered(&mut self, call: CallNumber) {
-        if self.acks.sending.as_ref().is_some_and(|batch| batch.retry.awaits(call)) {
-            self.acks.sending = None;
-        }
+    /// The ack under way is answered, for good or bad. False if no answer to this attempt is awaited.
+    pub(super) fn on_ack_answered(&mut self, call: CallNumber) -> bool {
+        self.acks.sending.take_if(|batch| batch.retry.awaits(call)).is_some()
     }
 
     pub(super) fn ack_failed(&mut self, call: CallNumber, now: Duration, least: Duration) {

@@ -128,13 +128,15 @@ impl Session for MailboxSession {
 
     fn handle_reply(&mut self, at: Reading, call: CallNumber, reply: MailboxReply) {
         self.note_commit(reply.commit);
-        let Some((sent, _)) = self.calls.note_answered(call) else { return };
+        let Some((sent, first)) = self.calls.note_answered(call) else { return };
         let now = at.monotonic;
         let least = pause_of(&reply.answer);
         match sent.subject {
-            Subject::Publish(id) => {
+            Subject::Publish(id) if first => {
                 self.publication_answered(id, call, reply.answer, (now, least));
             }
+            // It has said so before.
+            Subject::Publish(_) => {}
             Subject::Query(id) => match reply.answer {
                 Err(Rejection::Replaced | Rejection::Clock(_)) => {
                     self.query_failed(id, call, now, least);
@@ -142,7 +144,7 @@ impl Session for MailboxSession {
                 _ => self.on_answered(id, Ok(reply)),
             },
             Subject::Ack => match reply.answer {
-                Ok(_) => self.on_ack_answered(call),
+                Ok(_) => drop(self.on_ack_answered(call)),
                 Err(_) => self.ack_failed(call, now, least),
             },
             Subject::Gap => match reply.answer {
@@ -150,7 +152,7 @@ impl Session for MailboxSession {
                 Err(_) => self.gap_ack_failed(call, now, least),
             },
             Subject::Nack(seq) => match reply.answer {
-                Ok(_) => self.on_returned(seq, call),
+                Ok(_) => drop(self.on_returned(seq, call)),
                 Err(_) => self.nack_failed(seq, call, now, least),
             },
             Subject::Working(seq) => match reply.answer {
@@ -175,13 +177,12 @@ impl Session for MailboxSession {
             match sent.subject {
                 Subject::Publish(id) if status < 500 && !sent.answered => {
                     self.calls.note_answered(call);
-                    let why = Published::Refused(problem);
-                    self.publication_held_up(id, call, why, (now, least));
+                    let why = (Published::Refused(problem), true);
+                    self.publication_refused(id, call, why, (now, least));
                 }
                 _ => self.try_again(call, now, least),
             }
-        } else {
-            self.calls.note_answered(call);
+        } else if self.calls.note_answered(call).is_some_and(|(_, first)| first) {
             self.refused_for_good(call, sent.subject, problem, now);
         }
         self.leave_if_done(now);
@@ -255,19 +256,22 @@ impl MailboxSession {
         now: Duration,
     ) {
         match subject {
-            Subject::Publish(id) => self.publication_refused(id, problem),
+            Subject::Publish(id) => {
+                let why = (Published::Refused(problem), false);
+                self.publication_refused(id, call, why, (now, Duration::ZERO));
+            }
             Subject::Query(id) => self.on_answered(id, Err(CallFailure::Problem(problem))),
             // In flight it would stay for as long as the session lives, and hold its place in the window. To
-            // the next session it comes again, and is settled or given back again.
-            Subject::Ack => {
-                self.on_ack_answered(call);
+            // the next session it comes again, and is settled or given back again. Of a copy that nobody
+            // waits for any more a refusal says nothing.
+            Subject::Ack if self.on_ack_answered(call) => {
                 self.close_and_retry(now, Duration::ZERO);
             }
+            Subject::Nack(seq) if self.on_returned(seq, call) => {
+                self.close_and_retry(now, Duration::ZERO);
+            }
+            Subject::Ack | Subject::Nack(_) => {}
             Subject::Gap => self.on_gap_answered(call),
-            Subject::Nack(seq) => {
-                self.on_returned(seq, call);
-                self.close_and_retry(now, Duration::ZERO);
-            }
             Subject::Working(seq) => self.announcement_failed(seq, call, now),
             Subject::Disconnect => self.leave(now),
         }

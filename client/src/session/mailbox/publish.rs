@@ -5,7 +5,6 @@ use std::time::Duration;
 use mailbus_spec::AgentId;
 use mailbus_spec::belief::Reading;
 use mailbus_spec::mailbox::{Ask, MessageId, Outcome, Rejection};
-use mailbus_spec::wire::Problem;
 
 use super::event::{Accepted, Event, PublicationId, Published};
 use super::{ACCEPTED_MEMORY, Config, Draft, Due, MailboxSession, Subject, Unsendable};
@@ -115,16 +114,21 @@ impl MailboxSession {
         }
     }
 
-    /// The object refused an attempt and may accept the next.
-    pub(super) fn publication_held_up(
+    /// The first answer to attempt `call` is a refusal, for good if nothing else is said of `passes`. While
+    /// another attempt is unanswered it is none: what this one was refused for may have passed for that one
+    /// ([refuted](mailbus_spec::rules::refuted#a-refusal-beside-a-copy-without-an-answer)).
+    pub(super) fn publication_refused(
         &mut self,
         id: PublicationId,
         call: CallNumber,
-        why: Published,
+        (why, passes): (Published, bool),
         (now, least): (Duration, Duration),
     ) {
         if let Some(retry) = self.publications.retry(id) {
             retry.note_refused(call);
+        }
+        if !passes && !self.publications.any_unanswered(id) {
+            return self.on_published(id, why);
         }
         if let Some(sent) = self.publications.get_mut(id) {
             sent.held_up = Some(why);
@@ -156,20 +160,19 @@ impl MailboxSession {
                 Published::Duplicate { seq, recipients, refused }
             }
             Ok(Outcome::Sent) => Published::Sent,
-            // Another session's frames count now; the message itself may go by another way.
-            Err(why @ (Rejection::Replaced | Rejection::Overloaded | Rejection::Clock(_))) => {
-                let why = Published::Rejected(why);
-                return self.publication_held_up(id, call, why, (now, least));
+            Err(why) => {
+                // Another session's frames count now; the message itself may go by another way.
+                let passes = matches!(
+                    why,
+                    Rejection::Replaced | Rejection::Overloaded | Rejection::Clock(_)
+                );
+                let why = (Published::Rejected(why), passes);
+                return self.publication_refused(id, call, why, (now, least));
             }
-            Err(rejection) => Published::Rejected(rejection),
             // What answers no message says nothing about this one.
             Ok(_) => return self.publication_failed(id, call, now, least),
         };
         self.on_published(id, outcome);
-    }
-
-    pub(super) fn publication_refused(&mut self, id: PublicationId, problem: Problem) {
-        self.on_published(id, Published::Refused(problem));
     }
 
     fn on_published(&mut self, publication: PublicationId, outcome: Published) {

@@ -71,14 +71,7 @@ fn a_reconnect_names_the_last_message_it_knows_of() {
     push(&mut session, 1, socket, 40, 1);
     session.publish(at(2), Draft::new("x")).unwrap();
     let sent = sends_one(&mut session, 2);
-    let accepted = Outcome::Accepted {
-        seq: seq(41),
-        recipients: 0,
-        refused: Vec::new(),
-        known: None,
-        near: Vec::new(),
-    };
-    session.handle_reply(at(3), sent.call, reply(Ok(accepted)));
+    session.handle_reply(at(3), sent.call, accepted(41));
     session.handle_closed(at(4), socket, Some(1_012));
     let (_, connect) = opens(&mut session, 1_000);
     assert!(
@@ -146,14 +139,7 @@ fn a_session_that_is_ahead_tells_what_was_accepted_and_forgets_how_far_it_was() 
     let (mut session, socket) = live();
     session.publish(at(0), Draft::new("x")).unwrap();
     let sent = sends_one(&mut session, 0);
-    let accepted = Outcome::Accepted {
-        seq: seq(41),
-        recipients: 1,
-        refused: Vec::new(),
-        known: None,
-        near: Vec::new(),
-    };
-    session.handle_reply(at(1), sent.call, reply(Ok(accepted)));
+    session.handle_reply(at(1), sent.call, accepted(41));
     session.handle_closed(at(2), socket, None);
     events(&mut session);
     let (again, _) = opens(&mut session, 1_000);
@@ -172,14 +158,7 @@ fn a_new_generation_is_told_once_with_what_was_accepted_before() {
     let (mut session, _) = live();
     session.publish(at(0), Draft::new("x")).unwrap();
     let sent = sends_one(&mut session, 0);
-    let accepted = Outcome::Accepted {
-        seq: seq(41),
-        recipients: 1,
-        refused: Vec::new(),
-        known: None,
-        near: Vec::new(),
-    };
-    session.handle_reply(at(1), sent.call, reply(Ok(accepted)));
+    session.handle_reply(at(1), sent.call, accepted(41));
     events(&mut session);
     for _ in 0..2 {
         session.ask(at(2), Ask::Agents { after: None, limit: 1 });

@@ -40,14 +40,7 @@ fn a_shutdown_waits_for_handlers_acks_and_messages_under_way() {
     assert_eq!(acked(&ack), [1]);
     session.handle_reply(at(3), ack.call, settled(1));
     assert!(sends(&mut session, 3).is_empty());
-    let accepted = Outcome::Accepted {
-        seq: seq(9),
-        recipients: 0,
-        refused: Vec::new(),
-        known: None,
-        near: Vec::new(),
-    };
-    session.handle_reply(at(4), publish.call, reply(Ok(accepted)));
+    session.handle_reply(at(4), publish.call, accepted(9));
     assert_eq!(names(&sends(&mut session, 4)), ["disconnect"]);
 }
 

@@ -1,24 +1,14 @@
 //! Messages that are sent until they are answered.
 
-use mailbus_client::session::CallFailure;
 use mailbus_client::session::mailbox::{
     Config, Draft, Event, MailboxSession, PublicationId, Published, Unsendable,
 };
+use mailbus_client::session::{CallFailure, CallNumber};
 use mailbus_spec::mailbox::{Ask, InvalidType, LimitKind, Outcome, Rejection};
 use mailbus_spec::wire::mailbox::payload_of;
 use mailbus_spec::wire::{Code, Problem};
 
 use super::stage::*;
-
-fn accepted(number: u64) -> Outcome {
-    Outcome::Accepted {
-        seq: seq(number),
-        recipients: 2,
-        refused: Vec::new(),
-        known: None,
-        near: Vec::new(),
-    }
-}
 
 #[track_caller]
 fn outcome(session: &mut MailboxSession, publication: PublicationId) -> Published {
@@ -106,6 +96,56 @@ fn one_copy_without_an_answer_makes_it_unknown() {
     assert_eq!(outcome(&mut session, publication), Published::Unknown);
 }
 
+/// Sends a message to somebody known, and has a second copy refused for good while the first is unanswered.
+fn refused_in_part() -> (MailboxSession, PublicationId, CallNumber, u64) {
+    let mut session = session();
+    let publication = session.send_to_known(at(0), agent("b"), Draft::new("x")).unwrap();
+    let first = sends_one(&mut session, 0);
+    let (ms, second) = sends_some(&mut session, 1);
+    session.handle_reply(at(ms), second[0].call, reply(Err(unknown_agent())));
+    assert!(events(&mut session).is_empty(), "the first may be accepted yet");
+    (session, publication, first.call, ms)
+}
+
+fn unknown_agent() -> Rejection {
+    Rejection::UnknownAgent { near: Vec::new() }
+}
+
+#[test]
+fn a_refusal_beside_a_copy_without_an_answer_leaves_it_unknown() {
+    for problem in [false, true] {
+        let (mut session, publication, _, mut now) = refused_in_part();
+        while !session.is_idle() {
+            for transmit in sends(&mut session, now) {
+                if problem {
+                    let forbidden = Problem::new(Code::Forbidden, "not yours");
+                    session.handle_problem(at(now), transmit.call, forbidden);
+                } else {
+                    session.handle_reply(at(now), transmit.call, reply(Err(unknown_agent())));
+                }
+            }
+            now += 100;
+        }
+        assert_eq!(outcome(&mut session, publication), Published::Unknown, "{problem}");
+    }
+}
+
+#[test]
+fn a_refusal_stands_once_every_copy_was_refused() {
+    let (mut session, publication, first, ms) = refused_in_part();
+    session.handle_reply(at(ms + 1), first, reply(Err(unknown_agent())));
+    assert_eq!(outcome(&mut session, publication), Published::Rejected(unknown_agent()));
+    assert!(session.is_idle());
+}
+
+#[test]
+fn a_copy_that_is_accepted_after_all_is_the_outcome() {
+    let (mut session, publication, first, ms) = refused_in_part();
+    session.handle_reply(at(ms + 1), first, accepted(3));
+    let told = outcome(&mut session, publication);
+    assert!(matches!(told, Published::Accepted { .. }), "{told:?}");
+}
+
 #[test]
 fn a_sender_is_told_who_is_unknown_and_may_be_refused_for_it() {
     let mut session = session();
@@ -140,15 +180,9 @@ fn an_answer_to_any_copy_is_the_outcome() {
     let publication = session.publish(at(0), Draft::new("x")).unwrap();
     let first = sends_one(&mut session, 0);
     let (ms, second) = sends_some(&mut session, 1);
-    session.handle_reply(at(ms + 1), first.call, reply(Ok(accepted(3))));
-    let outcome_of_first = Published::Accepted {
-        seq: seq(3),
-        recipients: 2,
-        refused: Vec::new(),
-        known: None,
-        near: Vec::new(),
-    };
-    assert_eq!(outcome(&mut session, publication), outcome_of_first);
+    session.handle_reply(at(ms + 1), first.call, accepted(3));
+    let told = outcome(&mut session, publication);
+    assert!(matches!(told, Published::Accepted { recipients: 2, .. }), "{told:?}");
     session.handle_reply(
         at(ms + 2),
         second[0].call,

@@ -183,6 +183,24 @@ fn a_refused_ack_or_nack_ends_the_session_for_another() {
 }
 
 #[test]
+fn a_late_refusal_of_a_copy_ends_no_session() {
+    for handled in [Handled::Done, Handled::Failed] {
+        let (mut session, socket) = live();
+        push(&mut session, 0, socket, 1, 1);
+        let given = delivery(&mut session);
+        session.finish(at(0), given, handled);
+        let first = sends_one(&mut session, 5);
+        session.handle_failure(at(6), first.call);
+        let (ms, again) = sends_some(&mut session, 7);
+        session.handle_problem(at(ms), first.call, Problem::new(Code::Forbidden, "not yours"));
+        assert!(orders(&mut session, ms).is_empty(), "{handled:?}: the second is under way");
+        assert!(!session.is_idle());
+        session.handle_problem(at(ms), again[0].call, Problem::new(Code::Forbidden, "not yours"));
+        assert_eq!(orders(&mut session, ms), [SocketOrder::Close { socket }]);
+    }
+}
+
+#[test]
 fn as_many_settled_messages_are_remembered_as_is_said_and_no_more() {
     const REMEMBERED: u64 = 16_384;
     let (mut session, socket) = live();

@@ -35,6 +35,17 @@ pub fn connected(epoch: u64) -> MailboxReply {
     reply(Ok(Outcome::Connected { epoch: seq(epoch), resumed: true, gap, refused: 0 }))
 }
 
+pub fn accepted(number: u64) -> MailboxReply {
+    let (known, near) = (None, Vec::new());
+    reply(Ok(Outcome::Accepted {
+        seq: seq(number),
+        recipients: 2,
+        refused: Vec::new(),
+        known,
+        near,
+    }))
+}
+
 pub fn settled(count: u64) -> MailboxReply {
     reply(Ok(Outcome::Settled { settled: count, unknown: 0 }))
 }
