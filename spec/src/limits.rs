@@ -129,6 +129,14 @@ pub const MAX_DELIVERIES: u64 = 5;
 ///
 /// Invariant: one for each failure but the last.
 pub const FAILURE_FLOORS_MS: [u64; 4] = [0, 60_000, 180_000, 360_000];
+
+/// Least time that a message stays away which is given back after so many failures: 0 for those that give it up.
+#[must_use]
+pub fn failure_floor_ms(failures: u64) -> u64 {
+    let floor = usize::try_from(failures).ok().and_then(|at| FAILURE_FLOORS_MS.get(at));
+    floor.copied().unwrap_or_default()
+}
+
 /// Time for which a message's id is remembered: 2 min.
 ///
 /// Invariant: as [`MEMORY_MS`], no less than a client's retries and the way of a copy.

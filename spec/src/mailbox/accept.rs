@@ -30,9 +30,8 @@ impl MailboxMachine {
         }
         let known = to.map(|to| self.is_known(to));
         let stranger = to.filter(|_| known == Some(false));
-        let near = stranger.map_or_else(Vec::new, |to| near(to, self.known_names()));
-        if must_know && stranger.is_some() {
-            return Err(Rejection::UnknownAgent { near });
+        if must_know && let Some(to) = stranger {
+            return Err(Rejection::UnknownAgent { near: self.near(to) });
         }
         if message.ephemeral {
             self.send_ephemeral(turn, to, message);
@@ -66,6 +65,7 @@ impl MailboxMachine {
         let message = Arc::new(message.clone());
         let logged = Logged { at: turn.now(), message, to: to.cloned(), recipients, refused };
         self.log.insert(seq, logged);
+        let near = stranger.map_or_else(Vec::new, |to| self.near(to));
         Ok(Outcome::Accepted { seq, recipients, refused: told, known, near })
     }
 
@@ -98,18 +98,18 @@ impl MailboxMachine {
         Some(Ok(Outcome::Duplicate { seq: *seq, recipients, refused: refused.collect() }))
     }
 
-    fn known_names(&self) -> impl Iterator<Item = &AgentId> {
+    /// Agents that are known and whose names look like this one.
+    fn near(&self, name: &AgentId) -> Vec<AgentId> {
         let known = self.agents.iter().filter(|(_, agent)| agent.registration.is_some());
-        known.map(|(name, _)| name)
+        near(name, known.map(|(name, _)| name))
     }
 
     /// Names that never connected hold a bounded amount of mail: anybody may invent one.
     fn check_unknown_name(&self, to: &AgentId) -> Result<(), Rejection> {
-        let agent = self.agents.get(to);
-        if agent.is_some_and(|agent| agent.registration.is_some()) {
+        if self.is_known(to) {
             return Ok(());
         }
-        let held = agent.map_or(0, |agent| agent.inbox.len());
+        let held = self.agents.get(to).map_or(0, |agent| agent.inbox.len());
         let unknown = |agent: &&Agent| agent.registration.is_none() && !agent.inbox.is_empty();
         if held >= limits::UNKNOWN_NAME_MESSAGES {
             Err(Rejection::Limit(LimitKind::UnknownNameMessages))

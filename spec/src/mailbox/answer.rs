@@ -112,7 +112,8 @@ pub enum Outcome {
     },
     /// The agent is forgotten.
     Forgotten {
-        /// True if there was anything to forget.
+        /// True if there was anything to forget: nothing if nobody has the name, or somebody who came by it
+        /// later than was said.
         known: bool,
     },
     /// A new generation has begun; the commit names it.

@@ -270,6 +270,12 @@ impl Command {
     pub fn over(connection: Connection, ask: Ask) -> Self {
         Self { over: Some(connection), ask }
     }
+
+    /// Agent that gives the command, if a single one does: whose session's socket it came over, or who asks.
+    #[must_use]
+    pub fn agent(&self) -> Option<&AgentId> {
+        self.over.as_ref().map(|over| &over.agent).or(self.ask.agent())
+    }
 }
 
 impl Ask {

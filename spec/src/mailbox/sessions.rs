@@ -31,7 +31,7 @@ impl MailboxMachine {
         if last_seen.is_some_and(|seen| seen > self.last_seq) {
             return Err(Rejection::Ahead { last: self.last_seq });
         }
-        let resumed = self.agents.get(name).is_some_and(|agent| agent.registration.is_some());
+        let resumed = self.is_known(name);
         let epoch = self.next_epoch(turn.seen.host, name);
         let epoch = epoch.ok_or(Rejection::Limit(LimitKind::Ordinals))?;
         self.register(turn, name)?;
@@ -165,14 +165,15 @@ impl MailboxMachine {
 
     /// Writes something about an agent, which is known by name from then on.
     pub(super) fn register(&mut self, turn: &mut Turn, name: &AgentId) -> Result<(), Rejection> {
-        if !self.is_known(name) && self.registered() >= limits::WORKSPACE_AGENTS {
-            return Err(Rejection::Limit(LimitKind::Agents));
+        if !self.is_known(name) {
+            if self.registered() >= limits::WORKSPACE_AGENTS {
+                return Err(Rejection::Limit(LimitKind::Agents));
+            }
+            let epoch = self.next_epoch(turn.seen.host, name);
+            let epoch = epoch.ok_or(Rejection::Limit(LimitKind::Ordinals))?;
+            let agent = self.agents.entry(name.clone()).or_default();
+            agent.registration = Some(Registration { epoch, ..Registration::default() });
         }
-        let epoch = self.next_epoch(turn.seen.host, name);
-        let epoch = epoch.ok_or(Rejection::Limit(LimitKind::Ordinals))?;
-        let agent = self.agents.entry(name.clone()).or_default();
-        let new = || Registration { epoch, ..Registration::default() };
-        agent.registration.get_or_insert_with(new);
         self.touch(turn, name);
         Ok(())
     }
@@ -189,12 +190,11 @@ impl MailboxMachine {
 
     /// Agent that takes part in a command, if one does. The end of a session that is not there is nobody's.
     pub(super) fn taking_part<'c>(&self, command: &'c Command) -> Option<&'c AgentId> {
-        let Command { over, ask } = command;
-        match ask {
+        match &command.ask {
             Ask::Disconnect { connection } => {
                 self.has_session(connection).then_some(&connection.agent)
             }
-            ask => over.as_ref().map(|over| &over.agent).or(ask.agent()),
+            _ => command.agent(),
         }
     }
 
@@ -221,11 +221,9 @@ impl MailboxMachine {
         name: &AgentId,
         epoch: Option<Ordinal>,
     ) -> Outcome {
-        let is_later = |agent: &Agent| epoch.is_some_and(|epoch| agent.latest() > epoch);
-        if self.agents.get(name).is_none_or(is_later) {
-            return Outcome::Forgotten { known: false };
-        }
-        let Some(agent) = self.agents.remove(name) else {
+        let is_meant = |agent: &Agent| epoch.is_none_or(|epoch| agent.latest() <= epoch);
+        let meant = self.agents.get(name).is_some_and(is_meant);
+        let Some(agent) = meant.then(|| self.agents.remove(name)).flatten() else {
             return Outcome::Forgotten { known: false };
         };
         let live = agent.live.iter().map(|live| live.epoch);

@@ -133,7 +133,7 @@ impl MailboxMachine {
         let now = turn.now();
         let Some(agent) = self.agents.get_mut(name) else { return Fate::Unknown };
         let Some(open) = agent.inbox.open.get_mut(&seq) else { return Fate::Unknown };
-        let floor_ms = floor_ms(open.failures);
+        let floor_ms = limits::failure_floor_ms(open.failures);
         open.failures = open.failures.saturating_add(1);
         if open.failures >= limits::MAX_DELIVERIES {
             let failed = Failed { attempts: open.attempts, at: now };
@@ -282,12 +282,6 @@ impl MailboxMachine {
             self.touch(turn, name);
         }
     }
-}
-
-/// Least time that a message stays away which is given back after so many failures.
-pub(super) fn floor_ms(failures: u64) -> u64 {
-    let floor = usize::try_from(failures).ok().and_then(|at| limits::FAILURE_FLOORS_MS.get(at));
-    floor.copied().unwrap_or(0)
 }
 
 fn distinct(seqs: &[Ordinal]) -> BTreeSet<Ordinal> {

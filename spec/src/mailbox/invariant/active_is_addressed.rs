@@ -7,7 +7,7 @@ use super::{Transition, ensure};
 use crate::id::AgentId;
 use crate::limits;
 use crate::machine::Event;
-use crate::mailbox::command::{Ask, Command};
+use crate::mailbox::command::Ask;
 use crate::mailbox::state::Registration;
 use crate::time::Timestamp;
 
@@ -43,15 +43,15 @@ fn is_fresh(known: &Registration, now: Timestamp) -> bool {
 fn gives_sign(transition: &Transition<'_>, name: &AgentId, now: Timestamp) -> bool {
     let Some(agent) = transition.before.agents.get(name) else { return false };
     match transition.event {
-        Event::Command(Command { over, ask }) => {
-            let by = match ask {
+        Event::Command(command) => {
+            let by = match &command.ask {
                 Ask::Disconnect { connection } => {
                     let live = agent.live.as_ref().map(|live| live.epoch);
                     let open = live == Some(connection.epoch)
                         || agent.superseded.contains(&connection.epoch);
                     open.then_some(&connection.agent)
                 }
-                ask => over.as_ref().map(|over| &over.agent).or(ask.agent()),
+                _ => command.agent(),
             };
             transition.outcome().is_some() && by == Some(name)
         }

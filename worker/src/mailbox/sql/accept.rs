@@ -27,12 +27,9 @@ impl MailboxMemory {
             return answer;
         }
         let known = to.map(|to| self.is_known(to));
-        let near = match to.filter(|_| known == Some(false)) {
-            Some(to) => near(to, self.known_names()),
-            None => Vec::new(),
-        };
-        if must_know && known == Some(false) {
-            return Err(Rejection::UnknownAgent { near }.into());
+        let stranger = to.filter(|_| known == Some(false));
+        if must_know && let Some(to) = stranger {
+            return Err(Rejection::UnknownAgent { near: self.near(to) }.into());
         }
         if message.ephemeral {
             self.send_ephemeral(turn, to, message);
@@ -63,6 +60,7 @@ impl MailboxMemory {
         self.log.append(entry);
         let (recipients, refused) = self.deliver(to, message, &entry);
         turn.accept(seq, to, (recipients, &refused), message);
+        let near = stranger.map_or_else(Vec::new, |to| self.near(to));
         Ok(Outcome::Accepted { seq, recipients, refused, known, near })
     }
 
@@ -155,18 +153,18 @@ impl MailboxMemory {
         agents.filter(remembers).collect()
     }
 
-    fn known_names(&self) -> impl Iterator<Item = &AgentId> {
+    /// Agents that are known and whose names look like this one.
+    fn near(&self, name: &AgentId) -> Vec<AgentId> {
         let known = self.agents.iter().filter(|(_, agent)| agent.registration.is_some());
-        known.map(|(name, _)| name)
+        near(name, known.map(|(name, _)| name))
     }
 
     /// Names that never connected hold a bounded amount of mail: anybody may invent one.
     fn check_unknown_name(&self, to: &AgentId) -> Result<(), Rejection> {
-        let agent = self.agents.get(to);
-        if agent.is_some_and(|agent| agent.registration.is_some()) {
+        if self.is_known(to) {
             return Ok(());
         }
-        let held = agent.map_or(0, |agent| agent.inbox.len());
+        let held = self.agents.get(to).map_or(0, |agent| agent.inbox.len());
         let unknown = |agent: &&Agent| agent.registration.is_none() && !agent.inbox.is_empty();
         if held >= limits::UNKNOWN_NAME_MESSAGES {
             Err(Rejection::Limit(LimitKind::UnknownNameMessages))

@@ -30,8 +30,7 @@ impl MailboxMemory {
                 continue;
             };
             let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
-            let is_known = agent.is_some_and(|agent| agent.registration.is_some());
-            if !is_known || !agent.is_some_and(|agent| agent.has_room_for(bytes)) {
+            if !self.is_known(name) || !agent.is_some_and(|agent| agent.has_room_for(bytes)) {
                 refused = refused.saturating_add(1);
                 continue;
             }

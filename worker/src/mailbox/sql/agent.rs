@@ -65,6 +65,17 @@ pub(super) struct Losses {
     pub through: u64,
 }
 
+/// Delivery in flight, as a nack of it meets it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivery {
+    /// What its push said.
+    pub fence: Fence,
+    /// True if it is on record.
+    pub counted: bool,
+    /// Number of deliveries of its message that failed before.
+    pub failures: u64,
+}
+
 impl Losses {
     pub fn gap(self) -> Option<Gap> {
         let Self { count, first, last, through } = self;
@@ -126,12 +137,19 @@ impl Agent {
         (seq <= live.sent_through).then_some(Flight { again: false, counted })
     }
 
-    /// Fence of a delivery in flight: what its push said.
-    pub fn fence(&self, seq: Ordinal) -> Option<Fence> {
+    /// A delivery in flight, as a nack of it meets it.
+    pub fn delivery(&self, seq: Ordinal) -> Option<Delivery> {
         let (live, open) = (self.live.as_ref()?, self.inbox.get(seq)?);
-        let flight = self.flight_of(seq, &open)?;
-        let attempt = open.attempts.saturating_add(u64::from(!flight.counted));
-        Some(Fence { epoch: live.epoch, attempt })
+        let Flight { counted, .. } = self.flight_of(seq, &open)?;
+        let attempt = open.attempts.saturating_add(u64::from(!counted));
+        let fence = Fence { epoch: live.epoch, attempt };
+        Some(Delivery { fence, counted, failures: open.failures })
+    }
+
+    /// True if a pending message was ever pushed: a delivery of it is on record or in flight.
+    pub fn was_pushed(&self, seq: Ordinal) -> bool {
+        let open = self.inbox.get(seq);
+        open.is_some_and(|open| open.attempts > 0 || self.flight_of(seq, &open).is_some())
     }
 
     /// The ordinal of what there is of the name: its epoch, or the last that was sent to a name that
@@ -232,8 +250,8 @@ impl Agent {
         if self.next_push.is_some_and(|known| known.is_none_or(|at| at > now)) {
             return None;
         }
-        let fresh_from = self.fresh_from();
-        let first = self.first_fresh().filter(|_| fresh_from.is_none_or(|at| at <= now));
+        let may_be_fresh = |_: &Ordinal| self.fresh_from().is_none_or(|at| at <= now);
+        let first = self.first_fresh().filter(may_be_fresh);
         let again = self.inbox.first_due(now);
         let seq = first.into_iter().chain(again).min()?;
         self.allows(log, seq, again == Some(seq)).then_some(seq)

@@ -17,13 +17,14 @@ impl MailboxMemory {
         turn: &mut Turn<'_>,
         name: &AgentId,
     ) -> Result<(), Rejection> {
-        if !self.is_known(name) && self.registered() >= limits::WORKSPACE_AGENTS {
-            return Err(Rejection::Limit(LimitKind::Agents));
+        if !self.is_known(name) {
+            if self.registered() >= limits::WORKSPACE_AGENTS {
+                return Err(Rejection::Limit(LimitKind::Agents));
+            }
+            let epoch = self.next_epoch(turn, name)?;
+            let agent = self.agents.entry(name.clone()).or_default();
+            agent.registration = Some(Registration { epoch, ..Registration::default() });
         }
-        let epoch = self.next_epoch(turn, name)?;
-        let agent = self.agents.entry(name.clone()).or_default();
-        let new = || Registration { epoch, ..Registration::default() };
-        agent.registration.get_or_insert_with(new);
         self.touch(turn, name);
         Ok(())
     }
@@ -46,10 +47,7 @@ impl MailboxMemory {
 
     /// Agent that takes part in a command, if one does. The end of a session that is not there is nobody's.
     pub(super) fn taking_part<'c>(&self, command: &'c Command) -> Option<&'c AgentId> {
-        let Command { over, ask } = command;
-        let Ask::Disconnect { connection } = ask else {
-            return over.as_ref().map(|over| &over.agent).or(ask.agent());
-        };
+        let Ask::Disconnect { connection } = &command.ask else { return command.agent() };
         let agent = self.agents.get(&connection.agent);
         let superseded = agent.is_some_and(|agent| agent.superseded.contains(&connection.epoch));
         (superseded || self.live(connection).is_some()).then_some(&connection.agent)

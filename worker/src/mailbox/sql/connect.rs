@@ -29,7 +29,7 @@ impl MailboxMemory {
         if asked.last_seen.is_some_and(|seen| seen > last_seq) {
             return Err(Rejection::Ahead { last: last_seq }.into());
         }
-        let resumed = self.agents.get(name).is_some_and(|agent| agent.registration.is_some());
+        let resumed = self.is_known(name);
         let epoch = self.next_epoch(turn, name)?;
         self.register(turn, name)?;
         self.replace(turn, name, asked);

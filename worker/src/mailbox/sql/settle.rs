@@ -84,9 +84,7 @@ impl MailboxMemory {
         for seq in may_be {
             let found = turn.query_one(rows::ID, &[rows::ordinal(seq)])?.optional_text()?;
             if found.unwrap_or_else(|| derived_id(seq)) == id.as_str() {
-                let recorded = agent.inbox.get(seq).is_some_and(|open| open.attempts > 0);
-                let was_pushed = recorded || agent.flight(seq).is_some();
-                if was_pushed { &mut pushed } else { &mut others }.push(seq);
+                if agent.was_pushed(seq) { &mut pushed } else { &mut others }.push(seq);
             }
         }
         Ok(if pushed.is_empty() { others } else { pushed })
@@ -117,19 +115,16 @@ impl MailboxMemory {
         fence: Option<Fence>,
         delay: Delay,
     ) -> Outcome {
-        let flying = self
-            .agents
-            .get(name)
-            .filter(|agent| fence.is_none_or(|fence| agent.fence(seq) == Some(fence)));
-        let flight = flying.and_then(|agent| agent.flight(seq));
-        let (Some(flight), Some(agent)) = (flight, self.agents.get_mut(name)) else {
-            return Outcome::Returned(Fate::Unknown);
-        };
-        if !flight.counted {
+        let flying = self.agents.get_mut(name).and_then(|agent| {
+            let delivery = agent.delivery(seq)?;
+            fence.is_none_or(|fence| fence == delivery.fence).then_some((agent, delivery))
+        });
+        let Some((agent, delivery)) = flying else { return Outcome::Returned(Fate::Unknown) };
+        if !delivery.counted {
             agent.inbox.count_one(seq);
         }
-        let failures = agent.inbox.get(seq).map_or(0, |open| open.failures);
-        let at = turn.now().plus_ms(delay.ms().max(floor_ms(failures)));
+        let floor_ms = limits::failure_floor_ms(delivery.failures);
+        let at = turn.now().plus_ms(delay.ms().max(floor_ms));
         // It has left the flight before silence is asked what it means.
         agent.give_back(&self.log, seq, at);
         self.record(turn, name);
@@ -238,10 +233,4 @@ impl MailboxMemory {
             self.touch(turn, name);
         }
     }
-}
-
-/// Least time that a message stays away which is given back after so many failures.
-fn floor_ms(failures: u64) -> u64 {
-    let place = usize::try_from(failures).unwrap_or(usize::MAX);
-    limits::FAILURE_FLOORS_MS.get(place).copied().unwrap_or_default()
 }

@@ -306,14 +306,37 @@ fn a_delivery_costs_the_same_whatever_was_settled_before_and_whoever_settles_not
     assert_eq!(costs[0][0], costs[0][2]);
 }
 
+/// Who is known has an epoch, and needs no other to acknowledge what it was sent.
+#[test]
+fn where_no_ordinal_is_left_those_who_are_known_go_on() {
+    let mut pair = pair_of_runs(RUN_MESSAGES);
+    answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
+    let sent = answer(&mut pair, 1, send("ann", "bob"));
+    let Ok(Outcome::Accepted { seq, .. }) = sent else { panic!("{sent:?}") };
+    let last = Value::Integer(i64::try_from(Ordinal::MAX.get()).unwrap());
+    pair.machine.database.execute("UPDATE meta SET last_seq = ?1", &[last]).unwrap();
+    pair.model_mut().last_seq = Ordinal::MAX;
+    pair.evict();
+    let none_left = Err(Rejection::Limit(LimitKind::Ordinals));
+    assert_eq!(answer(&mut pair, 2, send("ann", "bob")), none_left);
+    assert_eq!(answer(&mut pair, 2, subscribe("cid", "b")), none_left);
+    assert!(answer(&mut pair, 2, subscribe("bob", "c")).is_ok());
+    let ack = Ask::Ack { agent: name("bob"), what: Settled::Seqs(vec![seq]) };
+    assert_eq!(answer(&mut pair, 2, ack), Ok(Outcome::Settled { settled: 1, unknown: 0 }));
+}
+
 #[test]
 fn what_is_new_waits_while_as_many_are_delayed_as_may_be() {
+    for (messages, most) in [(2, 1_024), (300, 1_200)] {
+        new_ones_wait_behind(Window::new(messages, 16 << 20).unwrap(), most);
+    }
+}
+
+fn new_ones_wait_behind(window: Window, most: u64) {
     let mut pair = pair_of_runs(RUN_MESSAGES);
-    let window = Window::new(2, 1_000_000).unwrap();
     let connected = answer(&mut pair, 0, connect("bob", Some(window))).unwrap();
     let Outcome::Connected { epoch, .. } = connected else { panic!("{connected:?}") };
     let live = Connection { agent: name("bob"), epoch };
-    let most = limits::DELAYED_MESSAGES;
     let pushed = |step: &mailbus_spec::mailbox::MailboxStep| {
         step.pushes.iter().filter(|push| matches!(push.notice, Notice::Message { .. })).count()
     };
@@ -324,8 +347,8 @@ fn what_is_new_waits_while_as_many_are_delayed_as_may_be() {
         // The first of them is due first.
         let delay = Delay::from_ms(60_000 + number).unwrap();
         let nack = Ask::Nack { agent: name("bob"), seq, fence: None, delay };
-        let step =
-            pair.event(HostTime(NOON + 1), &Event::Command(Command::over(live.clone(), nack)));
+        let event = Event::Command(Command::over(live.clone(), nack));
+        let step = pair.event(HostTime(NOON + 1), &event);
         let due = Fate::Due { at: step.reply.as_ref().unwrap().commit.now.plus_ms(delay.ms()) };
         assert_eq!(step.reply.unwrap().answer, Ok(Outcome::Returned(due)));
     }
