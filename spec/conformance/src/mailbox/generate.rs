@@ -450,7 +450,7 @@ mod tests {
             "no dead letters",
             "redriven",
             "forgotten",
-            "forgotten: never known",
+            "forgotten: nobody",
             "recovered",
             "refused: the id stands for something else",
             "refused: replaced",

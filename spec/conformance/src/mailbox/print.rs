@@ -219,7 +219,7 @@ fn spell_outcome(outcome: &Outcome, epoch: Epoch) -> String {
             format!("redriven {redriven}{rest}")
         }
         Outcome::Forgotten { known: true } => String::from("forgotten"),
-        Outcome::Forgotten { known: false } => String::from("forgotten: never known"),
+        Outcome::Forgotten { known: false } => String::from("forgotten: nobody"),
         Outcome::Recovered => String::from("recovered"),
     }
 }

@@ -1,12 +1,14 @@
 //! Laws of mailboxes.
 
+use std::collections::BTreeSet;
+
 use mailbus_conformance::differential::Operation;
-use mailbus_spec::AgentId;
 use mailbus_spec::limits;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
-    Ask, Command, Delay, Fate, MailboxMachine, Outcome, Rejection, Settled,
+    Ask, Command, Delay, Fate, MailboxMachine, MessageId, Outcome, Rejection, Settled,
 };
+use mailbus_spec::{AgentId, Ordinal};
 use proptest::prelude::*;
 
 use super::{Lawful, Moment, assert_reached, cases, history, operation};
@@ -128,7 +130,7 @@ proptest! {
         }
         // Nobody comes back: in the end everything is forgotten, whoever still has a session excepted.
         run.machine.break_sessions();
-        run.ring_until(limits::KNOWN_MS + 2 * limits::LOSSES_MS);
+        run.ring_until(limits::RETENTION_MS + limits::LOSSES_MS + limits::SIGHT_MS);
         prop_assert!(run.machine.log.entries.is_empty());
         prop_assert!(run.machine.agents.is_empty(), "{:?}", run.machine.agents);
     }
@@ -240,6 +242,45 @@ proptest! {
                 (first, again) => prop_assert_eq!(first, again),
             }
             prop_assert_eq!(before, run.machine.clone());
+        }
+    }
+
+    /// Acks by id settle each message once: what was ever pushed of it, and the rest when nothing is left that
+    /// was.
+    #[test]
+    fn acks_by_id_settle_what_was_shown_and_then_the_rest(
+        history in history(SHORT_MS),
+        to in name(),
+    ) {
+        let mut run = Run::new();
+        for moment in &history {
+            run.live(moment);
+        }
+        for (from, _) in MailboxMachine::NAMES {
+            run.say(&format!("send {from} {to} a id=same"));
+        }
+        let what = Settled::Id(MessageId::new("same").unwrap());
+        let ack = Command::alone(Ask::Ack { agent: to.clone(), what });
+        let named = |run: &Run| -> BTreeSet<Ordinal> {
+            let entries = run.machine.log.entries.iter();
+            let same = entries.filter(|(_, logged)| {
+                logged.message.id.as_ref().is_some_and(|id| id.as_str() == "same")
+            });
+            let open = &run.machine.agents[&to].inbox.open;
+            same.map(|(seq, _)| *seq).filter(|seq| open.contains_key(seq)).collect()
+        };
+        loop {
+            let pending = named(&run);
+            let agent = &run.machine.agents[&to];
+            let shown: BTreeSet<Ordinal> =
+                pending.iter().copied().filter(|seq| agent.was_pushed(*seq)).collect();
+            let meant = if shown.is_empty() { &pending } else { &shown };
+            let settled = meant.len() as u64;
+            prop_assert_eq!(run.answer(&ack), Ok(Outcome::Settled { settled, unknown: 0 }));
+            if pending.is_empty() {
+                break;
+            }
+            prop_assert_eq!(named(&run), &pending - meant);
         }
     }
 

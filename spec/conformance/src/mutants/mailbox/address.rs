@@ -4,7 +4,7 @@ use mailbus_spec::mailbox::state::Open;
 use mailbus_spec::mailbox::{Ask, MailboxMachine, Message, Outcome, Pattern, Patterns};
 use mailbus_spec::{AgentId, Ordinal, StateMachine};
 
-use super::{Mutant, ask_of, asking, take};
+use super::{Mutant, ask_of, asking, outcome, outcome_mut, take};
 
 /// Messages that are published go to everybody.
 pub const SUBSCRIPTIONS_ARE_IGNORED: Mutant = Mutant::rule(
@@ -76,7 +76,7 @@ pub const OFFLINE_MAIL_IS_LOST: Mutant = Mutant::rule(
     "spec/rules/refuted.md#offline-mail-that-is-never-delivered",
     |state, host, event| {
         let step = state.handle(host, event);
-        if let Some(Ok(Outcome::Accepted { seq, .. })) = step.reply.as_ref().map(|r| &r.answer) {
+        if let Some(Outcome::Accepted { seq, .. }) = outcome(&step) {
             let absent = state.agents.values_mut().filter(|agent| agent.live.is_none());
             absent.for_each(|agent| take(agent, *seq));
         }
@@ -91,7 +91,7 @@ pub const PUBLISHED_TO_ITS_SENDER: Mutant = Mutant::rule(
     |state, host, event| {
         let step = state.handle(host, event);
         if let Some(Ask::Publish { message }) = ask_of(event)
-            && let Some(Ok(Outcome::Accepted { seq, .. })) = step.reply.as_ref().map(|r| &r.answer)
+            && let Some(Outcome::Accepted { seq, .. }) = outcome(&step)
             && state.agents.get(&message.from).is_some_and(|agent| agent.wants(message))
         {
             address(state, &message.from, *seq, message);
@@ -136,8 +136,7 @@ pub const STRANGERS_ARE_SAID_TO_BE_KNOWN: Mutant = Mutant::rule(
     "spec/rules/refuted.md#a-misspelt-name-that-is-accepted-like-any-other",
     |state, host, event| {
         let mut step = state.handle(host, event);
-        if let Some(reply) = &mut step.reply
-            && let Ok(Outcome::Accepted { known: known @ Some(_), near, .. }) = &mut reply.answer
+        if let Some(Outcome::Accepted { known: known @ Some(_), near, .. }) = outcome_mut(&mut step)
         {
             (*known, *near) = (Some(true), Vec::new());
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::state::{Agent, Log, Logged, Registration};
-use mailbus_spec::mailbox::{Ask, MailboxMachine, MailboxStep};
+use mailbus_spec::mailbox::{Ask, MailboxMachine, MailboxStep, Outcome};
 use mailbus_spec::{AgentId, HostTime, Ordinal, StateMachine, Timestamp, limits};
 
-use super::{Mutant, ask_of, asking, now};
+use super::{Mutant, ask_of, asking, now, outcome};
 
 /// A message that everybody has settled is deleted at once: its id is free for the sender's retry.
 pub const SETTLED_ROWS_ARE_DELETED_AT_ONCE: Mutant = Mutant::rule(
@@ -32,7 +32,10 @@ pub const FORGET_KEEPS_THE_MAIL: Mutant = Mutant::rule(
         };
         let inbox = state.agents.get(name).map(|agent| agent.inbox.clone());
         let step = state.handle(host, event);
-        if let Some(inbox) = inbox.filter(|inbox| !inbox.is_empty()) {
+        // Whom a late copy spares keeps all it has.
+        if let Some(Outcome::Forgotten { known: true }) = outcome(&step)
+            && let Some(inbox) = inbox.filter(|inbox| !inbox.is_empty())
+        {
             state.agents.insert(name.clone(), Agent { inbox, ..Agent::default() });
         }
         step
@@ -196,4 +199,32 @@ fn delete_what_nobody_holds(state: &mut MailboxMachine, fits: impl Fn(&Logged) -
         }
         stays
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use mailbus_spec::mailbox::Command;
+
+    use super::*;
+    use crate::mutants::wake;
+    use crate::subject::Text;
+    use crate::{EXACT_START, Epoch};
+
+    /// Otherwise it would break another rule than its own.
+    #[test]
+    fn who_keeps_the_mail_of_the_forgotten_leaves_alone_who_is_spared() {
+        let mut sound = MailboxMachine::default();
+        for line in [&["subscribe", "bob", "a"][..], &["send", "ann", "bob", "a"]] {
+            let command = MailboxMachine::parse_command(line, Epoch(EXACT_START)).unwrap();
+            sound.handle(EXACT_START, &Event::Command(command));
+        }
+        let mut broken = sound.clone();
+        let agent = AgentId::new("bob").unwrap();
+        let late = Command::alone(Ask::Forget { agent, epoch: Some(Ordinal::ZERO) });
+        let late = Event::Command(late);
+        let step = sound.handle(EXACT_START, &late);
+        assert_eq!(outcome(&step), Some(&Outcome::Forgotten { known: false }));
+        wake(Some(&FORGET_KEEPS_THE_MAIL)).handle(&mut broken, EXACT_START, &late);
+        assert_eq!(broken, sound);
+    }
 }

@@ -4,7 +4,7 @@ use mailbus_spec::mailbox::state::Agent;
 use mailbus_spec::mailbox::{Ask, Delay, Fate, Outcome, Window};
 use mailbus_spec::{Ordinal, StateMachine, limits};
 
-use super::{Mutant, ask_of, asking, flights, live, now};
+use super::{Mutant, ask_of, asking, flights, live, now, outcome_mut};
 
 /// The end of a session is a failure of everything that was in flight to it.
 pub const INNOCENT_NEIGHBOURS_FAIL: Mutant = Mutant::rule(
@@ -48,8 +48,7 @@ pub const FAILURES_HAVE_NO_FLOOR: Mutant = Mutant::rule(
         let mut step = state.handle(host, event);
         let at = now(state, host);
         if let Some(Ask::Nack { agent, seq, delay, .. }) = ask_of(event)
-            && let Some(reply) = &mut step.reply
-            && let Ok(Outcome::Returned(Fate::Due { at: due })) = &mut reply.answer
+            && let Some(Outcome::Returned(Fate::Due { at: due })) = outcome_mut(&mut step)
             && let Some(agent) = state.agents.get_mut(agent)
             && let Some(open) = agent.inbox.open.get_mut(seq)
         {

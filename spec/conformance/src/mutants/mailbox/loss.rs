@@ -4,7 +4,7 @@ use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{Ask, Outcome, Settled};
 use mailbus_spec::{StateMachine, limits};
 
-use super::{Mutant, ask_of, now};
+use super::{Mutant, ask_of, now, outcome, outcome_mut};
 
 /// Losses are told when a session begins, and forgotten: if that frame is lost, so are they.
 pub const GAP_IS_TOLD_ONCE: Mutant = Mutant::rule(
@@ -26,9 +26,7 @@ pub const GAP_IS_TOLD_ONCE: Mutant = Mutant::rule(
 pub const GAP_IS_NOT_TOLD: Mutant =
     Mutant::rule("gap_is_not_told", "spec/rules/mailboxes.md#losses", |state, host, event| {
         let mut step = state.handle(host, event);
-        if let Some(reply) = &mut step.reply
-            && let Ok(Outcome::Connected { gap, .. }) = &mut reply.answer
-        {
+        if let Some(Outcome::Connected { gap, .. }) = outcome_mut(&mut step) {
             *gap = None;
         }
         step
@@ -40,9 +38,8 @@ pub const ANY_ACK_CLEARS_THE_GAP: Mutant = Mutant::rule(
     "spec/rules/mailboxes.md#losses",
     |state, host, event| {
         let step = state.handle(host, event);
-        let answer = step.reply.as_ref().map(|reply| &reply.answer);
         if let Some(Ask::Ack { agent, what: Settled::Gap(_) }) = ask_of(event)
-            && let Some(Ok(Outcome::Settled { settled: 1.., .. })) = answer
+            && let Some(Outcome::Settled { settled: 1.., .. }) = outcome(&step)
             && let Some(agent) = state.agents.get_mut(agent)
             && let Some(known) = &mut agent.registration
         {
@@ -100,9 +97,7 @@ pub const REPETITION_HIDES_THE_REFUSAL: Mutant = Mutant::rule(
     "spec/rules/refuted.md#a-repetition-that-hides-the-refusal",
     |state, host, event| {
         let mut step = state.handle(host, event);
-        if let Some(reply) = &mut step.reply
-            && let Ok(Outcome::Duplicate { refused, .. }) = &mut reply.answer
-        {
+        if let Some(Outcome::Duplicate { refused, .. }) = outcome_mut(&mut step) {
             refused.clear();
         }
         step
@@ -115,9 +110,7 @@ pub const REFUSALS_ARE_FORGOTTEN: Mutant = Mutant::rule(
     "spec/rules/mailboxes.md#overflow",
     |state, host, event| {
         let mut step = state.handle(host, event);
-        if let Some(reply) = &mut step.reply
-            && let Ok(Outcome::Accepted { seq, refused, .. }) = &mut reply.answer
-        {
+        if let Some(Outcome::Accepted { seq, refused, .. }) = outcome_mut(&mut step) {
             refused.clear();
             state.log.entries.get_mut(seq).into_iter().for_each(|logged| logged.refused.clear());
         }
@@ -148,8 +141,7 @@ pub const INBOX_HIDES_THE_REDRIVEN: Mutant = Mutant::rule(
     |state, host, event| {
         let mut step = state.handle(host, event);
         if let Some(Ask::Inbox { after, .. }) = ask_of(event)
-            && let Some(reply) = &mut step.reply
-            && let Ok(Outcome::Inbox { messages, .. }) = &mut reply.answer
+            && let Some(Outcome::Inbox { messages, .. }) = outcome_mut(&mut step)
         {
             messages.retain(|pending| pending.seq > *after);
         }

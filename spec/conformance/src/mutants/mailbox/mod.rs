@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::state::{Agent, Session};
-use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, MailboxStep};
+use mailbus_spec::mailbox::{Ask, Command, Connection, MailboxMachine, MailboxStep, Outcome};
 use mailbus_spec::{AgentId, HostTime, Ordinal, Timestamp};
 
 /// Mutant of the mailbox machine.
@@ -35,6 +35,16 @@ fn asking(event: &Event<Command>, ask: Ask) -> Event<Command> {
         Event::Command(Command { over, .. }) => Event::Command(Command { over: over.clone(), ask }),
         Event::Alarm => Event::Alarm,
     }
+}
+
+/// Outcome of a command that was not refused.
+fn outcome(step: &MailboxStep) -> Option<&Outcome> {
+    step.reply.as_ref()?.answer.as_ref().ok()
+}
+
+/// The same, to be changed.
+fn outcome_mut(step: &mut MailboxStep) -> Option<&mut Outcome> {
+    step.reply.as_mut()?.answer.as_mut().ok()
 }
 
 /// An event that does nothing but what every event does.

@@ -80,6 +80,35 @@ pub const DUE_FIRST: Mutant = Mutant::rule(
     },
 );
 
+/// A session is pushed nothing new while four of its windows wait for their time, few as they may be.
+pub const FEW_DELAYS_STOP_THE_NEW: Mutant = Mutant::rule(
+    "few_delays_stop_the_new",
+    "spec/rules/mailboxes.md#giving-back",
+    |state, host, event| {
+        let now = now(state, host);
+        let mut step = state.handle(host, event);
+        step.pushes.retain(|push| {
+            let Notice::Message { seq, .. } = push.notice else { return true };
+            let Some(Agent { inbox, live: Some(live), .. }) = state.agents.get_mut(&push.to.agent)
+            else {
+                return true;
+            };
+            let waits = |(seq, open): &(&Ordinal, &Open)| {
+                open.due > Some(now) && !live.flights.contains_key(seq)
+            };
+            let waiting = inbox.open.iter().filter(waits).count() as u64;
+            let is_new = inbox.open.get(&seq).is_some_and(|open| open.due.is_none());
+            let window = live.window.unwrap_or(Window::DEFAULT);
+            let stopped = is_new && waiting >= 4 * window.messages();
+            if stopped {
+                live.flights.remove(&seq);
+            }
+            !stopped
+        });
+        step
+    },
+);
+
 /// One event pushes all there is.
 pub const NO_PUSH_BUDGET: Mutant = Mutant::rule(
     "no_push_budget",

@@ -5,7 +5,7 @@ use mailbus_spec::mailbox::state::{Agent, Session};
 use mailbus_spec::mailbox::{Ask, MailboxMachine, MailboxStep, Outcome};
 use mailbus_spec::{AgentId, HostTime, Ordinal, StateMachine, Timestamp, limits};
 
-use super::{Mutant, ask_of, joined, now, take};
+use super::{Mutant, ask_of, joined, now, outcome_mut, take};
 
 /// A session that negotiated nothing settles by being sent to, at once: what was on its way when its
 /// socket broke is lost.
@@ -99,8 +99,7 @@ pub const SILENT_INBOX_REFUSES: Mutant = Mutant::rule(
     |state, host, event| {
         let before = state.clone();
         let mut step = state.handle(host, event);
-        let Some(Ok(Outcome::Accepted { seq, recipients, refused, .. })) =
-            step.reply.as_mut().map(|reply| &mut reply.answer)
+        let Some(Outcome::Accepted { seq, recipients, refused, .. }) = outcome_mut(&mut step)
         else {
             return step;
         };

@@ -10,7 +10,7 @@ use mailbus_spec::mailbox::{
 };
 use mailbus_spec::{HostTime, Ordinal, StateMachine, Timestamp};
 
-use super::{Mutant, ask_of};
+use super::{Mutant, ask_of, outcome};
 use crate::mutants::Model;
 
 /// The ids of accepted messages are kept in memory, and an object that wakes does not read them from
@@ -53,7 +53,7 @@ impl Model<MailboxMachine> for MemoryAlone {
                 logged.message = message;
             }
         }
-        if let Some(Ok(Outcome::Accepted { seq, .. })) = step.reply.as_ref().map(|r| &r.answer) {
+        if let Some(Outcome::Accepted { seq, .. }) = outcome(&step) {
             self.known.insert(*seq);
         }
         step

@@ -211,14 +211,10 @@ impl World {
     fn apply(&self, state: &mut State, action: Action) {
         let scenario = &self.scenario;
         match action {
-            Action::Send => {
-                let mail = state.sent;
-                state.sent += 1;
-                self.send(state, mail);
-            }
+            Action::Send => object::send_next(scenario, state),
             Action::Retry(mail) => {
                 client::spend(&mut state.budget.retries);
-                self.send(state, mail);
+                let _ = object::ask(scenario, state, scenario.mail(mail).ask());
             }
             Action::Connect(process) => {
                 client::spend(&mut state.budget.connects);
@@ -350,16 +346,6 @@ impl World {
                 scenario.mark(Mark::ForgettingCopied);
             }
         }
-    }
-
-    fn send(&self, state: &mut State, mail: u8) {
-        let mail = self.scenario.mail(mail);
-        let (message, must_know) = (mail.message.clone(), mail.must_know);
-        let ask = match mail.to.clone() {
-            Some(to) => Ask::Send { to, message, must_know },
-            None => Ask::Publish { message },
-        };
-        let _ = object::ask(&self.scenario, state, ask);
     }
 
     /// The storage goes back, and the sockets are gone.

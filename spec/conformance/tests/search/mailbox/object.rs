@@ -22,6 +22,13 @@ pub fn ask(scenario: &Scenario, state: &mut State, ask: Ask) -> Answer {
     command(scenario, state, Command::alone(ask))
 }
 
+/// The next of the world's messages is sent.
+pub fn send_next(scenario: &Scenario, state: &mut State) {
+    let next = scenario.mail(state.sent).ask();
+    state.sent += 1;
+    let _ = ask(scenario, state, next);
+}
+
 pub fn command(scenario: &Scenario, state: &mut State, command: Command) -> Answer {
     execute(scenario, state, &Event::Command(command)).expect("a command is answered")
 }

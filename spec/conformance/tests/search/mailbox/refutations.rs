@@ -137,6 +137,8 @@ refutations! {
         "changed bytes", push::BYTES_CHANGE_ON_THE_WAY, in window_one breaks "no_phantom";
     a_delay_that_ends_where_many_wait_is_refuted:
         "no delay beyond four windows", fail::DELAYS_END_WHERE_MANY_WAIT, in many_delayed breaks "no_innocent_dead";
+    a_few_delays_that_stop_what_is_new_are_refuted:
+        "few delays stop the new", push::FEW_DELAYS_STOP_THE_NEW, in many_delayed breaks "mail_liveness";
     failures_without_a_floor_are_refuted:
         "five failures in seconds", fail::FAILURES_HAVE_NO_FLOOR, in delays breaks "no_innocent_dead";
     a_nack_that_holds_its_slot_is_refuted:

@@ -209,6 +209,15 @@ impl Mail {
         Self { to: None, message, must_know: false }
     }
 
+    /// Request that sends it.
+    pub fn ask(&self) -> Ask {
+        let (message, must_know) = (self.message.clone(), self.must_know);
+        match self.to.clone() {
+            Some(to) => Ask::Send { to, message, must_know },
+            None => Ask::Publish { message },
+        }
+    }
+
     pub fn to(mut self, name: &str) -> Self {
         self.to = Some(agent(name));
         self

@@ -2,7 +2,7 @@
 
 use mailbus_spec::invariant::Transition;
 use mailbus_spec::limits;
-use mailbus_spec::mailbox::{Ask, Command, MailboxMachine};
+use mailbus_spec::mailbox::{Ask, Command, MailboxMachine, Outcome};
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use crate::mailbox::marks::Mark;
@@ -19,9 +19,7 @@ pub fn departures(
 ) {
     for (name, before) in &transition.before.agents {
         let after = transition.after.agents.get(name);
-        if command.is_some_and(
-            |command| matches!(&command.ask, Ask::Forget { agent, .. } if agent == name),
-        ) {
+        if forgets(transition, command, name) {
             continue;
         }
         let acks = command
@@ -75,6 +73,18 @@ pub fn departures(
             }
         }
     }
+}
+
+/// True if an admin has the agent forgotten, and is told so.
+pub fn forgets(
+    transition: &Transition<'_, MailboxMachine>,
+    command: Option<&Command>,
+    name: &AgentId,
+) -> bool {
+    let answer = transition.step.reply.as_ref().map(|reply| &reply.answer);
+    let is_told = matches!(answer, Some(Ok(Outcome::Forgotten { known: true })));
+    let ask = command.map(|command| &command.ask);
+    is_told && matches!(ask, Some(Ask::Forget { agent, .. }) if agent == name)
 }
 
 pub fn lose(scenario: &Scenario, state: &mut State, name: &AgentId, seq: Ordinal) {

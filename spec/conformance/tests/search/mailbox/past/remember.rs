@@ -9,7 +9,7 @@ use mailbus_spec::mailbox::{
 };
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
-use super::fates::{departures, gaps_are_honest, lose, pushed};
+use super::fates::{departures, forgets, gaps_are_honest, lose, pushed};
 use super::{AgentPast, Fate};
 use crate::mailbox::marks::Mark;
 use crate::mailbox::scenario::Scenario;
@@ -30,7 +30,7 @@ pub fn remember(
         answered(scenario, state, transition, command, &reply.answer, now);
     }
     departures(scenario, state, transition, command, now);
-    actives_are_addressed(scenario, state, transition, now);
+    actives_are_addressed(scenario, state, transition, command, now);
     for push in &transition.step.pushes {
         match &push.notice {
             Notice::Message { seq, message, .. } => {
@@ -56,16 +56,13 @@ fn actives_are_addressed(
     scenario: &Scenario,
     state: &mut State,
     transition: &Transition<'_, MailboxMachine>,
+    command: Option<&Command>,
     now: Timestamp,
 ) {
-    let ask = match transition.event {
-        Event::Command(command) => Some(&command.ask),
-        Event::Alarm => None,
-    };
     for (name, _) in
         transition.before.agents.iter().filter(|(_, agent)| agent.registration.is_some())
     {
-        let admins = matches!(ask, Some(Ask::Forget { agent, .. }) if agent == name);
+        let admins = forgets(transition, command, name);
         let seen_at = state.past.agent(name).map_or(Timestamp::ZERO, |past| past.seen_at);
         let active = now < seen_at.plus_ms(limits::RETENTION_MS);
         if active && !admins && !transition.after.is_known(name) {
@@ -74,9 +71,9 @@ fn actives_are_addressed(
         }
     }
     let answer = transition.step.reply.as_ref().map(|reply| &reply.answer);
-    if let (true, Some(ask), Some(Ok(_))) = (scenario.turns.sight, ask, answer)
-        && !matches!(ask, Ask::Disconnect { connection } if !transition.before.is_live(connection))
-        && let Some(name) = ask.agent()
+    if let (true, Some(command), Some(Ok(_))) = (scenario.turns.sight, command, answer)
+        && !matches!(&command.ask, Ask::Disconnect { connection } if !transition.before.is_live(connection))
+        && let Some(name) = command.agent()
     {
         state.past.agent_mut(name).seen_at = now;
     }

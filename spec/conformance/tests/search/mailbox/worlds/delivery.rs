@@ -87,14 +87,8 @@ pub fn push_budget() -> Scenario {
     Scenario {
         prelude: Some(|scenario| {
             let mut state = State::initial(scenario);
-            for mail in &scenario.mails {
-                let ask = Ask::Send {
-                    to: mail.to.clone().unwrap(),
-                    message: mail.message.clone(),
-                    must_know: false,
-                };
-                let _ = object::ask(scenario, &mut state, ask);
-                state.sent += 1;
+            for _ in &scenario.mails {
+                object::send_next(scenario, &mut state);
             }
             state
         }),
@@ -174,14 +168,8 @@ pub fn many_delayed() -> Scenario {
         prelude: Some(|scenario| {
             let mut state = State::initial(scenario);
             let _ = client::connect(scenario, &mut state, 0);
-            for mail in scenario.mails.iter().take(4) {
-                let ask = Ask::Send {
-                    to: mail.to.clone().unwrap(),
-                    message: mail.message.clone(),
-                    must_know: false,
-                };
-                let _ = object::ask(scenario, &mut state, ask);
-                state.sent += 1;
+            for _ in 0..4 {
+                object::send_next(scenario, &mut state);
                 let seq = state.clients[0].in_hand[0];
                 let nack = client::nack(scenario, &state, 0, seq, 1);
                 client::send(scenario, &mut state, 0, nack);
@@ -204,14 +192,8 @@ pub fn many_delayed() -> Scenario {
 /// Both messages are sent, and have failed often.
 fn failed_thrice(scenario: &Scenario) -> State {
     let mut state = State::initial(scenario);
-    for mail in &scenario.mails {
-        let ask = Ask::Send {
-            to: mail.to.clone().unwrap(),
-            message: mail.message.clone(),
-            must_know: false,
-        };
-        let _ = object::ask(scenario, &mut state, ask);
-        state.sent += 1;
+    for _ in &scenario.mails {
+        object::send_next(scenario, &mut state);
     }
     let _ = client::connect(scenario, &mut state, 0);
     let in_hand: Vec<Ordinal> = state.clients[0].in_hand.clone();

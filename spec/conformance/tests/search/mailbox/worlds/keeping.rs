@@ -18,12 +18,8 @@ pub fn gaps() -> Scenario {
     Scenario {
         prelude: Some(|scenario| {
             let mut state = State::initial(scenario);
-            for mail in 0..2 {
-                let mail = scenario.mail(mail);
-                let ask =
-                    Ask::Send { to: agent("r"), message: mail.message.clone(), must_know: false };
-                let _ = object::ask(scenario, &mut state, ask);
-                state.sent += 1;
+            for _ in 0..2 {
+                object::send_next(scenario, &mut state);
                 state.host_ms += STEP_MS;
             }
             let _ = client::connect(scenario, &mut state, 0);
