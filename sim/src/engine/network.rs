@@ -34,10 +34,9 @@ const FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 /// alarm's lateness.
 const MAIL_FORGETTING_MS: u64 = 120_000 + 60_000 + 15_000;
 
-/// Time after the healing that mail may take at most: a message that fails as often as it may, each
-/// time after a handler that took too long, a clock that stands still before it is re-anchored, and an alarm
-/// that was lost.
-const MAIL_HEALING_MS: u64 = 420_000 + 600_000 + LONGEST_FLOOR_MS + ALARM_LATE_MS;
+/// Time after the healing that handlers may take at most which take too long each time, and a clock that
+/// stands still before it is re-anchored.
+const SLOW_MS: u64 = 420_000;
 /// The longest time for which a message is kept back after a failure.
 const LONGEST_FLOOR_MS: u64 = {
     let [.., longest] = limits::FAILURE_FLOORS_MS;
@@ -48,6 +47,14 @@ const LOOK_MS: u64 = 1_000;
 
 /// Time after which an alarm that has not rung is lost, with some room.
 const ALARM_LATE_MS: u64 = 65_000;
+
+/// Time after the healing that the plan's mail may take at most: a message that fails as often as it may, and
+/// an alarm that was lost, if one may be.
+fn mail_healing_ms(plan: &Plan) -> u64 {
+    let floors_ms: u64 = limits::FAILURE_FLOORS_MS.iter().sum();
+    let lost_ms = if plan.may_lose_alarms() { LONGEST_FLOOR_MS + ALARM_LATE_MS } else { 0 };
+    SLOW_MS + floors_ms + lost_ms
+}
 
 /// Runs a plan and tells what was seen.
 #[must_use]
@@ -268,7 +275,7 @@ impl MailWatch {
 
     /// True if somebody still waits for something, and may wait longer.
     fn is_open(&mut self, context: &Context, now: TrueTime) -> bool {
-        let latest = context.heals_at().plus_ms(MAIL_HEALING_MS);
+        let latest = context.heals_at().plus_ms(mail_healing_ms(&context.plan));
         if self.listening.is_empty() || !self.alarms_ring || latest <= now {
             return false;
         }

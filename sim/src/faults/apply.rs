@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use mailbus_spec::lease::Command;
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{Ask, Settled};
+use mailbus_spec::mailbox::{Ask, Outcome, Rejection, Settled};
 use turmoil::Sim;
 
 use crate::clock::TrueTime;
@@ -210,13 +210,13 @@ fn restore(context: &Rc<Context>, index: usize, closed_until: TrueTime) {
 fn copy(context: &Context, age_ms: u64) {
     let now_ms = context.now().ms();
     let history = context.history.borrow();
-    let leases = copies(&history.leases, now_ms, age_ms, |command| {
+    let leases = copies(&history.leases, now_ms, age_ms, |command, _| {
         use Command::{Acquire, Cancel, Release, Renew};
         let may = matches!(command, Acquire(_) | Renew { .. } | Release { .. } | Cancel { .. });
         may.then(|| Call::of_leases(command))
     });
-    let mail = copies(&history.mail, now_ms, age_ms, |command| {
-        may_be_copied(&command.ask).then(|| Call::of_mail(&command.ask)).flatten()
+    let mail = copies(&history.mail, now_ms, age_ms, |command, answer| {
+        may_be_copied(&command.ask, answer).then(|| Call::of_mail(&command.ask)).flatten()
     });
     context.operator_tasks.borrow_mut().extend(leases.into_iter().chain(mail));
 }
@@ -225,15 +225,15 @@ fn copies<S: Recorded>(
     record: &Record<S>,
     now_ms: u64,
     age_ms: u64,
-    copy: impl Fn(&S::Command) -> Option<Call>,
+    copy: impl Fn(&S::Command, &Result<S::Outcome, S::Rejection>) -> Option<Call>,
 ) -> Vec<OperatorTask> {
     let old = record.events().filter(|event| {
         let age = now_ms.saturating_sub(event.at.ms());
         age_ms <= age && age < OLDEST_COPY_MS
     });
-    let calls = old.filter_map(|event| match &event.event {
-        Event::Command(command) => copy(command),
-        Event::Alarm => None,
+    let calls = old.filter_map(|event| match (&event.event, &event.step.reply) {
+        (Event::Command(command), Some(reply)) => copy(command, &reply.answer),
+        _ => None,
     });
     let calls: Vec<Call> = calls.collect();
     let latest = calls.len().saturating_sub(COPIES);
@@ -242,9 +242,13 @@ fn copies<S: Recorded>(
 
 /// True if the network may have two copies of a request: those are left out that the rules'
 /// [list](../../../spec/rules/mailboxes.md#copies-of-a-request) names, with the reason for each.
-fn may_be_copied(ask: &Ask) -> bool {
+fn may_be_copied(ask: &Ask, answer: &Result<Outcome, Rejection>) -> bool {
     match ask {
-        Ask::Publish { message } | Ask::Send { message, .. } => message.id.is_some(),
+        Ask::Publish { message } | Ask::Send { message, .. } => {
+            let refused =
+                matches!(answer, Err(Rejection::UnknownAgent { .. } | Rejection::Limit(_)));
+            message.id.is_some() && !refused
+        }
         Ask::Ack { what, .. } => !matches!(what, Settled::UpTo(_)),
         Ask::Nack { fence, .. } => fence.is_some(),
         Ask::Forget { epoch, .. } => epoch.is_some(),

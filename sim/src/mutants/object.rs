@@ -68,6 +68,7 @@ pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     of_mailboxes(&address::UNSUBSCRIBE_DROPS_THE_MAIL, mail_liveness::NAME, plans::rough_mail),
     of_mailboxes(&address::OFFLINE_MAIL_IS_LOST, mail_liveness::NAME, plans::rough_mail),
     of_mailboxes(&address::STRANGERS_ARE_SAID_TO_BE_KNOWN, sender_told::NAME, plans::calm_mail),
+    of_mailboxes(&address::ANYBODY_MAY_BE_UNKNOWN, sender_told::NAME, plans::calm_mail),
     // Whose session it is.
     of_mailboxes(&session::ANOTHER_EPOCH_IS_OBEYED, one_session::NAME, plans::rough_mail),
     of_mailboxes(&session::LATE_CLOSE_ENDS_THE_NEW_SESSION, one_session::NAME, plans::originals),

@@ -2,6 +2,7 @@
 //! leases.
 
 use mailbus_spec::belief::ClockBound;
+use mailbus_spec::limits;
 
 use crate::plan::mail::{HandlerScript, MailAction, Transport};
 use crate::plan::{Action, Fault, FaultKind, PATHS, Plan, Profile};
@@ -183,18 +184,29 @@ pub(super) fn many_ends(seed: u64) -> Plan {
     plan
 }
 
-/// Mail of a seed, much of which kills whoever handles it, and is given a second chance.
+/// Mail of a seed, half of which kills whoever handles it and half of which only fails, and which is given a
+/// second chance. The object's clock is set ahead again and again, so that what failed comes back soon.
 pub(super) fn redrives(seed: u64) -> Plan {
     let mut plan = calm_mail(seed);
     for (number, operation) in plan.operations.iter_mut().enumerate() {
         match &mut operation.action {
             Action::Mail(MailAction::Send { script, copies, .. }) => {
-                *script = HandlerScript::Crash { times: 7 };
+                *script = match number % 2 {
+                    0 => HandlerScript::Crash { times: 7 },
+                    _ => HandlerScript::Fail { times: 7 },
+                };
                 *copies = 1;
             }
             action if number % 2 == 0 => *action = Action::Mail(MailAction::Redrive),
             _ => {}
         }
     }
+    let [.., by_ms] = limits::FAILURE_FLOORS_MS;
+    let steps = (5_000..plan.heal_at_ms - 1_000).step_by(5_000);
+    plan.faults.extend(steps.map(|at_ms| {
+        let kind = FaultKind::ObjectStep { by_ms: by_ms.cast_signed() };
+        Fault { at_ms, kind }
+    }));
+    plan.faults.sort_by_key(|fault| fault.at_ms);
     plan
 }

@@ -11,6 +11,10 @@ use crate::plan::{Action, Fault, FaultKind, Operation, Plan, Profile};
 /// Mail is drawn from a stream of its own, so that leases are drawn as without it.
 const STREAM: u64 = 0x6d61_696c;
 
+/// Senders that want a known recipient are drawn from a stream of their own, so that all else is drawn as
+/// without them.
+const WISHES: u64 = 0x6d75_7374;
+
 /// 7 days and 10 minutes: steps of the object's clock that end retentions and presumptions.
 const LONG_STEPS_MS: [i64; 3] = [605_000_000, 610_000, 610_000];
 
@@ -32,9 +36,22 @@ impl Plan {
             }
         }
         self.operations.sort_by_key(|operation| operation.at_ms);
+        self.wishes();
         self.long_steps(random);
         self.hasty_operators(random);
         self
+    }
+
+    /// Some of those who send to one agent want it to be known.
+    fn wishes(&mut self) {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ (WISHES << 32));
+        for operation in &mut self.operations {
+            if let Action::Mail(MailAction::Send { to: Some(_), must_know, .. }) =
+                &mut operation.action
+            {
+                *must_know = random.random_bool(0.3);
+            }
+        }
     }
 
     /// Operators who open a restored workspace soon, and say nothing to it: who connects then knows more
@@ -113,6 +130,7 @@ impl Plan {
             copies,
             bytes,
             ack_required: random.random_bool(0.2),
+            must_know: false,
             ephemeral: random.random_bool(0.05),
             script,
         }

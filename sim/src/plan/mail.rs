@@ -90,6 +90,9 @@ pub enum MailAction {
         /// True if only an ack settles them.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         ack_required: bool,
+        /// True if they are refused unless that agent is known.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        must_know: bool,
         /// True if nobody keeps them.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         ephemeral: bool,

@@ -121,6 +121,8 @@ marks! {
     FailedByEnd "failed by the end of its session"
     /// A sender never learned whether its message was accepted.
     SendingUnknown "sending unknown"
+    /// A message for a name that nobody is known by was refused, as its sender wished.
+    UnknownRefused "unknown recipient refused"
     /// Mail for a name that never connected was kept.
     KeptForNobody "kept for an unknown name"
     /// A client of the original's protocol was sent a message.

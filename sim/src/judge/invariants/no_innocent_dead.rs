@@ -1,7 +1,7 @@
 //! A message is dead-lettered only after `max_deliveries` failures of *its own*, those that were reported in
 //! their time, or by overflow.
 
-use mailbus_spec::limits::{FAILURE_FLOORS_MS, MAX_DELIVERIES};
+use mailbus_spec::limits::{MAX_DELIVERIES, failure_floor_ms};
 use mailbus_spec::mailbox::DeadReason;
 
 use crate::judge::invariants::{Invariant, Tally};
@@ -25,7 +25,7 @@ impl Invariant<MailboxObserver> for NoInnocentDead {
                     });
                 }
                 Fact::Returned { agent, seq, failures, away_ms } => {
-                    let least_ms = floor_ms(*failures);
+                    let least_ms = failure_floor_ms(failures.saturating_sub(1));
                     tally.expect(*away_ms >= least_ms, at, || {
                         format!("{seq} is back for {agent} {away_ms} ms after failure {failures}")
                     });
@@ -45,12 +45,6 @@ impl Invariant<MailboxObserver> for NoInnocentDead {
     }
 }
 
-/// Least time that a message stays away after so many failures.
-fn floor_ms(failures: u64) -> u64 {
-    let place = failures.checked_sub(1).and_then(|before| usize::try_from(before).ok());
-    place.and_then(|place| FAILURE_FLOORS_MS.get(place)).copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,7 +52,8 @@ mod tests {
 
     fn failed(times: u64) -> Example {
         let example = Example::new().connected(0, "b", 1).published(10, "a", "m1", 11, 1);
-        (1..=times).fold(example, |example, time| example.nacked(20, "b", 11, floor_ms(time)))
+        (1..=times)
+            .fold(example, |example, time| example.nacked(20, "b", 11, failure_floor_ms(time - 1)))
     }
 
     fn check(example: Example) -> Tally {

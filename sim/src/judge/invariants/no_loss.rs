@@ -130,6 +130,45 @@ mod tests {
         assert!(check(example.acked(15, "b", &[11], 0)).broken.is_some());
     }
 
+    /// Two messages under one id, the first of which is in flight.
+    fn namesakes() -> Example {
+        Example::new()
+            .connected_with(0, "b", 1, (1, 1_000))
+            .published(10, "a", "m1", 11, 1)
+            .pushed(11, "b", 1, "a", "m1", 11)
+            .published(12, "c", "m1", 12, 1)
+    }
+
+    #[test]
+    fn an_ack_by_id_that_settles_what_was_not_shown_breaks_it() {
+        assert!(check(namesakes().acked_by_id(20, "b", "m1", 2)).broken.is_some());
+        let one = namesakes().acked_by_id(20, "b", "m1", 1);
+        assert_eq!(check(one.clone()).broken, None);
+        assert!(check(one.clone().listed(30, "b", &[], 12)).broken.is_some(), "12 is pending");
+        let both = one.acked_by_id(30, "b", "m1", 1);
+        assert_eq!(check(both.clone().listed(40, "b", &[], 12)).broken, None);
+        assert!(check(both.acked_by_id(50, "b", "m1", 1)).broken.is_some());
+    }
+
+    #[test]
+    fn an_ack_by_id_of_which_nothing_was_shown_settles_all() {
+        let example = Example::new()
+            .connected_with(0, "b", 1, (1, 1_000))
+            .published(10, "a", "m1", 11, 1)
+            .published(12, "c", "m1", 12, 1);
+        assert!(check(example.clone().acked_by_id(20, "b", "m1", 1)).broken.is_some());
+        assert_eq!(check(example.acked_by_id(20, "b", "m1", 2)).broken, None);
+    }
+
+    #[test]
+    fn an_ack_by_id_after_a_crash_may_settle_all_or_what_was_shown() {
+        let example = namesakes().woken(15);
+        for (settled, broken) in [(0, true), (1, false), (2, false), (3, true)] {
+            let example = example.clone().acked_by_id(20, "b", "m1", settled);
+            assert_eq!(check(example).broken.is_some(), broken, "{settled}");
+        }
+    }
+
     #[test]
     fn an_ack_of_what_nobody_has_handled_breaks_it() {
         let example = Example::new().connected(0, "b", 1).published(10, "a", "m1", 11, 1).acked(

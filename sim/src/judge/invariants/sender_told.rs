@@ -21,10 +21,13 @@ impl Invariant<MailboxObserver> for SenderTold {
                         format!("{seq} was refused by {refused:?}, and its sender is told {told:?}")
                     });
                 }
-                Fact::Addressed { to, told, may, must, near } => {
+                Fact::Addressed { to, told, may, must, near, must_know, refused } => {
                     let true_of_it = if *told { *may } else { !must };
                     tally.expect(true_of_it && (near.is_empty() || !told), at, || {
                         format!("{to} may be known: {may}, has to be: {must}, and {told} was told")
+                    });
+                    tally.expect(*refused == (*must_know && !told), at, || {
+                        format!("{to} is known: {told}, has to be: {must_know}, and was refused: {refused}")
                     });
                 }
                 _ => {}
@@ -50,6 +53,17 @@ mod tests {
         {
             let example = example.clone().addressed(10, "a", to, "m1", 11, told);
             assert_eq!(check(example).broken.is_some(), broken, "{to} {told}");
+        }
+    }
+
+    #[test]
+    fn a_wish_for_a_known_recipient_that_is_ignored_breaks_it() {
+        let example = Example::new().connected(0, "b", 1);
+        for (to, refused, broken) in
+            [("b", false, false), ("b", true, true), ("c", false, true), ("c", true, false)]
+        {
+            let example = example.clone().addressed_if_known(10, "a", to, "m1", 11, refused);
+            assert_eq!(check(example).broken.is_some(), broken, "{to} {refused}");
         }
     }
 

@@ -97,6 +97,7 @@ impl Witness {
             (_, Ok(Outcome::Duplicate { .. })) => self.marks.reach(Mark::DuplicateAccepted),
             (_, Err(Rejection::Conflict)) => self.marks.reach(Mark::ContradictionRefused),
             (_, Err(Rejection::Ahead { .. })) => self.marks.reach(Mark::Ahead),
+            (_, Err(Rejection::UnknownAgent { .. })) => self.marks.reach(Mark::UnknownRefused),
             (Ask::Send { to, .. }, Ok(Outcome::Accepted { .. })) => {
                 let known = moment.observer.agents.get(to).is_some_and(|mailbox| mailbox.known);
                 if !known {

@@ -120,6 +120,7 @@ pub(super) async fn probe(process: Process) {
             kind: kind(number),
             payload: payload(HandlerScript::Done, 0),
             ack_required: true,
+            must_know: false,
             ephemeral: false,
         };
         send_one(&process, letter).await;

@@ -26,6 +26,7 @@ pub(super) struct Letter {
     pub kind: String,
     pub payload: String,
     pub ack_required: bool,
+    pub must_know: bool,
     pub ephemeral: bool,
 }
 
@@ -36,8 +37,16 @@ pub(super) fn payload(script: HandlerScript, bytes: u16) -> String {
 }
 
 pub(super) async fn send(process: &Process, index: usize, action: &MailAction) {
-    let MailAction::Send { to, kind: number, copies, bytes, ack_required, ephemeral, script } =
-        action
+    let MailAction::Send {
+        to,
+        kind: number,
+        copies,
+        bytes,
+        ack_required,
+        must_know,
+        ephemeral,
+        script,
+    } = action
     else {
         return;
     };
@@ -47,6 +56,7 @@ pub(super) async fn send(process: &Process, index: usize, action: &MailAction) {
         kind: kind(*number),
         payload: payload(*script, *bytes),
         ack_required: *ack_required,
+        must_know: *must_know,
         ephemeral: *ephemeral,
     });
     let mut under_way: FuturesUnordered<_> =
@@ -63,6 +73,7 @@ pub(super) async fn contradict(process: &Process, index: usize, pause_ms: u64) {
             kind: kind(0),
             payload: payload(HandlerScript::Done, copy),
             ack_required: false,
+            must_know: false,
             ephemeral: false,
         };
         send_one(process, letter).await;
@@ -78,6 +89,7 @@ pub(super) async fn send_one(process: &Process, letter: Letter) {
         Some(client) => {
             let Some(draft) = draft(&letter) else { return };
             let sent = match letter.to {
+                Some(to) if letter.must_know => client.send_to_known(to, draft).await,
                 Some(to) => client.send_to(to, draft).await,
                 None => client.publish(draft).await,
             };
@@ -118,13 +130,16 @@ fn end_of(sent: Result<Receipt, MailboxError>) -> SendingEnd {
 
 /// One attempt, as the original's client makes it.
 async fn by_hand(process: &Process, letter: &Letter) -> SendingEnd {
-    let Letter { id, to, kind, payload, ack_required, ephemeral } = letter;
+    let Letter { id, to, kind, payload, ack_required, must_know, ephemeral } = letter;
     let message = format!(
         r#"{{"id":"{id}","type":"{kind}","from":"{}","payload":{payload},"timestamp":"today","ackRequired":{ack_required},"ephemeral":{ephemeral}}}"#,
         process.agent
     );
     let (action, body) = match to {
-        Some(to) => ("send", format!(r#"{{"targetAgent":"{to}","message":{message}}}"#)),
+        Some(to) => (
+            "send",
+            format!(r#"{{"targetAgent":"{to}","mustKnow":{must_know},"message":{message}}}"#),
+        ),
         None => ("publish", message),
     };
     let Ok((status, body)) = post(&process.context, Object::Mailbox, action, body).await else {

@@ -1,12 +1,11 @@
 //! Histories of the mailbox object. Every message is of one type, and 40 bytes and its key long.
 
-use mailbus_spec::Ordinal;
-use mailbus_spec::SessionId;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
     Ask, CloseReason, Command, Connection, DeadLetter, DeadReason, Delay, Fate, Gap, MailboxStep,
-    Message, MessageId, MessageType, Notice, Outcome, Pending, Push, Settled, Window,
+    Message, MessageId, MessageType, Notice, Outcome, Pending, Push, Rejection, Settled, Window,
 };
+use mailbus_spec::{AgentId, Ordinal, SessionId};
 
 use super::{agent, host, ordinal, time};
 use crate::clock::TrueTime;
@@ -35,6 +34,11 @@ fn seqs(numbers: &[u64]) -> Vec<Ordinal> {
 fn a_sending(from: &str, to: &str, id: &str) -> Command {
     let (to, message) = (agent(to), message(from, id));
     Command::alone(Ask::Send { to, message, must_know: false })
+}
+
+fn accepted(seq: u64, recipients: u64, known: Option<bool>) -> Outcome {
+    let (refused, near) = (Vec::new(), Vec::new());
+    Outcome::Accepted { seq: ordinal(seq), recipients, refused, known, near }
 }
 
 impl Example {
@@ -75,12 +79,17 @@ impl Example {
     }
 
     fn connected_to(self, at_ms: u64, command: Command, epoch: u64, gap: Option<Gap>) -> Self {
-        let known = self.history.mail.entries.iter().any(|entry| {
-            let event = entry.as_event().map(|event| &event.event);
-            matches!(event, Some(Event::Command(asked)) if asked.ask.agent() == command.ask.agent())
-        });
+        let known = command.ask.agent().is_some_and(|agent| self.has_asked(agent));
         let outcome = Outcome::Connected { epoch: ordinal(epoch), resumed: known, gap, refused: 0 };
         self.answered(at_ms, command, Ok(outcome), Vec::new())
+    }
+
+    /// True if an agent has asked for anything so far.
+    fn has_asked(&self, agent: &AgentId) -> bool {
+        self.history.mail.entries.iter().any(|entry| {
+            let event = entry.as_event().map(|event| &event.event);
+            matches!(event, Some(Event::Command(asked)) if asked.ask.agent() == Some(agent))
+        })
     }
 
     /// Begins a session with a window that says nothing.
@@ -129,30 +138,12 @@ impl Example {
 
     pub fn published(self, at_ms: u64, from: &str, id: &str, seq: u64, recipients: u64) -> Self {
         let command = Command::alone(Ask::Publish { message: message(from, id) });
-        let outcome = Outcome::Accepted {
-            seq: ordinal(seq),
-            recipients,
-            refused: Vec::new(),
-            known: None,
-            near: Vec::new(),
-        };
-        self.answered(at_ms, command, Ok(outcome), Vec::new())
+        self.answered(at_ms, command, Ok(accepted(seq, recipients, None)), Vec::new())
     }
 
+    /// Something is sent to one agent that is known.
     pub fn sent(self, at_ms: u64, from: &str, to: &str, id: &str, seq: u64) -> Self {
-        let command = Command::alone(Ask::Send {
-            to: agent(to),
-            message: message(from, id),
-            must_know: false,
-        });
-        let outcome = Outcome::Accepted {
-            seq: ordinal(seq),
-            recipients: 1,
-            refused: Vec::new(),
-            known: None,
-            near: Vec::new(),
-        };
-        self.answered(at_ms, command, Ok(outcome), Vec::new())
+        self.addressed(at_ms, from, to, id, seq, true)
     }
 
     /// An alarm in which this is pushed.
@@ -176,25 +167,37 @@ impl Example {
         seq: u64,
         known: bool,
     ) -> Self {
-        let outcome = Outcome::Accepted {
-            seq: ordinal(seq),
-            recipients: 1,
-            refused: Vec::new(),
-            known: Some(known),
-            near: Vec::new(),
-        };
+        let outcome = accepted(seq, 1, Some(known));
         self.answered(at_ms, a_sending(from, to, id), Ok(outcome), Vec::new())
+    }
+
+    /// Something is sent to one agent if that one is known, and accepted as for one who is, for a stranger or
+    /// refused.
+    pub fn addressed_if_known(
+        self,
+        at_ms: u64,
+        from: &str,
+        to: &str,
+        id: &str,
+        seq: u64,
+        refused: bool,
+    ) -> Self {
+        let known = self.has_asked(&agent(to));
+        let mut command = a_sending(from, to, id);
+        if let Ask::Send { must_know, .. } = &mut command.ask {
+            *must_know = true;
+        }
+        let unknown = Rejection::UnknownAgent { near: Vec::new() };
+        let answer = if refused { Err(unknown) } else { Ok(accepted(seq, 1, Some(known))) };
+        self.answered(at_ms, command, answer, Vec::new())
     }
 
     /// Something is sent to one agent whose inbox is full.
     pub fn refused(self, at_ms: u64, from: &str, to: &str, id: &str, seq: u64) -> Self {
-        let outcome = Outcome::Accepted {
-            seq: ordinal(seq),
-            recipients: 0,
-            refused: vec![agent(to)],
-            known: Some(true),
-            near: Vec::new(),
-        };
+        let mut outcome = accepted(seq, 0, Some(true));
+        if let Outcome::Accepted { refused, .. } = &mut outcome {
+            refused.push(agent(to));
+        }
         self.answered(at_ms, a_sending(from, to, id), Ok(outcome), Vec::new())
     }
 
@@ -232,6 +235,14 @@ impl Example {
             Ok(Outcome::Settled { settled, unknown: 0 }),
             Vec::new(),
         )
+    }
+
+    /// An ack by id, as the original's client says it.
+    pub fn acked_by_id(self, at_ms: u64, who: &str, id: &str, settled: u64) -> Self {
+        let what = Settled::Id(MessageId::new(id).unwrap());
+        let ask = Ask::Ack { agent: agent(who), what };
+        let outcome = Outcome::Settled { settled, unknown: 0 };
+        self.answered(at_ms, Command::alone(ask), Ok(outcome), Vec::new())
     }
 
     pub fn acked_over(

@@ -34,7 +34,7 @@ pub enum Fact {
         /// Agents that have refused it and were not given it since, in order.
         refused: Vec<AgentId>,
     },
-    /// A sender was told whether the agent that it has sent to is known.
+    /// A sender was told whether the agent that it has sent to is known, or refused since it is not.
     Addressed {
         /// Agent that it was sent to.
         to: AgentId,
@@ -46,6 +46,10 @@ pub enum Fact {
         must: bool,
         /// Names that were told instead.
         near: Vec<AgentId>,
+        /// True if the message was to be refused unless it is known.
+        must_know: bool,
+        /// True if it was.
+        refused: bool,
     },
     /// A session began.
     Connected {

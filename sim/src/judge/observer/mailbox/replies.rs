@@ -72,10 +72,34 @@ impl MailboxObserver {
                 (true, Err(_)) => {}
             }
         }
+        if let Ask::Send { to, must_know, .. } = &command.ask {
+            self.read_recipient(now, to, *must_know, answer, facts);
+        }
         if let Ok(outcome) = answer {
             self.read_outcome(now, command, outcome, facts);
             self.read_sight(now, command);
         }
+    }
+
+    /// Whether the agent that a message was sent to is known, as its sender is told: by a refusal too.
+    fn read_recipient(
+        &self,
+        now: Timestamp,
+        to: &AgentId,
+        must_know: bool,
+        answer: &Result<Outcome, Rejection>,
+        facts: &mut Vec<Fact>,
+    ) {
+        let (told, near, refused) = match answer {
+            Ok(Outcome::Accepted { known: Some(known), near, .. }) => (*known, near, false),
+            Err(Rejection::UnknownAgent { near }) => (false, near, true),
+            _ => return,
+        };
+        let mailbox = self.agents.get(to);
+        let may = mailbox.is_some_and(|mailbox| mailbox.known);
+        let must = mailbox.is_some_and(|mailbox| may && !mailbox.may_be_forgotten(now));
+        let (to, near) = (to.clone(), near.clone());
+        facts.push(Fact::Addressed { to, told, may, must, near, must_know, refused });
     }
 
     fn read_outcome(
@@ -156,10 +180,8 @@ impl MailboxObserver {
 
     /// Sight of an agent: it took part in something that was not refused.
     fn read_sight(&mut self, now: Timestamp, command: &Command) {
-        let by = match &command.ask {
-            Ask::Disconnect { .. } => None,
-            ask => command.over.as_ref().map(|over| &over.agent).or(ask.agent()),
-        };
+        let ends = matches!(command.ask, Ask::Disconnect { .. });
+        let by = command.agent().filter(|_| !ends);
         if let Some(mailbox) = by.and_then(|agent| self.agents.get_mut(agent)) {
             mailbox.seen_at = now;
         }
@@ -243,14 +265,7 @@ impl MailboxObserver {
                     refused: agents.map(|(name, _)| name.clone()).collect(),
                 });
             }
-            Outcome::Accepted { seq, recipients, refused, known, near } => {
-                if let (Some(to), Some(told)) = (to, *known) {
-                    let mailbox = self.agents.get(to);
-                    let may = mailbox.is_some_and(|mailbox| mailbox.known);
-                    let must = mailbox.is_some_and(|mailbox| may && !mailbox.may_be_forgotten(now));
-                    let (to, near) = (to.clone(), near.clone());
-                    facts.push(Fact::Addressed { to, told, may, must, near });
-                }
+            Outcome::Accepted { seq, recipients, refused, .. } => {
                 let remembered = |seq: &Ordinal| {
                     let accepted = self.messages.get(seq);
                     accepted.is_some_and(|accepted| now < accepted.at.plus_ms(DEDUP_MS))
@@ -316,10 +331,7 @@ impl MailboxObserver {
         told: u64,
         facts: &mut Vec<Fact>,
     ) {
-        if let Settled::Id(id) = what {
-            return self.read_ack_by_id(now, agent, id, told, facts);
-        }
-        let mailbox = self.agents.entry(agent.clone()).or_default();
+        let mailbox = self.mailbox(agent);
         let named: BTreeSet<Ordinal> = match what {
             Settled::Gap(_) => {
                 mailbox.acknowledged += told;
@@ -332,7 +344,7 @@ impl MailboxObserver {
                 let first = flights.filter(|flight| !flight.again && flight.seq <= *through);
                 first.map(|flight| flight.seq).collect()
             }
-            Settled::Id(_) => BTreeSet::new(),
+            Settled::Id(id) => return self.read_ack_by_id(now, agent, id, told, facts),
         };
         if told > 0 {
             mailbox.known = true;
@@ -358,8 +370,8 @@ impl MailboxObserver {
         }
     }
 
-    /// An ack by id settles of the pending messages what was ever pushed, which the object knows at least of
-    /// those in flight; and all if nothing was.
+    /// An ack by id settles of the pending messages what was ever pushed, and all if nothing was. That they
+    /// were the object knows of those in flight; of others that were pushed a crash may have made it forget.
     fn read_ack_by_id(
         &mut self,
         now: Timestamp,
@@ -377,28 +389,39 @@ impl MailboxObserver {
         let pending = mailbox.owed.iter().filter(|(_, owed)| owed.owing == Owing::Pending);
         let named: Vec<Ordinal> = pending.map(|(seq, _)| *seq).filter(is_called).collect();
         let flies = |seq: &Ordinal| mailbox.live.as_ref().is_some_and(|live| live.has(*seq));
-        let flying: Vec<Ordinal> = named.iter().copied().filter(flies).collect();
+        let flying: BTreeSet<Ordinal> = named.iter().copied().filter(flies).collect();
+        let was_pushed = |seq: &Ordinal| mailbox.owed.get(seq).is_some_and(|owed| owed.pushed);
+        let shown: BTreeSet<Ordinal> = named.iter().copied().filter(was_pushed).collect();
         let is_certain = |seq: &&Ordinal| self.is_certainly_owed(agent, **seq, now);
-        let surely = flying.iter().filter(is_certain).count();
-        let least = surely.max(usize::from(named.iter().any(|seq| is_certain(&seq))));
-        let most = named.len() as u64;
-        facts.push(Fact::Settled {
-            agent: agent.clone(),
-            seqs: named.clone(),
-            told,
-            least: least as u64,
-            most,
-        });
-        let mailbox = self.mailbox(agent);
+        let (certain, surely) = (
+            named.iter().filter(is_certain).count() as u64,
+            flying.iter().filter(is_certain).count() as u64,
+        );
+        // What is certainly pending and in flight is settled, and with it nothing that was never pushed.
+        let shown_alone = surely > 0;
+        let least = match surely {
+            0 if shown.is_empty() => certain,
+            0 => certain.min(1),
+            _ => surely,
+        };
+        let most = if shown_alone { shown.len() } else { named.len() } as u64;
+        let (agent, seqs) = (agent.clone(), named.clone());
+        facts.push(Fact::Settled { agent: agent.clone(), seqs, told, least, most });
+        // If more are certainly pending than were settled, they were not all that have the id.
+        let shown_alone = shown_alone || (!shown.is_empty() && told < certain);
+        let all = told == most || shown.is_empty();
+        let mailbox = self.mailbox(&agent);
         for seq in named {
-            let flew = flying.contains(&seq);
             let Some(owed) = mailbox.owed.get_mut(&seq) else { continue };
-            if flew || told == most {
+            if shown_alone && !owed.pushed {
+                continue;
+            }
+            if all || flying.contains(&seq) {
                 owed.owing = Owing::Settled;
-            } else if flying.is_empty() || owed.pushed {
+                mailbox.land(seq);
+            } else {
                 owed.may_be_over = true;
             }
-            mailbox.land(seq);
         }
     }
 
