@@ -276,6 +276,11 @@ fn a_restore_is_seen_by_its_generation() {
         let new = client.recover(at_least).await.unwrap();
         generation.changed().await.unwrap();
         assert_eq!(*generation.borrow(), new);
+        assert_eq!(lease.lost().await, LossCause::Restored);
+        assert!(!lease.is_valid());
+        drop(lease);
+        bench.pass(seconds(1)).await;
+        assert_eq!(bench.live_leases(), 0, "what the storage still held is given back");
     });
 }
 

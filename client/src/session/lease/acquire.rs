@@ -58,6 +58,7 @@ impl LeaseSession {
             acquiring,
             attempts,
             position,
+            generation: self.generation,
             turned_away: None,
             hold,
         };
@@ -146,6 +147,7 @@ impl LeaseSession {
         let poll = claim.poll().unwrap_or(self.config.attempt_timeout);
         claim.acquiring.schedule(sent.monotonic.saturating_add(poll).max(now));
         claim.turned_away = None;
+        claim.generation = self.generation;
         if claim.position != Some(position) {
             claim.position = Some(position);
             self.events.push_back(Event::Queued { claim: id, position });
@@ -200,7 +202,7 @@ impl LeaseSession {
         let acquiring = self.retry_of_acquire(&wanted, now);
         if let Some(claim) = self.claims.get_mut(&id) {
             (claim.acquire, claim.request, claim.acquiring) = (acquire, request, acquiring);
-            claim.attempts = AttemptLog::default();
+            (claim.attempts, claim.generation) = (AttemptLog::default(), self.generation);
             (claim.position, claim.hold, claim.turned_away) = (None, None, None);
         }
         if let Some((request, extent)) = old {
@@ -230,11 +232,12 @@ impl LeaseSession {
         claim.turned_away = None;
         let Some(attempts) = claim.attempts.answered(named, received) else { return };
         let credit = self.rules.grant(&attempts, claim.wanted.ttl, granted);
+        let generation = if named.is_some() { self.generation } else { claim.generation };
         if claim.for_a_term {
             return self.on_granted_for_a_term(id, token, &credit, received);
         }
         claim.hold = Some(Hold::new(token, horizon, received.monotonic));
-        self.credit(id, &credit, received);
+        self.credit(id, &credit, generation, received);
     }
 
     /// The claim will not be held: it is gone here, and ended at the object if anything of it may

@@ -65,6 +65,9 @@ pub(super) struct Claim {
     pub acquiring: Retry,
     pub attempts: AttemptLog,
     pub position: Option<u64>,
+    /// Life of the object's storage that its belief is of. Of what is not believed yet, the one that was known
+    /// when its request was made or last said to wait; no push about it is of an older one.
+    pub generation: u64,
     /// The latest refusal that may pass: what a caller hears whose patience is over before it did.
     pub turned_away: Option<Rejection>,
     pub hold: Option<Hold>,

@@ -7,7 +7,7 @@ use mailbus_spec::lease::answer::Notice;
 use mailbus_spec::lease::{Command, LeaseMachine, LeaseReply, Outcome, Rejection};
 use mailbus_spec::wire::lease::ServerFrame;
 use mailbus_spec::wire::{Code, Problem};
-use mailbus_spec::{Commit, Holder, Ordinal, RequestId};
+use mailbus_spec::{Holder, Ordinal, RequestId};
 
 use super::claim::{Claim, lives_at_most};
 use super::error::AcquireError;
@@ -133,22 +133,14 @@ impl Session for LeaseSession {
 
     fn handle_reply(&mut self, at: Reading, call: CallNumber, reply: LeaseReply) {
         self.observe(at);
-        self.note_commit(reply.commit);
-        let Some(sent) = self.note_answered(call, &reply) else { return };
-        let named = sent.sending;
-        match sent.subject {
-            Subject::Acquire { claim, request } => {
-                self.acquire_answered(claim, &request, named, reply.answer, at);
-            }
-            Subject::Renew { claim, token } => {
-                self.renewal_answered(claim, token, named, reply.answer, at);
-            }
-            Subject::Farewell(farewell) => {
-                if !self.on_farewell_answered(farewell, &reply.answer) {
-                    self.try_again(call, at.monotonic, pause_of(&reply.answer));
-                }
-            }
-            Subject::Query(query) => self.on_answered(query, Ok(reply)),
+        let before = self.generation;
+        if !self.note_life(call, reply.commit) {
+            self.calls.stop_awaiting(call);
+            return self.try_again(call, at.monotonic, Duration::ZERO);
+        }
+        self.take_reply(at, call, reply);
+        if self.generation != before {
+            self.end_older_beliefs(at.monotonic);
         }
     }
 
@@ -224,6 +216,25 @@ impl LeaseSession {
                     None => {}
                 }
             }
+        }
+    }
+
+    fn take_reply(&mut self, at: Reading, call: CallNumber, reply: LeaseReply) {
+        let Some(sent) = self.note_answered(call, &reply) else { return };
+        let named = sent.sending;
+        match sent.subject {
+            Subject::Acquire { claim, request } => {
+                self.acquire_answered(claim, &request, named, reply.answer, at);
+            }
+            Subject::Renew { claim, token } => {
+                self.renewal_answered(claim, token, named, reply.answer, at);
+            }
+            Subject::Farewell(farewell) => {
+                if !self.on_farewell_answered(farewell, &reply.answer) {
+                    self.try_again(call, at.monotonic, pause_of(&reply.answer));
+                }
+            }
+            Subject::Query(query) => self.on_answered(query, Ok(reply)),
         }
     }
 
@@ -390,14 +401,6 @@ impl LeaseSession {
         if self.queries.end(query).is_some() {
             self.events.push_back(Event::Answered { query, answer });
         }
-    }
-
-    fn note_commit(&mut self, commit: Commit) {
-        if self.generation != 0 && commit.generation > self.generation {
-            let (from, to) = (self.generation, commit.generation);
-            self.events.push_back(Event::GenerationChanged { from, to });
-        }
-        self.generation = self.generation.max(commit.generation);
     }
 }
 

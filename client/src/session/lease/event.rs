@@ -74,11 +74,12 @@ pub enum Event {
         answer: Result<LeaseReply, CallFailure>,
     },
     /// The object's storage began another life: an operator restored it. What was granted before may
-    /// have been forgotten, and the promises about it are void for a day.
+    /// have been forgotten, and the promises about it are void for a day. What is believed and was not
+    /// confirmed in the new life is [lost](LossCause::Restored).
     GenerationChanged {
         /// The generation of the replies before.
         from: u64,
-        /// The generation now.
+        /// The generation now: a larger one, unless nobody has told the object yet that it was restored.
         to: u64,
     },
 }
@@ -98,6 +99,9 @@ pub enum LossCause {
     Lapsed,
     /// The object says that its request is over.
     Over(OverReason),
+    /// The object's storage was restored, and nothing that was granted before it is relied on. What may
+    /// be left of it is given back.
+    Restored,
     /// An admin took it.
     Forced {
         /// The admin's words.

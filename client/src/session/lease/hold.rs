@@ -42,15 +42,14 @@ impl LeaseSession {
 
     fn distrust_clocks(&mut self, anomaly: ClockAnomaly, now: Duration) {
         self.void_through = Some(CallNumber(self.last_number));
-        let believed: Vec<ClaimId> = self
-            .claims
-            .iter()
-            .filter(|(_, claim)| claim.is_believed())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in believed {
+        for id in self.believed_claims(|_| true) {
             self.lose(id, LossCause::Clock(anomaly), Ending::TimedOut, now);
         }
+    }
+
+    pub(super) fn believed_claims(&self, which: impl Fn(&Claim) -> bool) -> Vec<ClaimId> {
+        let believed = |(_, claim): &(&ClaimId, &Claim)| claim.is_believed() && which(claim);
+        self.claims.iter().filter(believed).map(|(id, _)| *id).collect()
     }
 
     fn first_belief_over(&self, at: Reading) -> Option<(ClaimId, LossCause)> {
@@ -101,15 +100,19 @@ impl LeaseSession {
         usable.then_some(term)
     }
 
-    /// Believes in a term, if there is still something of it left to believe in.
-    pub(super) fn credit(&mut self, id: ClaimId, credit: &Credit, at: Reading) {
-        let usable = self.usable_term(credit, at);
+    /// Believes in a term that was given in a life of the storage, if that is the present one and there is
+    /// still something of it left to believe in. What was believed of an earlier life is not added to.
+    pub(super) fn credit(&mut self, id: ClaimId, credit: &Credit, generation: u64, at: Reading) {
+        let is_of_now = generation == self.generation;
+        let usable = self.usable_term(credit, at).filter(|_| is_of_now);
         let whole = self.rules.belief(credit, &self.config.clock_bound);
         let Some(claim) = self.claims.get_mut(&id) else { return };
         let at_most = claim.wanted.at_most;
         let Some(hold) = claim.hold.as_mut() else { return };
         if let Some(term) = usable {
-            hold.belief = Some(match hold.belief {
+            let before = hold.belief.filter(|_| claim.generation == generation);
+            claim.generation = generation;
+            hold.belief = Some(match before {
                 Some(old) => self.rules.later(old, term),
                 None => term,
             });
@@ -208,7 +211,7 @@ impl LeaseSession {
             self.note_use(id, at.monotonic);
             return;
         };
-        self.credit(id, &credit, at);
+        self.credit(id, &credit, self.generation, at);
         self.note_use(id, at.monotonic);
     }
 
@@ -297,11 +300,19 @@ impl LeaseSession {
             return;
         }
         let Some(claim) = self.claims.remove(&id) else { return };
-        let over_there =
-            matches!(cause, LossCause::Lapsed | LossCause::Over(_) | LossCause::Forced { .. });
-        if let Some(hold) = claim.hold.filter(|_| !over_there) {
-            let lives = lives_at_most(claim.longest);
-            self.release_token(hold.token, (Some(claim.wanted.paths), lives), None, now);
+        match cause {
+            LossCause::Lapsed | LossCause::Over(_) | LossCause::Forced { .. } => {}
+            // The request may be a ticket again, or have been granted under another token.
+            LossCause::Restored => {
+                let (request, extent) = claim.cancellation();
+                self.cancel_request(request, extent, None, now);
+            }
+            _ => {
+                if let Some(hold) = claim.hold {
+                    let extent = (Some(claim.wanted.paths), lives_at_most(claim.longest));
+                    self.release_token(hold.token, extent, None, now);
+                }
+            }
         }
         self.events.push_back(Event::Lost { claim: id, cause });
     }

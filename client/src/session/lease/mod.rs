@@ -14,6 +14,7 @@
 //! | `claim` | what is asked, held and believed |
 //! | `acquire` | from the first `Acquire` to the grant |
 //! | `hold` | belief, renewal and loss |
+//! | `generation` | what a restore of the object's storage ends |
 //! | `release` | releasing and cancelling |
 //! | `unrenewed` | leases that end with their term |
 //! | `drive` | what its run loop takes from it and gives it |
@@ -25,6 +26,7 @@ mod config;
 mod drive;
 mod error;
 mod event;
+mod generation;
 mod hold;
 mod release;
 mod rules;
@@ -69,7 +71,10 @@ pub struct LeaseSession {
     last_seen: Option<Reading>,
     /// Nothing noted up to this attempt may be credited: the clocks went wrong after it.
     void_through: Option<CallNumber>,
+    /// Life of the object's storage as of the latest answer; 0 while none is known.
     generation: u64,
+    /// The last attempt that was made before it was heard of.
+    heard_after: CallNumber,
     claims: BTreeMap<ClaimId, Claim>,
     unrenewed: BTreeMap<ClaimId, Unrenewed>,
     farewells: Repeated<FarewellId, Farewell>,
@@ -129,6 +134,7 @@ impl LeaseSession {
             last_seen: None,
             void_through: None,
             generation: 0,
+            heard_after: CallNumber(0),
             claims: BTreeMap::new(),
             unrenewed: BTreeMap::new(),
             farewells: Repeated::new(),

@@ -47,6 +47,9 @@ pub enum Ending {
     Over,
     /// An admin took it.
     Forced,
+    /// An answer says that the object's storage has begun another generation, and the lease was not confirmed
+    /// in it.
+    Restored,
     /// The belief ran out before a renewal came through, the caller's own bound is reached, or a clock
     /// cannot be trusted.
     TimedOut,
@@ -101,6 +104,7 @@ pub trait CreditRules {
 /// * The term is the one granted, not the one asked for.
 /// * Belief needs both clocks, and ends for good when they cannot be trusted.
 /// * It ends before `Release` or `Cancel` is sent.
+/// * It ends with the generation that it was granted or last renewed in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sound;
 

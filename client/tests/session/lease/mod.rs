@@ -6,6 +6,7 @@ mod connecting;
 mod ending;
 mod farewells;
 mod random;
+mod restoring;
 mod stage;
 mod term;
 mod world;

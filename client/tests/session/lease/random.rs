@@ -189,6 +189,8 @@ wrong!(KeptWhileReleasing, belief_kept_while_releasing_is_found, { outlives: End
 
 wrong!(KeptWhileCancelling, belief_kept_while_cancelling_is_found, { outlives: Ending::Cancel });
 
+wrong!(KeptAcrossARestore, belief_kept_across_a_restore_is_found, { outlives: Ending::Restored });
+
 wrong!(MonotonicAlone, believing_the_monotonic_clock_alone_is_found, {
     holds: |belief, at| at.monotonic.saturating_sub(belief.sent.monotonic) < belief.lasts
 });

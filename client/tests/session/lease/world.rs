@@ -38,6 +38,8 @@ pub enum Op {
     StepHost { ms: u64 },
     Force { nth: usize, drain: bool },
     Alarm,
+    Keep,
+    Restore,
 }
 
 pub fn op() -> impl Strategy<Value = Op> {
@@ -59,12 +61,16 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => (1..120_u64).prop_map(|ms| Op::StepHost { ms }),
         1 => (nth(), any::<bool>()).prop_map(|(nth, drain)| Op::Force { nth, drain }),
         1 => Just(Op::Alarm),
+        1 => Just(Op::Keep),
+        1 => Just(Op::Restore),
     ]
 }
 
 pub struct Client {
     pub session: LeaseSession,
     pub claims: Vec<ClaimId>,
+    /// The largest generation that it has heard of; 0 while of none.
+    heard_of: u64,
     /// True if the monotonic clock may be wrong, false if the wall clock may. The other keeps its rate.
     monotonic_may_be_wrong: bool,
     monotonic_behind_ms: u64,
@@ -88,6 +94,8 @@ type Packet = network::Packet<Command, Holder, LeaseReply, Notice>;
 pub struct World {
     host_ahead_ms: u64,
     pub object: LeaseMachine,
+    /// Storage that a restore goes back to.
+    kept: LeaseMachine,
     pub clients: Vec<Client>,
     network: Network<Command, Holder, LeaseReply, Notice>,
     /// Leases ended by force, and their former ends: nothing is promised of them until then.
@@ -104,6 +112,7 @@ impl World {
                 rules(),
             ),
             claims: Vec::new(),
+            heard_of: 0,
             monotonic_may_be_wrong: number.is_multiple_of(2),
             monotonic_behind_ms: 0,
             wall_ahead_ms: 0,
@@ -111,6 +120,7 @@ impl World {
         Self {
             host_ahead_ms: 0,
             object: LeaseMachine::default(),
+            kept: LeaseMachine::default(),
             clients: (0..CLIENTS).map(client).collect(),
             network: Network::new(),
             forced: BTreeMap::new(),
@@ -159,6 +169,8 @@ impl World {
             Op::StepHost { ms } => self.host_ahead_ms = (self.host_ahead_ms + ms).min(250),
             Op::Force { nth, drain } => self.force(nth, drain),
             Op::Alarm => drop(self.object.handle(self.host(), &Event::Alarm)),
+            Op::Keep => self.kept = self.object.clone(),
+            Op::Restore => self.restore(),
         }
         self.network.forget_old();
     }
@@ -202,7 +214,12 @@ impl World {
                 self.post(client, Packet::Reply(call, reply));
                 self.post_pushes(step.pushes);
             }
-            Packet::Reply(call, reply) => session.handle_reply(at, call, reply),
+            Packet::Reply(call, reply) => {
+                let generation = reply.commit.generation;
+                session.handle_reply(at, call, reply);
+                let client = &mut self.clients[client];
+                client.heard_of = client.heard_of.max(generation);
+            }
             Packet::Notice(_, notice) => session.handle_notice(at, notice),
             Packet::Open(..) | Packet::Greeting(..) | Packet::Close(..) => {
                 unreachable!("no session has a socket")
@@ -237,6 +254,21 @@ impl World {
         self.post_pushes(step.pushes);
     }
 
+    /// Sockets end with the object, and what they carried. Whoever has only been pushed to knows of no
+    /// generation that could be over, so the storage is not restored then.
+    fn restore(&mut self) {
+        if self.clients.iter().any(|client| !client.claims.is_empty() && client.heard_of == 0) {
+            return;
+        }
+        self.network.flights.retain(|flight| !matches!(flight.packet, Packet::Notice(..)));
+        // No two generations begin in one millisecond.
+        self.network.now += 1;
+        let at_least = self.object.last_token;
+        self.object = self.kept.clone();
+        let step = self.object.handle(self.host(), &Event::Command(Command::Recover { at_least }));
+        self.post_pushes(step.pushes);
+    }
+
     /// Lets every session do what is due.
     pub fn pump(&mut self) {
         for number in 0..CLIENTS {
@@ -258,6 +290,10 @@ impl World {
         let seen = self.object.clock.observe(self.host()).map_err(|error| format!("{error:?}"))?;
         let mut believed: Vec<(usize, Ordinal, PathSet)> = Vec::new();
         for (number, client) in self.clients.iter().enumerate() {
+            // A restore voids what was promised, until its client hears of it.
+            if 0 < client.heard_of && client.heard_of < self.object.generation {
+                continue;
+            }
             for belief in client.session.beliefs(client.reading(self.network.now)) {
                 let token = belief.token;
                 if self.forced.get(&token).is_some_and(|former_end| seen.now < *former_end) {
