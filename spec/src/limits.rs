@@ -165,6 +165,11 @@ pub const AGENT_PATTERNS: usize = 64;
 pub const INBOX_MESSAGES: u64 = 10_000;
 /// Most bytes of pending messages of an agent: 64 MiB.
 pub const INBOX_BYTES: u64 = 64 << 20;
+/// Most pending messages of an agent beside which one more that was published fits: three quarters. The rest
+/// is for what is sent to it.
+pub const INBOX_PUBLISHED_MESSAGES: u64 = INBOX_MESSAGES / 4 * 3;
+/// Most bytes of an agent's pending messages, one more that was published among them: 48 MiB.
+pub const INBOX_PUBLISHED_BYTES: u64 = INBOX_BYTES / 4 * 3;
 /// Most dead letters of an agent that are kept: the newest.
 pub const AGENT_DEAD: usize = 1_000;
 /// Most agents of a workspace.

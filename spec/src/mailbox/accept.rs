@@ -53,7 +53,8 @@ impl MailboxMachine {
         let mut refused = BTreeSet::new();
         for name in self.addressed(to, message) {
             let agent = self.agents.entry(name.clone()).or_default();
-            if agent.has_room_for(message.bytes(), |seq| needs_ack(&self.log.entries, seq)) {
+            let share = Share::of(to);
+            if agent.has_room_for(message.bytes(), share, |seq| needs_ack(&self.log.entries, seq)) {
                 let open = Open { bytes: message.bytes(), ..Open::default() };
                 agent.inbox.insert(seq, open);
                 recipients = recipients.saturating_add(1);
@@ -158,7 +159,12 @@ pub(super) fn needs_ack(
 impl Agent {
     /// True if one more message fits, counting what a session that never acknowledges was pushed as
     /// settled: it is, as soon as something is recorded.
-    pub(super) fn has_room_for(&self, bytes: u64, needs_ack: impl Fn(Ordinal) -> bool) -> bool {
+    pub(super) fn has_room_for(
+        &self,
+        bytes: u64,
+        share: Share,
+        needs_ack: impl Fn(Ordinal) -> bool,
+    ) -> bool {
         let silent = self.live.iter().filter(|live| live.window.is_none());
         let presumable = silent
             .flat_map(|live| live.flights.keys())
@@ -169,6 +175,37 @@ impl Agent {
             count = count.saturating_sub(1);
             sum = sum.saturating_sub(open.bytes);
         }
-        count < limits::INBOX_MESSAGES && sum.saturating_add(bytes) <= limits::INBOX_BYTES
+        share.holds(count.saturating_add(1), sum.saturating_add(bytes))
+    }
+}
+
+/// Share of an inbox that a message may fill: what everybody hears leaves room for what is sent to its agent
+/// ([refuted](crate::rules::refuted#chatter-that-takes-the-place-of-an-order)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Of a message that was published.
+    Published,
+    /// Of a message to one agent, and of what is redriven.
+    Direct,
+}
+
+impl Share {
+    /// The share of a message that is for `to`, or else for whoever subscribed.
+    #[must_use]
+    pub const fn of(to: Option<&AgentId>) -> Self {
+        match to {
+            None => Self::Published,
+            Some(_) => Self::Direct,
+        }
+    }
+
+    /// True if an inbox of so many messages and bytes is no larger than this share.
+    #[must_use]
+    pub const fn holds(self, messages: u64, bytes: u64) -> bool {
+        let (most, most_bytes) = match self {
+            Self::Published => (limits::INBOX_PUBLISHED_MESSAGES, limits::INBOX_PUBLISHED_BYTES),
+            Self::Direct => (limits::INBOX_MESSAGES, limits::INBOX_BYTES),
+        };
+        messages <= most && bytes <= most_bytes
     }
 }

@@ -34,6 +34,7 @@ mod sessions;
 mod settle;
 pub mod state;
 
+pub use accept::Share;
 pub use answer::{
     AgentEntry, CloseReason, DeadLetter, DeadReason, Fate, Gap, LimitKind, Notice, Outcome,
     Pending, Push, Rejection,

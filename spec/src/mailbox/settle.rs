@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::id::AgentId;
 use crate::limits;
+use crate::mailbox::Share;
 use crate::mailbox::accept::needs_ack;
 use crate::mailbox::answer::{Fate, Outcome, Rejection};
 use crate::mailbox::command::{Connection, Delay, Fence, Settled};
@@ -190,7 +191,8 @@ impl MailboxMachine {
         let entries = &self.log.entries;
         // A name that never connected has no row that could be written.
         let has_room = self.agents.get(name).is_some_and(|agent| {
-            agent.registration.is_some() && agent.has_room_for(bytes, |seq| needs_ack(entries, seq))
+            agent.registration.is_some()
+                && agent.has_room_for(bytes, Share::Direct, |seq| needs_ack(entries, seq))
         });
         if !has_room {
             return false;

@@ -7,6 +7,7 @@ use super::no_loss::is_full;
 use super::{Transition, ensure};
 use crate::id::AgentId;
 use crate::limits;
+use crate::mailbox::Share;
 use crate::mailbox::answer::Notice;
 use crate::mailbox::state::{Agent, MailboxMachine};
 use crate::ordinal::Ordinal;
@@ -44,9 +45,10 @@ pub(super) fn bounded_mail(transition: &Transition<'_>) -> Result<(), String> {
 
 fn full_inboxes_take_nothing(transition: &Transition<'_>) -> Result<(), String> {
     let Some((seq, logged)) = transition.accepted() else { return Ok(()) };
+    let (share, bytes) = (Share::of(logged.to.as_ref()), logged.message.bytes());
     for (name, agent) in &transition.after.agents {
         let took = agent.inbox.open.contains_key(&seq);
-        ensure(!took || !is_full(transition.before, name, logged.message.bytes()), || {
+        ensure(!took || !is_full(transition.before, name, bytes, share), || {
             format!("the inbox of {name} was full and took {seq}")
         })?;
     }

@@ -7,6 +7,7 @@ use alloc::string::String;
 use super::{Transition, addressed, asked_to_send, ensure, letters};
 use crate::id::AgentId;
 use crate::limits;
+use crate::mailbox::Share;
 use crate::mailbox::answer::Outcome;
 use crate::mailbox::command::Ask;
 use crate::mailbox::state::{Agent, MailboxMachine};
@@ -88,7 +89,8 @@ fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), Stri
         ensure(pending != told.contains(&name), || {
             format!("{seq} is for {name}, pending {pending}, refused {}", told.contains(&name))
         })?;
-        ensure(pending || is_full(transition.before, &name, message.bytes()), || {
+        let (share, bytes) = (Share::of(to), message.bytes());
+        ensure(pending || is_full(transition.before, &name, bytes, share), || {
             format!("{seq} was refused by the inbox of {name}, which has room")
         })?;
     }
@@ -97,9 +99,9 @@ fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), Stri
     })
 }
 
-/// True if one more message exceeds an inbox, what its silent session was pushed not counted.
-pub(super) fn is_full(state: &MailboxMachine, name: &AgentId, bytes: u64) -> bool {
-    let Some(agent) = state.agents.get(name) else { return bytes > limits::INBOX_BYTES };
+/// True if one more message exceeds its share of an inbox, what its silent session was pushed not counted.
+pub(super) fn is_full(state: &MailboxMachine, name: &AgentId, bytes: u64, share: Share) -> bool {
+    let Some(agent) = state.agents.get(name) else { return !share.holds(1, bytes) };
     let silent = agent.live.as_ref().filter(|live| live.window.is_none());
     let presumable = |seq: &Ordinal| {
         silent.is_some_and(|live| live.flights.contains_key(seq))
@@ -109,7 +111,7 @@ pub(super) fn is_full(state: &MailboxMachine, name: &AgentId, bytes: u64) -> boo
     let (count, sum) = counted.fold((1_u64, bytes), |(count, sum), (_, open)| {
         (count.saturating_add(1), sum.saturating_add(open.bytes))
     });
-    count > limits::INBOX_MESSAGES || sum > limits::INBOX_BYTES
+    !share.holds(count, sum)
 }
 
 /// An inbox that says to be complete up to a place is.

@@ -1,7 +1,7 @@
 //! Acceptance of messages: of which, once, and for whom.
 
 use mailbus_spec::mailbox::near::near;
-use mailbus_spec::mailbox::{DeadReason, LimitKind, Message, Notice, Outcome, Rejection};
+use mailbus_spec::mailbox::{DeadReason, LimitKind, Message, Notice, Outcome, Rejection, Share};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::agent::Agent;
@@ -73,12 +73,13 @@ impl MailboxMemory {
         entry: &Entry,
     ) -> (u64, Vec<AgentId>) {
         let (mut recipients, mut refused) = (0_u64, Vec::new());
+        let share = Share::of(to);
         if let Some(to) = to {
             self.agents.entry(to.clone()).or_default();
         }
         let Self { agents, log, .. } = self;
         let mut give = |name: &AgentId, agent: &mut Agent| {
-            if agent.has_room_for(message.bytes()) {
+            if agent.has_room_for(message.bytes(), share) {
                 agent.receive(log, entry);
                 recipients = recipients.saturating_add(1);
             } else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mailbus_spec::mailbox::{CloseReason, DeadReason, Notice, Outcome};
+use mailbus_spec::mailbox::{CloseReason, DeadReason, Notice, Outcome, Share};
 use mailbus_spec::{AgentId, Ordinal};
 
 use super::agent::Agent;
@@ -30,7 +30,9 @@ impl MailboxMemory {
                 continue;
             };
             let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
-            if !self.is_known(name) || !agent.is_some_and(|agent| agent.has_room_for(bytes)) {
+            if !self.is_known(name)
+                || !agent.is_some_and(|agent| agent.has_room_for(bytes, Share::Direct))
+            {
                 refused = refused.saturating_add(1);
                 continue;
             }

@@ -1,7 +1,7 @@
 //! One agent in memory: its row, its inbox, its session, and what follows from them.
 
-use mailbus_spec::mailbox::{Fence, Gap, Window};
-use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
+use mailbus_spec::mailbox::{Fence, Gap, Share, Window};
+use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use super::dead_letters::DeadLetters;
 use super::inbox::{Inbox, Open};
@@ -108,11 +108,11 @@ impl Agent {
 
     /// True if one more message fits, counting what only silence settles as settled: it is, as soon as
     /// something is recorded.
-    pub fn has_room_for(&self, bytes: u64) -> bool {
+    pub fn has_room_for(&self, bytes: u64, share: Share) -> bool {
         let presumable = self.live.as_ref().map_or_else(Tally::default, |live| live.presumable);
         let messages = self.inbox.len().saturating_sub(presumable.messages);
         let sum = self.inbox.bytes().saturating_sub(presumable.bytes);
-        messages < limits::INBOX_MESSAGES && sum.saturating_add(bytes) <= limits::INBOX_BYTES
+        share.holds(messages.saturating_add(1), sum.saturating_add(bytes))
     }
 
     /// A message is pending.

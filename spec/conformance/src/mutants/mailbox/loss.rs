@@ -1,7 +1,8 @@
 //! Mutants that do not tell of a loss, or take a loss for known that nobody was told of.
 
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::{Ask, Outcome, Settled};
+use mailbus_spec::mailbox::state::Open;
+use mailbus_spec::mailbox::{Ask, Outcome, Settled, Share};
 use mailbus_spec::{StateMachine, limits};
 
 use super::{Mutant, ask_of, now, outcome, outcome_mut};
@@ -114,6 +115,37 @@ pub const REFUSALS_ARE_FORGOTTEN: Mutant = Mutant::rule(
             refused.clear();
             state.log.entries.get_mut(seq).into_iter().for_each(|logged| logged.refused.clear());
         }
+        step
+    },
+);
+
+/// What is published fills an inbox like what is sent to its agent.
+pub const PUBLISHED_MAIL_FILLS_THE_INBOX: Mutant = Mutant::rule(
+    "published_mail_fills_the_inbox",
+    "spec/rules/refuted.md#chatter-that-takes-the-place-of-an-order",
+    |state, host, event| {
+        let mut step = state.handle(host, event);
+        let Some(Ask::Publish { message }) = ask_of(event) else { return step };
+        let Some(Ok(Outcome::Accepted { seq, recipients, refused, .. })) =
+            step.reply.as_mut().map(|reply| &mut reply.answer)
+        else {
+            return step;
+        };
+        let bytes = message.bytes();
+        refused.retain(|name| {
+            let Some(agent) = state.agents.get_mut(name) else { return true };
+            if !Share::Direct.holds(agent.inbox.len() + 1, agent.inbox.bytes + bytes) {
+                return true;
+            }
+            agent.inbox.open.insert(*seq, Open { bytes, ..Open::default() });
+            agent.inbox.bytes += bytes;
+            *recipients += 1;
+            if let Some(logged) = state.log.entries.get_mut(seq) {
+                logged.refused.remove(name);
+                logged.recipients += 1;
+            }
+            false
+        });
         step
     },
 );

@@ -54,6 +54,7 @@ worlds! {
     mail_for_strangers_holds: strangers,
     subscriptions_hold: subscriptions,
     full_inboxes_hold: overflow,
+    inboxes_full_of_chatter_hold: chatter,
     restore_and_recovery_hold: restored,
     recovery_beyond_the_clock_holds: recovered_ahead,
     restore_without_recovery_holds: ahead,

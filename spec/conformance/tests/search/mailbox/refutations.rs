@@ -104,6 +104,8 @@ refutations! {
         "seq reused after restore", accept::RECOVERY_KEEPS_THE_LAST_SEQ, in restored breaks "no_loss";
     a_recovery_that_carries_the_clock_is_refuted:
         "mail expired by a recovery", accept::RECOVERY_CARRIES_THE_CLOCK, in recovered_ahead breaks "retention";
+    chatter_that_fills_an_inbox_is_refuted:
+        "chatter fills", loss::PUBLISHED_MAIL_FILLS_THE_INBOX, in chatter breaks "bounded_mail";
     answering_who_knows_more_is_refuted:
         "ahead ignored", loss::AHEAD_IS_IGNORED, in ahead breaks "no_loss";
     an_unsubscribe_that_takes_mail_back_is_refuted:

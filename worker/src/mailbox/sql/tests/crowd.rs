@@ -166,12 +166,18 @@ fn an_agent_has_so_many_patterns_and_its_changes_leave_no_trace() {
 #[test]
 fn an_inbox_holds_so_many_messages_and_silence_makes_room() {
     let mut pair = pair_of_runs(RUN_MESSAGES);
-    answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
-    stuff(&mut pair, &Stuff { count: limits::INBOX_MESSAGES - 1, to: Some("bob"), refused: None });
+    answer(&mut pair, 0, subscribe("bob", "a")).unwrap();
     let accepted = |answer: Result<Outcome, Rejection>| match answer {
         Ok(Outcome::Accepted { refused, .. }) => refused.is_empty(),
         other => panic!("{other:?}"),
     };
+    let published = || Ask::Publish { message: message("ann", 7) };
+    let share = limits::INBOX_PUBLISHED_MESSAGES;
+    stuff(&mut pair, &Stuff { count: share - 1, to: Some("bob"), refused: None });
+    assert!(accepted(answer(&mut pair, 1, published())));
+    assert!(!accepted(answer(&mut pair, 1, published())), "the rest is for what is sent to bob");
+    let rest = limits::INBOX_MESSAGES - share - 1;
+    stuff(&mut pair, &Stuff { count: rest, to: Some("bob"), refused: None });
     assert!(accepted(answer(&mut pair, 1, send("ann", "bob"))));
     assert!(!accepted(answer(&mut pair, 1, send("ann", "bob"))));
     pair.check_memory();

@@ -279,6 +279,29 @@ pub fn overflow() -> Scenario {
     }
 }
 
+/// An inbox in which there is room for an order, and for nothing that everybody hears.
+pub fn chatter() -> Scenario {
+    let fillers = (0..48).map(|number| {
+        Mail::published(&format!("f{number}")).to("r").sized(limits::MESSAGE_MAX_BYTES)
+    });
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = full(scenario);
+            let _ = client::connect(scenario, &mut state, 0);
+            state
+        }),
+        acks: false,
+        budget: Budget { up_tos: 1, redrives: 1, reads: 1, retries: 1, ..Budget::default() },
+        expected: &[Mark::Accepted, Mark::RefusedByFullInbox, Mark::Redriven, Mark::Settled],
+        ..Scenario::new(
+            "chatter",
+            "an inbox that published mail has filled takes what is sent to its agent",
+            fillers.chain([Mail::published("1"), Mail::published("2").to("r")]).collect(),
+            vec![Process::new("r", "1", 1, limits::WINDOW_MAX_BYTES)],
+        )
+    }
+}
+
 /// Storage that goes back to an earlier state, and an operator who says so.
 pub fn restored() -> Scenario {
     Scenario {

@@ -44,7 +44,9 @@ pub fn all() -> Vec<Scenario> {
         strangers(),
         subscriptions(),
         overflow(),
+        chatter(),
         restored(),
+        recovered_ahead(),
         ahead(),
         clocks(),
     ]
