@@ -41,8 +41,12 @@ pub fn named(name: &str) -> Option<PlantedBug> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use mailbus_spec::machine::Event;
+    use mailbus_spec::mailbox::{Ask, Fate, Outcome};
+
     use super::*;
-    use crate::judge;
+    use crate::sut::Sut;
+    use crate::{engine, judge};
 
     #[test]
     fn every_bug_has_a_name_of_its_own_and_an_invariant_that_must_find_it() {
@@ -53,6 +57,30 @@ mod tests {
             assert!(!judge::compares(mutant.breaks), "{} breaks a promise", mutant.name);
             assert_eq!(named(mutant.name).map(|mutant| mutant.breaks), Some(mutant.breaks));
         }
+    }
+
+    #[test]
+    fn where_letters_are_redriven_some_have_died_of_failures() {
+        let history = engine::run_until_healed(&plans::redrives(0), Sut::SPEC);
+        let (mut died, mut redriven) = (BTreeSet::new(), 0);
+        for event in history.mail.events() {
+            let Event::Command(command) = &event.event else { continue };
+            let answer = event.step.reply.as_ref().map(|reply| &reply.answer);
+            match (&command.ask, answer) {
+                (Ask::Nack { agent, seq, .. }, Some(Ok(Outcome::Returned(Fate::Dead)))) => {
+                    died.insert((agent.clone(), *seq));
+                }
+                (
+                    Ask::Redrive { agent, seqs },
+                    Some(Ok(Outcome::Redriven { redriven: 1.., .. })),
+                ) => {
+                    let again = seqs.iter().filter(|seq| died.contains(&(agent.clone(), **seq)));
+                    redriven += again.count();
+                }
+                _ => {}
+            }
+        }
+        assert!(redriven > 0, "{} letters died of failures", died.len());
     }
 
     #[test]
