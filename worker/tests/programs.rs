@@ -44,6 +44,8 @@ mod original_client;
 mod readers;
 #[path = "programs/refusals.rs"]
 mod refusals;
+#[path = "programs/restoring.rs"]
+mod restoring;
 #[path = "programs/rows.rs"]
 mod rows;
 #[path = "programs/socket.rs"]
@@ -104,6 +106,11 @@ const CASES: &[(&str, Case)] = &[
     ("crowds::others_are_answered_while_a_large_one_wakes", crowds::a_large_one_wakes),
     ("files::few_are_enough", files::few_are_enough),
     ("files::are_for_their_owner_alone", files::are_for_their_owner_alone),
+    (
+        "restoring::a_workspace_is_put_back_by_the_page",
+        restoring::a_workspace_is_put_back_by_the_page,
+    ),
+    ("restoring::a_name_that_is_none_is_refused", restoring::a_name_that_is_none_is_refused),
     ("ending::a_signal_ends_it_well", ending::a_signal_ends_it_well),
     ("ending::what_was_acknowledged_outlives_a_kill", ending::outlives_a_kill),
 ];

@@ -192,8 +192,11 @@ fn blocks() -> Result<(), Failed> {
         }
     }
     assert!(server.is_some());
-    let [acquired, sent, inbox] = &answers[..] else { panic!("{answers:?}") };
+    let [acquired, leases, mail, sent, inbox] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(acquired["outcome"], "granted", "{acquired}");
+    for recovered in [leases, mail] {
+        assert_eq!(recovered["outcome"], "recovered", "{recovered}");
+    }
     assert_eq!(sent["accepted"], true, "{sent}");
     assert_eq!(inbox["messages"][0]["id"], "m1", "{inbox}");
     Ok(())

@@ -8,7 +8,7 @@ use clap::Parser;
 use futures_util::future::{Either, select};
 use mailbus_worker::bundle;
 use mailbus_worker::native::cli::{self, Arguments, SECRET, StartError};
-use mailbus_worker::router::{ALLOW_ANONYMOUS, Access};
+use mailbus_worker::router::{ALLOW_ANONYMOUS, Access, SUSPENDED, Suspended};
 use mailbus_worker::workerd::{Log, Options, Workerd};
 
 /// A mailbus server in workerd: the very module that is deployed, built first if it is stale.
@@ -38,6 +38,10 @@ fn serve(arguments: &Arguments) -> Result<(), StartError> {
     let mut environment = BTreeMap::new();
     if access == Access::Anonymous {
         environment.insert(ALLOW_ANONYMOUS.to_owned(), "true".to_owned());
+    }
+    let suspended = arguments.suspended();
+    if suspended != Suspended::default() {
+        environment.insert(SUSPENDED.to_owned(), suspended.names());
     }
     if let Ok(secret) = std::env::var(SECRET) {
         environment.insert(SECRET.to_owned(), secret);

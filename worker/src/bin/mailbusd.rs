@@ -96,6 +96,7 @@ async fn serve(program: &Program) -> Result<(), StartError> {
             kept_bytes: program.kept_memory.saturating_mul((1 << 20) / namespaces.get() as u64),
             outboxes: Budget::new(program.outbox_budget.saturating_mul(1 << 20)),
         },
+        server: ServerSettings { suspended: arguments.suspended(), ..ServerSettings::default() },
         listener: Arc::new(listener),
         places: Places::new(shared.connections),
     };
@@ -124,6 +125,7 @@ struct Deployment {
     leases: FileDatabases,
     mailboxes: FileDatabases,
     settings: NamespaceSettings,
+    server: ServerSettings,
     listener: Arc<std::net::TcpListener>,
     places: Places,
 }
@@ -139,7 +141,7 @@ impl Deployment {
         let (all, others) = event_loop.join(own);
         tokio::task::spawn_local(others);
         let listener = TcpListener::from_std(self.listener.try_clone()?)?;
-        let server = Server::new(Rc::new(self.clock), self.access, ServerSettings::default(), all);
+        let server = Server::new(Rc::new(self.clock), self.access, self.server, all);
         server.listen(listener, self.places, stop.asked()).await;
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! The Worker in front of the objects: it lets requests in and hands them on, unread.
 
+use mailbus_spec::wire::{Code, Problem};
 use worker::{Context, Env, Request, Response, Result, event};
 
 use crate::object;
-use crate::router::{self, ALLOW_ANONYMOUS, Access, Class, Credentials, Route};
+use crate::router::{
+    self, ALLOW_ANONYMOUS, Access, Class, Credentials, Route, SUSPENDED, Suspended,
+};
 
 use super::http;
 
@@ -45,7 +48,9 @@ fn address<'a>(
         host: host.as_deref(),
         origin: origin.as_deref(),
     };
+    let suspended = suspended(env);
     Ok(access(env).admit(credentials).and_then(|_| router::route(method, path)).and_then(|route| {
+        let route = suspended?.admit(route)?;
         if method == "POST" {
             router::check_media_type(content_type.as_deref())?;
         }
@@ -54,8 +59,19 @@ fn address<'a>(
 }
 
 fn access(env: &Env) -> Access {
-    let variable = env.var(ALLOW_ANONYMOUS).map(|value| value.to_string());
-    Access::of_variable(&variable.unwrap_or_default())
+    Access::of_variable(&variable(env, ALLOW_ANONYMOUS))
+}
+
+/// Where the names cannot be read, nobody knows which workspace is being restored.
+fn suspended(env: &Env) -> std::result::Result<Suspended, object::Response> {
+    variable(env, SUSPENDED).parse().map_err(|invalid| {
+        let detail = format!("The operator's list {SUSPENDED} cannot be read: a name {invalid}.");
+        object::Response::from(&Problem::new(Code::Restoring, detail))
+    })
+}
+
+fn variable(env: &Env, name: &str) -> String {
+    env.var(name).map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn binding(class: Class) -> &'static str {

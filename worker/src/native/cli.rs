@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::router::{ALLOW_ANONYMOUS, Access};
+use crate::router::{ALLOW_ANONYMOUS, Access, SUSPENDED, Suspended};
 
 use super::descriptors::{self, TooFew};
 use super::fsync;
@@ -30,6 +30,10 @@ pub struct Arguments {
     /// Let everybody in who reaches the address, which must be a loopback one, under any name.
     #[arg(long, env = ALLOW_ANONYMOUS, value_parser = lets_everybody_in)]
     pub anonymous: bool,
+    /// Workspaces, with commas between them, that are being restored: nothing of them is answered but `recover`,
+    /// until the program is started without.
+    #[arg(long, value_name = "WORKSPACES", env = SUSPENDED, default_value = "")]
+    pub suspend: Suspended,
     /// Print the line that says it is ready as a JSON object.
     #[arg(long)]
     pub json: bool,
@@ -98,6 +102,16 @@ impl Arguments {
              (force, forget, recover)"
         );
         Ok(Access::Anonymous)
+    }
+
+    /// Workspaces that are suspended. Says so on standard error if there are any.
+    #[must_use]
+    pub fn suspended(&self) -> Suspended {
+        let names = self.suspend.names();
+        if !names.is_empty() {
+            eprintln!("suspended, and answered 503 but for `recover`: {names}");
+        }
+        self.suspend.clone()
     }
 
     /// Makes the data folder, durably, and takes it for this process. What this process and those that it

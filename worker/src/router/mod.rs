@@ -6,15 +6,17 @@
 //! | `/v1/{workspace}/lease/{action}` | the workspace's lease object |
 //! | `GET /v1/version` | the router |
 //!
-//! A shell asks in this order, before it reads a body: [`Access::admit`], [`route`],
+//! A shell asks in this order, before it reads a body: [`Access::admit`], [`route`], [`Suspended::admit`],
 //! [`check_media_type`]. A refusal is a whole [`Response`].
 #![doc = include_str!("odd_requests.md")]
 
 mod access;
 mod address;
+mod suspended;
 
 pub use access::{ALLOW_ANONYMOUS, Access, Caller, Credentials};
 pub use address::{Class, Route, not_found, route, target};
+pub use suspended::{SUSPENDED, Suspended};
 
 use mailbus_spec::path;
 use mailbus_spec::wire::{Code, Excerpt, Problem};

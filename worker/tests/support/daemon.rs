@@ -46,6 +46,7 @@ impl Program {
             .args(arguments)
             .env_remove("MAILBUS_ALLOW_ANONYMOUS")
             .env_remove("MAILBUS_SECRET")
+            .env_remove("MAILBUS_SUSPENDED")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null());
         command

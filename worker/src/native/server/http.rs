@@ -205,6 +205,7 @@ impl Exchanger {
             origin: origin.as_deref(),
         })?;
         let route = router::route(head.method.as_str(), head.uri.path())?;
+        let route = self.server.settings.suspended.admit(route)?;
         if head.method == Method::POST {
             router::check_media_type(text(CONTENT_TYPE).as_deref())?;
         }

@@ -27,7 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 
-use crate::router::{Access, Class};
+use crate::router::{Access, Class, Suspended};
 
 use super::clock::HostClock;
 use super::namespace::Objects;
@@ -38,8 +38,8 @@ use guarded::{Guarded, Heads};
 
 pub use listen::Places;
 
-/// The bounds of a server that are not part of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Settings of a server that are not part of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Time for which a connection may go without a (next) request: it is closed after one to two times this.
     pub idle: Duration,
@@ -50,6 +50,8 @@ pub struct ServerSettings {
     pub ping: Duration,
     /// Time that a peer has to answer a close.
     pub close: Duration,
+    /// Workspaces of which nothing is answered but `recover`.
+    pub suspended: Suspended,
 }
 
 impl Default for ServerSettings {
@@ -59,6 +61,7 @@ impl Default for ServerSettings {
             body_pause: Duration::from_secs(30),
             ping: Duration::from_secs(25),
             close: Duration::from_secs(5),
+            suspended: Suspended::default(),
         }
     }
 }
