@@ -15,6 +15,9 @@ pub enum MailboxError {
     /// No answer came. Whether it took effect is unknown.
     #[error("the service did not answer; whether it did what was asked is unknown")]
     Unknown,
+    /// Nothing of the message left this machine, so it was not accepted.
+    #[error("the message was not sent: the service could not be reached")]
+    Unsent,
     /// The service refused.
     #[error("the service refused: {0}")]
     Refused(Problem),

@@ -174,7 +174,7 @@ impl<K: Clocks> MailboxClient<K> {
     }
 
     /// Sends a message to every agent whose subscriptions match, the sender excepted, and waits until it
-    /// is accepted. Dropped, it is sent all the same.
+    /// is accepted. While the service cannot be reached, it waits. Dropped, it is sent all the same.
     ///
     /// # Errors
     /// [`MailboxError`]. Unless it says [`Unknown`](MailboxError::Unknown), the message was not accepted.
@@ -228,6 +228,7 @@ impl<K: Clocks> MailboxClient<K> {
             Published::Rejected(rejection) => Err(MailboxError::Rejected(rejection)),
             Published::Refused(problem) => Err(MailboxError::Refused(problem)),
             Published::Unknown => Err(MailboxError::Unknown),
+            Published::Unsent => Err(MailboxError::Unsent),
         }
     }
 

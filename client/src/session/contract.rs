@@ -98,6 +98,11 @@ pub trait Session {
     /// unreadable. What became of it is unknown.
     fn handle_failure(&mut self, at: Reading, call: CallNumber);
 
+    /// The same of an attempt of which nothing left this machine: nobody can have executed it.
+    fn handle_unsent(&mut self, at: Reading, call: CallNumber) {
+        self.handle_failure(at, call);
+    }
+
     /// Attempt `call` goes over HTTP, since the socket it was meant for does not keep up.
     fn handle_diverted(&mut self, call: CallNumber);
 

@@ -56,6 +56,7 @@ pub(super) struct Retry {
     once: bool,
     /// True if copies become rare after a minute.
     slows: bool,
+    /// Number of attempts that may have left.
     sent: u32,
     answered: u32,
     silent: u32,
@@ -154,6 +155,14 @@ impl Retry {
         }
     }
 
+    /// Notes that nothing of an attempt left. The horizon begins with the first that did.
+    pub fn note_unsent(&mut self) {
+        self.sent = self.sent.saturating_sub(1);
+        if self.sent == 0 {
+            self.since = None;
+        }
+    }
+
     /// Notes the first refusal of an attempt that was not carried out. It does not count as an
     /// answer to the command: copies do not go on for longer because of it.
     pub fn note_refused(&mut self, call: CallNumber) {
@@ -218,7 +227,7 @@ impl Retry {
 
     /// True once all that may be sent has been sent and nothing is awaited.
     pub fn is_exhausted(&self, now: Duration) -> bool {
-        let sent_once = self.once && self.sent > 0;
+        let sent_once = self.once && self.due.is_none();
         self.awaited.is_none() && (sent_once || self.end().is_some_and(|end| end < now))
     }
 

@@ -24,7 +24,8 @@ pub trait Carrier {
     type Socket: Socket;
 
     /// Posts a body to an action and brings the answer. `may_leave` is asked right before the first
-    /// byte leaves; if it says no, nothing is sent.
+    /// byte leaves; if it says no, nothing is sent. As long as it was not asked, nothing has left: a run
+    /// loop takes what ends before for never sent.
     ///
     /// # Errors
     /// [`NoAnswer`]: what became of it is unknown.

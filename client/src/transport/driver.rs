@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -69,6 +70,16 @@ struct Turn<C> {
     done: bool,
 }
 
+/// End of an attempt over HTTP.
+enum End<R> {
+    /// A reply to it.
+    Reply(R),
+    /// No reply: what became of it is unknown.
+    Unknown,
+    /// No reply, and nothing of it left this machine.
+    Unsent,
+}
+
 /// Time for which the loop sleeps when nothing is due: any length is right.
 const IDLE: Duration = Duration::from_secs(3_600);
 /// Shortest sleep, so that clocks of a coarser grain get on.
@@ -111,10 +122,11 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
             // Sockets come first: whoever slept past a socket's silence hears what has come over it meanwhile.
             select_biased! {
                 () = sockets => {}
-                (call, received) = exchanges.select_next_some() => {
-                    self.shared.with(|state, at| match received {
-                        Some(received) => state.session.handle_received(at, received),
-                        None => state.session.handle_failure(at, call),
+                (call, end) = exchanges.select_next_some() => {
+                    self.shared.with(|state, at| match end {
+                        End::Reply(received) => state.session.handle_received(at, received),
+                        End::Unknown => state.session.handle_failure(at, call),
+                        End::Unsent => state.session.handle_unsent(at, call),
                     });
                 }
                 () = rung => {}
@@ -154,12 +166,19 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
     async fn exchange(
         &self,
         transmit: Transmit<S::Command>,
-    ) -> (CallNumber, Option<ReceivedOf<S::Service>>) {
+    ) -> (CallNumber, End<ReceivedOf<S::Service>>) {
         let Transmit { call, command, timeout, leave_by, .. } = transmit;
-        let Some((action, body)) = S::encode_call(call.0, &command) else { return (call, None) };
+        let Some((action, body)) = S::encode_call(call.0, &command) else {
+            return (call, End::Unknown);
+        };
         let clocks = self.shared.clocks();
+        let has_left = AtomicBool::new(false);
         // The process may be put aside between the attempt's making and its leaving.
-        let may_leave = || clocks.reading().monotonic <= leave_by;
+        let may_leave = || {
+            let in_time = clocks.reading().monotonic <= leave_by;
+            has_left.fetch_or(in_time, Ordering::Relaxed);
+            in_time
+        };
         let exchange = self.carrier.exchange(S::OBJECT, action, body, may_leave);
         let answered = within(clocks, timeout, exchange).await.unwrap_or(Err(NoAnswer));
         let received = answered
@@ -169,10 +188,12 @@ impl<S: Codec + Callers, W: Carrier, K: Clocks> Driver<S, W, K> {
         let received = received
             .map(|received| Received { call: received.call.or(Some(call.0)), ..received })
             .filter(|received| received.call == Some(call.0));
-        if received.is_none() {
-            self.carrier.distrust_connections();
+        if let Some(received) = received {
+            return (call, End::Reply(received));
         }
-        (call, received)
+        self.carrier.distrust_connections();
+        let end = if has_left.into_inner() { End::Unknown } else { End::Unsent };
+        (call, end)
     }
 }
 

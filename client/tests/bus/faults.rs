@@ -40,6 +40,27 @@ fn what_is_published_while_nothing_answers_is_accepted_once_when_it_does() {
 }
 
 #[test]
+fn what_is_published_while_no_server_listens_for_long_is_accepted_once_when_one_does() {
+    Bench::run(async |bench| {
+        let (a, _b, heard, _) = newsroom(&bench).await;
+        bench.set_mode(Mode::NoConnection);
+        bench.break_connections();
+        // Both ends see that the sockets are gone.
+        bench.pass(seconds(1)).await;
+        let healed = async {
+            bench.pass(seconds(600)).await;
+            assert_eq!(heard.all(), Vec::<String>::new());
+            bench.set_mode(Mode::Whole);
+        };
+        let (accepted, ()) =
+            futures_util::future::join(a.publish(draft("news", "late")), healed).await;
+        accepted.unwrap();
+        bench.pass(seconds(120)).await;
+        assert_eq!(heard.all(), [r#"a: "late""#]);
+    });
+}
+
+#[test]
 fn what_nothing_answers_for_a_minute_is_unknown() {
     Bench::run(async |bench| {
         let a = bench.bus("a");

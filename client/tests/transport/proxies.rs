@@ -1,9 +1,13 @@
 //! Ways to a service: names with addresses that lead nowhere, proxies.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 
-use mailbus_client::transport::{Authority, Connector, Endpoint, Scheme, TokioConnector, open};
+use mailbus_client::transport::{
+    Authority, Carrier, Connector, Endpoint, NoAnswer, Object, Scheme, Streams, TokioConnector,
+    open,
+};
 use mailbus_spec::{AgentId, Workspace};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -27,6 +31,31 @@ async fn nowhere() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         waiting.push(stream.unwrap());
     }
     (address, listener, waiting)
+}
+
+/// True if something of an exchange with this address may have left, which nobody answers.
+async fn may_have_left(address: SocketAddr) -> bool {
+    let team = Workspace::new("team").unwrap();
+    let endpoint = Endpoint::new(&format!("http://{address}"), team).unwrap();
+    let (carrier, asked) = (Streams::new(endpoint, TokioConnector::new(), 1), Cell::new(false));
+    let may_leave = || !asked.replace(true);
+    let exchange = carrier.exchange(Object::Mailbox, "publish", "{}".to_owned(), may_leave);
+    let answered = within(exchange, seconds(1) / 4).await;
+    assert!(matches!(answered, Err(_) | Ok(Err(NoAnswer))), "{answered:?}");
+    asked.get()
+}
+
+#[test]
+fn nothing_leaves_without_a_connection() {
+    Bench::run_on_loopback(async |_| {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(may_have_left(address).await, "it is connected");
+        drop(listener);
+        assert!(!may_have_left(address).await, "it is refused");
+        let (nowhere, _listener, _waiting) = nowhere().await;
+        assert!(!may_have_left(nowhere).await, "it hangs");
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "the sockets are real, and so is the time they take")]

@@ -15,8 +15,8 @@ pub struct Config {
     /// pushes alone come over the socket, one to a frame, all commands go over HTTP, and nothing
     /// can be announced.
     pub window: Option<Window>,
-    /// Time for which copies of a command go on being sent after its first sending. Past it the
-    /// outcome is *unknown*. Invariant: at most [`limits::RETRY_MS`]; a longer one is cut to it,
+    /// Time for which copies of a command go on being sent after its first sending; of a message, after the
+    /// first copy that may have left this machine. Past it the outcome is *unknown*. Invariant: at most [`limits::RETRY_MS`]; a longer one is cut to it,
     /// since the object remembers what it accepted for twice as long.
     pub retry_horizon: Duration,
     /// Time that one attempt may go unanswered before the next is made.
@@ -45,7 +45,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Most publications and questions under way; more are refused at once.
+    /// Most publications under way, those among them that wait for the service to be reached, and most
+    /// questions; more are refused at once.
     pub const UNDER_WAY: usize = 4_096;
 
     pub(super) fn horizon(&self) -> Duration {

@@ -193,6 +193,13 @@ impl Session for MailboxSession {
         self.leave_if_done(at.monotonic);
     }
 
+    fn handle_unsent(&mut self, at: Reading, call: CallNumber) {
+        if let Some(Subject::Publish(id)) = self.calls.get(call).map(|sent| sent.subject.clone()) {
+            self.publication_unsent(id);
+        }
+        self.handle_failure(at, call);
+    }
+
     fn handle_diverted(&mut self, call: CallNumber) {
         self.calls.stop_awaiting(call);
     }

@@ -146,8 +146,12 @@ pub enum Published {
     Rejected(Rejection),
     /// It was refused before it was a command.
     Refused(Problem),
-    /// No answer came within the retry horizon: whether it was accepted is unknown.
+    /// No answer came within the retry horizon of the first copy that may have left: whether it was accepted is
+    /// unknown.
     Unknown,
+    /// No copy left this machine, so it was not accepted: the session ended before the service could be
+    /// reached, or it was ephemeral and does not wait.
+    Unsent,
 }
 
 /// Outcome of a delivery in the hands of a handler.

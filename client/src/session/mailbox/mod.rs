@@ -8,8 +8,9 @@
 //!
 //! # What is promised
 //!
-//! * A message that was sent is sent again under the same id until it is answered, for at most a minute;
-//!   then its outcome is [`Unknown`](Published::Unknown), never taken for not accepted.
+//! * A message that was sent is sent again under the same id until it is answered, for at most a minute
+//!   after the first copy that may have left this machine; then its outcome is
+//!   [`Unknown`](Published::Unknown), never taken for not accepted. Until a copy leaves, it waits.
 //! * A handler runs once per message and session: a message that was settled and comes again is only
 //!   settled again. It is settled after its handler has succeeded, and comes again after it has failed.
 //! * With one handler at a time deliveries are handled in the order of their pushes, those apart that wait

@@ -136,12 +136,26 @@ impl MailboxSession {
         self.publication_failed(id, call, now, least);
     }
 
-    /// No further copy is sent. If every copy was refused, none was accepted.
+    /// Nothing of an attempt left. The message waits for one that does, unless the session is over
+    /// ([refuted](mailbus_spec::rules::refuted#unknown-for-what-was-never-sent)).
+    pub(super) fn publication_unsent(&mut self, id: PublicationId) {
+        let Some(retry) = self.publications.retry(id) else { return };
+        retry.note_unsent();
+        if self.is_over() {
+            self.give_up_publication(id);
+        }
+    }
+
+    /// No further copy is sent. If every copy that left was refused, none was accepted.
     pub(super) fn give_up_publication(&mut self, id: PublicationId) {
         let unanswered = self.publications.any_unanswered(id);
         let Some(sent) = self.publications.get_mut(id) else { return };
-        let refused = sent.held_up.take().filter(|_| !unanswered);
-        self.on_published(id, refused.unwrap_or(Published::Unknown));
+        let outcome = match sent.held_up.take() {
+            _ if unanswered => Published::Unknown,
+            Some(refused) => refused,
+            None => Published::Unsent,
+        };
+        self.on_published(id, outcome);
     }
 
     /// The object's answer to a message.

@@ -1,7 +1,9 @@
 //! Shutting down.
 
 use mailbus_client::session::SocketOrder;
-use mailbus_client::session::mailbox::{Draft, Ended, Event, Handled, Published, Unsendable};
+use mailbus_client::session::mailbox::{
+    Draft, Ended, Event, Handled, MailboxSession, Published, Unsendable,
+};
 use mailbus_spec::mailbox::{Ask, Outcome};
 
 use super::stage::*;
@@ -59,6 +61,35 @@ fn a_shutdown_waits_for_nothing_longer_than_it_may() {
     let told = events(&mut session);
     let unknown = Event::Published { publication, outcome: Published::Unknown };
     assert!(told.contains(&unknown) && told.contains(&Event::Ended(Ended::ShutDown)), "{told:?}");
+}
+
+/// What the session tells until it is idle, while nothing that it sends leaves this machine.
+fn told_while_nothing_leaves(session: &mut MailboxSession) -> Vec<Event> {
+    let mut now = 0;
+    while !session.is_idle() {
+        assert!(now < 10_000, "it does not end");
+        for copy in sends(session, now) {
+            session.handle_unsent(at(now), copy.call);
+        }
+        now += 100;
+    }
+    events(session)
+}
+
+#[test]
+fn what_never_left_when_the_session_ends_is_told_so() {
+    let replaced = Some(mailbus_spec::wire::mailbox::CLOSE_REPLACED);
+    for (code, shuts_down) in [(None, true), (replaced, false)] {
+        let (mut session, socket) = live();
+        let publication = session.publish(at(0), Draft::new("x")).unwrap();
+        session.handle_closed(at(0), socket, code);
+        if shuts_down {
+            session.shut_down(at(0));
+        }
+        let told = told_while_nothing_leaves(&mut session);
+        let unsent = Event::Published { publication, outcome: Published::Unsent };
+        assert!(told.contains(&unsent), "{code:?}: {told:?}");
+    }
 }
 
 #[test]

@@ -248,6 +248,42 @@ fn what_nobody_keeps_is_sent_once() {
 }
 
 #[test]
+fn what_never_left_waits_and_its_horizon_begins_with_the_first_copy_that_may_have() {
+    let mut session = session();
+    let publication = session.publish(at(0), Draft::new("x")).unwrap();
+    let (mut now, mut id) = (0, None);
+    while now < 600_000 {
+        let (sent_at, sent) = sends_next(&mut session, now);
+        assert_eq!(*id.get_or_insert_with(|| id_of(&sent)), id_of(&sent));
+        now = sent_at + 1;
+        session.handle_unsent(at(now), sent.call);
+    }
+    assert!(events(&mut session).is_empty());
+    let (left_at, _) = sends_next(&mut session, now);
+    session.handle_timeout(at(left_at + 60_000));
+    assert!(events(&mut session).is_empty());
+    while !session.is_idle() {
+        now = due(&session);
+        // Copies that do not leave are no answer to the one that did.
+        for copy in sends(&mut session, now) {
+            session.handle_unsent(at(now), copy.call);
+        }
+    }
+    assert!((left_at + 60_000..left_at + 66_000).contains(&now), "{left_at} {now}");
+    assert_eq!(outcome(&mut session, publication), Published::Unknown);
+}
+
+#[test]
+fn what_nobody_keeps_does_not_wait() {
+    let mut session = session();
+    let publication = session.publish(at(0), Draft::new("news").ephemeral()).unwrap();
+    let sent = sends_one(&mut session, 0);
+    session.handle_unsent(at(1), sent.call);
+    assert_eq!(outcome(&mut session, publication), Published::Unsent);
+    assert!(session.is_idle());
+}
+
+#[test]
 fn what_is_no_message_is_not_sent() {
     let mut session = session();
     let reserved = session.publish(at(0), Draft::new("$gap"));
