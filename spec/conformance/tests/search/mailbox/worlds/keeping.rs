@@ -258,32 +258,38 @@ pub fn subscriptions() -> Scenario {
 
 /// A full inbox, before and after some of it is settled.
 pub fn overflow() -> Scenario {
-    let fillers = (0..64).map(|number| {
-        Mail::published(&format!("f{number}")).to("r").sized(limits::MESSAGE_MAX_BYTES)
-    });
     Scenario {
-        prelude: Some(|scenario| {
-            let mut state = full(scenario);
-            let _ = client::connect(scenario, &mut state, 0);
-            state
-        }),
-        acks: false,
         budget: Budget { up_tos: 2, redrives: 2, reads: 2, retries: 1, ..Budget::default() },
         expected: &[Mark::RefusedByFullInbox, Mark::Redriven, Mark::RedriveRefused, Mark::Settled],
-        ..Scenario::new(
+        ..filled(
             "overflow",
             "a full inbox refuses the new message, says so to its sender, and keeps it as a dead letter",
-            fillers.chain(to_r(["1", "2"])).collect(),
-            vec![Process::new("r", "1", 1, limits::WINDOW_MAX_BYTES)],
+            64,
+            to_r(["1", "2"]),
         )
     }
 }
 
 /// An inbox in which there is room for an order, and for nothing that everybody hears.
 pub fn chatter() -> Scenario {
-    let fillers = (0..48).map(|number| {
+    Scenario {
+        budget: Budget { up_tos: 1, redrives: 1, reads: 1, retries: 1, ..Budget::default() },
+        expected: &[Mark::Accepted, Mark::RefusedByFullInbox, Mark::Redriven, Mark::Settled],
+        ..filled(
+            "chatter",
+            "an inbox that published mail has filled takes what is sent to its agent",
+            48,
+            vec![Mail::published("1"), Mail::published("2").to("r")],
+        )
+    }
+}
+
+/// An inbox that holds so many MiB when the world begins, and its agent is there.
+fn filled(name: &'static str, purpose: &'static str, mib: usize, then: Vec<Mail>) -> Scenario {
+    let fillers = (0..mib).map(|number| {
         Mail::published(&format!("f{number}")).to("r").sized(limits::MESSAGE_MAX_BYTES)
     });
+    let r = Process::new("r", "1", 1, limits::WINDOW_MAX_BYTES);
     Scenario {
         prelude: Some(|scenario| {
             let mut state = full(scenario);
@@ -291,14 +297,7 @@ pub fn chatter() -> Scenario {
             state
         }),
         acks: false,
-        budget: Budget { up_tos: 1, redrives: 1, reads: 1, retries: 1, ..Budget::default() },
-        expected: &[Mark::Accepted, Mark::RefusedByFullInbox, Mark::Redriven, Mark::Settled],
-        ..Scenario::new(
-            "chatter",
-            "an inbox that published mail has filled takes what is sent to its agent",
-            fillers.chain([Mail::published("1"), Mail::published("2").to("r")]).collect(),
-            vec![Process::new("r", "1", 1, limits::WINDOW_MAX_BYTES)],
-        )
+        ..Scenario::new(name, purpose, fillers.chain(then).collect(), vec![r])
     }
 }
 
