@@ -82,6 +82,15 @@ impl<C: Clone, K: Clone, R: Clone, N: Clone> Network<C, K, R, N> {
         self.flights.insert(0, flight);
     }
 
+    /// True if something has been under way in this stream for longer than anything travels: it is dead.
+    pub fn is_dead(&self, client: usize, run: u64, socket: SocketNumber) -> bool {
+        self.flights.iter().any(|flight| {
+            let over = flight.packet.stream().map(|(over, _)| over);
+            let is_of_it = (flight.client, flight.run, over) == (client, run, Some(socket));
+            is_of_it && self.now - flight.sent > TRAVEL_MS
+        })
+    }
+
     /// Drops what has been under way for too long.
     pub fn forget_old(&mut self) {
         let now = self.now;

@@ -136,6 +136,14 @@ impl World {
             Op::Alarm => self.event(&machine::Event::Alarm),
         }
         self.network.forget_old();
+        for number in 0..AGENTS {
+            let socket = self.runs[number].socket;
+            if socket
+                .is_some_and(|socket| self.network.is_dead(number, self.numbers[number], socket))
+            {
+                self.cut(number);
+            }
+        }
     }
 
     fn count(&mut self) -> u64 {
