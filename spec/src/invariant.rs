@@ -51,7 +51,13 @@ pub struct Invariant<S: Service> {
     pub check: Check<S>,
 }
 
-impl<S: Service> Transition<'_, S> {
+/// Service that says what always holds.
+pub trait Specified: Service {
+    /// Every invariant of the service, in the order of its page.
+    const INVARIANTS: &'static [Invariant<Self>];
+}
+
+impl<S: Specified> Transition<'_, S> {
     /// Checks every invariant that a state and a step can show, or the one of this name.
     ///
     /// # Errors

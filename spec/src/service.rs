@@ -4,7 +4,6 @@ use alloc::vec::Vec;
 use core::fmt::{Debug, Display};
 use core::hash::Hash;
 
-use crate::invariant::Invariant;
 use crate::machine::{Commit, Event, Reply, StateMachine, Step};
 use crate::time::{Clock, HostTime, Observation, Timestamp};
 
@@ -34,9 +33,6 @@ pub trait Service:
 
     /// Name of the service: the folder of whatever there is one of for each.
     const NAME: &'static str;
-
-    /// Every invariant of the service, in the order of its page.
-    const INVARIANTS: &'static [Invariant<Self>];
 
     /// Clock of the object.
     fn clock(&self) -> &Clock;

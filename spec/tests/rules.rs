@@ -2,7 +2,7 @@
 //! Method: all texts of the tree are read; anchors that they cite are looked for among the headings of
 //! `spec/rules`, and pages among the files.
 
-use mailbus_spec::Service;
+use mailbus_spec::invariant::Specified;
 use mailbus_spec::lease::LeaseMachine;
 use mailbus_spec::mailbox::MailboxMachine;
 use std::collections::{BTreeMap, BTreeSet};
@@ -287,7 +287,7 @@ fn a_file_that_a_page_names_is_there() {
 
 #[test]
 fn each_invariant_is_on_its_page() {
-    fn names<S: Service>() -> Vec<&'static str> {
+    fn names<S: Specified>() -> Vec<&'static str> {
         S::INVARIANTS.iter().map(|invariant| invariant.name).collect()
     }
     let (leases, mailboxes) = (names::<LeaseMachine>(), names::<MailboxMachine>());

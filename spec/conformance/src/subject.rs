@@ -9,15 +9,16 @@ use rand::Rng;
 
 use super::notation::Epoch;
 use mailbus_spec::Service;
+use mailbus_spec::invariant::Specified;
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::time::Timestamp;
 
 pub use mailbus_spec::service::{AnswerOf, ReplyOf, StepOf};
 
 /// Service that can be put under test.
-pub trait Subject: Text + Generate + Hints + Sessions {}
+pub trait Subject: Specified + Text + Generate + Hints + Sessions {}
 
-impl<S: Text + Generate + Hints + Sessions> Subject for S {}
+impl<S: Specified + Text + Generate + Hints + Sessions> Subject for S {}
 
 /// Service with a text form, which scripts and reports are written in.
 pub trait Text: Service {

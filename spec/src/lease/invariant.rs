@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::id::AgentId;
-use crate::invariant::{self, Check, Invariant, ensure};
+use crate::invariant::{self, Check, Invariant, Specified, ensure};
 use crate::lease::answer::{Notice, Outcome, Rejection};
 use crate::lease::command::{Command, ReleaseTarget};
 use crate::lease::state::{ClaimKey, LeaseMachine, Ticket};
@@ -20,8 +20,12 @@ use crate::time::{Timestamp, Wait};
 
 type Transition<'a> = invariant::Transition<'a, LeaseMachine>;
 
+impl Specified for LeaseMachine {
+    const INVARIANTS: &'static [Invariant<Self>] = &INVARIANTS;
+}
+
 /// Every lease invariant, in the order of [its page](crate::rules::leases#invariants).
-pub(super) const INVARIANTS: [Invariant<LeaseMachine>; 13] = [
+const INVARIANTS: [Invariant<LeaseMachine>; 13] = [
     Invariant {
         name: "server_exclusion",
         claim: "at every commit, no two live leases overlap",

@@ -3,10 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::id::Holder;
-use crate::invariant::Invariant;
 use crate::lease::answer::{Notice, Outcome, Push, Rejection};
 use crate::lease::command::Command;
-use crate::lease::invariant::INVARIANTS;
 use crate::lease::state::LeaseMachine;
 use crate::machine::{Event, StateMachine, Step};
 use crate::service::{self, Gathered, Service, Transitions};
@@ -122,8 +120,6 @@ impl Service for LeaseMachine {
     type Peer = Holder;
 
     const NAME: &'static str = "lease";
-
-    const INVARIANTS: &'static [Invariant<Self>] = &INVARIANTS;
 
     fn clock(&self) -> &Clock {
         &self.clock

@@ -4,14 +4,12 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::id::AgentId;
-use crate::invariant::Invariant;
 use crate::limits;
 use crate::machine::{Event, StateMachine};
 use crate::mailbox::MailboxStep;
 use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
 use crate::mailbox::command::{Ask, Command, Connection};
-use crate::mailbox::invariant::INVARIANTS;
-use crate::mailbox::state::MailboxMachine;
+use crate::mailbox::state::{Asked, MailboxMachine};
 use crate::ordinal::Ordinal;
 use crate::service::{self, Gathered, Service, Transitions};
 use crate::time::{Clock, HostTime, Observation, Timestamp};
@@ -99,11 +97,8 @@ impl MailboxMachine {
         }
         match ask {
             Ask::Connect { agent, session, window, types, last_seen } => {
-                let asked = super::sessions::Asked {
-                    session: session.clone(),
-                    window: *window,
-                    types: types.clone(),
-                };
+                let asked =
+                    Asked { session: session.clone(), window: *window, types: types.clone() };
                 self.connect(turn, agent, asked, *last_seen)
             }
             Ask::Disconnect { connection } => Ok(self.disconnect(turn, connection)),
@@ -191,8 +186,6 @@ impl Service for MailboxMachine {
     type Peer = Connection;
 
     const NAME: &'static str = "mailbox";
-
-    const INVARIANTS: &'static [Invariant<Self>] = &INVARIANTS;
 
     fn clock(&self) -> &Clock {
         &self.clock

@@ -3,21 +3,14 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::id::{AgentId, SessionId};
+use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::answer::{CloseReason, LimitKind, Notice, Outcome, Rejection};
-use crate::mailbox::command::{Ask, Command, Connection, Window};
+use crate::mailbox::command::{Ask, Command, Connection};
 use crate::mailbox::machine::Turn;
 use crate::mailbox::pattern::{Pattern, Patterns};
-use crate::mailbox::state::{Agent, MailboxMachine, Registration, Session};
+use crate::mailbox::state::{Agent, Asked, MailboxMachine, Registration, Session};
 use crate::ordinal::Ordinal;
-
-/// Request of a session that begins.
-pub(super) struct Asked {
-    pub session: SessionId,
-    pub window: Option<Window>,
-    pub types: Option<Patterns>,
-}
 
 impl MailboxMachine {
     /// Begins a session in place of the one before. A replacement is nobody's failure.

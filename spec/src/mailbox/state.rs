@@ -140,6 +140,13 @@ pub struct Failed {
     pub at: Timestamp,
 }
 
+/// Request of a session that begins.
+pub(super) struct Asked {
+    pub session: SessionId,
+    pub window: Option<Window>,
+    pub types: Option<Patterns>,
+}
+
 /// A live session: kept by its socket, not by the storage.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Session {

@@ -4,9 +4,9 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::generate::everything_listed;
+use crate::subject::Hints;
 use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
-use mailbus_spec::lease::{Acquire, Command, LeaseReply, Outcome, ReleaseTarget};
+use mailbus_spec::lease::{Acquire, Command, LeaseMachine, LeaseReply, Outcome, ReleaseTarget};
 use mailbus_spec::ordinal::Ordinal;
 use mailbus_spec::path::{LeasePath, PathSet};
 use mailbus_spec::time::{Ttl, Wait};
@@ -59,7 +59,7 @@ impl Agent {
 
     /// Command that it asks next.
     pub fn next(&mut self, random: &mut ChaCha8Rng) -> Command {
-        self.draw(random).unwrap_or_else(everything_listed)
+        self.draw(random).unwrap_or_else(LeaseMachine::probe)
     }
 
     fn draw(&mut self, random: &mut ChaCha8Rng) -> Option<Command> {

@@ -4,7 +4,7 @@
 use rand::seq::{IndexedRandom, IteratorRandom};
 use rand::{Rng, RngExt};
 
-use crate::subject::{Generate, Pace};
+use crate::subject::{Generate, Hints, Pace};
 use mailbus_spec::id::{AgentId, Holder, RequestId, SessionId};
 use mailbus_spec::lease::{Acquire, Command, LeaseMachine, ReleaseTarget};
 use mailbus_spec::ordinal::Ordinal;
@@ -37,7 +37,7 @@ impl Generate for LeaseMachine {
             97..=98 => Some(force_ticket(self, random)),
             _ => recover(self, random, pace),
         };
-        drawn.unwrap_or_else(everything_listed)
+        drawn.unwrap_or_else(Self::probe)
     }
 
     fn peers_of_the_small_world() -> Vec<Holder> {
@@ -49,10 +49,6 @@ impl Generate for LeaseMachine {
         };
         HOLDERS.into_iter().filter_map(holder).collect()
     }
-}
-
-pub(super) fn everything_listed() -> Command {
-    Command::List { prefix: String::new(), after: None, limit: 100 }
 }
 
 fn some_path(random: &mut impl Rng) -> Option<LeasePath> {

@@ -33,7 +33,7 @@ impl Hints for LeaseMachine {
     }
 
     fn probe() -> Command {
-        super::generate::everything_listed()
+        Command::List { prefix: String::new(), after: None, limit: 100 }
     }
 
     fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {

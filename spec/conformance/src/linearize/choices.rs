@@ -5,42 +5,14 @@ use std::collections::BTreeSet;
 use std::hash::DefaultHasher;
 
 use super::Invocation;
-use super::hints::Support;
+use super::hints::{Support, hosts_of};
 use super::order::Group;
 use super::search::Search;
+use super::ways::{Choice, Fork, Way};
 use crate::subject::{StepOf, Subject};
-use mailbus_spec::machine::{Event, Reply};
+use mailbus_spec::machine::Event;
 use mailbus_spec::ordinal::Ordinal;
-use mailbus_spec::time::{HostTime, Timestamp};
-
-/// A way to get from one sequence to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    /// A reply of the group wrote it.
-    Writer(usize, HostTime),
-    /// A command of unknown outcome did, at this object time.
-    Unknown(usize, Timestamp),
-    /// An alarm did.
-    Alarm(Timestamp),
-}
-
-/// A choice, and the ordinals that it would issue.
-pub(super) type Way = (Choice, Vec<Ordinal>);
-
-/// A point to go back to.
-#[derive(Debug)]
-pub(super) struct Fork {
-    pub(super) group: usize,
-    pub(super) trail: usize,
-    /// Not tried yet; the next one is last.
-    pub(super) choices: Vec<Way>,
-    /// Way that was tried last.
-    pub(super) current: Option<Way>,
-    /// True if hidden events are among the choices already.
-    pub(super) complete: bool,
-    /// Once hidden events are among them: where this is, to know it again.
-    pub(super) place: Option<u64>,
-}
+use mailbus_spec::time::Timestamp;
 
 impl<S: Subject> Search<'_, S> {
     /// Opens the choices by which the next sequence may have been written.
@@ -207,28 +179,4 @@ fn digest(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
-}
-
-/// Host times that read as the reply's object time: by the clock, or by the anchor of a token it
-/// shows, where the host was behind the floor.
-pub(super) fn hosts_of<S: Subject>(
-    machine: &S,
-    reply: &Reply<S::Outcome, S::Rejection>,
-) -> Vec<HostTime> {
-    let clock = machine.clock();
-    let now = reply.commit.now;
-    let mut hosts = vec![clock.host_at(now)];
-    for ordinal in S::ordinals_in_answer(&reply.answer) {
-        let host = HostTime(ordinal.anchor_ms());
-        let reads = clock.observe(host).is_ok_and(|seen| seen.now == now && !seen.reanchored);
-        if reads && !hosts.contains(&host) {
-            hosts.push(host);
-        }
-    }
-    // What begins a generation may itself have moved object time ahead of the host's.
-    let began = HostTime(reply.commit.generation);
-    if machine.position().0 != reply.commit.generation && !hosts.contains(&began) {
-        hosts.push(began);
-    }
-    hosts
 }

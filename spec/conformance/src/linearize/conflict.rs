@@ -5,22 +5,13 @@
 //! before, so that one was executed; or the answer shows an instant at which something else happened.
 //! Such a choice is moved forward, once; nothing is given up for it.
 
-use super::choices::{Choice, Way};
 use super::search::Search;
+use super::ways::{Choice, Conflict, Way};
 use crate::subject::{ReplyOf, Shown, Subject};
 use mailbus_spec::time::Timestamp;
 
 /// Number of choices that are looked back at.
 const LOOKED_BACK: usize = 400;
-
-/// Cause of a dead end, as far as it shows one.
-#[derive(Clone, Debug)]
-pub(super) struct Conflict<P> {
-    /// The same command of the same client that may have been executed before.
-    missing: Option<usize>,
-    /// Instants that the answer shows, and the specification does not.
-    shown: Vec<Shown<P>>,
-}
 
 impl<S: Subject> Search<'_, S> {
     /// Conflict that shows when this invocation was not answered as expected.

@@ -4,9 +4,9 @@ use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{History, Invocation};
-use crate::subject::{Shown, StepOf, Subject};
+use crate::subject::{ReplyOf, Shown, StepOf, Subject};
 use mailbus_spec::ordinal::Ordinal;
-use mailbus_spec::time::Timestamp;
+use mailbus_spec::time::{HostTime, Timestamp};
 
 /// Instants that answers and pushes give away.
 #[derive(Clone, Debug, Default)]
@@ -201,4 +201,25 @@ impl<S: Subject> Invocation<S> {
     pub(super) fn repeats(&self, other: &Self) -> bool {
         self.client == other.client && self.command == other.command
     }
+}
+
+/// Host times that read as the reply's object time: by the clock, or by the anchor of a token it
+/// shows, where the host was behind the floor.
+pub(super) fn hosts_of<S: Subject>(machine: &S, reply: &ReplyOf<S>) -> Vec<HostTime> {
+    let clock = machine.clock();
+    let now = reply.commit.now;
+    let mut hosts = vec![clock.host_at(now)];
+    for ordinal in S::ordinals_in_answer(&reply.answer) {
+        let host = HostTime(ordinal.anchor_ms());
+        let reads = clock.observe(host).is_ok_and(|seen| seen.now == now && !seen.reanchored);
+        if reads && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    // What begins a generation may itself have moved object time ahead of the host's.
+    let began = HostTime(reply.commit.generation);
+    if machine.position().0 != reply.commit.generation && !hosts.contains(&began) {
+        hosts.push(began);
+    }
+    hosts
 }

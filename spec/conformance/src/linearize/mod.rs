@@ -24,6 +24,7 @@ mod pushes;
 mod report;
 mod search;
 pub mod sequential;
+mod ways;
 
 use std::collections::BTreeSet;
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::choices::{Choice, Fork, hosts_of};
-use super::conflict::Conflict;
-use super::hints::Hints;
+use super::hints::{Hints, hosts_of};
 use super::order::Sorted;
 use super::report::Contradiction;
+use super::ways::{Choice, Conflict, Fork};
 use super::{Explained, Explanation, History, Invocation, pushes};
 use crate::subject::{ReplyOf, Subject};
 use mailbus_spec::machine::Event;

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::choices::hosts_of;
+use super::hints::hosts_of;
 use super::{Explained, Explanation};
 use crate::lockstep::{spell_push, spell_reply};
 use crate::notation::Epoch;

@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 
 use super::body::Written;
 use super::hints;
-use crate::subject::{Generate, Load, Pace};
+use crate::subject::{Generate, Hints, Load, Pace};
 use mailbus_spec::id::{AgentId, SessionId};
 use mailbus_spec::mailbox::state::{Agent, Logged};
 use mailbus_spec::mailbox::{
@@ -33,14 +33,10 @@ const LONG_BYTES: usize = 1_000_000;
 const LONG_DELAYS_MS: [u64; 9] = [0, 0, 0, 0, 0, 1, 1_000, 60_000, 86_400_000];
 const SHORT_DELAYS_MS: [u64; 6] = [0, 0, 0, 1, 20, 86_400_000];
 
-pub(super) fn everybody_listed() -> Command {
-    Command::alone(Ask::Agents { after: None, limit: 100 })
-}
-
 impl Generate for MailboxMachine {
     /// Drawn so that most touch something that is there.
     fn generate(&self, random: &mut impl Rng, pace: Pace) -> Command {
-        draw(self, random, pace).or_else(|| publish(random)).unwrap_or_else(everybody_listed)
+        draw(self, random, pace).or_else(|| publish(random)).unwrap_or_else(Self::probe)
     }
 
     /// Commands that fill an inbox, push budget, window or socket's place, or take a message its chances.

@@ -35,7 +35,7 @@ impl Hints for MailboxMachine {
     }
 
     fn probe() -> Command {
-        super::generate::everybody_listed()
+        Command::alone(Ask::Agents { after: None, limit: 100 })
     }
 
     fn with_ordinals(command: &Command, replace: &mut dyn FnMut(Ordinal) -> Ordinal) -> Command {

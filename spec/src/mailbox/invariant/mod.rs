@@ -21,7 +21,7 @@ mod window;
 use alloc::collections::BTreeSet;
 
 use crate::id::AgentId;
-use crate::invariant::{self, Check, Invariant, ensure};
+use crate::invariant::{self, Check, Invariant, Specified, ensure};
 use crate::limits;
 use crate::machine::Event;
 use crate::mailbox::answer::{Notice, Outcome, Push, Rejection};
@@ -33,8 +33,12 @@ use crate::time::Timestamp;
 
 type Transition<'a> = invariant::Transition<'a, MailboxMachine>;
 
+impl Specified for MailboxMachine {
+    const INVARIANTS: &'static [Invariant<Self>] = &INVARIANTS;
+}
+
 /// Every mailbox invariant, in the order of [its page](crate::rules::mailboxes#invariants-of-mailboxes).
-pub(super) const INVARIANTS: [Invariant<MailboxMachine>; 15] = [
+const INVARIANTS: [Invariant<MailboxMachine>; 15] = [
     Invariant {
         name: "no_loss",
         claim: "every accepted message is, for each recipient, settled, presumed settled, pending, expired or dead-lettered; never absent",
