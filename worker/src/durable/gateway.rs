@@ -62,7 +62,7 @@ fn access(env: &Env) -> Access {
     Access::of_variable(&variable(env, ALLOW_ANONYMOUS))
 }
 
-/// Where the names cannot be read, nobody knows which workspace is being restored.
+/// Workspaces that are suspended. None is served if their names cannot be read: it may be any of them.
 fn suspended(env: &Env) -> std::result::Result<Suspended, object::Response> {
     variable(env, SUSPENDED).parse().map_err(|invalid| {
         let detail = format!("The operator's list {SUSPENDED} cannot be read: a name {invalid}.");

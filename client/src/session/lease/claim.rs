@@ -39,8 +39,8 @@ pub(super) fn longest_term(acquire: &Acquire) -> Ttl {
     ttl.max(ttl.queued_term(acquire.wait()))
 }
 
-/// What there may be at the object of that which a farewell ends: its paths, if they are known, and the longest
-/// time for which it lives.
+/// Extent, at the object, of that which a farewell ends: its paths, if they are known, and the longest time for
+/// which it lives.
 pub(super) type Extent = (Option<PathSet>, Duration);
 
 /// One acquisition of a caller.
@@ -120,7 +120,7 @@ impl Claim {
         self.hold.as_ref().map_or(0, |hold| hold.waiting)
     }
 
-    /// What a `Cancel` of it ends: its request, and as much of it as there may be at the object.
+    /// Request that a `Cancel` of it ends, and the extent of it.
     pub fn cancellation(&self) -> (RequestId, Extent) {
         let queued = Duration::from_millis(self.acquire.wait().map_or(0, Wait::ms));
         let lives = queued.saturating_add(lives_at_most(self.longest));

@@ -87,8 +87,8 @@ impl MailboxSession {
 
     /// Begins what may be begun, lowest `seq` first.
     ///
-    /// What another run may have died of is announced, and handled while nothing else is, so that an end is
-    /// blamed on nothing else.
+    /// A message that another run may have died of is announced, and handled while nothing else is, so that an
+    /// end is blamed on nothing else.
     pub(super) fn hand_out(&mut self, now: Duration) {
         if self.shutdown.is_some() || self.is_over() || self.outage.pause(now).is_some() {
             return;

@@ -19,7 +19,7 @@ fn hear_of(session: &mut LeaseSession, ms: u64, generation: u64) {
     answer(session, ms, asked.call, reply_of(generation, Ok(Outcome::Released)));
 }
 
-/// What the session tells besides the answers to questions.
+/// Events of the session besides the answers to questions.
 fn told(session: &mut LeaseSession) -> Vec<Event> {
     let is_answer = |event: &Event| matches!(event, Event::Answered { .. });
     events(session).into_iter().filter(|event| !is_answer(event)).collect()

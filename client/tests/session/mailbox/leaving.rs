@@ -63,7 +63,7 @@ fn a_shutdown_waits_for_nothing_longer_than_it_may() {
     assert!(told.contains(&unknown) && told.contains(&Event::Ended(Ended::ShutDown)), "{told:?}");
 }
 
-/// What the session tells until it is idle, while nothing that it sends leaves this machine.
+/// Events of the session until it is idle, while nothing that it sends leaves this machine.
 fn told_while_nothing_leaves(session: &mut MailboxSession) -> Vec<Event> {
     let mut now = 0;
     while !session.is_idle() {

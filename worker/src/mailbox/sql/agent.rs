@@ -68,7 +68,7 @@ pub(super) struct Losses {
 /// Delivery in flight, as a nack of it meets it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivery {
-    /// What its push said.
+    /// Fence that its push said.
     pub fence: Fence,
     /// True if it is on record.
     pub counted: bool,

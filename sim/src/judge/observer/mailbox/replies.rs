@@ -81,7 +81,7 @@ impl MailboxObserver {
         }
     }
 
-    /// Whether the agent that a message was sent to is known, as its sender is told: by a refusal too.
+    /// Knowledge of the agent that a message was sent to, as its sender is told of it: by a refusal too.
     fn read_recipient(
         &self,
         now: Timestamp,

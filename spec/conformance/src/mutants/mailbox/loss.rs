@@ -119,7 +119,7 @@ pub const REFUSALS_ARE_FORGOTTEN: Mutant = Mutant::rule(
     },
 );
 
-/// What is published fills an inbox like what is sent to its agent.
+/// Published mail fills an inbox like what is sent to its agent.
 pub const PUBLISHED_MAIL_FILLS_THE_INBOX: Mutant = Mutant::rule(
     "published_mail_fills_the_inbox",
     "spec/rules/refuted.md#chatter-that-takes-the-place-of-an-order",

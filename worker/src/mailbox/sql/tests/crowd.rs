@@ -312,7 +312,7 @@ fn a_delivery_costs_the_same_whatever_was_settled_before_and_whoever_settles_not
     assert_eq!(costs[0][0], costs[0][2]);
 }
 
-/// Who is known has an epoch, and needs no other to acknowledge what it was sent.
+/// An agent that is known has an epoch, and needs no other to acknowledge what it was sent.
 #[test]
 fn where_no_ordinal_is_left_those_who_are_known_go_on() {
     let mut pair = pair_of_runs(RUN_MESSAGES);
