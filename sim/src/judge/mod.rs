@@ -24,8 +24,8 @@ use history::History;
 use invariants::timeline::OfBeliefs;
 use invariants::{
     Check, Finally, Invariant, Tally, accept_once, active_is_addressed, belief_exclusion,
-    belief_within_grant, bounded_leases, conforms, fencing, fifo, honest_gap, idempotent,
-    lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,
+    belief_within_grant, bounded_leases, conforms, fencing, fifo, guilty_dead, honest_gap,
+    idempotent, lease_liveness, mail_liveness, no_delivery_after_settle, no_innocent_dead, no_loss,
     no_lost_place, no_phantom, no_stale_effect, one_session, order, retention, sender_told,
     server_exclusion, ttl_honoured, window,
 };
@@ -67,6 +67,7 @@ const OF_MAIL: &[Row<MailboxObserver>] = &[
     (honest_gap::NAME, |_| Box::new(honest_gap::HonestGap)),
     (active_is_addressed::NAME, |_| Box::new(active_is_addressed::ActiveIsAddressed)),
     (no_innocent_dead::NAME, |_| Box::new(no_innocent_dead::NoInnocentDead)),
+    (guilty_dead::NAME, |_| Box::new(guilty_dead::GuiltyDead)),
     (retention::NAME, |_| Box::new(retention::Retention)),
     (mail_liveness::NAME, |history| Box::new(mail_liveness::MailLiveness::new(history))),
     (conforms::MAIL_NAME, |_| Box::new(Finally(conforms::check::<MailboxMachine>))),

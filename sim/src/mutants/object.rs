@@ -10,7 +10,7 @@ use super::hunt::PlantedBug;
 use super::{plans, shell};
 use crate::judge::invariants::{
     accept_once, active_is_addressed, belief_within_grant, bounded_leases, conforms, fencing, fifo,
-    honest_gap, idempotent, lease_liveness, mail_liveness, no_delivery_after_settle,
+    guilty_dead, honest_gap, idempotent, lease_liveness, mail_liveness, no_delivery_after_settle,
     no_innocent_dead, no_loss, no_lost_place, no_phantom, no_stale_effect, one_session, order,
     retention, sender_told, server_exclusion, ttl_honoured, window,
 };
@@ -95,6 +95,7 @@ pub(super) const OF_MAILBOXES: &[PlantedBug] = &[
     of_mailboxes(&fail::INNOCENT_NEIGHBOURS_FAIL, no_innocent_dead::NAME, plans::many_ends),
     of_mailboxes(&fail::FAILURES_HAVE_NO_FLOOR, no_innocent_dead::NAME, plans::calm_mail),
     of_mailboxes(&fail::ATTEMPTS_KILL_A_MESSAGE, no_innocent_dead::NAME, plans::hostile_mail),
+    of_mailboxes(&fail::REPLACEMENT_IS_NOBODYS_FAILURE, guilty_dead::NAME, plans::replaced_at_work),
     of_mailboxes(&fail::REDRIVE_KEEPS_THE_FAILURES, no_innocent_dead::NAME, plans::redrives),
     of_mailboxes(&loss::GAP_IS_TOLD_ONCE, honest_gap::NAME, plans::rough_mail),
     // What is let go of.

@@ -184,6 +184,28 @@ pub(super) fn many_ends(seed: u64) -> Plan {
     plan
 }
 
+/// Mail of a seed that is slow to handle, of agents of which second processes come and go: they take each
+/// other's place at work.
+pub(super) fn replaced_at_work(seed: u64) -> Plan {
+    let mut plan = calm_mail(seed);
+    for (number, operation) in plan.operations.iter_mut().enumerate() {
+        match &mut operation.action {
+            _ if number % 2 == 0 => {
+                let twin = MailAction::DuplicateProcess { for_ms: 5_000 };
+                operation.action = Action::Mail(twin);
+            }
+            Action::Mail(MailAction::Send { script, copies, .. }) => {
+                (*script, *copies) = (HandlerScript::Slow { for_ms: 10_000 }, 1);
+            }
+            _ => {}
+        }
+    }
+    for mail in plan.agents.iter_mut().filter_map(|agent| agent.mail.as_mut()) {
+        mail.by = Transport::Bus { messages: 16, bytes: 1 << 20, handlers: 1 };
+    }
+    plan
+}
+
 /// Mail of a seed, half of which kills whoever handles it and half of which only fails, and which is given a
 /// second chance. The object's clock is set ahead again and again, so that what failed comes back soon.
 pub(super) fn redrives(seed: u64) -> Plan {

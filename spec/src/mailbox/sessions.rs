@@ -13,7 +13,7 @@ use crate::mailbox::state::{Agent, Asked, MailboxMachine, Registration, Session}
 use crate::ordinal::Ordinal;
 
 impl MailboxMachine {
-    /// Begins a session in place of the one before. A replacement is nobody's failure.
+    /// Begins a session in place of the one before.
     pub(super) fn connect(
         &mut self,
         turn: &mut Turn,
@@ -54,13 +54,23 @@ impl MailboxMachine {
 
     /// The end of the session that another one replaces. One that negotiated nothing stays open and
     /// superseded: its client would come back at once, and the two would evict each other for ever
-    /// ([refuted](crate::rules::refuted#sessions-that-evict-each-other)).
+    /// ([refuted](crate::rules::refuted#sessions-that-evict-each-other)). Another run in the place of one that
+    /// had announced a delivery is a failure of that
+    /// ([refuted](crate::rules::refuted#a-death-that-its-successor-hides)).
     fn replace(&mut self, turn: &mut Turn, name: &AgentId, by: &Asked) {
         self.record(turn, name);
+        let live = self.agents.get(name).and_then(|agent| agent.live.as_ref());
+        let Some(same) = live.map(|live| live.session == by.session) else { return };
+        let negotiated = live.is_some_and(|live| live.window.is_some());
+        if negotiated
+            && !same
+            && let Some(seq) = self.announced(name)
+        {
+            self.fail(turn, name, seq, None);
+        }
         let Some(agent) = self.agents.get_mut(name) else { return };
         let Some(old) = agent.live.take() else { return };
-        if old.window.is_some() {
-            let same = old.session == by.session;
+        if negotiated {
             let reason = if same { CloseReason::TakenOver } else { CloseReason::Replaced };
             turn.push(name, old.epoch, Notice::Closed(reason));
             return;
@@ -76,11 +86,7 @@ impl MailboxMachine {
     pub(super) fn disconnect(&mut self, turn: &mut Turn, which: &Connection) -> Outcome {
         let Connection { agent: name, epoch } = which;
         if self.is_live(which) {
-            let working = self
-                .agents
-                .get(name)
-                .and_then(|agent| agent.live.as_ref())
-                .and_then(|live| live.working.filter(|seq| live.flights.contains_key(seq)));
+            let working = self.announced(name);
             if self.has_flights(name) {
                 self.record(turn, name);
                 self.touch(turn, name);
@@ -101,6 +107,12 @@ impl MailboxMachine {
             turn.push(name, *epoch, Notice::Closed(CloseReason::Disconnected));
         }
         Outcome::Disconnected
+    }
+
+    /// The delivery in flight that the agent's session has announced.
+    fn announced(&self, name: &AgentId) -> Option<Ordinal> {
+        let live = self.agents.get(name)?.live.as_ref()?;
+        live.working.filter(|seq| live.flights.contains_key(seq))
     }
 
     fn has_flights(&self, name: &AgentId) -> bool {

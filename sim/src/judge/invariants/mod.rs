@@ -12,6 +12,7 @@ pub mod bounded_leases;
 pub mod conforms;
 pub mod fencing;
 pub mod fifo;
+pub mod guilty_dead;
 pub mod honest_gap;
 pub mod idempotent;
 pub mod lease_liveness;

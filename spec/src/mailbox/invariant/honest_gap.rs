@@ -133,6 +133,19 @@ fn unacknowledged(transition: &Transition<'_>, name: &AgentId, before: &Losses) 
     if effective { before.through.saturating_sub(*through) } else { before.count }
 }
 
+/// Messages that the session before died of, when another run took its place: the first that the new one
+/// hears of.
+fn died_with_the_session<'a>(
+    transition: &Transition<'a>,
+    name: &'a AgentId,
+) -> impl Iterator<Item = Ordinal> + use<'a> {
+    let replaced = matches!(transition.ask(), Some(Ask::Connect { .. }));
+    let before = transition.before.agents.get(name);
+    let after = transition.after.agents.get(name).filter(|_| replaced);
+    let failed = after.into_iter().flat_map(|agent| agent.failed.keys().copied());
+    failed.filter(move |seq| before.is_none_or(|agent| !agent.failed.contains_key(seq)))
+}
+
 /// Every connect and every inbox carries the gap and the number of refusals.
 fn answers_carry_it(transition: &Transition<'_>) -> Result<(), String> {
     let (name, gap, refused) = match (transition.ask(), transition.outcome()) {
@@ -144,7 +157,9 @@ fn answers_carry_it(transition: &Transition<'_>) -> Result<(), String> {
     };
     let agent = transition.before.agents.get(name);
     let known = agent.and_then(|agent| agent.registration.as_ref());
-    let due = known.and_then(|known| known.losses.gap());
+    let mut losses = known.map_or_else(Losses::default, |known| known.losses);
+    died_with_the_session(transition, name).for_each(|seq| losses.add(seq));
+    let due = losses.gap();
     ensure(*gap == due, || format!("{name} was told of {gap:?}, and its gap is {due:?}"))?;
     let letters = super::letters(transition.before, name);
     let failed = agent.map(|agent| &agent.failed);

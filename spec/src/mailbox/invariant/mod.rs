@@ -6,6 +6,7 @@
 mod accept_once;
 mod active_is_addressed;
 mod bounded_mail;
+mod guilty_dead;
 mod honest_gap;
 mod mail_liveness;
 mod no_innocent_dead;
@@ -38,7 +39,7 @@ impl Specified for MailboxMachine {
 }
 
 /// Every mailbox invariant, in the order of [its page](crate::rules::mailboxes#invariants-of-mailboxes).
-const INVARIANTS: [Invariant<MailboxMachine>; 15] = [
+const INVARIANTS: [Invariant<MailboxMachine>; 16] = [
     Invariant {
         name: "no_loss",
         claim: "every accepted message is, for each recipient, settled, presumed settled, pending, expired or dead-lettered; never absent",
@@ -93,6 +94,11 @@ const INVARIANTS: [Invariant<MailboxMachine>; 15] = [
         name: "no_innocent_dead",
         claim: "a message is given up only after as many failures of its own as there may be",
         check: Check::Step(no_innocent_dead::no_innocent_dead),
+    },
+    Invariant {
+        name: "guilty_dead",
+        claim: "a message that as many runs announced and did not settle as may fail at it is given up",
+        check: Check::Step(guilty_dead::guilty_dead),
     },
     Invariant {
         name: "retention",

@@ -18,7 +18,7 @@ pub(super) struct Asked<'c> {
 }
 
 impl MailboxMemory {
-    /// Begins a session in place of the one before. A replacement is nobody's failure.
+    /// Begins a session in place of the one before.
     pub(super) fn connect(
         &mut self,
         turn: &mut Turn<'_>,
@@ -53,13 +53,19 @@ impl MailboxMemory {
     }
 
     /// The end of the session that another one replaces. One that negotiated nothing stays open and
-    /// superseded: its client would come back at once, and the two would evict each other for ever.
+    /// superseded: its client would come back at once, and the two would evict each other for ever. Another
+    /// run in the place of one that had announced a delivery is a failure of that.
     fn replace(&mut self, turn: &mut Turn<'_>, name: &AgentId, by: &Asked<'_>) {
         self.record(turn, name);
+        let live = self.agents.get(name).and_then(|agent| agent.live.as_ref());
+        let Some(same) = live.map(|live| live.session == *by.session) else { return };
+        let negotiated = live.filter(|live| live.window.is_some());
+        if let Some(seq) = negotiated.filter(|_| !same).and_then(|live| live.working) {
+            self.fail(turn, name, seq);
+        }
         let Some(agent) = self.agents.get_mut(name) else { return };
         let Some(old) = agent.end_session() else { return };
         if old.window.is_some() {
-            let same = old.session == *by.session;
             let reason = if same { CloseReason::TakenOver } else { CloseReason::Replaced };
             turn.push(name, old.epoch, Notice::Closed(reason));
             return;

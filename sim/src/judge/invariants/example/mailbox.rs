@@ -104,6 +104,23 @@ impl Example {
         self.answered(at_ms, Self::a_connect(who, None), Ok(outcome), Vec::new())
     }
 
+    /// Begins a session of a run of that name.
+    pub fn connected_as(self, at_ms: u64, who: &str, epoch: u64, run: &str) -> Self {
+        let mut command = Self::a_connect(who, None);
+        if let Ask::Connect { session, .. } = &mut command.ask {
+            *session = SessionId::new(run).unwrap();
+        }
+        self.connected_to(at_ms, command, epoch, None)
+    }
+
+    /// A session announces that it is about to handle a delivery.
+    pub fn announced(self, at_ms: u64, who: &str, epoch: u64, seq: u64) -> Self {
+        let over = Connection { agent: agent(who), epoch: ordinal(epoch) };
+        let ask = Ask::Working { agent: agent(who), seq: ordinal(seq) };
+        let noted = Ok(Outcome::Noted { known: true });
+        self.answered(at_ms, Command::over(over, ask), noted, Vec::new())
+    }
+
     pub fn ended(self, at_ms: u64, who: &str, epoch: u64) -> Self {
         let connection = Connection { agent: agent(who), epoch: ordinal(epoch) };
         let command = Command::alone(Ask::Disconnect { connection });

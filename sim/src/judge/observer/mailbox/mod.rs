@@ -14,7 +14,7 @@ mod replies;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use mailbus_spec::limits::{PRESUMED_MS, RETENTION_MS};
+use mailbus_spec::limits::{MAX_DELIVERIES, PRESUMED_MS, RETENTION_MS};
 use mailbus_spec::mailbox::{Connection, MailboxMachine, Message, MessageId, Patterns, Window};
 use mailbus_spec::{AgentId, Clock, Ordinal, SessionId, Timestamp};
 
@@ -211,6 +211,18 @@ impl Mailbox {
             }
         }
         Some(live)
+    }
+
+    /// The end of a session is the failure of what its client had announced.
+    fn fail_announced(&mut self, ended: &Live) {
+        let Some(seq) = ended.working.filter(|seq| ended.has(*seq)) else { return };
+        let Some(owed) = self.owed.get_mut(&seq) else { return };
+        owed.failures += 1;
+        if owed.failures >= MAX_DELIVERIES {
+            owed.owing = Owing::Dead;
+            owed.was_dead = true;
+            self.lost += 1;
+        }
     }
 
     /// Takes a delivery out of flight.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use mailbus_spec::limits::{DEDUP_MS, MAX_DELIVERIES};
+use mailbus_spec::limits::DEDUP_MS;
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, Fate, Fence, MailboxMachine, Message, MessageId, Outcome, Pattern,
@@ -200,10 +200,12 @@ impl MailboxObserver {
         let connection = Connection { agent: agent.clone(), epoch: live.epoch };
         let known = mailbox.known && !mailbox.may_be_forgotten(now);
         facts.push(Fact::Connected { connection, last: mailbox.epoch, resumed, known });
-        if let Some(old) = mailbox.end_session(now)
-            && old.window.is_none()
-        {
-            mailbox.superseded.push(old.epoch);
+        if let Some(old) = mailbox.end_session(now) {
+            if old.window.is_none() {
+                mailbox.superseded.push(old.epoch);
+            } else if old.session != live.session {
+                mailbox.fail_announced(&old);
+            }
         }
         if !resumed {
             mailbox.types = None;
@@ -232,14 +234,7 @@ impl MailboxObserver {
         }
         let Some(live) = mailbox.end_session(now) else { return };
         mailbox.superseded.clear();
-        let Some(seq) = live.working.filter(|seq| live.has(*seq)) else { return };
-        let Some(owed) = mailbox.owed.get_mut(&seq) else { return };
-        owed.failures += 1;
-        if owed.failures >= MAX_DELIVERIES {
-            owed.owing = Owing::Dead;
-            owed.was_dead = true;
-            mailbox.lost += 1;
-        }
+        mailbox.fail_announced(&live);
     }
 
     fn read_sending(

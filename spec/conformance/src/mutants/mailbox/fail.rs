@@ -114,16 +114,32 @@ pub const REDRIVE_KEEPS_THE_FAILURES: Mutant = Mutant::rule(
     },
 );
 
-/// A replacement is a failure of what was announced.
-pub const REPLACEMENT_IS_A_FAILURE: Mutant = Mutant::rule(
-    "replacement_is_a_failure",
+/// A run that takes its own session over has failed at what it had announced.
+pub const TAKE_OVER_IS_A_FAILURE: Mutant = Mutant::rule(
+    "take_over_is_a_failure",
     "spec/rules/mailboxes.md#failures",
     |state, host, event| {
-        if let Some(Ask::Connect { agent, .. }) = ask_of(event)
-            && let Some(seq) = live(state, agent).and_then(|live| live.working)
+        if let Some(Ask::Connect { agent, session, .. }) = ask_of(event)
+            && let Some(live) = live(state, agent)
+            && live.session == *session
+            && let Some(seq) = live.working
             && let Some(agent) = state.agents.get_mut(agent)
         {
             fail(agent, seq);
+        }
+        state.handle(host, event)
+    },
+);
+
+/// A run in the place of another hides what that died of.
+pub const REPLACEMENT_IS_NOBODYS_FAILURE: Mutant = Mutant::rule(
+    "replacement_is_nobodys_failure",
+    "spec/rules/refuted.md#a-death-that-its-successor-hides",
+    |state, host, event| {
+        if let Some(Ask::Connect { agent, .. }) = ask_of(event)
+            && let Some(live) = state.agents.get_mut(agent).and_then(|agent| agent.live.as_mut())
+        {
+            live.working = None;
         }
         state.handle(host, event)
     },

@@ -21,6 +21,7 @@ pub enum Mark {
     ForgettingCopied,
     Announced,
     FailedWhileWorking,
+    FailedByReplacement,
     DeadLettered,
     Redriven,
     RedriveRefused,

@@ -24,8 +24,10 @@ refutations! {
         "nack without a fence", fail::NACK_NAMES_NO_PUSH, in copies breaks "no_innocent_dead";
     a_forgetting_that_names_no_epoch_is_refuted:
         "forgetting without an epoch", collect::FORGETTING_NAMES_NO_EPOCH, in forgotten breaks "no_loss";
-    a_replacement_that_counts_as_failure_is_refuted:
-        "replacement fails", fail::REPLACEMENT_IS_A_FAILURE, in failures breaks "no_innocent_dead";
+    a_take_over_that_counts_as_failure_is_refuted:
+        "take-over fails", fail::TAKE_OVER_IS_A_FAILURE, in failures breaks "no_innocent_dead";
+    a_replacement_that_hides_a_death_is_refuted:
+        "death hidden", fail::REPLACEMENT_IS_NOBODYS_FAILURE, in failures breaks "guilty_dead";
     a_lost_session_that_blames_its_oldest_delivery_is_refuted:
         "end blames the oldest", fail::END_FAILS_THE_OLDEST, in failures breaks "no_innocent_dead";
     an_announcement_that_outlives_its_delivery_is_refuted:

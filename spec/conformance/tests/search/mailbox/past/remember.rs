@@ -30,6 +30,7 @@ pub fn remember(
         answered(scenario, state, transition, command, &reply.answer, now);
     }
     departures(scenario, state, transition, command, now);
+    guilty_are_dead(scenario, state, transition.after);
     actives_are_addressed(scenario, state, transition, command, now);
     for push in &transition.step.pushes {
         match &push.notice {
@@ -48,6 +49,20 @@ pub fn remember(
         }
     }
     gaps_are_honest(scenario, state, transition.after);
+}
+
+/// What has failed as often as it may is pending no more.
+fn guilty_are_dead(scenario: &Scenario, state: &mut State, object: &MailboxMachine) {
+    let is_pending = |fate: &&Fate| {
+        let agent = object.agents.get(&fate.agent);
+        agent.is_some_and(|agent| agent.inbox.open.contains_key(&fate.seq))
+    };
+    let guilty =
+        state.past.fates.iter().filter(|fate| u64::from(fate.failures) >= limits::MAX_DELIVERIES);
+    if let Some(fate) = guilty.clone().find(is_pending) {
+        let why = format!("{} of {} has failed {} times", fate.seq, fate.agent, fate.failures);
+        state.violate(scenario, "guilty_dead", why);
+    }
 }
 
 /// Agents that did anything within the retention are known; what was published is then for those that are
@@ -101,7 +116,14 @@ fn answered(
                 accepted(scenario, state, transition, *seq, mail, now);
             }
         }
-        (Ask::Connect { agent, .. }, Ok(Outcome::Connected { epoch, gap, .. })) => {
+        (Ask::Connect { agent, session, .. }, Ok(Outcome::Connected { epoch, gap, .. })) => {
+            let before = transition.before.agents.get(agent).and_then(|agent| agent.live.as_ref());
+            let of_another_run =
+                before.is_some_and(|live| live.window.is_some() && live.session != *session);
+            if let Some(seq) = state.past.agent_mut(agent).announced.filter(|_| of_another_run) {
+                state.past.fail(agent, seq);
+                scenario.mark(Mark::FailedByReplacement);
+            }
             let past = state.past.agent_mut(agent);
             let last = std::mem::replace(&mut past.epoch, *epoch);
             (past.first_through, past.announced) = (Ordinal::ZERO, None);

@@ -222,6 +222,7 @@ pub fn failures() -> Scenario {
         expected: &[
             Mark::Announced,
             Mark::FailedWhileWorking,
+            Mark::FailedByReplacement,
             Mark::DeadLettered,
             Mark::Redriven,
             Mark::GapPushed,
@@ -231,7 +232,7 @@ pub fn failures() -> Scenario {
         ],
         ..Scenario::new(
             "failures",
-            "only a nack, or the end of a session that had announced it, is a failure of a message",
+            "a nack, or the end or replacement of a session that had announced it, is a failure of a message, and nothing else",
             to_r(["1", "2"]),
             vec![Process::new("r", "1", 2, 1_000), Process::new("r", "2", 2, 1_000)],
         )
