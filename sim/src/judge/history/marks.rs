@@ -119,6 +119,8 @@ marks! {
     HandlerCrashed "handler crashed"
     /// A session's end counted as the failure of what its client had announced.
     FailedByEnd "failed by the end of its session"
+    /// Another run took the place of one at work, which counted as a failure of what that had announced.
+    FailedByReplacement "failed by the replacement of its session"
     /// A sender never learned whether its message was accepted.
     SendingUnknown "sending unknown"
     /// A message for a name that nobody is known by was refused, as its sender wished.

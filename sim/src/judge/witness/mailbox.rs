@@ -90,6 +90,15 @@ impl Witness {
         }
     }
 
+    /// True if the event counted as the failure of something the agent is owed.
+    fn has_failed_more(&self, moment: &Moment<'_>, agent: &AgentId) -> bool {
+        let failures = |mailbox: Option<&Mailbox>| -> u64 {
+            let owed = mailbox.into_iter().flat_map(|mailbox| mailbox.owed.values());
+            owed.map(|owed| owed.failures).sum()
+        };
+        failures(moment.observer.agents.get(agent)) > failures(self.before.as_ref())
+    }
+
     fn read_command(&mut self, moment: &Moment<'_>) {
         let MailEvent { event: Event::Command(command), step, .. } = moment.event else { return };
         let Some(reply) = &step.reply else { return };
@@ -118,14 +127,12 @@ impl Witness {
                 {
                     self.marks.reach(Mark::SessionMute);
                 }
+                if self.has_failed_more(moment, agent) {
+                    self.marks.reach(Mark::FailedByReplacement);
+                }
             }
             (Ask::Disconnect { connection }, _) => {
-                let failures = |mailbox: Option<&Mailbox>| -> u64 {
-                    let owed = mailbox.into_iter().flat_map(|mailbox| mailbox.owed.values());
-                    owed.map(|owed| owed.failures).sum()
-                };
-                let after = moment.observer.agents.get(&connection.agent);
-                if failures(after) > failures(self.before.as_ref()) {
+                if self.has_failed_more(moment, &connection.agent) {
                     self.marks.reach(Mark::FailedByEnd);
                 }
             }
