@@ -23,6 +23,7 @@ pub enum Mark {
     FailedWhileWorking,
     DeadLettered,
     Redriven,
+    Dismissed,
     RedriveRefused,
     RefusedByFullInbox,
     Presumed,
