@@ -139,9 +139,24 @@ pub struct Owed {
     pub due: Option<Timestamp>,
     /// True if time may have ended it without a word.
     pub may_be_over: bool,
+    /// Time at which it was last given up.
+    pub died: Option<Timestamp>,
 }
 
 impl Owed {
+    /// True if it failed, and is a dead letter for certain.
+    #[must_use]
+    pub fn is_letter(&self, now: Timestamp) -> bool {
+        let ends = self.died.map(|at| at.plus_ms(RETENTION_MS));
+        self.owing == Owing::Dead && ends.is_some_and(|end| now < end)
+    }
+
+    fn die(&mut self, now: Timestamp) {
+        self.owing = Owing::Dead;
+        self.was_dead = true;
+        self.died = Some(now);
+    }
+
     /// Entry of a message that was just accepted.
     #[must_use]
     pub fn new(owing: Owing) -> Self {
@@ -152,6 +167,7 @@ impl Owed {
             was_dead: owing == Owing::Refused,
             due: None,
             may_be_over: false,
+            died: None,
         }
     }
 }

@@ -236,8 +236,7 @@ impl MailboxObserver {
         let Some(owed) = mailbox.owed.get_mut(&seq) else { return };
         owed.failures += 1;
         if owed.failures >= MAX_DELIVERIES {
-            owed.owing = Owing::Dead;
-            owed.was_dead = true;
+            owed.die(now);
             mailbox.lost += 1;
         }
     }
@@ -349,11 +348,18 @@ impl MailboxObserver {
         if told > 0 {
             mailbox.known = true;
         }
-        let pending =
-            |seq: &Ordinal| mailbox.owed.get(seq).is_some_and(|owed| owed.owing == Owing::Pending);
-        let pending: Vec<Ordinal> = named.iter().filter(|seq| pending(seq)).copied().collect();
-        let certain =
-            pending.iter().filter(|seq| self.is_certainly_owed(agent, **seq, now)).count();
+        // An ack by seq dismisses what failed.
+        let by_seq = matches!(what, Settled::Seqs(_));
+        let is_there =
+            |owed: &Owed| owed.owing == Owing::Pending || by_seq && owed.owing == Owing::Dead;
+        let is_letter = |owed: &Owed| by_seq && owed.is_letter(now);
+        let entry = |seq: &Ordinal| mailbox.owed.get(seq).copied();
+        let pending: Vec<Ordinal> =
+            named.iter().filter(|seq| entry(seq).as_ref().is_some_and(is_there)).copied().collect();
+        let letters =
+            pending.iter().filter(|seq| entry(seq).as_ref().is_some_and(is_letter)).count();
+        let owed = pending.iter().filter(|seq| self.is_certainly_owed(agent, **seq, now)).count();
+        let certain = letters + owed;
         facts.push(Fact::Settled {
             agent: agent.clone(),
             seqs: pending.clone(),
@@ -458,8 +464,7 @@ impl MailboxObserver {
                 facts.push(Fact::Returned { agent, seq, failures, away_ms });
             }
             _ => {
-                owed.owing = Owing::Dead;
-                owed.was_dead = true;
+                owed.die(now);
                 mailbox.lost += 1;
                 facts.push(Fact::Died { agent, seq, failures });
             }
