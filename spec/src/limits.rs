@@ -143,7 +143,7 @@ pub fn failure_floor_ms(failures: u64) -> u64 {
 pub const DEDUP_MS: u64 = 120_000;
 /// Time after which a delivery to a session that negotiated nothing is presumed settled: 10 min.
 pub const PRESUMED_MS: u64 = 600_000;
-/// Time for which a message is kept that nobody settles: 7 days.
+/// Time for which a message is kept that nobody settles, and after its death what failed: 7 days.
 pub const RETENTION_MS: u64 = 604_800_000;
 /// Age of an agent's row beyond which the next sign of life of the agent writes it: a day.
 pub const SIGHT_MS: u64 = 86_400_000;
@@ -161,17 +161,17 @@ pub const COLLECTION_ROWS: usize = 5_000;
 pub const AGENT_SUPERSEDED: usize = 8;
 /// Most patterns of an agent.
 pub const AGENT_PATTERNS: usize = 64;
-/// Most pending messages of an agent.
+/// Most messages of an agent that are pending or failed for good.
 pub const INBOX_MESSAGES: u64 = 10_000;
-/// Most bytes of pending messages of an agent: 64 MiB.
+/// Most bytes of them: 64 MiB.
 pub const INBOX_BYTES: u64 = 64 << 20;
-/// Most pending messages of an agent beside which one more that was published fits: three quarters. The rest
-/// is for what is sent to it.
+/// Most of them beside which one more that was published fits: three quarters. The rest is for what is sent
+/// to the agent.
 pub const INBOX_PUBLISHED_MESSAGES: u64 = INBOX_MESSAGES / 4 * 3;
-/// Most bytes of an agent's pending messages, one more that was published among them: 48 MiB.
+/// Most bytes of them, one more that was published among them: 48 MiB.
 pub const INBOX_PUBLISHED_BYTES: u64 = INBOX_BYTES / 4 * 3;
-/// Most dead letters of an agent that are kept: the newest.
-pub const AGENT_DEAD: usize = 1_000;
+/// Most messages that an agent's full inbox refused and that are kept: the newest.
+pub const AGENT_REFUSED: usize = 1_000;
 /// Most agents of a workspace.
 pub const WORKSPACE_AGENTS: usize = 1_000;
 /// Most names of a workspace that never connected and hold mail.

@@ -170,7 +170,7 @@ impl Agent {
             .flat_map(|live| live.flights.keys())
             .filter(|seq| !needs_ack(**seq))
             .filter_map(|seq| self.inbox.open.get(seq));
-        let (mut count, mut sum) = (self.inbox.len(), self.inbox.bytes);
+        let (mut count, mut sum) = self.filled();
         for open in presumable {
             count = count.saturating_sub(1);
             sum = sum.saturating_sub(open.bytes);
@@ -179,7 +179,7 @@ impl Agent {
     }
 }
 
-/// Share of an inbox that a message may fill: what everybody hears leaves room for what is sent to its agent
+/// Share of an inbox that a message may fill, pending or failed: what everybody hears leaves room for what is sent to its agent
 /// ([refuted](crate::rules::refuted#chatter-that-takes-the-place-of-an-order)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {

@@ -105,7 +105,7 @@ pub enum Outcome {
     Redriven {
         /// Number of them.
         redriven: u64,
-        /// Number of those named that are no dead letters.
+        /// Number of those named that are no dead letters, or past their message's retention.
         unknown: u64,
         /// Number of those that the inbox had no room for.
         refused: u64,

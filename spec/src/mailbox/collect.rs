@@ -1,12 +1,12 @@
 //! End of messages that are too old: lost by those who are owed them, collected when nobody is.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::machine::Turn;
-use crate::mailbox::state::{Agent, MailboxMachine};
+use crate::mailbox::state::{Agent, Logged, MailboxMachine};
 use crate::ordinal::Ordinal;
 use crate::time::Timestamp;
 
@@ -25,7 +25,9 @@ impl MailboxMachine {
     fn expire(&mut self, turn: &mut Turn, name: &AgentId) {
         let now = turn.now();
         let Some(agent) = self.agents.get(name) else { return };
-        let is_old = |seq: &&Ordinal| self.expires_at(**seq).is_none_or(|at| at <= now);
+        let is_old = |seq: &&Ordinal| {
+            self.log.entries.get(seq).is_none_or(|logged| logged.expires_at() <= now)
+        };
         let over: Vec<Ordinal> = agent.inbox.open.keys().take_while(is_old).copied().collect();
         if over.is_empty() {
             return;
@@ -40,10 +42,6 @@ impl MailboxMachine {
             }
         }
         turn.wrote = true;
-    }
-
-    fn expires_at(&self, seq: Ordinal) -> Option<Timestamp> {
-        self.log.entries.get(&seq).map(|logged| logged.at.plus_ms(limits::RETENTION_MS))
     }
 
     /// One round of collection, if the last was long enough ago.
@@ -63,8 +61,12 @@ impl MailboxMachine {
         // What was refused for nobody goes in the same round.
         self.forget_the_silent(turn);
         let deleted = self.delete(turn);
-        if turn.wrote && deleted < limits::COLLECTION_ROWS {
-            self.round_at = turn.now();
+        if turn.wrote {
+            // Beyond those that count there may be more.
+            self.end_refusals(turn.now());
+            if deleted < limits::COLLECTION_ROWS {
+                self.round_at = turn.now();
+            }
         }
         turn.wrote |= before;
     }
@@ -84,57 +86,72 @@ impl MailboxMachine {
         }
     }
 
-    /// Dead letters end with their message's retention.
+    /// What failed ends a retention after its death, what was refused one after its acceptance
+    /// ([refuted](crate::rules::refuted#letters-that-die-with-their-message)).
     fn drop_dead(&mut self, turn: &mut Turn) {
         let now = turn.now();
-        let old = self
-            .log
-            .entries
-            .iter()
-            .take_while(|(_, logged)| logged.at.plus_ms(limits::RETENTION_MS) <= now);
-        let old: BTreeSet<Ordinal> = old.map(|(seq, _)| *seq).collect();
+        let is_old = |logged: &Logged| logged.expires_at() <= now;
+        let has_old = self
+            .agents
+            .keys()
+            .flat_map(|name| self.letters(name))
+            .any(|(_, logged, failed)| failed.is_none() && is_old(logged));
+        if has_old {
+            self.end_refusals(now);
+            turn.wrote = true;
+        }
         for agent in self.agents.values_mut() {
             let before = agent.failed.len();
-            agent.failed.retain(|seq, _| !old.contains(seq));
+            agent.failed.retain(|_, failed| now < failed.ends_at());
             turn.wrote |= agent.failed.len() < before;
         }
-        for seq in &old {
-            if let Some(logged) = self.log.entries.get_mut(seq) {
-                logged.refused.clear();
-            }
+    }
+
+    fn end_refusals(&mut self, now: Timestamp) {
+        let entries = self.log.entries.values_mut();
+        for logged in entries.take_while(|logged| logged.expires_at() <= now) {
+            logged.refused.clear();
         }
     }
 
     /// Deletes what nobody is owed or keeps among his dead letters, the oldest first; says how many.
     fn delete(&mut self, turn: &mut Turn) -> usize {
-        let held = self.held();
+        let (owed, failed) = (self.owed(), self.failed());
         let now = turn.now();
         let free = self
             .log
             .entries
             .iter()
             .take_while(|(_, logged)| logged.at.plus_ms(limits::DEDUP_MS) <= now)
-            .filter(|(seq, _)| !held.contains(seq))
+            .filter(|(seq, _)| !owed.contains(seq) && !failed.contains_key(seq))
             .take(limits::COLLECTION_ROWS);
         let free: Vec<Ordinal> = free.map(|(seq, _)| *seq).collect();
         for seq in &free {
             self.log.remove(*seq);
         }
-        for agent in self.agents.values_mut() {
-            agent.failed.retain(|seq, _| self.log.entries.contains_key(seq));
-        }
         turn.wrote |= !free.is_empty();
         free.len()
     }
 
-    /// The messages that somebody is owed or keeps among his dead letters.
-    fn held(&self) -> BTreeSet<Ordinal> {
-        let mut held = BTreeSet::new();
+    /// The messages that are pending for somebody, or were refused and kept.
+    fn owed(&self) -> BTreeSet<Ordinal> {
+        let mut owed = BTreeSet::new();
         for (name, agent) in &self.agents {
-            held.extend(agent.inbox.open.keys().copied());
-            held.extend(self.letters(name).map(|(seq, ..)| seq));
+            owed.extend(agent.inbox.open.keys().copied());
+            let refused = self.letters(name).filter(|(.., failed)| failed.is_none());
+            owed.extend(refused.map(|(seq, ..)| seq));
         }
-        held
+        owed
+    }
+
+    /// The messages that failed for somebody, each with the time at which the first of them is over.
+    fn failed(&self) -> BTreeMap<Ordinal, Timestamp> {
+        let mut ends: BTreeMap<Ordinal, Timestamp> = BTreeMap::new();
+        for (seq, failed) in self.agents.values().flat_map(|agent| &agent.failed) {
+            let end = ends.entry(*seq).or_insert(Timestamp::MAX);
+            *end = failed.ends_at().min(*end);
+        }
+        ends
     }
 
     /// Sessions as signs of life of their agents.
@@ -183,17 +200,20 @@ impl MailboxMachine {
 
     /// Time at which the next round of collection has something to do.
     pub(super) fn next_round(&self) -> Option<Timestamp> {
-        let held = self.held();
-        let rows = self.log.entries.iter().map(|(seq, logged)| {
-            let kept_ms = if held.contains(seq) { limits::RETENTION_MS } else { limits::DEDUP_MS };
-            logged.at.plus_ms(kept_ms)
+        let (owed, failed) = (self.owed(), self.failed());
+        let dead = failed.values().copied();
+        let rows = self.log.entries.iter().filter_map(|(seq, logged)| {
+            if owed.contains(seq) {
+                return Some(logged.expires_at());
+            }
+            (!failed.contains_key(seq)).then(|| logged.at.plus_ms(limits::DEDUP_MS))
         });
         let presumed = self.agents.keys().flat_map(|name| {
             self.presumable(name).into_iter().filter_map(|seq| self.presumed_at(name, seq))
         });
         let silent = self.agents.iter().filter_map(|(name, agent)| self.forgotten_at(name, agent));
         let seen = self.agents.values().filter_map(Agent::sight_at);
-        let next = rows.chain(presumed).chain(silent).chain(seen).min()?;
+        let next = rows.chain(dead).chain(presumed).chain(silent).chain(seen).min()?;
         Some(next.max(self.round_at.plus_ms(limits::COLLECTION_MS)))
     }
 }

@@ -179,7 +179,8 @@ pub struct Fence {
 /// Messages or losses that an ack settles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// These pending messages, pushed or not; at most [`limits::ACK_SEQS`].
+    /// These pending messages, pushed or not, and of dead letters those that failed, which are dismissed; at most
+    /// [`limits::ACK_SEQS`].
     Seqs(Vec<Ordinal>),
     /// This session's first pushes up to here. Over a session's socket alone; else it settles nothing.
     UpTo(Ordinal),

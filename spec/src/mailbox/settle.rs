@@ -15,7 +15,8 @@ use crate::ordinal::Ordinal;
 use crate::time::Timestamp;
 
 impl MailboxMachine {
-    /// Settles what is named. What is not pending is told, and is no error: the ack may be a repetition.
+    /// Settles what is named, and dismisses it where it failed. What is neither pending nor failed is told, and
+    /// is no error: the ack may be a repetition.
     pub(super) fn ack(
         &mut self,
         turn: &mut Turn,
@@ -33,12 +34,14 @@ impl MailboxMachine {
         self.register(turn, name)?;
         for seq in &named {
             self.take(name, *seq);
+            self.agents.get_mut(name).and_then(|agent| agent.failed.remove(seq));
         }
         self.record(turn, name);
         Ok(Outcome::Settled { settled: named.len() as u64, unknown })
     }
 
-    /// The pending messages that an ack names, and how many of its names are no such message.
+    /// The messages that an ack names, pending ones or by its `seq` one that failed, and how many of its names
+    /// are no such message.
     fn named(
         &self,
         over: Option<&Connection>,
@@ -52,13 +55,12 @@ impl MailboxMachine {
         match what {
             Settled::Seqs(seqs) => {
                 let distinct = distinct(seqs);
-                let pending: Vec<Ordinal> = distinct
-                    .iter()
-                    .copied()
-                    .filter(|seq| agent.inbox.open.contains_key(seq))
-                    .collect();
-                let unknown = distinct.len().saturating_sub(pending.len()) as u64;
-                (pending, unknown)
+                let is_there = |seq: &Ordinal| {
+                    agent.inbox.open.contains_key(seq) || agent.failed.contains_key(seq)
+                };
+                let there: Vec<Ordinal> = distinct.iter().copied().filter(is_there).collect();
+                let unknown = distinct.len().saturating_sub(there.len()) as u64;
+                (there, unknown)
             }
             Settled::UpTo(last) => {
                 let session = over.and(agent.live.as_ref());
@@ -137,7 +139,7 @@ impl MailboxMachine {
         let floor_ms = limits::failure_floor_ms(open.failures);
         open.failures = open.failures.saturating_add(1);
         if open.failures >= limits::MAX_DELIVERIES {
-            let failed = Failed { attempts: open.attempts, at: now };
+            let failed = Failed { bytes: open.bytes, attempts: open.attempts, at: now };
             self.take(name, seq);
             if let Some(agent) = self.agents.get_mut(name) {
                 agent.failed.insert(seq, failed);
@@ -169,9 +171,11 @@ impl MailboxMachine {
         Outcome::Noted { known }
     }
 
-    /// Gives dead letters a second chance, as far as there is room.
+    /// Gives dead letters a second chance, as far as there is room, and none that are past their retention.
     pub(super) fn redrive(&mut self, turn: &mut Turn, name: &AgentId, seqs: &[Ordinal]) -> Outcome {
-        let letters: BTreeSet<Ordinal> = self.letters(name).map(|(seq, ..)| seq).collect();
+        let now = turn.now();
+        let letters = self.letters(name).filter(|(_, logged, _)| now < logged.expires_at());
+        let letters: BTreeSet<Ordinal> = letters.map(|(seq, ..)| seq).collect();
         let (mut redriven, mut unknown, mut refused) = (0_u64, 0_u64, 0_u64);
         for seq in distinct(seqs) {
             if !letters.contains(&seq) {
@@ -189,10 +193,11 @@ impl MailboxMachine {
         let Some(logged) = self.log.entries.get(&seq) else { return false };
         let bytes = logged.message.bytes();
         let entries = &self.log.entries;
-        // A name that never connected has no row that could be written.
+        // A name that never connected has no row that could be written. What failed has its room.
         let has_room = self.agents.get(name).is_some_and(|agent| {
             agent.registration.is_some()
-                && agent.has_room_for(bytes, Share::Direct, |seq| needs_ack(entries, seq))
+                && (agent.failed.contains_key(&seq)
+                    || agent.has_room_for(bytes, Share::Direct, |seq| needs_ack(entries, seq)))
         });
         if !has_room {
             return false;
@@ -239,7 +244,7 @@ impl MailboxMachine {
         for seq in self.presumable(name) {
             let Some(agent) = self.agents.get(name) else { break };
             let settled_at = self.presumed_at(name, seq);
-            if settled_at.is_some_and(|at| at <= turn.now()) || agent.inbox.is_over() {
+            if settled_at.is_some_and(|at| at <= turn.now()) || agent.is_over() {
                 self.take(name, seq);
                 any = true;
             }

@@ -134,6 +134,8 @@ pub struct Open {
 /// A message that failed for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Failed {
+    /// Number of bytes that it has.
+    pub bytes: u64,
     /// Number of deliveries that are on record.
     pub attempts: u64,
     /// Time at which it was given up.
@@ -213,11 +215,21 @@ impl Inbox {
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
+}
 
-    /// True if it holds more than it may.
+impl Logged {
+    /// Time at which its retention ends.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.len() > limits::INBOX_MESSAGES || self.bytes > limits::INBOX_BYTES
+    pub fn expires_at(&self) -> Timestamp {
+        self.at.plus_ms(limits::RETENTION_MS)
+    }
+}
+
+impl Failed {
+    /// Time at which it is no dead letter any more.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        self.at.plus_ms(limits::RETENTION_MS)
     }
 }
 
@@ -240,6 +252,23 @@ impl Agent {
     pub fn wants(&self, message: &Message) -> bool {
         let types = self.registration.as_ref().and_then(|registration| registration.types.as_ref());
         types.is_some_and(|types| types.iter().any(|pattern| pattern.matches(&message.kind)))
+    }
+
+    /// Messages that fill the agent's inbox, and their bytes: what is pending and what failed
+    /// ([refuted](crate::rules::refuted#letters-that-push-each-other-out)).
+    #[must_use]
+    pub fn filled(&self) -> (u64, u64) {
+        let failed = self.failed.values();
+        failed.fold((self.inbox.len(), self.inbox.bytes), |(messages, bytes), failed| {
+            (messages.saturating_add(1), bytes.saturating_add(failed.bytes))
+        })
+    }
+
+    /// True if its inbox holds more than it may.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let (messages, bytes) = self.filled();
+        messages > limits::INBOX_MESSAGES || bytes > limits::INBOX_BYTES
     }
 
     /// True if a session of the agent is open, live or superseded.
@@ -322,8 +351,8 @@ impl MailboxMachine {
         self.agents.values().filter(|agent| agent.registration.is_some()).count()
     }
 
-    /// The dead letters of an agent by `seq`: what failed and what its full inbox refused, the newest
-    /// [`limits::AGENT_DEAD`] of them.
+    /// The dead letters of an agent by `seq`: what failed, and of what its full inbox refused the newest
+    /// [`limits::AGENT_REFUSED`].
     #[must_use]
     pub fn dead_letters(&self, name: &AgentId) -> Vec<DeadLetter> {
         let letter = |(seq, logged, failed): (Ordinal, &Logged, Option<&Failed>)| {
@@ -344,11 +373,13 @@ impl MailboxMachine {
         name: &'a AgentId,
     ) -> impl Iterator<Item = (Ordinal, &'a Logged, Option<&'a Failed>)> {
         let failed = self.agents.get(name).map(|agent| &agent.failed);
+        let mut places = 0..limits::AGENT_REFUSED;
         let letter = move |(seq, logged): (&Ordinal, &'a Logged)| {
             let failed = failed.and_then(|failed| failed.get(seq));
-            (failed.is_some() || logged.refused.contains(name)).then_some((*seq, logged, failed))
+            let mut counts = || logged.refused.contains(name) && places.next().is_some();
+            (failed.is_some() || counts()).then_some((*seq, logged, failed))
         };
-        self.log.entries.iter().rev().filter_map(letter).take(limits::AGENT_DEAD)
+        self.log.entries.iter().rev().filter_map(letter)
     }
 
     /// Number of an agent's dead letters that its full inbox has refused.

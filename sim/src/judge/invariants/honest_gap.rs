@@ -38,6 +38,8 @@ impl Invariant<MailboxObserver> for HonestGap {
 
 #[cfg(test)]
 mod tests {
+    use mailbus_spec::limits::RETENTION_MS;
+
     use super::*;
     use crate::judge::invariants::example::mailbox::Example;
 
@@ -63,5 +65,13 @@ mod tests {
     fn a_dead_letter_that_is_not_listed_breaks_it() {
         assert_eq!(check(dead().letters(40, "b", &[11])).broken, None);
         assert!(check(dead().letters(40, "b", &[])).broken.is_some());
+    }
+
+    #[test]
+    fn a_dead_letter_is_to_be_listed_for_a_retention_from_its_death() {
+        let last = 30 + RETENTION_MS - 1;
+        assert_eq!(check(dead().letters(last, "b", &[11])).broken, None);
+        assert!(check(dead().letters(last, "b", &[])).broken.is_some());
+        assert_eq!(check(dead().letters(last + 1, "b", &[])).broken, None);
     }
 }

@@ -131,10 +131,10 @@ impl Witness {
                     self.marks.reach(Mark::FailedByReplacement);
                 }
             }
-            (Ask::Disconnect { connection }, _) => {
-                if self.has_failed_more(moment, &connection.agent) {
-                    self.marks.reach(Mark::FailedByEnd);
-                }
+            (Ask::Disconnect { connection }, _)
+                if self.has_failed_more(moment, &connection.agent) =>
+            {
+                self.marks.reach(Mark::FailedByEnd);
             }
             (Ask::Inbox { agent, .. }, Ok(Outcome::Inbox { .. })) => {
                 self.read_gone(moment, agent);

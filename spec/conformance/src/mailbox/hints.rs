@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::subject::Hints;
 use mailbus_spec::id::AgentId;
 use mailbus_spec::limits;
-use mailbus_spec::mailbox::state::{Agent, Logged, Open};
+use mailbus_spec::mailbox::state::{Agent, Failed, Logged, Open};
 use mailbus_spec::mailbox::{
     Ask, Command, Connection, Gap, MailboxMachine, MailboxStep, Outcome, Rejection, Settled,
 };
@@ -112,6 +112,8 @@ impl Hints for MailboxMachine {
         if self.sequence.is_multiple_of(12) {
             let accepted = self.log.entries.values().map(|logged| logged.at);
             points.extend(accepted.map(|at| at.plus_ms(limits::RETENTION_MS)));
+            let failed = self.agents.values().flat_map(|agent| agent.failed.values());
+            points.extend(failed.map(Failed::ends_at));
             for known in self.agents.values().filter_map(|agent| agent.registration.as_ref()) {
                 let age_ms = match (self.sequence.is_multiple_of(24), known.losses.count) {
                     (true, _) => limits::SIGHT_MS,

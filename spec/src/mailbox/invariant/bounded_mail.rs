@@ -84,6 +84,13 @@ fn inbox_is_bounded(state: &MailboxMachine, name: &AgentId, agent: &Agent) -> Re
             (count, sum) = (count.saturating_add(1), sum.saturating_add(open.bytes));
         }
     }
+    for (seq, failed) in &agent.failed {
+        let size = state.log.entries.get(seq).map(|logged| logged.message.bytes());
+        ensure(size == Some(failed.bytes), || {
+            format!("{seq} of {name} failed with {size:?} bytes")
+        })?;
+        (count, sum) = (count.saturating_add(1), sum.saturating_add(failed.bytes));
+    }
     ensure(all == agent.inbox.bytes, || format!("the inbox of {name} has {all} bytes"))?;
     // What a silent session was pushed counts again once that session is lost unseen.
     let bound = |limit: u64| limit.saturating_mul(2);

@@ -57,28 +57,8 @@ fn lost(transition: &Transition<'_>, name: &AgentId) -> (BTreeSet<Ordinal>, BTre
             };
         }
     }
-    surely.extend(revived_too_late(transition, name));
     perhaps.extend(surely.iter().copied());
     (surely, perhaps)
-}
-
-/// Dead letters past their retention that nobody has collected: redriven, they are lost again at once.
-pub(super) fn revived_too_late<'a>(
-    transition: &'a Transition<'_>,
-    name: &'a AgentId,
-) -> impl Iterator<Item = Ordinal> + use<'a> {
-    let seqs: &[Ordinal] = match transition.ask() {
-        Some(Ask::Redrive { agent, seqs }) if agent == name => seqs,
-        _ => &[],
-    };
-    let after = transition.after.agents.get(name);
-    let pending =
-        move |seq: &&Ordinal| after.is_some_and(|agent| agent.inbox.open.contains_key(seq));
-    let letters = super::letters(transition.after, name);
-    let before = super::letters(transition.before, name);
-    seqs.iter()
-        .filter(move |seq| before.contains(seq) && !letters.contains(seq) && !pending(seq))
-        .copied()
 }
 
 fn losses_are_counted(
@@ -161,10 +141,7 @@ fn answers_carry_it(transition: &Transition<'_>) -> Result<(), String> {
     died_with_the_session(transition, name).for_each(|seq| losses.add(seq));
     let due = losses.gap();
     ensure(*gap == due, || format!("{name} was told of {gap:?}, and its gap is {due:?}"))?;
-    let letters = super::letters(transition.before, name);
-    let failed = agent.map(|agent| &agent.failed);
-    let refusals =
-        letters.iter().filter(|seq| failed.is_none_or(|failed| !failed.contains_key(seq))).count();
+    let refusals = super::refusals(transition.before, name).len();
     ensure(refusals as u64 == *refused, || {
         format!("{name} was told of {refused} refusals, and there are {refusals}")
     })

@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::{Transition, ensure, fits, lowest_due};
+use super::{Transition, ensure, fits, lowest_due, refusals};
 use crate::limits;
 use crate::machine::{Event, StateMachine};
 use crate::mailbox::answer::Notice;
@@ -71,11 +71,25 @@ fn another_was_too_large(
 /// The alarm rings for whatever only collection ends.
 fn rounds_are_wanted(state: &MailboxMachine, alarm: Option<Timestamp>) -> Result<(), String> {
     let earliest = state.round_at.plus_ms(limits::COLLECTION_MS);
-    let Some((seq, oldest)) = state.log.entries.first_key_value() else { return Ok(()) };
-    let end = oldest.at.plus_ms(limits::RETENTION_MS).max(earliest);
-    ensure(alarm.is_some_and(|alarm| alarm <= end), || {
-        format!("{seq} is kept, and the alarm is set to {alarm:?}")
-    })?;
+    let failed = state.agents.values().flat_map(|agent| &agent.failed);
+    let deaths = failed.map(|(seq, failed)| (*seq, failed.at));
+    let is_letter = |seq| state.agents.values().any(|agent| agent.failed.contains_key(seq));
+    let is_owed = |seq| {
+        let mut agents = state.agents.iter();
+        agents.any(|(name, agent)| {
+            agent.inbox.open.contains_key(seq) || refusals(state, name).contains(seq)
+        })
+    };
+    // What failed and is kept for nothing else ends by its death alone.
+    let mut rows = state.log.entries.iter();
+    let oldest = rows.find(|(seq, _)| !is_letter(*seq) || is_owed(*seq));
+    let kept = deaths.chain(oldest.map(|(seq, logged)| (*seq, logged.at)));
+    if let Some((seq, at)) = kept.min_by_key(|(_, at)| *at) {
+        let end = at.plus_ms(limits::RETENTION_MS).max(earliest);
+        ensure(alarm.is_some_and(|alarm| alarm <= end), || {
+            format!("{seq} is kept, and the alarm is set to {alarm:?}")
+        })?;
+    }
     for (name, agent) in &state.agents {
         let Some(live) = agent.live.as_ref().filter(|live| live.window.is_none()) else { continue };
         let presumable = live.flights.keys().filter_map(|seq| state.log.entries.get(seq));

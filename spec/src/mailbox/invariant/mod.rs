@@ -214,6 +214,13 @@ impl<'a> Transition<'a> {
         }
     }
 
+    /// True if the event is an ack that names this message by its `seq`: what else may name it dismisses no dead
+    /// letter.
+    fn dismisses(&self, name: &AgentId, seq: Ordinal) -> bool {
+        matches!(self.ask(), Some(Ask::Ack { what: Settled::Seqs(_), .. }))
+            && self.acknowledges(name, seq)
+    }
+
     /// True if the event is a nack of this delivery that was heard.
     fn gives_back(&self, name: &AgentId, seq: Ordinal) -> bool {
         let Some(Ask::Nack { agent, seq: named, fence, .. }) = self.ask() else { return false };
@@ -243,22 +250,19 @@ impl<'a> Transition<'a> {
         self.is_over(name).then_some(Presumed::ForRoom)
     }
 
-    /// True if the agent's inbox held more than it may before the event's pushes: with what has arrived,
-    /// and with what came back and was too old to stay.
+    /// True if the agent's inbox held more than it may before the event's pushes: with what has arrived.
     fn is_over(&self, name: &AgentId) -> bool {
         let Some(before) = self.before.agents.get(name) else { return false };
         let after = self.after.agents.get(name).into_iter();
+        let was_there =
+            |seq| before.inbox.open.contains_key(seq) || before.failed.contains_key(seq);
         let arrived = after
             .flat_map(|agent| agent.inbox.open.iter())
-            .filter(|(seq, _)| !before.inbox.open.contains_key(seq))
+            .filter(|(seq, _)| !was_there(seq))
             .map(|(_, open)| open.bytes);
-        let logged = |seq| self.before.log.entries.get(&seq);
-        let gone_again: BTreeSet<Ordinal> = honest_gap::revived_too_late(self, name).collect();
-        let gone_again = gone_again
-            .into_iter()
-            .map(|seq| logged(seq).map_or(0, |logged| logged.message.bytes()));
+        let failed = before.failed.values().map(|failed| failed.bytes);
         let (count, bytes) = arrived
-            .chain(gone_again)
+            .chain(failed)
             .fold((before.inbox.len(), before.inbox.bytes), |(count, sum), bytes| {
                 (count.saturating_add(1), sum.saturating_add(bytes))
             });
@@ -298,14 +302,17 @@ struct Delivery<'a> {
     message: &'a Message,
 }
 
-/// The newest dead letters of an agent, as many as it may have.
-fn letters(state: &MailboxMachine, name: &AgentId) -> BTreeSet<Ordinal> {
-    let failed = state.agents.get(name).map(|agent| &agent.failed);
-    let is_letter = |(seq, logged): &(&Ordinal, &Logged)| {
-        failed.is_some_and(|failed| failed.contains_key(seq)) || logged.refused.contains(name)
-    };
-    let newest = state.log.entries.iter().rev().filter(is_letter).take(limits::AGENT_DEAD);
+/// The newest of what an agent's full inbox refused, as many as are kept.
+fn refusals(state: &MailboxMachine, name: &AgentId) -> BTreeSet<Ordinal> {
+    let refused = |(_, logged): &(&Ordinal, &Logged)| logged.refused.contains(name);
+    let newest = state.log.entries.iter().rev().filter(refused).take(limits::AGENT_REFUSED);
     newest.map(|(seq, _)| *seq).collect()
+}
+
+/// The dead letters of an agent: what failed, and those refusals.
+fn letters(state: &MailboxMachine, name: &AgentId) -> BTreeSet<Ordinal> {
+    let failed = state.agents.get(name).into_iter().flat_map(|agent| agent.failed.keys());
+    failed.copied().chain(refusals(state, name)).collect()
 }
 
 /// Agents that a message is for, by the subscriptions of `state`.

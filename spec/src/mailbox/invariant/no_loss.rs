@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 
-use super::{Transition, addressed, asked_to_send, ensure, letters};
+use super::{Transition, addressed, asked_to_send, ensure, letters, refusals};
 use crate::id::AgentId;
 use crate::limits;
 use crate::mailbox::Share;
@@ -16,9 +16,11 @@ use crate::ordinal::Ordinal;
 pub(super) fn no_loss(transition: &Transition<'_>) -> Result<(), String> {
     for (name, agent) in &transition.before.agents {
         nothing_departs_without_reason(transition, name)?;
-        dead_letters_stay(transition, name, agent)?;
+        what_failed_stays(transition, name, agent)?;
+        refusals_stay(transition, name, agent)?;
     }
     everybody_addressed_is_served(transition)?;
+    a_list_of_letters_is_complete(transition)?;
     a_page_is_complete(transition)
 }
 
@@ -43,29 +45,72 @@ fn nothing_departs_without_reason(
     Ok(())
 }
 
-fn dead_letters_stay(
+/// What failed is a dead letter for a retention after its death, unless it is redriven or dismissed.
+fn what_failed_stays(
     transition: &Transition<'_>,
     name: &AgentId,
     before: &Agent,
 ) -> Result<(), String> {
+    let Some(now) = transition.now() else { return Ok(()) };
     if transition.forgets(name) {
         return Ok(());
     }
-    let now = letters(transition.after, name);
     let after = transition.after.agents.get(name);
-    for seq in letters(transition.before, name) {
-        let pending = after.is_some_and(|agent| agent.inbox.open.contains_key(&seq));
-        let pushed_out = now.len() >= limits::AGENT_DEAD && now.first() > Some(&seq);
-        // A name without anything else keeps no refusals: nothing names it any more.
-        let nobody = before.registration.is_none();
-        let fine = now.contains(&seq)
-            || pending
-            || pushed_out
-            || nobody
-            || transition.is_expired(transition.before, seq);
-        ensure(fine, || format!("the dead letter {seq} of {name} is gone"))?;
+    for (seq, failed) in &before.failed {
+        let stays = after.is_some_and(|agent| agent.failed.get(seq) == Some(failed));
+        let redriven = matches!(transition.ask(), Some(Ask::Redrive { agent, seqs }) if agent == name && seqs.contains(seq))
+            && after.is_some_and(|agent| agent.inbox.open.contains_key(seq));
+        let over = failed.at.plus_ms(limits::RETENTION_MS) <= now;
+        ensure(stays || redriven || over || transition.dismisses(name, *seq), || {
+            format!("{seq} failed for {name} and is gone")
+        })?;
+    }
+    for (seq, failed) in after.into_iter().flat_map(|agent| &agent.failed) {
+        let is_new = !before.failed.contains_key(seq);
+        ensure(!is_new || failed.at == now, || format!("{seq} of {name} died at {}", failed.at))?;
     }
     Ok(())
+}
+
+/// The newest of what an inbox refused are dead letters until their retention ends.
+fn refusals_stay(
+    transition: &Transition<'_>,
+    name: &AgentId,
+    before: &Agent,
+) -> Result<(), String> {
+    // A name without anything else keeps no refusals: nothing names it any more.
+    if transition.forgets(name) || before.registration.is_none() {
+        return Ok(());
+    }
+    let now = refusals(transition.after, name);
+    let after = transition.after.agents.get(name);
+    for seq in refusals(transition.before, name) {
+        let pending = after.is_some_and(|agent| agent.inbox.open.contains_key(&seq));
+        let newer_alone = now.len() >= limits::AGENT_REFUSED && now.first() > Some(&seq);
+        let fine = now.contains(&seq)
+            || pending
+            || newer_alone
+            || transition.is_expired(transition.before, seq);
+        ensure(fine, || format!("{seq} was refused by the inbox of {name} and is gone"))?;
+    }
+    Ok(())
+}
+
+/// A list of dead letters leaves none out up to its end.
+fn a_list_of_letters_is_complete(transition: &Transition<'_>) -> Result<(), String> {
+    let (
+        Some(Ask::DeadLetters { agent, after, .. }),
+        Some(Outcome::DeadLetters { letters: listed, more }),
+    ) = (transition.ask(), transition.outcome())
+    else {
+        return Ok(());
+    };
+    let last = listed.last().map(|letter| letter.seq).filter(|_| *more);
+    let kept = letters(transition.before, agent);
+    let due = kept.iter().filter(|seq| *after < **seq && last.is_none_or(|last| **seq <= last));
+    ensure(due.eq(listed.iter().map(|letter| &letter.seq)), || {
+        format!("the dead letters of {agent} after {after} are not as they are listed")
+    })
 }
 
 fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), String> {
@@ -99,7 +144,8 @@ fn everybody_addressed_is_served(transition: &Transition<'_>) -> Result<(), Stri
     })
 }
 
-/// True if one more message exceeds its share of an inbox, what its silent session was pushed not counted.
+/// True if one more message exceeds its share of an inbox, with what failed, and what its silent session was
+/// pushed not counted.
 pub(super) fn is_full(state: &MailboxMachine, name: &AgentId, bytes: u64, share: Share) -> bool {
     let Some(agent) = state.agents.get(name) else { return !share.holds(1, bytes) };
     let silent = agent.live.as_ref().filter(|live| live.window.is_none());
@@ -108,8 +154,10 @@ pub(super) fn is_full(state: &MailboxMachine, name: &AgentId, bytes: u64, share:
             && state.log.entries.get(seq).is_some_and(|logged| !logged.message.ack_required)
     };
     let counted = agent.inbox.open.iter().filter(|(seq, _)| !presumable(seq));
-    let (count, sum) = counted.fold((1_u64, bytes), |(count, sum), (_, open)| {
-        (count.saturating_add(1), sum.saturating_add(open.bytes))
+    let sizes = counted.map(|(_, open)| open.bytes);
+    let sizes = sizes.chain(agent.failed.values().map(|failed| failed.bytes));
+    let (count, sum) = sizes.fold((1_u64, bytes), |(count, sum), bytes| {
+        (count.saturating_add(1), sum.saturating_add(bytes))
     });
     !share.holds(count, sum)
 }

@@ -54,7 +54,8 @@ fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(
         let held = repeatable || kept.contains(seq) || presumed;
         ensure(held, || format!("{seq} is kept for nobody"))?;
         let retained = now < logged.at.plus_ms(limits::RETENTION_MS);
-        ensure(retained, || format!("{seq} is kept after its retention"))?;
+        let failed = after.agents.values().any(|agent| agent.failed.contains_key(seq));
+        ensure(retained || failed, || format!("{seq} is kept after its retention"))?;
     }
     for (name, agent) in &after.agents {
         let is_old = agent.registration.as_ref().is_none_or(|known| {
@@ -62,6 +63,9 @@ fn nothing_is_left_over(transition: &Transition<'_>, now: Timestamp) -> Result<(
             let kept_ms = if told { limits::KNOWN_MS } else { limits::LOSSES_MS };
             known.written_at.plus_ms(kept_ms) <= now
         });
+        let ended =
+            agent.failed.iter().find(|(_, failed)| failed.at.plus_ms(limits::RETENTION_MS) <= now);
+        ensure(ended.is_none(), || format!("{ended:?} is a dead letter of {name} for too long"))?;
         let is_idle = !agent.has_session() && agent.inbox.is_empty();
         ensure(!is_old || !is_idle || !letters(after, name).is_empty(), || {
             format!("{name} has long been silent and is known")

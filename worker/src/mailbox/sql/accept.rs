@@ -1,7 +1,7 @@
 //! Acceptance of messages: of which, once, and for whom.
 
 use mailbus_spec::mailbox::near::near;
-use mailbus_spec::mailbox::{DeadReason, LimitKind, Message, Notice, Outcome, Rejection, Share};
+use mailbus_spec::mailbox::{LimitKind, Message, Notice, Outcome, Rejection, Share};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::agent::Agent;
@@ -100,7 +100,7 @@ impl MailboxMemory {
             }
         }
         for name in &refused {
-            self.add_letter(name, entry.seq, DeadReason::Refused);
+            self.add_refused(name, entry.seq);
         }
         (recipients, refused)
     }

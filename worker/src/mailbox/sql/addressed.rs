@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use mailbus_spec::mailbox::{DeadReason, MessageType};
+use mailbus_spec::mailbox::MessageType;
 use mailbus_spec::{AgentId, Ordinal};
 
 use super::agent::Agent;
@@ -78,7 +78,7 @@ impl Reading {
         if expired || seq <= agent.forgotten {
             return;
         }
-        let change = agent.dead_letters.add(seq, DeadReason::Refused);
+        let change = agent.dead_letters.add_refused(seq);
         if change.held {
             memory.log.hold(seq);
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use mailbus_spec::mailbox::{CloseReason, DeadReason, Notice, Outcome, Share};
-use mailbus_spec::{AgentId, Ordinal};
+use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
 use super::agent::Agent;
+use super::collect::is_past_retention;
 use super::rows;
 use super::state::MailboxMemory;
 use super::turn::{Answer, Turn};
@@ -13,7 +14,7 @@ use crate::sql::Columns;
 use crate::storage::StorageError;
 
 impl MailboxMemory {
-    /// Gives dead letters a second chance, as far as there is room.
+    /// Gives dead letters a second chance, as far as there is room, and none that are past their retention.
     pub(super) fn redrive(
         &mut self,
         turn: &mut Turn<'_>,
@@ -21,18 +22,20 @@ impl MailboxMemory {
         seqs: &[Ordinal],
     ) -> Answer {
         let distinct: BTreeSet<Ordinal> = seqs.iter().copied().collect();
-        let oldest = self.agents.get(name).and_then(|agent| agent.dead_letters.first());
+        let oldest = self.agents.get(name).and_then(|agent| agent.dead_letters.first_refused());
         let (mut redriven, mut unknown, mut refused) = (0_u64, 0_u64, 0_u64);
         for seq in distinct {
             let agent = self.agents.get(name).filter(|agent| !agent.is_nobody());
-            let Some(reason) = agent.and_then(|agent| agent.dead_letters.get(seq)) else {
+            let entry = self.log.get(seq).filter(|entry| !is_past_retention(entry.at, turn.now()));
+            let (Some(entry), Some(agent), Some(reason)) =
+                (entry, agent, agent.and_then(|agent| agent.dead_letters.get(seq)))
+            else {
                 unknown = unknown.saturating_add(1);
                 continue;
             };
-            let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
-            if !self.is_known(name)
-                || !agent.is_some_and(|agent| agent.has_room_for(bytes, Share::Direct))
-            {
+            // What failed has its room.
+            let has_room = || agent.has_room_for(u64::from(entry.bytes), Share::Direct);
+            if agent.registration.is_none() || !(reason == DeadReason::Failed || has_room()) {
                 refused = refused.saturating_add(1);
                 continue;
             }
@@ -60,7 +63,9 @@ impl MailboxMemory {
             DeadReason::Failed => {
                 let key = vec![rows::name(name), rows::ordinal(seq)];
                 let attempts = turn.query_one(rows::DEAD, &key)?.integer()?;
-                turn.write(rows::DELETE_DEAD, key);
+                // It is held as pending before it is let go of as a letter.
+                self.log.hold(seq);
+                self.dismiss(turn, name, seq);
                 attempts
             }
             DeadReason::Refused => {
@@ -74,15 +79,15 @@ impl MailboxMemory {
         };
         let bytes = self.log.get(seq).map_or(0, |entry| u64::from(entry.bytes));
         if let Some(agent) = self.agents.get_mut(name) {
-            agent.dead_letters.remove(seq);
-            // What held it as a letter holds it as pending.
+            // What held it as refused holds it as pending.
+            agent.dead_letters.remove_refused(seq);
             agent.inbox.revive(seq, bytes, attempts, turn.now());
             agent.stir();
         }
         Ok(())
     }
 
-    /// Letters older than `oldest`, which was the oldest that counted, count again if there is room.
+    /// Refusals older than `oldest`, which was the oldest that counted, count again if there is room.
     fn refill_letters(
         &mut self,
         turn: &mut Turn<'_>,
@@ -90,14 +95,14 @@ impl MailboxMemory {
         oldest: Ordinal,
     ) -> Result<(), StorageError> {
         let Some(agent) = self.agents.get_mut(name) else { return Ok(()) };
-        let Some(look) = agent.dead_letters.wants_older() else { return Ok(()) };
+        if !agent.dead_letters.wants_older() {
+            return Ok(());
+        }
+        let from = agent.forgotten.max(self.expired);
+        let bounds = [rows::ordinal(from), rows::ordinal(oldest), rows::refused_pattern(name)];
         let mut refused = Vec::new();
-        if look {
-            let from = agent.forgotten.max(self.expired);
-            let bounds = [rows::ordinal(from), rows::ordinal(oldest), rows::refused_pattern(name)];
-            for row in turn.query(rows::OLDER_REFUSED, &bounds)? {
-                refused.push(Columns::of(row).ordinal()?);
-            }
+        for row in turn.query(rows::OLDER_REFUSED, &bounds)? {
+            refused.push(Columns::of(row).ordinal()?);
         }
         for seq in agent.dead_letters.add_older(&refused) {
             self.log.hold(seq);
@@ -141,12 +146,10 @@ impl MailboxMemory {
         for (seq, _) in old.inbox.from(Ordinal::ZERO) {
             self.log.release(seq);
         }
-        for (seq, _) in old.dead_letters.from(Ordinal::ZERO) {
-            self.log.release(seq);
-        }
-        if old.dead_letters.has_failed() {
-            let parameters = vec![rows::name(name), rows::ordinal(Ordinal::MAX)];
-            turn.write(rows::DELETE_DEAD_THROUGH, parameters);
+        self.log.forget_letters(&old.dead_letters);
+        if old.dead_letters.first_death().is_some() {
+            let parameters = vec![rows::name(name), rows::instant(Timestamp::MAX)];
+            turn.write(rows::DELETE_DEAD_BY, parameters);
         }
         agent.has_row = old.has_row;
         agent.forgotten = last_seq;

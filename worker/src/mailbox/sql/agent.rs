@@ -106,12 +106,19 @@ impl Agent {
         self.next_push = None;
     }
 
+    /// Messages that fill the inbox, and their bytes: what is pending and what failed.
+    pub fn filled(&self) -> (u64, u64) {
+        let (messages, bytes) = self.dead_letters.failed();
+        (self.inbox.len().saturating_add(messages), self.inbox.bytes().saturating_add(bytes))
+    }
+
     /// True if one more message fits, counting what only silence settles as settled: it is, as soon as
     /// something is recorded.
     pub fn has_room_for(&self, bytes: u64, share: Share) -> bool {
         let presumable = self.live.as_ref().map_or_else(Tally::default, |live| live.presumable);
-        let messages = self.inbox.len().saturating_sub(presumable.messages);
-        let sum = self.inbox.bytes().saturating_sub(presumable.bytes);
+        let (messages, sum) = self.filled();
+        let messages = messages.saturating_sub(presumable.messages);
+        let sum = sum.saturating_sub(presumable.bytes);
         share.holds(messages.saturating_add(1), sum.saturating_add(bytes))
     }
 

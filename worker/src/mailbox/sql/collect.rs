@@ -63,7 +63,7 @@ impl MailboxMemory {
         for name in self.names(|agent| !agent.inbox.is_empty()) {
             self.expire(turn, &name);
         }
-        self.drop_letters(turn);
+        let expired = self.drop_letters(turn);
         for name in self.names(Agent::has_session) {
             self.see(turn, &name);
         }
@@ -72,6 +72,8 @@ impl MailboxMemory {
         let deleted = self.delete(turn);
         turn.gathered.writes_more_runs();
         if turn.has_written() {
+            // From here on the machine knows by one number what is past its retention for everybody.
+            self.expired = self.expired.max(expired);
             if deleted < limits::COLLECTION_ROWS {
                 self.round_at = turn.now();
             }
@@ -90,24 +92,30 @@ impl MailboxMemory {
         }
     }
 
-    /// Dead letters end with their message's retention. From here on the machine knows by one number
-    /// what is past it for everybody.
-    fn drop_letters(&mut self, turn: &mut Turn<'_>) {
+    /// What failed ends a retention after its death, what was refused one after its acceptance. Says up to
+    /// which message that is over.
+    fn drop_letters(&mut self, turn: &mut Turn<'_>) -> Ordinal {
         let now = turn.now();
         let old = self.log.from(Ordinal::ZERO).take_while(|entry| is_past_retention(entry.at, now));
-        let Some(last) = old.last().map(|entry| entry.seq) else { return };
-        self.expired = self.expired.max(last);
+        let last = old.last().map_or(Ordinal::ZERO, |entry| entry.seq);
+        let then = now.ms().checked_sub(limits::RETENTION_MS).and_then(Timestamp::from_ms);
         let Self { agents, log, .. } = self;
         for (name, agent) in agents {
-            let (dropped, has_row) = agent.dead_letters.drop_through(last);
-            for seq in dropped {
+            for seq in agent.dead_letters.drop_refused_through(last) {
                 log.release(seq);
+                turn.writes_meta();
+            }
+            let Some(then) = then else { continue };
+            let mut has_row = false;
+            while let Some(seq) = agent.dead_letters.drop_dead_by(then) {
+                log.let_go(seq);
+                has_row = true;
             }
             if has_row {
-                let parameters = vec![rows::name(name), rows::ordinal(last)];
-                turn.write(rows::DELETE_DEAD_THROUGH, parameters);
+                turn.write(rows::DELETE_DEAD_BY, vec![rows::name(name), rows::instant(then)]);
             }
         }
+        last
     }
 
     /// Deletes what nobody is owed or keeps among his dead letters, the oldest first; says how many.
@@ -122,7 +130,7 @@ impl MailboxMemory {
             {
                 break;
             }
-            if entry.holders > 0 {
+            if !self.log.is_free(entry) {
                 goes_on = false;
                 continue;
             }
@@ -139,21 +147,7 @@ impl MailboxMemory {
         for (first, last) in runs {
             turn.write(rows::DELETE_MESSAGES, vec![rows::ordinal(first), rows::ordinal(last)]);
         }
-        self.forget_older_failed(turn);
         deleted.len()
-    }
-
-    /// Forgets the failed letters that count no more and whose messages are gone.
-    fn forget_older_failed(&mut self, turn: &mut Turn<'_>) {
-        let Self { agents, log, .. } = self;
-        for (name, agent) in agents {
-            let older = agent.dead_letters.older_failed();
-            let gone: Vec<Ordinal> = older.filter(|seq| log.get(*seq).is_none()).collect();
-            for seq in gone {
-                agent.dead_letters.forget_failed(seq);
-                turn.write(rows::DELETE_DEAD, vec![rows::name(name), rows::ordinal(seq)]);
-            }
-        }
     }
 
     fn forget_the_silent(&mut self, turn: &mut Turn<'_>) {
@@ -183,6 +177,6 @@ impl MailboxMemory {
     }
 }
 
-fn is_past_retention(at: Timestamp, now: Timestamp) -> bool {
+pub(super) fn is_past_retention(at: Timestamp, now: Timestamp) -> bool {
     at.plus_ms(limits::RETENTION_MS) <= now
 }

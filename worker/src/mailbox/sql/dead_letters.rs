@@ -3,33 +3,42 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mailbus_spec::mailbox::DeadReason;
-use mailbus_spec::{Ordinal, limits};
+use mailbus_spec::{Ordinal, Timestamp, limits};
 
-/// The dead letters of one agent: the newest [`limits::AGENT_DEAD`] count, and hold their messages.
+/// The dead letters of one agent: what failed, and of what a full inbox refused the newest
+/// [`limits::AGENT_REFUSED`].
 ///
-/// Older ones count again when newer ones are redriven, as long as their messages are there: what failed
-/// is known by its row, what a full inbox refused is looked for in the log then, since there is no bound
-/// to their number.
+/// Older refusals count again when newer ones are redriven, as long as their messages are there: they are
+/// looked for in the log then, since there is no bound to their number.
 ///
-/// Invariant: all in `older_failed` is below all in `kept`.
+/// Invariant: `by_death` and `bytes` are those of `failed`.
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
-    kept: BTreeMap<Ordinal, DeadReason>,
-    older_failed: BTreeSet<Ordinal>,
-    refused: u64,
-    /// True if the log may have more refusals below all in `kept`.
+    failed: BTreeMap<Ordinal, Failed>,
+    by_death: BTreeSet<(Timestamp, Ordinal)>,
+    bytes: u64,
+    refused: BTreeSet<Ordinal>,
+    /// True if the log may have more refusals below those.
     has_older_refused: bool,
+}
+
+/// A message that failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// Time at which it was given up.
+    pub at: Timestamp,
+    /// Number of bytes that it has.
+    pub bytes: u64,
 }
 
 /// That the log may have more is a guess.
 impl PartialEq for DeadLetters {
     fn eq(&self, other: &Self) -> bool {
-        (&self.kept, &self.older_failed, self.refused)
-            == (&other.kept, &other.older_failed, other.refused)
+        (&self.failed, &self.refused) == (&other.failed, &other.refused)
     }
 }
 
-/// Fate of a letter that came in.
+/// Fate of a refusal that came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     /// It counts: its message is held.
@@ -40,120 +49,113 @@ pub(super) struct Change {
 
 impl DeadLetters {
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.failed.is_empty() && self.refused.is_empty()
     }
 
     /// Number of those that a full inbox has refused.
     pub fn refused(&self) -> u64 {
-        self.refused
+        self.refused.len() as u64
+    }
+
+    /// Number of those that failed, and their bytes.
+    pub fn failed(&self) -> (u64, u64) {
+        (self.failed.len() as u64, self.bytes)
     }
 
     pub fn get(&self, seq: Ordinal) -> Option<DeadReason> {
-        self.kept.get(&seq).copied()
+        if self.failed.contains_key(&seq) {
+            return Some(DeadReason::Failed);
+        }
+        self.refused.contains(&seq).then_some(DeadReason::Refused)
     }
 
-    pub fn first(&self) -> Option<Ordinal> {
-        self.kept.keys().next().copied()
+    /// The oldest refusal that counts.
+    pub fn first_refused(&self) -> Option<Ordinal> {
+        self.refused.first().copied()
     }
 
-    /// Those that count, from this one on.
+    /// Time of the first death.
+    pub fn first_death(&self) -> Option<Timestamp> {
+        self.by_death.first().map(|(at, _)| *at)
+    }
+
+    /// All from this one on, in order.
     pub fn from(&self, seq: Ordinal) -> impl Iterator<Item = (Ordinal, DeadReason)> {
-        self.kept.range(seq..).map(|(seq, reason)| (*seq, *reason))
+        let failed = self.failed.range(seq..).map(|(seq, _)| (*seq, DeadReason::Failed));
+        let refused = self.refused.range(seq..).map(|seq| (*seq, DeadReason::Refused));
+        let (mut failed, mut refused) = (failed.peekable(), refused.peekable());
+        std::iter::from_fn(move || match (failed.peek(), refused.peek()) {
+            (Some((first, _)), Some((second, _))) if second < first => refused.next(),
+            (Some(_), _) => failed.next(),
+            (None, _) => refused.next(),
+        })
     }
 
-    /// One more letter.
-    pub fn add(&mut self, seq: Ordinal, reason: DeadReason) -> Change {
-        let is_full = self.kept.len() >= limits::AGENT_DEAD;
-        if is_full && self.first().is_some_and(|first| seq < first) {
-            self.put_away(seq, reason);
-            return Change::default();
+    /// One more that failed.
+    pub fn add_failed(&mut self, seq: Ordinal, failed: Failed) {
+        self.failed.insert(seq, failed);
+        self.by_death.insert((failed.at, seq));
+        self.bytes = self.bytes.saturating_add(failed.bytes);
+    }
+
+    /// One more that was refused.
+    pub fn add_refused(&mut self, seq: Ordinal) -> Change {
+        self.refused.insert(seq);
+        if self.refused.len() <= limits::AGENT_REFUSED {
+            return Change { held: true, released: None };
         }
-        self.kept.insert(seq, reason);
-        self.refused = self.refused.saturating_add(u64::from(reason == DeadReason::Refused));
-        let released = if is_full { self.kept.pop_first() } else { None };
-        if let Some((oldest, reason)) = released {
-            self.refused = self.refused.saturating_sub(u64::from(reason == DeadReason::Refused));
-            self.put_away(oldest, reason);
-        }
-        Change { held: true, released: released.map(|(oldest, _)| oldest) }
+        self.has_older_refused = true;
+        let oldest = self.refused.pop_first();
+        let held = oldest != Some(seq);
+        Change { held, released: oldest.filter(|_| held) }
     }
 
-    fn put_away(&mut self, seq: Ordinal, reason: DeadReason) {
-        match reason {
-            DeadReason::Failed => drop(self.older_failed.insert(seq)),
-            DeadReason::Refused => self.has_older_refused = true,
-        }
+    /// Takes one that failed out.
+    pub fn remove_failed(&mut self, seq: Ordinal) -> Option<Failed> {
+        let failed = self.failed.remove(&seq)?;
+        self.by_death.remove(&(failed.at, seq));
+        self.bytes = self.bytes.saturating_sub(failed.bytes);
+        Some(failed)
     }
 
-    /// Takes one of those that count out.
-    pub fn remove(&mut self, seq: Ordinal) -> Option<DeadReason> {
-        let reason = self.kept.remove(&seq)?;
-        self.refused = self.refused.saturating_sub(u64::from(reason == DeadReason::Refused));
-        Some(reason)
+    /// Takes one that was refused out.
+    pub fn remove_refused(&mut self, seq: Ordinal) -> bool {
+        self.refused.remove(&seq)
     }
 
-    /// True if any has a row.
-    pub fn has_failed(&self) -> bool {
-        !self.older_failed.is_empty() || self.kept.len() as u64 > self.refused
+    /// Drops the next of those that died by then; says which.
+    pub fn drop_dead_by(&mut self, then: Timestamp) -> Option<Ordinal> {
+        let (_, seq) = self.by_death.first().copied().filter(|(at, _)| *at <= then)?;
+        self.remove_failed(seq).map(|_| seq)
     }
 
-    /// Letters that failed and do not count.
-    pub fn older_failed(&self) -> impl Iterator<Item = Ordinal> {
-        self.older_failed.iter().copied()
-    }
-
-    /// Need of older letters: `Some` if they count again, with room for them, and true if some of
-    /// them have to be looked for in the log.
-    pub fn wants_older(&self) -> Option<bool> {
-        let has_older = self.has_older_refused || !self.older_failed.is_empty();
-        let has_room = self.kept.len() < limits::AGENT_DEAD;
-        (has_room && has_older).then_some(self.has_older_refused)
-    }
-
-    /// Lets older ones count again, as many as there is room for: what failed, and these refusals, all
-    /// that the log has up to that number, the newest first. Says which.
-    pub fn add_older(&mut self, refused: &[Ordinal]) -> Vec<Ordinal> {
-        let refused = refused.iter().map(|seq| (*seq, DeadReason::Refused));
-        let failed = self.older_failed.iter().map(|seq| (*seq, DeadReason::Failed));
-        let mut older: BTreeMap<Ordinal, DeadReason> = refused.chain(failed).collect();
-        self.has_older_refused = false;
-        let mut added = Vec::new();
-        while let Some((seq, reason)) = older.pop_last() {
-            if self.kept.len() >= limits::AGENT_DEAD {
-                self.put_away(seq, reason);
-                continue;
-            }
-            self.older_failed.remove(&seq);
-            self.kept.insert(seq, reason);
-            self.refused = self.refused.saturating_add(u64::from(reason == DeadReason::Refused));
-            added.push(seq);
-        }
-        // What did not fit into the asked number may be there too.
-        self.has_older_refused |= self.kept.len() >= limits::AGENT_DEAD;
-        added
-    }
-
-    /// The message of a letter that does not count was deleted; says whether there was such a letter.
-    pub fn forget_failed(&mut self, seq: Ordinal) -> bool {
-        self.older_failed.remove(&seq)
-    }
-
-    /// Drops all up to this one; says which of them counted, and whether any had a row.
-    pub fn drop_through(&mut self, last: Ordinal) -> (Vec<Ordinal>, bool) {
+    /// Drops all refusals up to this one; says which of them counted.
+    pub fn drop_refused_through(&mut self, last: Ordinal) -> Vec<Ordinal> {
         let mut dropped = Vec::new();
-        let mut has_row = false;
-        while let Some(seq) = self.first().filter(|seq| *seq <= last) {
-            has_row |= self.remove(seq) == Some(DeadReason::Failed);
+        while let Some(seq) = self.first_refused().filter(|seq| *seq <= last) {
+            self.refused.remove(&seq);
             dropped.push(seq);
-        }
-        while let Some(seq) = self.older_failed.first().copied().filter(|seq| *seq <= last) {
-            self.older_failed.remove(&seq);
-            has_row = true;
         }
         if !dropped.is_empty() {
             // The older ones are at least as old.
             self.has_older_refused = false;
         }
-        (dropped, has_row)
+        dropped
+    }
+
+    /// True if older refusals count again and have to be looked for in the log: there is room for some.
+    pub fn wants_older(&self) -> bool {
+        self.has_older_refused && self.refused.len() < limits::AGENT_REFUSED
+    }
+
+    /// Lets these older refusals count again, as many as there is room for: all that the log has up to that
+    /// number, the newest first. Says which.
+    pub fn add_older(&mut self, older: &[Ordinal]) -> Vec<Ordinal> {
+        let room = limits::AGENT_REFUSED.saturating_sub(self.refused.len());
+        let added: Vec<Ordinal> = older.iter().take(room).copied().collect();
+        self.refused.extend(&added);
+        // What did not fit into the asked number may be there too.
+        self.has_older_refused = self.refused.len() >= limits::AGENT_REFUSED;
+        added
     }
 }

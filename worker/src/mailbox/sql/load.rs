@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 
-use mailbus_spec::mailbox::{CloseReason, Connection, DeadReason, Notice, Push};
+use mailbus_spec::mailbox::{CloseReason, Connection, Notice, Push};
 use mailbus_spec::{AgentId, Ordinal, limits};
 
 use super::addressed::Reading;
@@ -20,7 +20,7 @@ const META: &str = "\
     SELECT commit_no, clock, clock_offset, generation, last_seq, round_at, expired FROM meta";
 /// One page of what failed, in the order of the key. Parameters: the key to begin after.
 const DEAD: &str = "\
-    SELECT agent, seq FROM dead WHERE (agent, seq) > (?1, ?2) ORDER BY agent, seq LIMIT 1024";
+    SELECT agent, seq, at FROM dead WHERE (agent, seq) > (?1, ?2) ORDER BY agent, seq LIMIT 1024";
 
 /// Messages already in memory that one piece goes through: those that rows list as pending, or that
 /// sessions may have in flight.
@@ -225,7 +225,7 @@ impl Loader {
 
     fn dead(&mut self, storage: &mut dyn Storage, after: [Value; 2]) -> Result<Step, StorageError> {
         let page = storage.query(DEAD, &after)?;
-        let Some([agent, seq]) = page.last().map(Vec::as_slice) else {
+        let Some([agent, seq, _]) = page.last().map(Vec::as_slice) else {
             self.memory.drop_nobodies();
             return Ok(Step::Sessions);
         };
@@ -233,9 +233,7 @@ impl Loader {
         for row in page {
             let mut columns = Columns::of(row);
             let (agent, seq) = (columns.agent()?, columns.ordinal()?);
-            if self.memory.log.get(seq).is_some() {
-                self.memory.add_letter(&agent, seq, DeadReason::Failed);
-            }
+            self.memory.add_failed(&agent, seq, columns.instant()?);
         }
         Ok(Step::Dead { after })
     }

@@ -23,7 +23,7 @@ pub(super) struct Entry {
     pub key: u64,
     /// Number of bytes that its body has.
     pub bytes: u32,
-    /// Number of agents that are owed it or keep it among their dead letters.
+    /// Number of agents that are owed it, or whose inbox refused it and that keep it among their dead letters.
     pub holders: u16,
     /// True if only an ack settles it.
     pub ack_required: bool,
@@ -44,8 +44,8 @@ pub(super) struct Told<'t> {
 /// back, growing copies nothing, and a segment is what a run (see `runs`) tells of.
 ///
 /// Invariant: no segment is empty, and each is under the `seq` it began with; those up to `covered` have a
-/// run, those above have none; `first_free` is the lowest message without holders, `first_held` the lowest
-/// with some.
+/// run, those above have none; `first_free` is the lowest message that is free, `first_held` the lowest with
+/// holders.
 #[derive(Debug)]
 pub(super) struct Log {
     /// Most messages of a segment.
@@ -64,6 +64,8 @@ pub(super) struct Log {
     bytes: u64,
     /// Number of holders that all messages have together.
     holds: u64,
+    /// Number of agents that each message failed for: it stays for them, past its retention too.
+    failed: BTreeMap<Ordinal, u16>,
     first_free: Option<Ordinal>,
     first_held: Option<Ordinal>,
 }
@@ -79,7 +81,7 @@ impl PartialEq for Log {
     fn eq(&self, other: &Self) -> bool {
         let entries = |log: &Self| log.from(Ordinal::ZERO).copied().collect::<Vec<_>>();
         entries(self) == entries(other)
-            && self.ids == other.ids
+            && (&self.ids, &self.failed) == (&other.ids, &other.failed)
             && (self.messages, self.bytes, self.holds) == (other.messages, other.bytes, other.holds)
             && (self.first_free, self.first_held) == (other.first_free, other.first_held)
     }
@@ -111,6 +113,7 @@ impl Log {
             messages: 0,
             bytes: 0,
             holds: 0,
+            failed: BTreeMap::new(),
             first_free: None,
             first_held: None,
         }
@@ -131,15 +134,16 @@ impl Log {
 
     /// The lowest message.
     pub fn first(&self) -> Option<Ordinal> {
-        self.first_free.into_iter().chain(self.first_held).min()
+        let (_, segment) = self.segments.first_key_value()?;
+        segment.first().map(|entry| entry.seq)
     }
 
-    /// The lowest message that nobody is owed.
+    /// The lowest message that nobody is owed or keeps.
     pub fn first_free(&self) -> Option<&Entry> {
         self.get(self.first_free?)
     }
 
-    /// The lowest message that somebody is owed.
+    /// The lowest message that somebody is owed, or keeps as refused.
     pub fn first_held(&self) -> Option<&Entry> {
         self.get(self.first_held?)
     }
@@ -246,7 +250,9 @@ impl Log {
     pub fn footprint(&self) -> u64 {
         let entries = self.messages.saturating_mul(size_of::<Entry>() as u64);
         let ids = (self.ids.len() as u64).saturating_mul(24);
-        entries.saturating_add(ids).saturating_add(self.holds.saturating_mul(24))
+        let failed = (self.failed.len() as u64).saturating_mul(24);
+        let agents = self.holds.saturating_mul(24);
+        entries.saturating_add(ids).saturating_add(failed).saturating_add(agents)
     }
 
     /// Deletes a message.
@@ -291,15 +297,49 @@ impl Log {
         entry.holders = left;
         self.holds = self.holds.saturating_sub(1);
         if left == 0 {
-            self.first_free = Some(self.first_free.map_or(seq, |first| first.min(seq)));
             self.look_again(seq);
+            self.free(seq);
+        }
+    }
+
+    /// One more agent keeps the message as one that failed.
+    pub fn keep(&mut self, seq: Ordinal) {
+        if self.get(seq).is_none() {
+            return;
+        }
+        let agents = self.failed.entry(seq).or_default();
+        *agents = agents.saturating_add(1);
+        if *agents == 1 {
+            self.look_again(seq);
+        }
+    }
+
+    /// One agent fewer does.
+    pub fn let_go(&mut self, seq: Ordinal) {
+        let Some(agents) = self.failed.get_mut(&seq) else { return };
+        *agents = agents.saturating_sub(1);
+        if *agents == 0 {
+            self.failed.remove(&seq);
+            self.free(seq);
+        }
+    }
+
+    /// True if nobody is owed the message or keeps it.
+    pub fn is_free(&self, entry: &Entry) -> bool {
+        entry.holders == 0 && !self.failed.contains_key(&entry.seq)
+    }
+
+    /// Notes that the message may be free.
+    fn free(&mut self, seq: Ordinal) {
+        if self.get(seq).is_some_and(|entry| self.is_free(entry)) {
+            self.first_free = Some(self.first_free.map_or(seq, |first| first.min(seq)));
         }
     }
 
     /// Finds the lowest ones again after something happened to this message.
     fn look_again(&mut self, changed: Ordinal) {
         if self.first_free == Some(changed) {
-            self.first_free = self.first_from(changed, |entry| entry.holders == 0);
+            self.first_free = self.first_from(changed, |entry| self.is_free(entry));
         }
         if self.first_held == Some(changed) {
             self.first_held = self.first_from(changed, |entry| entry.holders > 0);

@@ -44,7 +44,7 @@
 //! # What is in memory
 //!
 //! 32 bytes a message and 16 for its id, 8 for each agent that it is pending for and that was not yet
-//! written about, some 60 for what `open` lists, and the newest 1 000 dead letters of an agent. A log of
+//! written about, some 60 for what `open` lists or what failed, and the newest 1 000 refusals of an agent. A log of
 //! 1 000 000 messages is some 60 MB; a workspace in which, besides, a thousand inboxes are full comes
 //! close to what the platform has.
 //!

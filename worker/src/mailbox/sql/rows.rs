@@ -51,8 +51,8 @@ pub(super) const WRITE_RUN: &str = "\
     ON CONFLICT (first_seq) DO UPDATE SET commit_no = ?1, at = ?2, last_seq = ?4, messages = ?5";
 /// Parameters: the seq that the run began with.
 pub(super) const DELETE_RUN: &str = "DELETE FROM run WHERE first_seq = ?1";
-/// Parameters: agent, the last seq to go.
-pub(super) const DELETE_DEAD_THROUGH: &str = "DELETE FROM dead WHERE agent = ?1 AND seq <= ?2";
+/// Deletes what failed up to a time. Parameters: agent, the time.
+pub(super) const DELETE_DEAD_BY: &str = "DELETE FROM dead WHERE agent = ?1 AND at <= ?2";
 
 /// Body of a message. Parameters: seq.
 pub(super) const BODY: &str = "SELECT body FROM log WHERE seq = ?1";
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_numbers_in_the_statements_are_the_specifications() {
-        assert!(OLDER_REFUSED.contains(&format!("LIMIT {}", limits::AGENT_DEAD)));
+        assert!(OLDER_REFUSED.contains(&format!("LIMIT {}", limits::AGENT_REFUSED)));
         assert!(LOG.ends_with(&format!("LIMIT {LOG_PAGE}")));
     }
 

@@ -14,7 +14,8 @@ use super::turn::{Answer, Turn};
 use crate::storage::StorageError;
 
 impl MailboxMemory {
-    /// Settles what is named. What is not pending is told, and is no error: the ack may be a repetition.
+    /// Settles what is named, and dismisses it where it failed. What is neither pending nor failed is told, and
+    /// is no error: the ack may be a repetition.
     pub(super) fn ack(
         &mut self,
         turn: &mut Turn<'_>,
@@ -32,21 +33,27 @@ impl MailboxMemory {
             self.register(turn, name)?;
             for seq in &named {
                 self.take(turn, name, *seq);
+                self.dismiss(turn, name, *seq);
             }
             self.record(turn, name);
         }
         Ok(Outcome::Settled { settled: named.len() as u64, unknown })
     }
 
-    /// The pending ones among these, and how many others there are.
+    /// The pending and the failed ones among these, and how many others there are.
     fn named_by_seq(&self, name: &AgentId, seqs: &[Ordinal]) -> (Vec<Ordinal>, u64) {
         let distinct: BTreeSet<Ordinal> = seqs.iter().copied().collect();
         let asked = distinct.len();
-        let inbox = self.agents.get(name).map(|agent| &agent.inbox);
-        let is_pending = |seq: &Ordinal| inbox.is_some_and(|inbox| inbox.get(*seq).is_some());
-        let pending: Vec<Ordinal> = distinct.into_iter().filter(is_pending).collect();
-        let unknown = asked.saturating_sub(pending.len()) as u64;
-        (pending, unknown)
+        let agent = self.agents.get(name);
+        let is_there = |seq: &Ordinal| {
+            agent.is_some_and(|agent| {
+                let failed = agent.dead_letters.get(*seq) == Some(DeadReason::Failed);
+                failed || agent.inbox.get(*seq).is_some()
+            })
+        };
+        let there: Vec<Ordinal> = distinct.into_iter().filter(is_there).collect();
+        let unknown = asked.saturating_sub(there.len()) as u64;
+        (there, unknown)
     }
 
     /// Messages that the session was pushed for the first time up to here, and has in flight.
@@ -140,8 +147,8 @@ impl MailboxMemory {
             return false;
         }
         let attempts = agent.inbox.get(seq).map_or(0, |open| open.attempts);
-        // It is held as a letter before it is let go of as pending.
-        self.add_letter(name, seq, DeadReason::Failed);
+        // It is kept as a letter before it is let go of as pending.
+        self.add_failed(name, seq, turn.now());
         self.take(turn, name, seq);
         let columns = vec![
             rows::name(name),
@@ -189,7 +196,7 @@ impl MailboxMemory {
         let Some(agent) = self.agents.get(name) else { return };
         let Some(live) = &agent.live else { return };
         let Some(first) = live.first_presumable else { return };
-        let (mut messages, mut bytes) = (agent.inbox.len(), agent.inbox.bytes());
+        let (mut messages, mut bytes) = agent.filled();
         let mut settled = Vec::new();
         for (seq, _) in agent.flights_from(first) {
             let Some(entry) = self.log.get(seq) else { continue };
@@ -222,6 +229,17 @@ impl MailboxMemory {
         if agent.live.is_some() {
             turn.gathered.changes_session(name);
         }
+    }
+
+    /// Takes a message out of what failed for the agent; says whether it was there.
+    pub(super) fn dismiss(&mut self, turn: &mut Turn<'_>, name: &AgentId, seq: Ordinal) -> bool {
+        let agent = self.agents.get_mut(name);
+        let known = agent.is_some_and(|agent| agent.dead_letters.remove_failed(seq).is_some());
+        if known {
+            turn.write(rows::DELETE_DEAD, vec![rows::name(name), rows::ordinal(seq)]);
+            self.log.let_go(seq);
+        }
+        known
     }
 
     /// Counts a message that the agent was owed and will not get.

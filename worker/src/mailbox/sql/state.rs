@@ -6,6 +6,7 @@ use mailbus_spec::mailbox::{Connection, DeadReason, Push};
 use mailbus_spec::{AgentId, Ordinal, Timestamp, limits};
 
 use super::agent::Agent;
+use super::dead_letters::{DeadLetters, Failed};
 use super::log::Log;
 use super::session::LiveSession;
 use crate::sql::Header;
@@ -49,10 +50,19 @@ impl MailboxMemory {
         (live.epoch == connection.epoch).then_some(live)
     }
 
-    /// One more dead letter of an agent.
-    pub fn add_letter(&mut self, name: &AgentId, seq: Ordinal, reason: DeadReason) {
+    /// One more message that failed for an agent, at this time.
+    pub fn add_failed(&mut self, name: &AgentId, seq: Ordinal, at: Timestamp) {
+        let (Some(agent), Some(entry)) = (self.agents.get_mut(name), self.log.get(seq)) else {
+            return;
+        };
+        agent.dead_letters.add_failed(seq, Failed { at, bytes: u64::from(entry.bytes) });
+        self.log.keep(seq);
+    }
+
+    /// One more message that an agent's inbox refused.
+    pub fn add_refused(&mut self, name: &AgentId, seq: Ordinal) {
         let Some(agent) = self.agents.get_mut(name) else { return };
-        let change = agent.dead_letters.add(seq, reason);
+        let change = agent.dead_letters.add_refused(seq);
         if change.held {
             self.log.hold(seq);
         }
@@ -65,9 +75,7 @@ impl MailboxMemory {
     pub fn drop_nobodies(&mut self) {
         let Self { agents, log, .. } = self;
         for agent in agents.values_mut().filter(|agent| agent.is_nobody()) {
-            for (seq, _) in std::mem::take(&mut agent.dead_letters).from(Ordinal::ZERO) {
-                log.release(seq);
-            }
+            log.forget_letters(&std::mem::take(&mut agent.dead_letters));
         }
         agents.retain(|_, agent| agent.has_row || !agent.is_nobody());
     }
@@ -86,7 +94,10 @@ impl MailboxMemory {
         let presumed = self.agents.values().filter_map(|agent| self.presumes_at(agent));
         let silent = self.agents.values().filter_map(Agent::forgotten_at);
         let seen = self.agents.values().filter_map(Agent::sight_at);
-        let next = free.into_iter().chain(held).chain(presumed).chain(silent).chain(seen).min()?;
+        let deaths = self.agents.values().filter_map(|agent| agent.dead_letters.first_death());
+        let dead = deaths.map(|at| at.plus_ms(limits::RETENTION_MS));
+        let next = free.into_iter().chain(held).chain(dead).chain(presumed).chain(silent);
+        let next = next.chain(seen).min()?;
         Some(next.max(self.round_at.plus_ms(limits::COLLECTION_MS)))
     }
 
@@ -95,6 +106,18 @@ impl MailboxMemory {
         let live = agent.live.as_ref()?;
         let at = self.log.get(live.first_presumable?)?.at;
         Some(at.max(live.since).plus_ms(limits::PRESUMED_MS))
+    }
+}
+
+impl Log {
+    /// Nobody keeps these dead letters any more.
+    pub(super) fn forget_letters(&mut self, letters: &DeadLetters) {
+        for (seq, reason) in letters.from(Ordinal::ZERO) {
+            match reason {
+                DeadReason::Failed => self.let_go(seq),
+                DeadReason::Refused => self.release(seq),
+            }
+        }
     }
 }
 

@@ -74,13 +74,14 @@ impl MailboxObserver {
                 owed.owing =
                     if reason == DeadReason::Failed { Owing::Dead } else { Owing::Refused };
                 owed.was_dead = true;
+                owed.died = owed.died.or(Some(letter.at));
             }
         }
         let dead = mailbox.owed.iter().filter(|(seq, owed)| {
-            matches!(owed.owing, Owing::Dead | Owing::Refused)
+            let refused = owed.owing == Owing::Refused && !expired.contains(seq);
+            (refused || owed.is_letter(now))
                 && after < **seq
                 && through.is_none_or(|through| **seq <= through)
-                && !expired.contains(seq)
         });
         let missing = dead.filter(|(seq, _)| letters.iter().all(|letter| letter.seq != **seq));
         facts.extend(
@@ -95,7 +96,9 @@ impl MailboxObserver {
         seqs: &[Ordinal],
         told: u64,
     ) {
-        let named: BTreeSet<Ordinal> = seqs.iter().copied().collect();
+        let is_over =
+            |seq: &Ordinal| self.messages.get(seq).is_none_or(|accepted| accepted.is_expired(now));
+        let named: BTreeSet<Ordinal> = seqs.iter().filter(|seq| !is_over(seq)).copied().collect();
         let mailbox = self.mailbox(agent);
         let mut dead: Vec<&mut Owed> = mailbox
             .owed

@@ -139,9 +139,24 @@ pub struct Owed {
     pub due: Option<Timestamp>,
     /// True if time may have ended it without a word.
     pub may_be_over: bool,
+    /// Time at which it was last given up.
+    pub died: Option<Timestamp>,
 }
 
 impl Owed {
+    /// True if it failed, and is a dead letter for certain.
+    #[must_use]
+    pub fn is_letter(&self, now: Timestamp) -> bool {
+        let ends = self.died.map(|at| at.plus_ms(RETENTION_MS));
+        self.owing == Owing::Dead && ends.is_some_and(|end| now < end)
+    }
+
+    fn die(&mut self, now: Timestamp) {
+        self.owing = Owing::Dead;
+        self.was_dead = true;
+        self.died = Some(now);
+    }
+
     /// Entry of a message that was just accepted.
     #[must_use]
     pub fn new(owing: Owing) -> Self {
@@ -152,6 +167,7 @@ impl Owed {
             was_dead: owing == Owing::Refused,
             due: None,
             may_be_over: false,
+            died: None,
         }
     }
 }
@@ -214,13 +230,12 @@ impl Mailbox {
     }
 
     /// The end of a session is the failure of what its client had announced.
-    fn fail_announced(&mut self, ended: &Live) {
+    fn fail_announced(&mut self, now: Timestamp, ended: &Live) {
         let Some(seq) = ended.working.filter(|seq| ended.has(*seq)) else { return };
         let Some(owed) = self.owed.get_mut(&seq) else { return };
         owed.failures += 1;
         if owed.failures >= MAX_DELIVERIES {
-            owed.owing = Owing::Dead;
-            owed.was_dead = true;
+            owed.die(now);
             self.lost += 1;
         }
     }

@@ -204,7 +204,7 @@ impl MailboxObserver {
             if old.window.is_none() {
                 mailbox.superseded.push(old.epoch);
             } else if old.session != live.session {
-                mailbox.fail_announced(&old);
+                mailbox.fail_announced(now, &old);
             }
         }
         if !resumed {
@@ -234,7 +234,7 @@ impl MailboxObserver {
         }
         let Some(live) = mailbox.end_session(now) else { return };
         mailbox.superseded.clear();
-        mailbox.fail_announced(&live);
+        mailbox.fail_announced(now, &live);
     }
 
     fn read_sending(
@@ -344,11 +344,18 @@ impl MailboxObserver {
         if told > 0 {
             mailbox.known = true;
         }
-        let pending =
-            |seq: &Ordinal| mailbox.owed.get(seq).is_some_and(|owed| owed.owing == Owing::Pending);
-        let pending: Vec<Ordinal> = named.iter().filter(|seq| pending(seq)).copied().collect();
-        let certain =
-            pending.iter().filter(|seq| self.is_certainly_owed(agent, **seq, now)).count();
+        // An ack by seq dismisses what failed.
+        let by_seq = matches!(what, Settled::Seqs(_));
+        let is_there =
+            |owed: &Owed| owed.owing == Owing::Pending || by_seq && owed.owing == Owing::Dead;
+        let is_letter = |owed: &Owed| by_seq && owed.is_letter(now);
+        let entry = |seq: &Ordinal| mailbox.owed.get(seq).copied();
+        let pending: Vec<Ordinal> =
+            named.iter().filter(|seq| entry(seq).as_ref().is_some_and(is_there)).copied().collect();
+        let letters =
+            pending.iter().filter(|seq| entry(seq).as_ref().is_some_and(is_letter)).count();
+        let owed = pending.iter().filter(|seq| self.is_certainly_owed(agent, **seq, now)).count();
+        let certain = letters + owed;
         facts.push(Fact::Settled {
             agent: agent.clone(),
             seqs: pending.clone(),
@@ -453,8 +460,7 @@ impl MailboxObserver {
                 facts.push(Fact::Returned { agent, seq, failures, away_ms });
             }
             _ => {
-                owed.owing = Owing::Dead;
-                owed.was_dead = true;
+                owed.die(now);
                 mailbox.lost += 1;
                 facts.push(Fact::Died { agent, seq, failures });
             }

@@ -158,6 +158,24 @@ fn with_fresh_rows(
     step
 }
 
+/// A dead letter ends with its message's retention, however late it died.
+pub const LETTERS_DIE_WITH_THEIR_MESSAGE: Mutant = Mutant::rule(
+    "letters_die_with_their_message",
+    "spec/rules/refuted.md#letters-that-die-with-their-message",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if *event == Event::Alarm {
+            let now = now(state, host);
+            let is_old = |logged: &Logged| logged.expires_at() <= now;
+            let MailboxMachine { agents, log, .. } = state;
+            for agent in agents.values_mut() {
+                agent.failed.retain(|seq, _| !log.entries.get(seq).is_none_or(is_old));
+            }
+        }
+        step
+    },
+);
+
 /// Messages that are too old are pushed until a round of collection takes them.
 pub const TOO_OLD_IS_PUSHED: Mutant = Mutant::rule(
     "too_old_is_pushed",

@@ -1,9 +1,11 @@
 //! Mutants that do not tell of a loss, or take a loss for known that nobody was told of.
 
+use std::collections::BTreeMap;
+
 use mailbus_spec::machine::Event;
-use mailbus_spec::mailbox::state::Open;
+use mailbus_spec::mailbox::state::{Failed, Open};
 use mailbus_spec::mailbox::{Ask, Outcome, Settled, Share};
-use mailbus_spec::{StateMachine, limits};
+use mailbus_spec::{AgentId, Ordinal, StateMachine, limits};
 
 use super::{Mutant, ask_of, now, outcome, outcome_mut};
 
@@ -114,6 +116,43 @@ pub const REFUSALS_ARE_FORGOTTEN: Mutant = Mutant::rule(
         if let Some(Outcome::Accepted { seq, refused, .. }) = outcome_mut(&mut step) {
             refused.clear();
             state.log.entries.get_mut(seq).into_iter().for_each(|logged| logged.refused.clear());
+        }
+        step
+    },
+);
+
+/// The newest dead letters are kept, be it what failed or what was refused: here the newest one.
+pub const LETTERS_PUSH_FAILURES_OUT: Mutant = Mutant::rule(
+    "letters_push_failures_out",
+    "spec/rules/refuted.md#letters-that-push-each-other-out",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if let Some(Outcome::Accepted { refused, .. }) = outcome(&step) {
+            for name in refused {
+                state.agents.get_mut(name).into_iter().for_each(|agent| agent.failed.clear());
+            }
+        }
+        step
+    },
+);
+
+/// What failed lies beside the inbox, which takes as much as if it were not there.
+pub const LETTERS_TAKE_NO_ROOM: Mutant = Mutant::rule(
+    "letters_take_no_room",
+    "spec/rules/mailboxes.md#dead-letters",
+    |state, host, event| {
+        if !matches!(ask_of(event), Some(Ask::Publish { .. } | Ask::Send { .. })) {
+            return state.handle(host, event);
+        }
+        let mut failed: BTreeMap<AgentId, BTreeMap<Ordinal, Failed>> = BTreeMap::new();
+        for (name, agent) in &mut state.agents {
+            failed.insert(name.clone(), std::mem::take(&mut agent.failed));
+        }
+        let step = state.handle(host, event);
+        for (name, failed) in failed {
+            if let Some(agent) = state.agents.get_mut(&name) {
+                agent.failed = failed;
+            }
         }
         step
     },

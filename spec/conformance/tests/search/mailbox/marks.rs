@@ -24,6 +24,7 @@ pub enum Mark {
     FailedByReplacement,
     DeadLettered,
     Redriven,
+    Dismissed,
     RedriveRefused,
     RefusedByFullInbox,
     Presumed,

@@ -55,6 +55,7 @@ worlds! {
     subscriptions_hold: subscriptions,
     full_inboxes_hold: overflow,
     inboxes_full_of_chatter_hold: chatter,
+    letters_in_a_full_inbox_hold: letters,
     restore_and_recovery_hold: restored,
     recovery_beyond_the_clock_holds: recovered_ahead,
     restore_without_recovery_holds: ahead,

@@ -43,6 +43,8 @@ pub enum Action {
     Arrive(u8),
     AckAlone(AgentId, Ordinal),
     AckId(AgentId, Ordinal),
+    /// A dead letter is acked.
+    Dismiss(AgentId, Ordinal),
     AckGap(AgentId, u64),
     /// An inbox is read, from where the last reading ended.
     Read(AgentId),
@@ -158,6 +160,10 @@ impl World {
                 seqs.dedup();
                 actions.extend(seqs.into_iter().map(|seq| Action::AckAlone(name.clone(), seq)));
             }
+            if budget.dismissals > 0 {
+                let seqs = agent.failed.keys();
+                actions.extend(seqs.map(|seq| Action::Dismiss(name.clone(), *seq)));
+            }
             if budget.id_acks > 0 {
                 let seqs = state.past.fates_of(name).map(|fate| fate.seq);
                 actions.extend(seqs.map(|seq| Action::AckId(name.clone(), seq)));
@@ -245,6 +251,10 @@ impl World {
             }
             Action::AckAlone(name, seq) => {
                 client::spend(&mut state.budget.lone_acks);
+                client::ack_alone(scenario, state, &name, seq);
+            }
+            Action::Dismiss(name, seq) => {
+                client::spend(&mut state.budget.dismissals);
                 client::ack_alone(scenario, state, &name, seq);
             }
             Action::AckId(name, seq) => {

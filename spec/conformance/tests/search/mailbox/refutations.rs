@@ -46,6 +46,12 @@ refutations! {
         "gap forgotten", loss::GAP_IS_FORGOTTEN_WITH_ITS_AGENT, in busy breaks "honest_gap";
     an_expiry_that_is_not_counted_is_refuted:
         "expiry uncounted", loss::EXPIRY_IS_NOT_COUNTED, in retention breaks "honest_gap";
+    letters_that_push_each_other_out_are_refuted:
+        "letters pushed out", loss::LETTERS_PUSH_FAILURES_OUT, in letters breaks "no_loss";
+    letters_that_die_with_their_message_are_refuted:
+        "letters die early", collect::LETTERS_DIE_WITH_THEIR_MESSAGE, in letters breaks "no_loss";
+    letters_that_take_no_room_are_refuted:
+        "letters beside the inbox", loss::LETTERS_TAKE_NO_ROOM, in letters breaks "bounded_mail";
     a_repetition_that_hides_the_refusal_is_refuted:
         "refusal hidden", loss::REPETITION_HIDES_THE_REFUSAL, in overflow breaks "sender_told";
     a_stranger_that_is_said_to_be_known_is_refuted:

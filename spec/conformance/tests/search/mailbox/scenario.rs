@@ -54,6 +54,8 @@ pub struct Budget {
     pub id_acks: u8,
     pub up_tos: u8,
     pub gap_acks: u8,
+    /// Acks of dead letters that failed.
+    pub dismissals: u8,
     pub redrives: u8,
     pub reads: u8,
     pub forgets: u8,

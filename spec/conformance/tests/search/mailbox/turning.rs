@@ -27,6 +27,9 @@ fn all(turns: Turns, object: &MailboxMachine) -> impl Iterator<Item = Timestamp>
         let dedup = when(turns.dedup, logged.at.plus_ms(limits::DEDUP_MS));
         dedup.into_iter().chain(when(turns.retention, logged.at.plus_ms(limits::RETENTION_MS)))
     });
+    let dead = object.agents.values().flat_map(move |agent| {
+        agent.failed.values().filter_map(move |failed| when(turns.retention, failed.ends_at()))
+    });
     let due = object.agents.values().flat_map(move |agent| {
         agent.inbox.open.values().filter_map(move |open| open.due.filter(|_| turns.due))
     });
@@ -45,7 +48,7 @@ fn all(turns: Turns, object: &MailboxMachine) -> impl Iterator<Item = Timestamp>
         turns.round && object.round_at > Timestamp::ZERO,
         object.round_at.plus_ms(limits::COLLECTION_MS),
     );
-    rows.chain(due).chain(presumed).chain(silent).chain(round)
+    rows.chain(dead).chain(due).chain(presumed).chain(silent).chain(round)
 }
 
 fn presumed<'a>(

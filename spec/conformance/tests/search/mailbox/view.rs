@@ -169,6 +169,7 @@ impl<'a> View<'a> {
         agent.inbox.open.len().hash(hasher);
         for (seq, failed) in &agent.failed {
             (self.seq(*seq), failed.attempts).hash(hasher);
+            self.ahead(failed.at, limits::RETENTION_MS).hash(hasher);
         }
         agent.failed.len().hash(hasher);
         if let Some(live) = &agent.live {

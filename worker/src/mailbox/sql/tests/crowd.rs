@@ -194,11 +194,11 @@ fn an_inbox_holds_so_many_messages_and_silence_makes_room() {
 }
 
 #[test]
-fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
+fn the_newest_refusals_count_and_older_ones_when_there_is_room_again_whatever_failed() {
     let mut pair = pair_of_runs(RUN_MESSAGES);
     answer(&mut pair, 0, subscribe("bob", "b")).unwrap();
     let beyond = 30_u64;
-    let count = limits::AGENT_DEAD as u64 + beyond;
+    let count = limits::AGENT_REFUSED as u64 + beyond;
     let seqs = stuff(&mut pair, &Stuff { count, to: Some("bob"), refused: Some("bob") });
     let letters = || Ask::DeadLetters { agent: name("bob"), after: Ordinal::ZERO, limit: 1_000 };
     let oldest = |answer: Result<Outcome, Rejection>| match answer {
@@ -206,7 +206,7 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
         other => panic!("{other:?}"),
     };
     assert_eq!(oldest(answer(&mut pair, 1, letters())), (seqs[30], 1_000));
-    // One fails that is older than all that count, once they are full again.
+    // One fails that is older than all of them, once they are full again.
     answer(&mut pair, 1, Ask::Redrive { agent: name("bob"), seqs: seqs[1_000..].to_vec() })
         .unwrap();
     assert_eq!(oldest(answer(&mut pair, 1, letters())), (seqs[0], 1_000));
@@ -216,11 +216,14 @@ fn the_newest_dead_letters_count_and_older_ones_when_there_is_room_again() {
     pair.check_memory();
     stuff(&mut pair, &Stuff { count: 40, to: Some("bob"), refused: Some("bob") });
     die_of(&mut pair, 2, seqs[0]);
-    assert_eq!(oldest(answer(&mut pair, 2, letters())), (seqs[40], 1_000));
+    assert_eq!(oldest(answer(&mut pair, 2, letters())), (seqs[0], 1_000));
     pair.check_memory();
-    // What counts no more is deleted with the rest, its dead row too.
+    // Refusals that count no more are deleted with the rest, and what failed stays.
     pair.event(HostTime(NOON + limits::DEDUP_MS), &Event::Alarm);
     pair.check_memory();
+    assert_eq!(oldest(answer(&mut pair, limits::DEDUP_MS, letters())), (seqs[0], 1_000));
+    let dismiss = Ask::Ack { agent: name("bob"), what: Settled::Seqs(vec![seqs[0]]) };
+    answer(&mut pair, limits::DEDUP_MS, dismiss).unwrap();
     assert!(pair.machine.database.query("SELECT 1 FROM dead", &[]).unwrap().is_empty());
     assert_eq!(oldest(answer(&mut pair, limits::DEDUP_MS, letters())), (seqs[40], 1_000));
     let redrive = Ask::Redrive { agent: name("bob"), seqs: seqs[40..60].to_vec() };

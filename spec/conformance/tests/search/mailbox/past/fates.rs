@@ -24,6 +24,13 @@ pub fn departures(
         }
         let acks = command
             .is_some_and(|command| matches!(&command.ask, Ask::Ack { agent, .. } if agent == name));
+        for seq in before.failed.keys() {
+            let stays = after.is_some_and(|agent| agent.failed.contains_key(seq));
+            if let Some(fate) = state.past.fate_mut(name, *seq).filter(|_| acks && !stays) {
+                fate.settled = true;
+                scenario.mark(Mark::Dismissed);
+            }
+        }
         for seq in before.inbox.open.keys() {
             if after.is_some_and(|agent| agent.inbox.open.contains_key(seq)) {
                 continue;
@@ -35,7 +42,9 @@ pub fn departures(
             // What has just arrived counts: it is there before anything is pushed.
             let arrived = after.into_iter().flat_map(|agent| agent.inbox.open.iter());
             let arrived = arrived.filter(|(seq, _)| !before.inbox.open.contains_key(seq));
-            let bytes = arrived.fold(before.inbox.bytes, |sum, (_, open)| sum + open.bytes);
+            let arrived = arrived.filter(|(seq, _)| !before.failed.contains_key(seq));
+            let (_, filled) = before.filled();
+            let bytes = arrived.fold(filled, |sum, (_, open)| sum + open.bytes);
             let is_over = bytes > limits::INBOX_BYTES;
             let is_old = now >= fate.pushed_at.plus_ms(limits::PRESUMED_MS);
             let nacked = command.is_some_and(|command| {

@@ -9,7 +9,7 @@ use mailbus_spec::mailbox::{
 };
 use mailbus_spec::{AgentId, Ordinal, Timestamp};
 
-use super::fates::{departures, forgets, gaps_are_honest, lose, pushed};
+use super::fates::{departures, forgets, gaps_are_honest, pushed};
 use super::{AgentPast, Fate};
 use crate::mailbox::marks::Mark;
 use crate::mailbox::scenario::Scenario;
@@ -260,9 +260,6 @@ fn redriven(
             if let Some(fate) = state.past.fate_mut(name, *seq) {
                 (fate.failures, fate.returned, fate.was_dead) = (0, true, true);
             }
-        } else if is_letter(transition.before, seq) {
-            // It came back after its retention, and was lost again at once.
-            lose(scenario, state, name, *seq);
         }
     }
 }

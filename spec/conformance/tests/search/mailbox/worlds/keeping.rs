@@ -3,7 +3,7 @@
 use mailbus_spec::limits;
 use mailbus_spec::mailbox::{Ask, Settled};
 
-use super::{full, to_r};
+use super::{fill, full, to_r};
 use crate::harness::UNLIMITED;
 use crate::mailbox::client;
 use crate::mailbox::marks::Mark;
@@ -281,6 +281,46 @@ pub fn chatter() -> Scenario {
             48,
             vec![Mail::published("1"), Mail::published("2").to("r")],
         )
+    }
+}
+
+/// A full inbox whose oldest message is about to fail for the last time, and weeks then.
+pub fn letters() -> Scenario {
+    let world = filled(
+        "letters",
+        "what failed keeps its place until it is redriven, dismissed or a retention from its death is over",
+        64,
+        to_r(["1"]),
+    );
+    Scenario {
+        prelude: Some(|scenario| {
+            let mut state = State::initial(scenario);
+            object::send_next(scenario, &mut state);
+            let _ = client::connect(scenario, &mut state, 0);
+            let oldest = state.clients[0].in_hand[0];
+            client::fail(scenario, &mut state, 0, &[oldest], limits::FAILURE_FLOORS_MS.len());
+            fill(scenario, &mut state);
+            state
+        }),
+        turns: Turns { retention: true, ..Turns::default() },
+        budget: Budget {
+            nacks: 1,
+            dismissals: 1,
+            redrives: 1,
+            reads: 1,
+            alarms: 2,
+            jumps: 2,
+            ..Budget::default()
+        },
+        expected: &[
+            Mark::DeadLettered,
+            Mark::RefusedByFullInbox,
+            Mark::Redriven,
+            Mark::Dismissed,
+            Mark::Expired,
+            Mark::Collected,
+        ],
+        ..world
     }
 }
 

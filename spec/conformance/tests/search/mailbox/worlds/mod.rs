@@ -45,6 +45,7 @@ pub fn all() -> Vec<Scenario> {
         subscriptions(),
         overflow(),
         chatter(),
+        letters(),
         restored(),
         recovered_ahead(),
         ahead(),

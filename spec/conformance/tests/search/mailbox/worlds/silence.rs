@@ -88,12 +88,16 @@ pub fn silent_and_full() -> Scenario {
 /// The inbox of `r` holds as many bytes as it may.
 pub fn full(scenario: &Scenario) -> State {
     let mut state = State::initial(scenario);
-    let fillers = scenario
-        .mails
-        .iter()
-        .take_while(|mail| mail.message.bytes() as usize == limits::MESSAGE_MAX_BYTES);
-    for _ in fillers {
-        object::send_next(scenario, &mut state);
-    }
+    fill(scenario, &mut state);
     state
+}
+
+/// Sends what is left of the messages that fill the inbox.
+pub fn fill(scenario: &Scenario, state: &mut State) {
+    let unsent = scenario.mails.iter().skip(usize::from(state.sent));
+    let fillers =
+        unsent.take_while(|mail| mail.message.bytes() as usize == limits::MESSAGE_MAX_BYTES);
+    for _ in fillers {
+        object::send_next(scenario, state);
+    }
 }
