@@ -211,9 +211,13 @@ fn copy(context: &Context, age_ms: u64) {
     let now_ms = context.now().ms();
     let history = context.history.borrow();
     let leases = copies(&history.leases, now_ms, age_ms, |command, _| {
-        use Command::{Acquire, Cancel, Release, Renew};
-        let may = matches!(command, Acquire(_) | Renew { .. } | Release { .. } | Cancel { .. });
-        may.then(|| Call::of_leases(command))
+        use Command::{List, Recover, Status, Tickets, Verify};
+        // Questions change nothing, and a recovery is sent once, by hand.
+        let is_left_out = matches!(
+            command,
+            Status { .. } | List { .. } | Tickets { .. } | Verify { .. } | Recover { .. }
+        );
+        (!is_left_out).then(|| Call::of_leases(command))
     });
     let mail = copies(&history.mail, now_ms, age_ms, |command, answer| {
         may_be_copied(&command.ask, answer).then(|| Call::of_mail(&command.ask)).flatten()

@@ -20,6 +20,7 @@ use mailbus_spec::time::HOST_FIRST_MS;
 use turmoil::net::TcpStream;
 
 use crate::clock::TrueTime;
+use crate::judge::history::marks::Mark;
 use crate::judge::history::{Record, Recorded};
 use crate::plan;
 use crate::plan::mail::name_of;
@@ -38,7 +39,10 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
         match task {
             None => context.operator_bell.notified().await,
             Some(OperatorTask::Copy(call)) => {
-                let _ = send(&context, call).await;
+                let mark = copied(&call);
+                if send(&context, call).await.is_ok() {
+                    mark.into_iter().for_each(|mark| context.reach(mark));
+                }
             }
             Some(OperatorTask::Wake) => {
                 let path = plan::path(0, &name_of(0));
@@ -55,6 +59,26 @@ pub(crate) async fn run(context: Rc<Context>) -> turmoil::Result {
             }
         }
     }
+}
+
+/// Mark of a late copy that was answered; `None` for a request that is never copied.
+fn copied(call: &Call) -> Option<Mark> {
+    Some(match (call.object, call.action) {
+        (Object::Lease, "acquire") => Mark::CopiedAcquire,
+        (Object::Lease, "renew") => Mark::CopiedRenew,
+        (Object::Lease, "release") => Mark::CopiedRelease,
+        (Object::Lease, "cancel") => Mark::CopiedCancel,
+        (Object::Lease, "force-release") => Mark::CopiedForceRelease,
+        (Object::Mailbox, "publish") => Mark::CopiedPublish,
+        (Object::Mailbox, "send") => Mark::CopiedSend,
+        (Object::Mailbox, "acknowledge") => Mark::CopiedAck,
+        (Object::Mailbox, "nack") => Mark::CopiedNack,
+        (Object::Mailbox, "subscriptions") => Mark::CopiedSubscriptions,
+        (Object::Mailbox, "redrive") => Mark::CopiedRedrive,
+        (Object::Mailbox, "disconnect") => Mark::CopiedDisconnect,
+        (Object::Mailbox, "forget") => Mark::CopiedForget,
+        _ => return None,
+    })
 }
 
 async fn send(context: &Rc<Context>, call: Call) -> io::Result<(u16, Bytes)> {

@@ -179,8 +179,8 @@ impl Agent {
     }
 }
 
-/// Share of an inbox that a message may fill, pending or failed: what everybody hears leaves room for what is sent to its agent
-/// ([refuted](crate::rules::refuted#chatter-that-takes-the-place-of-an-order)).
+/// Share of an inbox that a message may fill, pending or failed: what everybody hears leaves room for what is
+/// sent to its agent ([refuted](crate::rules::refuted#chatter-that-takes-the-place-of-an-order)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
     /// Of a message that was published.

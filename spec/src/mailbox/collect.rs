@@ -86,7 +86,7 @@ impl MailboxMachine {
         }
     }
 
-    /// What failed ends a retention after its death, what was refused one after its acceptance
+    /// Ends of dead letters: of one that failed a retention after its death, of a refused one after its acceptance
     /// ([refuted](crate::rules::refuted#letters-that-die-with-their-message)).
     fn drop_dead(&mut self, turn: &mut Turn) {
         let now = turn.now();

@@ -61,6 +61,32 @@ marks! {
     CancelTombstone "cancel left a tombstone"
     /// A late copy of an acquisition was answered that the request is over.
     LateCopyRefused "late copy answered over"
+    /// A late copy of an acquisition was answered.
+    CopiedAcquire "late copy of acquire"
+    /// A late copy of a renewal was answered.
+    CopiedRenew "late copy of renew"
+    /// A late copy of a release was answered.
+    CopiedRelease "late copy of release"
+    /// A late copy of a cancel was answered.
+    CopiedCancel "late copy of cancel"
+    /// A late copy of a forced release was answered.
+    CopiedForceRelease "late copy of force-release"
+    /// A late copy of a publication was answered.
+    CopiedPublish "late copy of publish"
+    /// A late copy of a message to one agent was answered.
+    CopiedSend "late copy of send"
+    /// A late copy of an acknowledgement was answered.
+    CopiedAck "late copy of acknowledge"
+    /// A late copy of a nack was answered.
+    CopiedNack "late copy of nack"
+    /// A late copy of a change of subscriptions was answered.
+    CopiedSubscriptions "late copy of subscriptions"
+    /// A late copy of a redrive was answered.
+    CopiedRedrive "late copy of redrive"
+    /// A late copy of an end of a session was answered.
+    CopiedDisconnect "late copy of disconnect"
+    /// A late copy of a forgetting was answered.
+    CopiedForget "late copy of forget"
     /// A command with a token that guards nothing any more was refused.
     StaleRefused "stale token refused"
     /// A resource refused a write with a token older than one it had seen.

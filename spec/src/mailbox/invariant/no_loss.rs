@@ -45,7 +45,7 @@ fn nothing_departs_without_reason(
     Ok(())
 }
 
-/// What failed is a dead letter for a retention after its death, unless it is redriven or dismissed.
+/// A message that failed is a dead letter for a retention after its death, unless it is redriven or dismissed.
 fn what_failed_stays(
     transition: &Transition<'_>,
     name: &AgentId,

@@ -92,7 +92,7 @@ impl MailboxMemory {
         }
     }
 
-    /// What failed ends a retention after its death, what was refused one after its acceptance. Says up to
+    /// Ends of dead letters: of one that failed a retention after its death, of a refused one after its acceptance. Says up to
     /// which message that is over.
     fn drop_letters(&mut self, turn: &mut Turn<'_>) -> Ordinal {
         let now = turn.now();

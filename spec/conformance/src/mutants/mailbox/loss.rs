@@ -136,7 +136,7 @@ pub const LETTERS_PUSH_FAILURES_OUT: Mutant = Mutant::rule(
     },
 );
 
-/// What failed lies beside the inbox, which takes as much as if it were not there.
+/// Dead letters that failed lie beside the inbox, which takes as much as if it were not there.
 pub const LETTERS_TAKE_NO_ROOM: Mutant = Mutant::rule(
     "letters_take_no_room",
     "spec/rules/mailboxes.md#dead-letters",

@@ -51,7 +51,7 @@ pub fn remember(
     gaps_are_honest(scenario, state, transition.after);
 }
 
-/// What has failed as often as it may is pending no more.
+/// A message that has failed as often as it may is pending no more.
 fn guilty_are_dead(scenario: &Scenario, state: &mut State, object: &MailboxMachine) {
     let is_pending = |fate: &&Fate| {
         let agent = object.agents.get(&fate.agent);
