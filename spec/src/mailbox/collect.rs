@@ -86,8 +86,8 @@ impl MailboxMachine {
         }
     }
 
-    /// Ends of dead letters: of one that failed a retention after its death, of a refused one after its acceptance
-    /// ([refuted](crate::rules::refuted#letters-that-die-with-their-message)).
+    /// Ends of dead letters: of one that failed a retention after its death, of a refused one after its
+    /// acceptance ([refuted](crate::rules::refuted#letters-that-die-with-their-message)).
     fn drop_dead(&mut self, turn: &mut Turn) {
         let now = turn.now();
         let is_old = |logged: &Logged| logged.expires_at() <= now;

@@ -92,8 +92,8 @@ impl MailboxMemory {
         }
     }
 
-    /// Ends of dead letters: of one that failed a retention after its death, of a refused one after its acceptance. Says up to
-    /// which message that is over.
+    /// Ends of dead letters: of one that failed a retention after its death, of a refused one after its
+    /// acceptance. Says up to which message that is over.
     fn drop_letters(&mut self, turn: &mut Turn<'_>) -> Ordinal {
         let now = turn.now();
         let old = self.log.from(Ordinal::ZERO).take_while(|entry| is_past_retention(entry.at, now));
