@@ -1,5 +1,5 @@
-//! Events that do something twice to the same thing: time lets a claim through and the command ends it, a
-//! dead letter is asked back and is too old. The invariants know these steps, and still find the
+//! Events that do something twice to the same thing: time lets a claim through and the command ends it, a run
+//! takes another's place and fails what that was at, a dead letter is asked back and is too old. The invariants know these steps, and still find the
 //! wrong ones among them: each is shown a right step and that step spoilt.
 
 use mailbus_spec::invariant::Transition;
@@ -10,7 +10,7 @@ use mailbus_spec::lease::{
 use mailbus_spec::limits::{FAILURE_FLOORS_MS, RETENTION_MS};
 use mailbus_spec::machine::Event;
 use mailbus_spec::mailbox::{
-    self, Ask, Delay, MailboxMachine, MailboxStep, Outcome, Pattern, Patterns,
+    self, Ask, Connection, Delay, MailboxMachine, MailboxStep, Outcome, Pattern, Patterns, Window,
 };
 use mailbus_spec::wire::mailbox::stored_message;
 use mailbus_spec::{
@@ -222,4 +222,51 @@ fn a_redrive_of_a_letter_past_its_retention_changes_nothing() {
     assert_eq!(answer, Ok(Outcome::Redriven { redriven: 0, unknown: 1, refused: 0 }));
     assert_eq!(mail.machine.agents, before);
     assert!(before[&ann()].failed.contains_key(&letter), "it is read until a round ends it");
+}
+
+/// Ann's message has failed once, and her run 1 is at it again when a session of this run takes its place: what
+/// the invariants say if the message has this many failures then.
+fn judged_with_failures(by: &str, failures: u64) -> Option<&'static str> {
+    let mut machine = MailboxMachine::default();
+    let host = HostTime(NOON_MS);
+    let mut ask = |command| {
+        let before = machine.clone();
+        let event = Event::Command(command);
+        let step = machine.handle(host, &event);
+        (before, event, step, machine.clone())
+    };
+    let run = |name| Ask::Connect {
+        agent: ann(),
+        session: SessionId::new(name).unwrap(),
+        window: Some(Window::DEFAULT),
+        types: None,
+        last_seen: None,
+    };
+    let message = stored_message(r#"{"from":"bob","type":"a"}"#).unwrap();
+    let (.., connected, _) = ask(mailbox::Command::alone(run("1")));
+    let Ok(Outcome::Connected { epoch, .. }) = connected.reply.unwrap().answer else { panic!() };
+    let send = Ask::Send { to: ann(), message, must_know: false };
+    let (.., accepted, _) = ask(mailbox::Command::alone(send));
+    let Ok(Outcome::Accepted { seq, .. }) = accepted.reply.unwrap().answer else { panic!() };
+    let nack = Ask::Nack { agent: ann(), seq, fence: None, delay: Delay::NONE };
+    ask(mailbox::Command::alone(nack));
+    let over = Connection { agent: ann(), epoch };
+    let (.., noted, _) = ask(mailbox::Command::over(over, Ask::Working { agent: ann(), seq }));
+    assert_eq!(noted.reply.unwrap().answer, Ok(Outcome::Noted { known: true }));
+    let (before, event, step, mut after) = ask(mailbox::Command::alone(run(by)));
+    let agent = after.agents.get_mut(&ann()).unwrap();
+    agent.inbox.open.get_mut(&seq).unwrap().failures = failures;
+    let transition =
+        Transition { before: &before, host, event: &event, step: &step, after: &after };
+    transition.check(None).err().map(|(name, _)| name)
+}
+
+#[test]
+fn a_run_at_work_that_is_replaced_adds_one_failure_and_takes_none_away() {
+    assert_eq!(judged_with_failures("2", 2), None);
+    assert_eq!(judged_with_failures("2", 1), Some("guilty_dead"), "the death is hidden");
+    assert_eq!(judged_with_failures("2", 3), Some("no_innocent_dead"), "one death is two failures");
+    assert_eq!(judged_with_failures("1", 1), None);
+    assert_eq!(judged_with_failures("1", 0), Some("guilty_dead"), "a failure is forgotten");
+    assert_eq!(judged_with_failures("1", 2), Some("no_innocent_dead"), "nobody has died");
 }

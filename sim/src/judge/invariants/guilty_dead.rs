@@ -27,7 +27,7 @@ mod tests {
     use super::*;
     use crate::judge::invariants::example::mailbox::Example;
 
-    /// Five runs that are pushed one message and announce it, each in the place of the one before.
+    /// So many runs are pushed one message and announce it, and each is replaced by the next.
     fn replaced(runs: u64) -> Example {
         let example = Example::new().connected(0, "b", 1).published(10, "a", "m1", 11, 1);
         (1..=runs).fold(example, |example, run| {

@@ -1,4 +1,5 @@
-//! Failures that are due: each is counted, and as many as there may be are the end of a message.
+//! Failures that are due: each is counted and none is forgotten, and as many as there may be are the end of a
+//! message.
 
 use alloc::format;
 use alloc::string::String;
@@ -16,9 +17,12 @@ pub(super) fn guilty_dead(transition: &Transition<'_>) -> Result<(), String> {
             })?;
             let old = before.and_then(|agent| agent.inbox.open.get(seq));
             let failures = old.map_or(0, |old| old.failures);
-            let counted = failures < open.failures;
-            ensure(counted || !has_failed(transition, name, *seq), || {
-                format!("{seq} of {name} failed, and has {failures} failures as before")
+            let own = u64::from(has_failed(transition, name, *seq));
+            ensure(failures.saturating_add(own) <= open.failures, || {
+                format!(
+                    "{seq} of {name} has {} failures, after {failures} and {own}",
+                    open.failures
+                )
             })?;
         }
     }

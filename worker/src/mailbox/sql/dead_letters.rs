@@ -118,9 +118,9 @@ impl DeadLetters {
         Some(failed)
     }
 
-    /// Takes one that was refused out.
-    pub fn remove_refused(&mut self, seq: Ordinal) -> bool {
-        self.refused.remove(&seq)
+    /// Takes one that was refused out, if it is there.
+    pub fn remove_refused(&mut self, seq: Ordinal) {
+        self.refused.remove(&seq);
     }
 
     /// Drops the next of those that died by then; says which.

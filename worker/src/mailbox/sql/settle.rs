@@ -231,15 +231,13 @@ impl MailboxMemory {
         }
     }
 
-    /// Takes a message out of what failed for the agent; says whether it was there.
-    pub(super) fn dismiss(&mut self, turn: &mut Turn<'_>, name: &AgentId, seq: Ordinal) -> bool {
+    /// Takes a message out of what failed for the agent, if it is there.
+    pub(super) fn dismiss(&mut self, turn: &mut Turn<'_>, name: &AgentId, seq: Ordinal) {
         let agent = self.agents.get_mut(name);
-        let known = agent.is_some_and(|agent| agent.dead_letters.remove_failed(seq).is_some());
-        if known {
+        if agent.is_some_and(|agent| agent.dead_letters.remove_failed(seq).is_some()) {
             turn.write(rows::DELETE_DEAD, vec![rows::name(name), rows::ordinal(seq)]);
             self.log.let_go(seq);
         }
-        known
     }
 
     /// Counts a message that the agent was owed and will not get.

@@ -145,6 +145,21 @@ pub const REPLACEMENT_IS_NOBODYS_FAILURE: Mutant = Mutant::rule(
     },
 );
 
+/// A run that connects begins with messages that have never failed.
+pub const FAILURES_END_WITH_THE_SESSION: Mutant = Mutant::rule(
+    "failures_end_with_the_session",
+    "spec/rules/mailboxes.md#failures",
+    |state, host, event| {
+        let step = state.handle(host, event);
+        if let Some(Ask::Connect { agent, .. }) = ask_of(event)
+            && let Some(agent) = state.agents.get_mut(agent)
+        {
+            agent.inbox.open.values_mut().for_each(|open| open.failures = 0);
+        }
+        step
+    },
+);
+
 /// The end of a session is a failure of the oldest delivery in flight.
 pub const END_FAILS_THE_OLDEST: Mutant = Mutant::rule(
     "end_fails_the_oldest",

@@ -28,6 +28,8 @@ refutations! {
         "take-over fails", fail::TAKE_OVER_IS_A_FAILURE, in failures breaks "no_innocent_dead";
     a_replacement_that_hides_a_death_is_refuted:
         "death hidden", fail::REPLACEMENT_IS_NOBODYS_FAILURE, in failures breaks "guilty_dead";
+    failures_that_end_with_the_session_are_refuted:
+        "failures forgotten", fail::FAILURES_END_WITH_THE_SESSION, in failures breaks "guilty_dead";
     a_lost_session_that_blames_its_oldest_delivery_is_refuted:
         "end blames the oldest", fail::END_FAILS_THE_OLDEST, in failures breaks "no_innocent_dead";
     an_announcement_that_outlives_its_delivery_is_refuted:
